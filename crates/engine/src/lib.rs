@@ -1,0 +1,3 @@
+//! Looks at the world and drives the machines; says what it needs of a world.
+//!
+//! Remembers first, then acts.

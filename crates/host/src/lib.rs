@@ -1,0 +1,3 @@
+//! This machine: processes, traffic, files, git.
+//!
+//! Nothing here decides; it observes and performs.

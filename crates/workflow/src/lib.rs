@@ -1,0 +1,3 @@
+//! A pipeline file becomes a plan, a plan becomes a run.
+//!
+//! No I/O, no clock, no randomness, no map order in results.
