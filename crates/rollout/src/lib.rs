@@ -1,3 +1,9 @@
 //! Traffic moves to a new revision, and back if it fails.
 //!
 //! No I/O, no clock, no randomness: what was seen and the time are arguments.
+
+pub mod observed;
+pub mod plan;
+
+pub use observed::{Action, Counts, Endpoint, InstancePhase, InstanceSeen, Observed, RevisionCounts, RouteSeen, SmokeSeen, Synthetic};
+pub use plan::{Deadline, JudgePlan, Limits, Plan, Revision, RevisionId, SmokeCheck, Step, Strategy, SyntheticPlan};

@@ -2,4 +2,5 @@
 //!
 //! No I/O, no clock, no randomness, no map order in results.
 
+pub mod job;
 pub mod model;

@@ -1,0 +1,174 @@
+//! The borders: what the engine needs of a world. Small, object-safe, plain data in and out.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use base::{Digest, Timestamp};
+use rollout::{Endpoint, InstanceSeen, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic};
+use serde::{Deserialize, Serialize};
+use workflow::job::{JobId, JobSeen, JobSpec};
+
+/// The time of this node. Called often, from any task.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Timestamp;
+}
+
+/// A border could not do what it was asked; the tick is tried again later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{doing}: {why}")]
+pub struct WorldError {
+    /// What was being done to what: `start job 01J…/build/1`.
+    pub doing: String,
+    pub why: String,
+}
+
+impl WorldError {
+    pub fn new(doing: impl Into<String>, why: impl std::fmt::Display) -> WorldError {
+        WorldError { doing: doing.into(), why: why.to_string() }
+    }
+}
+
+/// Executes jobs. Any node may call any method at any time; a repeated `start` of the same id starts nothing twice.
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// The job's steps run at most once per id. Returns when the start is durable, not when the job has begun.
+    async fn start(&self, id: &JobId, job: &JobStart) -> Result<(), WorldError>;
+    async fn observe(&self, id: &JobId) -> JobSeen;
+    /// Politely (SIGINT, SIGTERM, `always()` steps still run), or at once. Of an id never started: it can't start any more.
+    async fn stop(&self, id: &JobId, how: Stop) -> Result<(), WorldError>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    Gracefully,
+    AtOnce,
+}
+
+/// A job and where its sources come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobStart {
+    pub spec: JobSpec,
+    pub source: CodeSource,
+    /// Files of earlier jobs of the same release are shared under this name (`actions/upload-artifact`, `download-artifact`).
+    pub artifacts: String,
+}
+
+/// A commit's folder, as `actions/checkout` lays it out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeSource {
+    /// The repository on this machine.
+    pub repository: String,
+    pub sha: String,
+    /// Relative to the repository's root; empty for the root itself.
+    pub subtree: String,
+    /// A snapshot of the working tree instead of the commit, kept under this digest.
+    pub snapshot: Option<Digest>,
+}
+
+/// Runs instances of revisions. `scope` names project and environment.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Nothing when the target can't be asked.
+    async fn observe(&self, scope: &str) -> Option<Vec<InstanceSeen>>;
+    /// So many instances shall run; instances are named by scope, revision and index, so a repeat starts nothing twice.
+    /// An older generation than the last accepted one is refused silently.
+    async fn run(&self, scope: &str, generation: u64, instance: &InstancePlan, replicas: u32) -> Result<(), WorldError>;
+    /// No instance of the revision shall run: SIGTERM, the grace period, SIGKILL. Files stay. Same rule for generations.
+    async fn stop(&self, scope: &str, generation: u64, revision: &RevisionId) -> Result<(), WorldError>;
+    /// Makes the checks once against the addresses given; returns when all have answered or timed out.
+    async fn smoke(&self, addresses: &[String], checks: &[SmokeCheck]) -> SmokeSeen;
+}
+
+/// How instances of one revision are started and probed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstancePlan {
+    pub revision: RevisionId,
+    /// The artifact's files are unpacked from this blob.
+    pub artifact: Digest,
+    /// Run by `sh -c` in the unpacked artifact, with `PORT` given.
+    pub command: String,
+    pub env: BTreeMap<String, String>,
+    /// The port the application listens on when it ignores `PORT`; nothing when it honours it.
+    pub fixed_port: Option<u16>,
+    pub probes: Probes,
+    /// Between SIGTERM and SIGKILL.
+    pub grace_ms: u64,
+    /// The log kept per instance, in bytes, newest.
+    pub log_max_bytes: u64,
+}
+
+/// Kubernetes' three probes. A path that isn't given falls back: TCP connect, then `/` with 2xx, 3xx or 404.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probes {
+    pub startup: Probe,
+    pub readiness: Probe,
+    pub liveness: Probe,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    pub path: Option<String>,
+    pub delay_ms: u64,
+    pub period_ms: u64,
+    pub timeout_ms: u64,
+    pub failures_max: u32,
+}
+
+/// Splits traffic. `service` names project and environment.
+#[async_trait]
+pub trait Router: Send + Sync {
+    /// Nothing when the router can't be asked or doesn't know the service.
+    async fn observe(&self, service: &str) -> Option<RouteSeen>;
+    /// New requests go so from now on; none fails. An older generation is refused silently.
+    async fn shift(&self, service: &str, route: &Route) -> Result<(), WorldError>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub generation: u64,
+    /// The port users reach the service at.
+    pub port: u16,
+    /// In 0.01 %, summing to 10,000.
+    pub weights: BTreeMap<RevisionId, u32>,
+    pub endpoints: Vec<Endpoint>,
+    pub synthetic: Option<Synthetic>,
+}
+
+/// Content-addressed bytes. Writing the same bytes twice is one blob.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    async fn put(&self, bytes: Vec<u8>) -> Result<Digest, WorldError>;
+    /// Nothing when there is no such blob; bytes that don't match their name are an error.
+    async fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>, WorldError>;
+}
+
+/// Makes an artifact and reads evidence out of what jobs left. Deterministic: the same files give the same digest.
+#[async_trait]
+pub trait Harvest: Send + Sync {
+    /// Packs what ships. Repeats are harmless.
+    async fn package(&self, artifacts: &str, source: &CodeSource, what: &Ships) -> Result<Packaged, WorldError>;
+    /// Reads every file that jobs of the release left (uploads and workspaces) and says what it proves.
+    async fn evidence(&self, artifacts: &str, jobs: &[JobId]) -> Result<gate::evidence::Evidence, WorldError>;
+}
+
+/// What ships: the `artifact:` of `plimsoll.yaml`, else the commit's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ships {
+    /// The name of an upload, or a path that a job's workspace holds at its end.
+    Left(String),
+    Source,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packaged {
+    Artifact {
+        digest: Digest,
+        bytes: u64,
+        files: u64,
+    },
+    /// What was asked for isn't there; the sentence says what there is instead.
+    Missing(String),
+}

@@ -1,0 +1,130 @@
+//! What a run says to whoever executes a job, and what it hears back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base::{Timestamp, name::RunId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::model::{Defaults, Job, Template};
+
+/// One attempt at one leg of one job; names of started things derive from it, so "already exists" means "already started".
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobId {
+    pub run: RunId,
+    /// The job's key in the file and, for a matrix leg, its number: `test`, `test.0`, `test.1`.
+    pub key: String,
+    /// From 1.
+    pub attempt: u32,
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.run, self.key, self.attempt)
+    }
+}
+
+/// Everything needed to execute a job anywhere, except secrets' values, which never touch the record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// As shown: `test (3.12)`.
+    pub name: String,
+    pub job: Job,
+    pub workflow_env: Option<Template>,
+    pub workflow_defaults: Defaults,
+    pub contexts: Contexts,
+    /// From the job's start to its forced end.
+    pub timeout_ms: u64,
+}
+
+/// The contexts that are fixed when a job starts; `env`, `job`, `steps`, `runner` and `secrets` grow where it runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contexts {
+    pub github: Json,
+    pub needs: Json,
+    pub strategy: Json,
+    pub matrix: Json,
+    pub vars: Json,
+    pub inputs: Json,
+}
+
+/// How a step, job or run ended, in GitHub's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    Success,
+    Failure,
+    Cancelled,
+    Skipped,
+}
+
+impl Conclusion {
+    /// As expressions see it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Conclusion::Success => "success",
+            Conclusion::Failure => "failure",
+            Conclusion::Cancelled => "cancelled",
+            Conclusion::Skipped => "skipped",
+        }
+    }
+}
+
+/// What an executor knows of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobSeen {
+    /// The executor has never heard of it.
+    Absent,
+    /// Accepted or claimed; steps as far as they are known.
+    Running {
+        steps: Vec<StepSeen>,
+    },
+    Finished {
+        outcome: JobOutcome,
+        steps: Vec<StepSeen>,
+    },
+    /// It was claimed, its supervisor is gone, and it left no outcome: it may have run in part. Lost is not failed.
+    Lost {
+        steps: Vec<StepSeen>,
+        reason: String,
+    },
+    /// The executor can't be asked at the moment.
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobOutcome {
+    pub conclusion: Conclusion,
+    /// Evaluated; empty ones and ones the mask would change are left out.
+    pub outputs: BTreeMap<String, String>,
+    /// Why it failed, in one sentence, when it did: `step "Run tests" exited with 1`.
+    pub reason: Option<String>,
+    pub started: Timestamp,
+    pub finished: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepSeen {
+    /// Its place in the job, from 0; `pre` and `post` steps of actions have places of their own.
+    pub number: u32,
+    /// As shown: `Run make test`.
+    pub name: String,
+    pub state: StepState,
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    /// A sentence where there is something to say: why it was skipped, how it failed.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    Running,
+    /// `outcome` is before `continue-on-error`, `conclusion` after it.
+    Finished {
+        outcome: Conclusion,
+        conclusion: Conclusion,
+    },
+}
