@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use base::{Digest, Timestamp};
-use rollout::{Endpoint, InstanceSeen, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic};
+pub use release::{CodeSource, Packaged, Ships};
+pub use rollout::{Endpoint, InstancePlan, InstanceSeen, Probe, Probes, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic};
 use serde::{Deserialize, Serialize};
 use workflow::job::{JobId, JobSeen, JobSpec};
 
@@ -54,18 +55,6 @@ pub struct JobStart {
     pub artifacts: String,
 }
 
-/// A commit's folder, as `actions/checkout` lays it out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodeSource {
-    /// The repository on this machine.
-    pub repository: String,
-    pub sha: String,
-    /// Relative to the repository's root; empty for the root itself.
-    pub subtree: String,
-    /// A snapshot of the working tree instead of the commit, kept under this digest.
-    pub snapshot: Option<Digest>,
-}
-
 /// Runs instances of revisions. `scope` names project and environment.
 #[async_trait]
 pub trait Target: Send + Sync {
@@ -78,41 +67,6 @@ pub trait Target: Send + Sync {
     async fn stop(&self, scope: &str, generation: u64, revision: &RevisionId) -> Result<(), WorldError>;
     /// Makes the checks once against the addresses given; returns when all have answered or timed out.
     async fn smoke(&self, addresses: &[String], checks: &[SmokeCheck]) -> SmokeSeen;
-}
-
-/// How instances of one revision are started and probed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InstancePlan {
-    pub revision: RevisionId,
-    /// The artifact's files are unpacked from this blob.
-    pub artifact: Digest,
-    /// Run by `sh -c` in the unpacked artifact, with `PORT` given.
-    pub command: String,
-    pub env: BTreeMap<String, String>,
-    /// The port the application listens on when it ignores `PORT`; nothing when it honours it.
-    pub fixed_port: Option<u16>,
-    pub probes: Probes,
-    /// Between SIGTERM and SIGKILL.
-    pub grace_ms: u64,
-    /// The log kept per instance, in bytes, newest.
-    pub log_max_bytes: u64,
-}
-
-/// Kubernetes' three probes. A path that isn't given falls back: TCP connect, then `/` with 2xx, 3xx or 404.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Probes {
-    pub startup: Probe,
-    pub readiness: Probe,
-    pub liveness: Probe,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probe {
-    pub path: Option<String>,
-    pub delay_ms: u64,
-    pub period_ms: u64,
-    pub timeout_ms: u64,
-    pub failures_max: u32,
 }
 
 /// Splits traffic. `service` names project and environment.
@@ -150,25 +104,4 @@ pub trait Harvest: Send + Sync {
     async fn package(&self, artifacts: &str, source: &CodeSource, what: &Ships) -> Result<Packaged, WorldError>;
     /// Reads every file that jobs of the release left (uploads and workspaces) and says what it proves.
     async fn evidence(&self, artifacts: &str, jobs: &[JobId]) -> Result<gate::evidence::Evidence, WorldError>;
-}
-
-/// What ships: the `artifact:` of `plimsoll.yaml`, else the commit's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ships {
-    /// The name of an upload, or a path that a job's workspace holds at its end.
-    Left(String),
-    Source,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Packaged {
-    Artifact {
-        digest: Digest,
-        bytes: u64,
-        files: u64,
-    },
-    /// What was asked for isn't there; the sentence says what there is instead.
-    Missing(String),
 }

@@ -1,0 +1,29 @@
+//! Why a release does not move: the same words on the command line, the page and the API.
+
+use base::name::ReleaseId;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    Run { workflow: String, waiting: workflow::run::Waiting },
+    Packaging,
+    Evidence,
+    /// Another release has the environment.
+    Environment { name: String, occupied_by: ReleaseId },
+    Rollout { waiting: rollout::Waiting },
+}
+
+impl Waiting {
+    pub fn sentence(&self) -> String {
+        match self {
+            Waiting::Run { workflow, waiting } => format!("{workflow}: {}", waiting.sentence()),
+            Waiting::Packaging => "the artifact is being packed".to_string(),
+            Waiting::Evidence => "evidence is being read from what the runs left".to_string(),
+            Waiting::Environment { name, occupied_by } => {
+                format!("environment `{name}` is taken by release {occupied_by}; it goes on when that one ends or is aborted")
+            }
+            Waiting::Rollout { waiting } => waiting.sentence(),
+        }
+    }
+}
