@@ -2,5 +2,6 @@
 //!
 //! No I/O, no clock, no randomness, no map order in results.
 
+pub mod expr;
 pub mod job;
 pub mod model;
