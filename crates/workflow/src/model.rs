@@ -21,6 +21,17 @@ pub struct Workflow {
     pub concurrency: Option<Concurrency>,
     /// In the order of the file.
     pub jobs: Vec<Job>,
+    /// Correct, and not run here yet: see [`crate::github::unsupported`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// A place in the file that is right and that the runner can't run yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unsupported {
+    pub span: Span,
+    /// What it is, to be read before "isn't run here yet": `a job container`.
+    pub what: String,
 }
 
 /// One entry of `on:`; `config` is what stands below it (filters, types, inputs, cron …), as plain data.
@@ -153,4 +164,62 @@ pub enum Template {
     Sequence(Vec<Template>),
     /// In the order of the file; a key may be an expression.
     Mapping(Vec<(Template, Template)>),
+}
+
+/// One `action.yml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// Its path relative to where it was found: `.github/actions/setup/action.yml`.
+    pub path: String,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    /// In the order of the file.
+    pub inputs: Vec<ActionInput>,
+    pub outputs: Vec<ActionOutput>,
+    pub runs: ActionRuns,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionInput {
+    pub name: String,
+    pub description: Option<String>,
+    pub required: bool,
+    pub default: Option<Template>,
+    pub deprecation: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionOutput {
+    pub name: String,
+    pub description: Option<String>,
+    /// Only composite actions say here where their outputs come from.
+    pub value: Option<Template>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionRuns {
+    Composite {
+        steps: Vec<Step>,
+    },
+    /// `using: node20`; the files are relative to the action's directory, the conditions are as in [`Step::condition`] except
+    /// that without one it is `always()`.
+    Node {
+        using: String,
+        main: String,
+        pre: Option<String>,
+        pre_condition: String,
+        post: Option<String>,
+        post_condition: String,
+    },
+    Docker {
+        image: String,
+        entrypoint: Option<String>,
+        args: Vec<Template>,
+        env: Option<Template>,
+        pre_entrypoint: Option<String>,
+        pre_condition: String,
+        post_entrypoint: Option<String>,
+        post_condition: String,
+    },
 }

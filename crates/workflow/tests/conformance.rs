@@ -17,10 +17,19 @@ fn every_official_expression_case() {
     for path in files(&directory, "json") {
         let text = fs::read_to_string(&path).expect("the corpus is readable");
         let groups: Json = serde_json::from_str(&text).expect("a corpus file is JSON");
-        for case in groups.as_object().expect("a corpus file is a mapping").values().flat_map(|group| group.as_array().unwrap()) {
+        for case in groups
+            .as_object()
+            .expect("a corpus file is a mapping")
+            .values()
+            .flat_map(|group| group.as_array().expect("a corpus file has the official shape"))
+        {
             match run_expression(case) {
                 Ok(()) => passed += 1,
-                Err(why) => misses.push(format!("{}: {}: {why}", path.file_name().unwrap().display(), case["expr"])),
+                Err(why) => misses.push(format!(
+                    "{}: {}: {why}",
+                    path.file_name().expect("a corpus file has the official shape").display(),
+                    case["expr"]
+                )),
             }
         }
     }
@@ -30,7 +39,7 @@ fn every_official_expression_case() {
 
 fn run_expression(case: &Json) -> Result<(), String> {
     let contexts = case.get("contexts").map_or(Value::Object(Object::new().into()), Value::from_json);
-    let outcome = expr::evaluate_source(case["expr"].as_str().unwrap(), &Contexts(contexts));
+    let outcome = expr::evaluate_source(case["expr"].as_str().expect("a corpus file has the official shape"), &Contexts(contexts));
     match (outcome, case.get("err")) {
         (Ok(value), None) => compare(&value, &case["result"]),
         (Err(error), Some(expected)) => {
