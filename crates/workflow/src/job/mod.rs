@@ -1,5 +1,23 @@
 //! One job from the inside: its steps in order, their conditions, environments, commands and outputs.
+//!
+//! ```text
+//! Job::new(spec, facts) ── advance ──► Next::Run(command) ── outside: a process ──► Event::Ended ── apply ──► …
+//! ```
 
+pub mod builtin;
+pub mod call;
+pub mod command;
+mod decide;
+pub mod facts;
+pub mod files;
+pub mod log;
+mod machine;
+mod scope;
+pub mod shell;
 pub mod spec;
 
+pub use builtin::Builtin;
+pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, Next, Script, Stage, Wrote};
+pub use facts::{FilePaths, Files, JobFacts};
+pub use machine::Job;
 pub use spec::{Conclusion, Contexts, JobId, JobOutcome, JobSeen, JobSpec, StepSeen, StepState};

@@ -1,0 +1,222 @@
+//! What a job asks of the machine it runs on, and what comes back.
+
+use std::collections::BTreeMap;
+
+use base::Timestamp;
+
+use super::Builtin;
+use super::files::{self, FileError, StepFiles};
+use super::spec::{Conclusion, JobOutcome};
+use crate::model::Action;
+
+/// The decision of one `advance`: remember the event, then do what is next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Advance {
+    pub event: Option<Event>,
+    pub next: Next,
+}
+
+/// What is to be done outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Nothing; ask again.
+    Again,
+    Run(Box<Command>),
+    Action(Box<ActionCall>),
+    /// The job is over; the warnings belong into its log.
+    Finish {
+        outcome: Box<JobOutcome>,
+        warnings: Vec<String>,
+    },
+}
+
+/// A process for a step. Its environment is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The step's place, whose log the output belongs to.
+    pub step: u32,
+    /// Looked for on `PATH` of `env`; the first that exists is taken.
+    pub programs: Vec<String>,
+    /// `{0}` stands for the script's file.
+    pub arguments: Vec<String>,
+    pub script: Option<Script>,
+    pub env: BTreeMap<String, String>,
+    pub directory: String,
+    pub timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    pub text: String,
+    /// With its dot; empty for shells we don't know.
+    pub extension: &'static str,
+}
+
+/// A built-in action to be performed, main or post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionCall {
+    pub step: u32,
+    pub builtin: Builtin,
+    pub stage: Stage,
+    /// As given, by lower-case name; what isn't given isn't here.
+    pub inputs: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
+    /// What main saved for post.
+    pub state: BTreeMap<String, String>,
+    pub timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Main,
+    Post,
+}
+
+/// What happened in a job, in the past tense; `apply` is the only thing that changes a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The job's environment and defaults have values.
+    Begun {
+        at: Timestamp,
+        env: Vec<(String, String)>,
+        shell: Option<String>,
+        directory: Option<String>,
+    },
+    /// The job can't begin, or a promise of its file can't be kept: no step runs any more.
+    Spoiled {
+        at: Timestamp,
+        reason: String,
+    },
+    Skipped {
+        at: Timestamp,
+        name: String,
+        reason: String,
+    },
+    /// The step couldn't even be started.
+    Broken {
+        at: Timestamp,
+        name: String,
+        reason: String,
+    },
+    Started {
+        at: Timestamp,
+        name: String,
+        post: Option<Box<Post>>,
+    },
+    /// A composite action began: its steps come next.
+    Entered {
+        at: Timestamp,
+        name: String,
+        into: Box<Entrance>,
+    },
+    /// What was started came to its end.
+    Ended {
+        at: Timestamp,
+        ended: Ended,
+    },
+    /// The last step of a composite action is done.
+    Left {
+        at: Timestamp,
+        outputs: Vec<(String, String)>,
+        reason: Option<String>,
+    },
+    /// The verdict on the step that ended, after `continue-on-error`.
+    Concluded {
+        at: Timestamp,
+        conclusion: Conclusion,
+    },
+    /// All main steps are done; what they left for the end comes next.
+    Cleaning,
+    /// Somebody cancelled the job, or its time is up.
+    Cancelled {
+        at: Timestamp,
+        reason: Option<String>,
+    },
+}
+
+/// What a composite action is entered with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entrance {
+    pub action: Action,
+    pub directory: String,
+    pub inputs: Vec<(String, String)>,
+    /// The calling step's own environment, which the steps inside inherit.
+    pub env: BTreeMap<String, String>,
+    pub deadline: Option<Timestamp>,
+}
+
+/// Something to be done when the main steps are over, last registered first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    pub name: String,
+    /// The id of the step that left it, as `github.action`.
+    pub id: String,
+    pub condition: String,
+    pub what: PostWork,
+    pub inputs: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
+    pub action_path: Option<String>,
+    /// Filled when main has ended.
+    pub state: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostWork {
+    /// The script's file.
+    Node(String),
+    Builtin(Builtin),
+}
+
+/// How a process or a built-in action ended, and what it left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub exit: Exit,
+    pub wrote: Wrote,
+    /// Texts to hide from now on; the edge hides them already.
+    pub masks: Vec<String>,
+    /// A workflow command or an environment file was wrong: the step fails whatever its exit code.
+    pub refused: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+    TimedOut {
+        after_ms: u64,
+    },
+    Cancelled,
+    /// It couldn't be started, or a built-in action couldn't do its work: the sentence says why.
+    Failed(String),
+}
+
+/// What a step set for those after it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wrote {
+    pub env: Vec<(String, String)>,
+    pub outputs: Vec<(String, String)>,
+    pub state: Vec<(String, String)>,
+    /// In the order written; the last comes first on `PATH`.
+    pub paths: Vec<String>,
+}
+
+impl Wrote {
+    /// Takes over what stands in the files; the sentences are the mistakes in them, each of which fails the step.
+    pub fn read(&mut self, files: &StepFiles) -> Vec<String> {
+        let mut errors = Vec::new();
+        let mut take = |name: &str, text: &str, into: &mut Vec<(String, String)>| {
+            let found = files::pairs(text);
+            into.extend(found.pairs);
+            errors.extend(found.error.map(|error: FileError| format!("Unable to process file command '{name}' successfully. {error}")));
+        };
+        take("env", &files.env, &mut self.env);
+        take("output", &files.output, &mut self.outputs);
+        take("state", &files.state, &mut self.state);
+        self.paths.extend(files::paths(&files.path).map(str::to_string));
+        if let Some((name, _)) = self.env.iter().find(|(name, _)| files::blocked(name)) {
+            errors.push(format!("Can't store {name} output parameter using '$GITHUB_ENV' command."));
+            self.env.retain(|(name, _)| !files::blocked(name));
+        }
+        errors
+    }
+}

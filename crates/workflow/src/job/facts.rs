@@ -1,0 +1,56 @@
+//! What a job learns from the machine it runs on.
+
+use std::collections::BTreeMap;
+
+use crate::model::Action;
+
+/// Known before the first step and fixed from then on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JobFacts {
+    pub workspace: String,
+    /// `RUNNER_TEMP`; emptied when the job ends.
+    pub temp: String,
+    pub tool_cache: String,
+    /// `Linux`, `macOS`, `Windows`.
+    pub os: String,
+    /// `X64`, `ARM64`.
+    pub arch: String,
+    pub runner_name: String,
+    pub secrets: BTreeMap<String, String>,
+    /// What every process of the job inherits: `PATH`, `HOME`, `LANG` …
+    pub env: BTreeMap<String, String>,
+    /// Where the event's payload lies: `GITHUB_EVENT_PATH`.
+    pub event_path: String,
+    /// Whether `::debug::` lines are shown.
+    pub debug: bool,
+}
+
+/// The files of a step, which a machine can't look into by itself. Asked from `advance` alone; the answers may change
+/// between two steps.
+pub trait Files {
+    /// `hashFiles(…)`: the patterns as written, below the workspace.
+    fn hash(&self, patterns: &[String], follow_links: bool) -> Result<String, String>;
+
+    /// The `action.yml` or `action.yaml` in a directory below the workspace; a sentence when it can't be used.
+    fn action(&self, directory: &str) -> Result<Action, String>;
+
+    /// The environment files of the step to come.
+    fn paths(&self) -> FilePaths;
+}
+
+/// Where a step finds its environment files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FilePaths {
+    pub env: String,
+    pub output: String,
+    pub state: String,
+    pub path: String,
+    pub step_summary: String,
+}
+
+impl FilePaths {
+    /// By their names in the `github` context.
+    pub fn named(&self) -> [(&'static str, &str); 5] {
+        [("env", &self.env), ("output", &self.output), ("state", &self.state), ("path", &self.path), ("step_summary", &self.step_summary)]
+    }
+}
