@@ -3,5 +3,8 @@
 //! No I/O, no clock, no randomness, no map order in results.
 
 pub mod expr;
+pub mod glob;
 pub mod job;
+pub mod matrix;
 pub mod model;
+pub mod trigger;
