@@ -1,3 +1,5 @@
 //! This machine: processes, traffic, files, git.
 //!
 //! Nothing here decides; it observes and performs.
+
+pub mod supervise;

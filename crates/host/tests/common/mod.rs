@@ -1,0 +1,80 @@
+//! What the tests of this crate share: jobs of literal scripts, and waiting for what must come.
+
+#![allow(dead_code)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use engine::world::{CodeSource, JobStart};
+use workflow::job::{Contexts, JobSpec};
+use workflow::model::{Defaults, Job, Step, StepAction, Template, Work};
+
+/// A job whose steps are these scripts.
+pub fn job(scripts: &[&str]) -> JobStart {
+    let span = base::Span { start: 0, end: 0 };
+    let steps = scripts.iter().enumerate().map(|(index, script)| Step {
+        id: format!("step{index}"),
+        span,
+        name: None,
+        condition: "success()".into(),
+        env: None,
+        continue_on_error: None,
+        timeout_minutes: None,
+        action: StepAction::Run { script: Template::String((*script).into()), shell: None, working_directory: None },
+    });
+    let work = Work::Steps {
+        runs_on: Template::String("ubuntu-latest".into()),
+        container: None,
+        services: None,
+        defaults: Defaults::default(),
+        steps: steps.collect(),
+    };
+    let job = Job {
+        id: "build".into(),
+        span,
+        name: None,
+        needs: Vec::new(),
+        condition: "success()".into(),
+        permissions: None,
+        environment: None,
+        concurrency: None,
+        strategy: None,
+        env: None,
+        timeout_minutes: None,
+        continue_on_error: None,
+        outputs: Vec::new(),
+        work,
+    };
+    let spec = JobSpec {
+        name: "build".into(),
+        job,
+        workflow_env: None,
+        workflow_defaults: Defaults::default(),
+        contexts: Contexts::default(),
+        timeout_ms: 60_000,
+    };
+    let source = CodeSource { repository: "/nowhere".into(), sha: "0".repeat(40), subtree: String::new(), snapshot: None };
+    JobStart { spec, source, artifacts: "release".into(), project: "project".into() }
+}
+
+/// Asks again and again until there is an answer; a minute is for ever.
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The numbers of living processes that mention the path in their command line or environment.
+pub fn processes_of(path: &Path) -> Vec<i32> {
+    let needle = path.to_str().unwrap().as_bytes();
+    let mentions = |pid: i32, file: &str| {
+        std::fs::read(format!("/proc/{pid}/{file}")).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| *pid != std::process::id().cast_signed() && (mentions(*pid, "cmdline") || mentions(*pid, "environ"))).collect()
+}
