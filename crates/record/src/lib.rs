@@ -1,3 +1,11 @@
 //! What happened: facts, the stores that keep them, and readings of them.
 //!
 //! A fact is never rewritten.
+
+pub mod chain;
+pub mod fact;
+pub mod store;
+
+pub use chain::{Verified, VerifyError, verify};
+pub use fact::{Append, Fact, NewFact, StoredFact};
+pub use store::{AppendError, MemoryStore, OpenError, SqliteStore, Store, StoreError};
