@@ -1,1 +1,49 @@
-fn main() {}
+//! The project's own commands: `cargo xtask test | nightly | release | tidy | bench`.
+
+mod bench;
+mod needs;
+mod run;
+mod tidy;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.first().map(String::as_str) {
+        Some("test") => test(),
+        Some("nightly") => nightly(),
+        Some("release") => test().and_then(|()| nightly()),
+        Some("tidy") => tidy::tidy(),
+        Some("bench") => bench::small(),
+        _ => Err("usage: cargo xtask test | nightly | release | tidy | bench".to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Every change: the whole truth in under 30 minutes on two cores with a cold cache.
+fn test() -> Result<(), String> {
+    needs::install()?;
+    run::cargo(&["fmt", "--all", "--check"])?;
+    tidy::tidy()?;
+    run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    run::cargo(&["build", "--release", "--package", "plimsoll"])?;
+    run::cargo(&["test", "--workspace", "--exclude", "sim"])?;
+    run::cargo(&["test", "--release", "--package", "sim"])?;
+    run::cargo(&["run", "--release", "--quiet", "--package", "sim", "--", "--seeds", "10000"])?;
+    run::script("e2e/up.sh", &[])?;
+    bench::small()
+}
+
+/// What takes hours: the large numbers.
+fn nightly() -> Result<(), String> {
+    needs::install()?;
+    run::cargo(&["run", "--release", "--quiet", "--package", "sim", "--", "--seeds", "1000000"])?;
+    run::script("e2e/kill.sh", &["100"])?;
+    bench::large()
+}

@@ -1,0 +1,16 @@
+//! Benchmarks: each prints a ratio to a peer or a limit measured in the same run.
+
+use crate::run;
+
+/// Numbers small enough for every change. They are printed, not asserted: a busy machine is no failure.
+pub fn small() -> Result<(), String> {
+    run::script("bench/run/run.sh", &["small"])?;
+    run::script("bench/proxy/run.sh", &["small"])
+}
+
+pub fn large() -> Result<(), String> {
+    run::script("bench/run/run.sh", &[])?;
+    run::script("bench/proxy/run.sh", &[])?;
+    run::cargo(&["run", "--release", "--quiet", "--package", "rollout", "--example", "judge_table"])?;
+    run::script("bench/memory.sh", &[])
+}
