@@ -2,4 +2,5 @@
 //!
 //! Nothing here decides; it observes and performs.
 
+pub mod proxy;
 pub mod supervise;

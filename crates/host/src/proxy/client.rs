@@ -1,0 +1,107 @@
+//! The other end of the control socket.
+
+use std::path::{Path, PathBuf};
+
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::api::Refusal;
+use super::control::{Health, Route, RouteAnswer, Stats};
+
+/// Speaks with the proxy of one state directory. Each call is a connection of its own, so a restarted proxy is simply met again.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens there: the proxy is not running.
+    #[error("reach the proxy at {}", socket.display())]
+    Unreachable { socket: PathBuf, source: std::io::Error },
+    #[error("speak with the proxy")]
+    Broken(#[from] hyper::Error),
+    #[error("understand the proxy's answer")]
+    NotUnderstood(#[from] serde_json::Error),
+    /// The proxy said no; the sentence is for people.
+    #[error("{sentence}")]
+    Refused { status: StatusCode, sentence: String },
+}
+
+impl Client {
+    /// Finds out that a proxy answers at this socket, which `proxy::socket_path` names.
+    pub async fn connect(socket: impl AsRef<Path>) -> Result<Client, ClientError> {
+        let client = Client { socket: socket.as_ref().to_owned() };
+        client.health().await?;
+        Ok(client)
+    }
+
+    pub async fn health(&self) -> Result<Health, ClientError> {
+        understood(self.call(Method::GET, "/health", Vec::new()).await?)
+    }
+
+    /// When it says `Applied`, every request that arrives afterwards follows the route. A port that is taken is an error with
+    /// status 424; the route is in force all the same and the port is tried again.
+    pub async fn put_route(&self, service: &str, route: &Route) -> Result<RouteAnswer, ClientError> {
+        let (status, body) = self.call(Method::PUT, &format!("/services/{service}/route"), serde_json::to_vec(route)?).await?;
+        match status {
+            StatusCode::CONFLICT => Ok(serde_json::from_slice(&body)?),
+            _ => understood((status, body)),
+        }
+    }
+
+    /// Whether there was such a service.
+    pub async fn remove(&self, service: &str) -> Result<bool, ClientError> {
+        let (status, body) = self.call(Method::DELETE, &format!("/services/{service}"), Vec::new()).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => understood::<serde_json::Value>((status, body)).map(|_| true),
+        }
+    }
+
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        understood(self.call(Method::GET, "/stats", Vec::new()).await?)
+    }
+
+    /// Returns when the proxy has agreed; it ends once what is in flight has ended.
+    pub async fn shutdown(&self) -> Result<(), ClientError> {
+        understood::<Health>(self.call(Method::POST, "/shutdown", Vec::new()).await?).map(drop)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), ClientError> {
+        let stream = UnixStream::connect(&self.socket).await;
+        let stream = stream.map_err(|source| ClientError::Unreachable { socket: self.socket.clone(), source })?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap_or_else(|_| http::Uri::from_static("/"));
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("proxy"));
+        let exchange = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
+        };
+        // The connection moves only while it is polled, and is of no use to anybody once the answer is there.
+        tokio::select! {
+            answered = exchange => Ok(answered?),
+            ended = async { connection.await.err() } => match ended {
+                Some(error) => Err(error.into()),
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
+fn understood<T: DeserializeOwned>((status, body): (StatusCode, Bytes)) -> Result<T, ClientError> {
+    if status.is_success() {
+        return Ok(serde_json::from_slice(&body)?);
+    }
+    let sentence = serde_json::from_slice::<Refusal>(&body).map(|it| it.error);
+    Err(ClientError::Refused { status, sentence: sentence.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned()) })
+}
