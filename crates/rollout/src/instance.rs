@@ -41,4 +41,3 @@ pub struct Probe {
     pub timeout_ms: u64,
     pub failures_max: u32,
 }
-

@@ -1,11 +1,36 @@
 //! Traffic moves to a new revision, and back if it fails.
 //!
 //! No I/O, no clock, no randomness: what was seen and the time are arguments.
+//!
+//! ```text
+//! Observed + now ──▶ Rollout::advance ──▶ events (remembered first), actions (then done), waiting, wake
+//!                         ▲                  │
+//!                         └── Rollout::apply ┘
+//! ```
 
-pub mod instance;
+mod decide;
+pub mod defaults;
+mod event;
+mod instance;
+pub mod judge;
+mod legality;
+mod meter;
 pub mod observed;
+mod outcome;
 pub mod plan;
+mod rollout;
+mod seen;
+mod status;
+mod wait;
+mod waiting;
+mod wishes;
 
+pub use event::{Event, Happened, Measured, Reading, Readings, VERSION};
 pub use instance::{InstancePlan, Probe, Probes};
+pub use legality::Refusal;
 pub use observed::{Action, Counts, Endpoint, InstancePhase, InstanceSeen, Observed, RevisionCounts, RouteSeen, SmokeSeen, Synthetic};
+pub use outcome::{Outcome, Reason};
 pub use plan::{Deadline, JudgePlan, Limits, Plan, Revision, RevisionId, SmokeCheck, Step, Strategy, SyntheticPlan};
+pub use rollout::{Advance, Command, Phase, Rollout};
+pub use status::{Status, StepStatus};
+pub use waiting::{Waiting, WaitingOn};

@@ -1,0 +1,336 @@
+//! What is decided at one look, phase by phase; `advance` repeats it on its own answers until nothing more follows.
+
+use std::collections::BTreeMap;
+
+use base::Timestamp;
+
+use crate::event::{Event, Happened};
+use crate::judge::Verdict;
+use crate::meter::Pair;
+use crate::outcome::{Outcome, Reason};
+use crate::plan::{Deadline, RevisionId, Step};
+use crate::rollout::{Advance, Phase, Promote, Rollout, WHOLE};
+use crate::seen::{RouteState, in_flight};
+use crate::{InstancePhase, Observed, Synthetic};
+
+/// Events that one look can lead to; more would mean that two rules undo each other for ever.
+const EVENTS_MAX: usize = 64;
+
+/// An instance of the new revision that is not ready for so long counts as lost. Shorter is a probe that came at a bad moment.
+pub(crate) const UNREADY_MS: u64 = 10_000;
+
+impl Rollout {
+    /// The only function that decides: what follows from the state and the world, with its own answers taken into account, so that
+    /// one look decides and acts.
+    pub fn advance(&self, seen: &Observed, now: Timestamp) -> Advance {
+        let mut rollout = self.clone();
+        let mut events = Vec::new();
+        while let Some(what) = rollout.decide(seen, now) {
+            let event = Event { at: now, what };
+            rollout.apply(&event);
+            events.push(event);
+            assert!(events.len() < EVENTS_MAX, "one look leads to boundedly many events");
+        }
+        let waiting = rollout.waiting(seen, now);
+        Advance { events, actions: rollout.wishes(seen), wake: waiting.as_ref().map(|waiting| waiting.next), waiting }
+    }
+
+    fn decide(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        match self.phase {
+            Phase::Planned => Some(Happened::Started { generation: self.generation + 1 }),
+            Phase::Starting => self.decide_starting(seen, now),
+            Phase::Canary => self.decide_canary(seen, now),
+            Phase::Verifying => self.decide_verifying(seen, now),
+            Phase::Draining => self.decide_draining(seen, now),
+            Phase::Retiring => self.decide_retiring(seen),
+            Phase::RollingBack => self.decide_rolling_back(seen, now),
+            Phase::Removing => self.decide_removing(seen),
+            Phase::Finished => None,
+        }
+    }
+
+    fn decide_starting(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        if let Some(reason) = self.aborted().or_else(|| self.crash_loop(seen)) {
+            return Some(Happened::RollbackStarted { reason });
+        }
+        let fleet = self.new_fleet(seen);
+        let ready = fleet.map_or(0, |fleet| fleet.ready());
+        let wanted = self.plan.replicas;
+        if ready >= wanted && fleet.is_some() {
+            let superseded = matches!(self.route_state(seen), RouteState::Superseded { .. });
+            return (self.paused_by.is_none() && !superseded).then_some(Happened::InstancesReady);
+        }
+        let waited_ms = now.since_ms(self.phase_since);
+        let message = fleet.and_then(|fleet| fleet.message());
+        let late = waited_ms >= self.plan.limits.ready_ms;
+        late.then_some(Happened::RollbackStarted { reason: Reason::NeverReady { ready, wanted, waited_ms, message } })
+    }
+
+    fn decide_canary(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)) {
+            return Some(Happened::RollbackStarted { reason });
+        }
+        let Some(step) = self.step else { return Some(Happened::StepStarted { step: 0 }) };
+        let route_state = self.route_state(seen);
+        if matches!(route_state, RouteState::Superseded { .. }) {
+            return None;
+        }
+        self.decide_route(seen, self.canary_weights(self.step_weight(step)), self.synthetic())
+            .or_else(|| self.decide_taken(route_state))
+            .or_else(|| self.decide_look(seen, now))
+            .or_else(|| self.decide_verdict(step, seen, now))
+    }
+
+    /// The counters, as long as the router answers; nothing is compared before traffic moves.
+    fn decide_look(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        let stable = &self.stable()?.id;
+        self.meter.look(seen.route.as_ref()?, Pair { canary: &self.plan.revision.id, stable }, &self.plan.judge, now)
+    }
+
+    fn decide_verdict(&self, step: usize, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        let verdict = self.judge.verdict(self.is_thin(now));
+        if let Verdict::Worse(question) = &verdict {
+            let evidence = self.judge.evidence(&self.meter.bounds).into_iter().find(|evidence| evidence.question == *question);
+            let evidence = Box::new(evidence.expect("a verdict is about a question that was asked"));
+            return Some(Happened::RollbackStarted { reason: Reason::Worse { evidence, step, weight: self.weight() } });
+        }
+        match self.promote {
+            Some(Promote::Full) => return Some(Happened::StepsDone),
+            Some(Promote::OneStep) => return Some(self.next_step(step)),
+            None => {}
+        }
+        let passed = match self.steps().get(step).expect("steps are counted within the plan") {
+            Step::Pause { duration_ms } => self.resumed || duration_ms.is_some_and(|ms| now.since_ms(self.step_since) >= ms),
+            Step::SetWeight(_) => verdict == Verdict::NotWorse && self.step_lasted_ms(now) >= Some(self.plan.limits.step_min_ms),
+        };
+        if passed && self.may_go_on(seen) {
+            return Some(self.next_step(step));
+        }
+        self.decide_deadline(step, verdict, now)
+    }
+
+    fn decide_deadline(&self, step: usize, verdict: Verdict, now: Timestamp) -> Option<Happened> {
+        let waited_ms = now.since_ms(self.step_since);
+        let is_pause = matches!(self.steps().get(step), Some(Step::Pause { .. }));
+        if is_pause || self.deadline_passed || self.paused_by.is_some() || waited_ms < self.plan.limits.step_max_ms {
+            return None;
+        }
+        let open = if let Verdict::NotEnough(open) = verdict { open } else { Vec::new() };
+        Some(match self.plan.limits.deadline {
+            Deadline::Hold => Happened::DeadlinePassed { step },
+            Deadline::Rollback => Happened::RollbackStarted { reason: Reason::Deadline { step, waited_ms, open } },
+        })
+    }
+
+    fn decide_verifying(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)).or_else(|| self.smoke_failed(seen)) {
+            return Some(Happened::RollbackStarted { reason });
+        }
+        let route_state = self.route_state(seen);
+        if matches!(route_state, RouteState::Superseded { .. }) {
+            return None;
+        }
+        self.decide_route(seen, self.all_to_new(), None)
+            .or_else(|| self.decide_taken(route_state))
+            .or_else(|| self.decide_smoke(seen))
+            .or_else(|| self.decide_verified(seen, now))
+    }
+
+    fn decide_smoke(&self, seen: &Observed) -> Option<Happened> {
+        self.route.as_ref()?.taken?;
+        match &self.smoke {
+            None if self.plan.smoke.is_empty() => None,
+            None => Some(Happened::SmokeAsked { generation: self.generation + 1 }),
+            Some(smoke) if smoke.passed => None,
+            Some(smoke) => {
+                let answer = seen.smoke.get(&smoke.generation)?;
+                answer.failures.is_empty().then_some(Happened::SmokePassed { checks: answer.checks })
+            }
+        }
+    }
+
+    fn decide_verified(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        let smoke_passed = self.plan.smoke.is_empty() || self.smoke.is_some_and(|smoke| smoke.passed);
+        let steady = self.steady_since(seen).is_some_and(|since| now.since_ms(since) >= self.plan.limits.verify_ms);
+        if smoke_passed && steady && self.paused_by.is_none() {
+            return Some(Happened::Verified);
+        }
+        let waited_ms = self.route_taken_for(now)?;
+        let late = waited_ms >= self.plan.limits.verify_ms + self.plan.limits.ready_ms && self.paused_by.is_none();
+        let message = self.new_fleet(seen).and_then(|fleet| fleet.message());
+        late.then_some(Happened::RollbackStarted { reason: Reason::NotVerified { waited_ms, message } })
+    }
+
+    fn decide_draining(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        let Some(stable) = self.stable() else { return Some(Happened::Finished { outcome: Outcome::Promoted }) };
+        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)) {
+            return Some(Happened::RollbackStarted { reason });
+        }
+        self.decide_route_forward(seen).or_else(|| self.decide_stop(&stable.id, seen, now))
+    }
+
+    fn decide_retiring(&self, seen: &Observed) -> Option<Happened> {
+        let gone = self.stable_fleet(seen).is_some_and(|fleet| fleet.live() == 0);
+        if gone { Some(Happened::Finished { outcome: Outcome::Promoted }) } else { self.decide_route_forward(seen) }
+    }
+
+    fn decide_rolling_back(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        let new = &self.plan.revision.id;
+        let stop = || Happened::StopDecided { generation: self.generation + 1, revision: new.clone() };
+        let Some(stable) = self.stable() else { return Some(stop()) };
+        if self.route.is_none() {
+            return Some(stop());
+        }
+        let route_state = self.route_state(seen);
+        if let RouteState::Superseded { seen: generation } = route_state {
+            let reason = Reason::Superseded { generation, cause: Box::new(self.cause()) };
+            return Some(Happened::Finished { outcome: Outcome::RollbackFailed { reason } });
+        }
+        if self.has_nowhere_to_go_back_to(seen) && !self.has_all_traffic(&stable.id) {
+            let late = now.since_ms(self.phase_since) >= self.plan.limits.ready_ms;
+            let reason = Reason::StableGone { cause: Box::new(self.cause()) };
+            return late.then_some(Happened::Finished { outcome: Outcome::RollbackFailed { reason } });
+        }
+        self.decide_route(seen, self.canary_weights(0), None)
+            .or_else(|| self.decide_taken(route_state))
+            .or_else(|| self.decide_stop(new, seen, now))
+    }
+
+    fn decide_removing(&self, seen: &Observed) -> Option<Happened> {
+        let gone = self.new_fleet(seen).is_some_and(|fleet| fleet.live() == 0);
+        let reason = self.cause();
+        let outcome = if self.stable().is_some() { Outcome::RolledBack { reason } } else { Outcome::Failed { reason } };
+        gone.then_some(Happened::Finished { outcome })
+    }
+
+    /// A route is decided when the weights shall be others, or the ready instances behind them are.
+    fn decide_route(&self, seen: &Observed, weights: BTreeMap<RevisionId, u32>, synthetic: Option<Synthetic>) -> Option<Happened> {
+        let endpoints = self.endpoints(seen, &weights);
+        let as_wished =
+            self.route.as_ref().is_some_and(|wish| wish.weights == weights && wish.endpoints == endpoints && wish.synthetic == synthetic);
+        // The first route of a revision without a known address would send requests nowhere.
+        let reachable = weights.iter().all(|(revision, weight)| *weight == 0 || endpoints.iter().any(|it| it.revision == *revision));
+        (!as_wished && reachable).then_some(Happened::Routed { generation: self.generation + 1, weights, endpoints, synthetic })
+    }
+
+    fn decide_route_forward(&self, seen: &Observed) -> Option<Happened> {
+        let route_state = self.route_state(seen);
+        if matches!(route_state, RouteState::Superseded { .. }) {
+            return None;
+        }
+        self.decide_route(seen, self.all_to_new(), None).or_else(|| self.decide_taken(route_state))
+    }
+
+    fn decide_taken(&self, route_state: RouteState) -> Option<Happened> {
+        let wish = self.route.as_ref()?;
+        (route_state == RouteState::Taken && wish.taken.is_none()).then_some(Happened::RouteTaken { generation: wish.generation })
+    }
+
+    /// The revision that got no new request since the route was taken is stopped when its last ones are done, or had their time.
+    fn decide_stop(&self, revision: &RevisionId, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        let waited_ms = self.route_taken_for(now)?;
+        let done = in_flight(seen, revision) == Some(0) || waited_ms >= self.plan.limits.drain_ms;
+        done.then(|| Happened::StopDecided { generation: self.generation + 1, revision: revision.clone() })
+    }
+
+    fn aborted(&self) -> Option<Reason> {
+        self.aborted_by.clone().map(|by| Reason::Aborted { by })
+    }
+
+    fn crash_loop(&self, seen: &Observed) -> Option<Reason> {
+        let looping = |it: &&crate::InstanceSeen| it.restarts >= self.plan.limits.restarts_max && it.phase != InstancePhase::Stopped;
+        let it = self.new_fleet(seen)?.all().find(looping)?;
+        Some(Reason::CrashLoop { index: it.index, restarts: it.restarts, message: it.message.clone() })
+    }
+
+    /// The canary's own failures, while the stable lives: what kills both is nobody's fault.
+    fn instances_failed(&self, seen: &Observed, now: Timestamp) -> Option<Reason> {
+        if self.stable_is_gone(seen) {
+            return None;
+        }
+        let fleet = self.new_fleet(seen)?;
+        let (ready, wanted) = (fleet.ready(), self.plan.replicas);
+        let lost = |message| Reason::InstancesLost { ready, wanted, message };
+        self.crash_loop(seen).or_else(|| {
+            let none_left = ready == 0 && self.weight() > 0;
+            let unready_ms = fleet.unready_since(wanted).map_or(0, |since| now.since_ms(since));
+            (none_left || unready_ms >= UNREADY_MS).then(|| lost(fleet.message()))
+        })
+    }
+
+    /// The stable can't take the traffic, while the new revision at least answers; when both are down the stable is the better guess.
+    pub(crate) fn has_nowhere_to_go_back_to(&self, seen: &Observed) -> bool {
+        let known =
+            self.stable().is_some_and(|stable| self.route.iter().any(|wish| wish.endpoints.iter().any(|it| it.revision == stable.id)));
+        self.stable_is_gone(seen) && (!known || self.new_fleet(seen).is_some_and(|fleet| fleet.ready() > 0))
+    }
+
+    /// Known, and no instance of it can take a request.
+    pub(crate) fn stable_is_gone(&self, seen: &Observed) -> bool {
+        self.stable_fleet(seen).is_some_and(|fleet| fleet.ready() == 0)
+    }
+
+    fn smoke_failed(&self, seen: &Observed) -> Option<Reason> {
+        let smoke = self.smoke.filter(|smoke| !smoke.passed)?;
+        let failures = seen.smoke.get(&smoke.generation)?.failures.clone();
+        (!failures.is_empty()).then_some(Reason::SmokeFailed { failures })
+    }
+
+    /// Whether anything but evidence speaks against going forward.
+    fn may_go_on(&self, seen: &Observed) -> bool {
+        let known = self.new_fleet(seen).is_some_and(|fleet| fleet.ready() >= self.plan.replicas);
+        known
+            && self.paused_by.is_none()
+            && self.route_state(seen) == RouteState::Taken
+            && !self.stable_is_gone(seen)
+            && self.judge.both_bad().is_none()
+    }
+
+    fn next_step(&self, step: usize) -> Happened {
+        if step + 1 < self.steps().len() { Happened::StepStarted { step: step + 1 } } else { Happened::StepsDone }
+    }
+
+    /// All instances of the new revision ready and the route taken, since then.
+    pub(crate) fn steady_since(&self, seen: &Observed) -> Option<Timestamp> {
+        let taken = self.route.as_ref()?.taken?;
+        Some(self.new_fleet(seen)?.ready_since(self.plan.replicas)?.max(taken))
+    }
+
+    pub(crate) fn route_taken_for(&self, now: Timestamp) -> Option<u64> {
+        Some(now.since_ms(self.route.as_ref()?.weights_taken?))
+    }
+
+    /// Since the router has had the step's weights.
+    fn step_lasted_ms(&self, now: Timestamp) -> Option<u64> {
+        Some(now.since_ms(self.route.as_ref()?.weights_taken?.max(self.step_since)))
+    }
+
+    fn cause(&self) -> Reason {
+        self.reason.clone().expect("going back has a reason")
+    }
+
+    /// A pause has the weight of the step before it.
+    fn step_weight(&self, step: usize) -> u32 {
+        let before = self.steps()[..=step].iter().rev();
+        before.filter_map(|step| if let Step::SetWeight(weight) = step { Some((*weight).min(WHOLE)) } else { None }).next().unwrap_or(0)
+    }
+
+    /// The other revision stays in the map with nothing, so that its requests in flight are still told and its address is known.
+    fn canary_weights(&self, canary: u32) -> BTreeMap<RevisionId, u32> {
+        let mut weights = BTreeMap::from([(self.plan.revision.id.clone(), canary)]);
+        if let Some(stable) = self.stable() {
+            weights.insert(stable.id.clone(), WHOLE - canary);
+        }
+        weights
+    }
+
+    fn all_to_new(&self) -> BTreeMap<RevisionId, u32> {
+        self.canary_weights(WHOLE)
+    }
+
+    fn synthetic(&self) -> Option<Synthetic> {
+        let plan = self.plan.synthetic.as_ref()?;
+        let revisions = [Some(&self.plan.revision), self.stable()].into_iter().flatten().map(|revision| revision.id.clone()).collect();
+        Some(Synthetic { paths: plan.paths.clone(), interval_ms: plan.interval_ms, revisions })
+    }
+}

@@ -1,0 +1,62 @@
+//! What a plan says when nobody said anything; the numbers come from the table in `docs/judge.md`.
+
+use crate::plan::{Deadline, JudgePlan, Limits, Step, Strategy, SyntheticPlan};
+
+impl Default for JudgePlan {
+    fn default() -> JudgePlan {
+        JudgePlan {
+            // One good release in a hundred taken back by mistake, at most; the simulation measures far fewer.
+            alpha: 0.01,
+            // Half as much again. Closer is out of reach within a canary: 1.2 would need ten times the errors.
+            ratio_margin: 0.5,
+            // 459 canary requests prove it for an application without errors; half of it would need twice as many.
+            difference_margin: 0.01,
+            latency_quantile: 0.95,
+            // At twice the 95th percentile ordinary latencies leave a few requests in a thousand, so that a good release is soon proved;
+            // one three times as slow sends more than a tenth of its requests over it.
+            latency_factor: 2.0,
+            // Ten times what a healthy service has, and below what anybody would call an outage.
+            absolute_bad_share: 0.05,
+            // Detection within seconds at high traffic needs at least three looks; more often would only fill the record.
+            look_ms: 5_000,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            ready_ms: 120_000,
+            // Three looks.
+            step_min_ms: 15_000,
+            // With 0.5 % errors on both sides and 200 canary requests a minute the median proof takes six and a half minutes and nine
+            // in ten come within 13; a perfect release needs 2.4, or the same with probes when there are fewer users.
+            step_max_ms: 15 * 60_000,
+            // Nothing speaks against the canary then; a person may know more.
+            deadline: Deadline::Hold,
+            drain_ms: 10_000,
+            verify_ms: 10_000,
+            // One crash can be chance.
+            restarts_max: 3,
+        }
+    }
+}
+
+impl Default for SyntheticPlan {
+    fn default() -> SyntheticPlan {
+        SyntheticPlan {
+            paths: vec!["/".to_string()],
+            // 240 a minute: the 459 answers that prove a perfect release take two minutes.
+            interval_ms: 250,
+            // Below it users alone would need more than four minutes for the same.
+            below_requests_per_minute: 120,
+        }
+    }
+}
+
+impl Strategy {
+    /// 10 → 50 → 100 %.
+    pub fn default_canary() -> Strategy {
+        Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] }
+    }
+}

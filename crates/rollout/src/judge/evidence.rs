@@ -1,0 +1,128 @@
+use base::time::format_duration_ms;
+use serde::{Deserialize, Serialize};
+
+use super::{Comparison, Judge, Metric, PROOF_ODDS, Question, Stream, Tally, interval};
+
+/// What is known about one question, in numbers that a person can check: stored when a verdict falls, shown at any time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub question: Question,
+    pub canary: Tally,
+    pub stable: Tally,
+    /// Nothing when the stable had none bad.
+    pub ratio: Option<f64>,
+    /// Anytime-valid, 99 %.
+    pub interval: (f64, f64),
+    /// Odds against "no worse".
+    pub odds: f64,
+    /// The odds that end the rollout.
+    pub stops_at: f64,
+    /// Odds against "worse by the margin", the better of the two proofs.
+    pub proof_odds: f64,
+    pub proof: Option<Proof>,
+    /// What counts as slow.
+    pub bound_us: Option<u64>,
+    /// The last look alone.
+    pub last: (Tally, Tally),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The ratio of the rates is below the margin.
+    Ratio,
+    /// The difference of the rates is below the margin.
+    Difference,
+}
+
+/// Odds are shown and stored up to here; a product of years of looks would leave what JSON can say.
+const ODDS_MAX: f64 = 1e12;
+
+impl Judge {
+    pub(super) fn evidence_of(&self, question: Question, comparison: &Comparison, bound_us: Option<u64>) -> Evidence {
+        let (ratio, difference) = (comparison.ratio.log_evidence(), comparison.difference.log_evidence());
+        let proof = if ratio > difference { Proof::Ratio } else { Proof::Difference };
+        let proof_odds = odds(ratio.max(difference));
+        Evidence {
+            question,
+            canary: comparison.total.canary,
+            stable: comparison.total.stable,
+            ratio: interval::ratio(comparison.total.canary, comparison.total.stable),
+            interval: comparison.looks.ratio_interval(0.01),
+            odds: odds(comparison.worse.log_evidence()),
+            stops_at: self.stops_at(),
+            proof_odds,
+            proof: (proof_odds >= PROOF_ODDS && !comparison.is_suspect()).then_some(proof),
+            bound_us: bound_us.filter(|_| question.metric == Metric::Slow),
+            last: (comparison.last.canary, comparison.last.stable),
+        }
+    }
+}
+
+impl Evidence {
+    /// `Errors: canary 41/4,020 vs stable 62/16,105 → 2.6x (99 % CI 1.7–4.1); evidence 830 : 1 against "no worse" (stops at 100 : 1)`.
+    pub fn sentence(&self) -> String {
+        let (canary, stable) = (fraction(self.canary), fraction(self.stable));
+        let ratio = match self.ratio {
+            Some(ratio) => format!("{}x (99 % CI {}–{})", short(ratio), short(self.interval.0), upper(self.interval.1)),
+            None => format!("no ratio, stable had none (99 % CI {}–{})", short(self.interval.0), upper(self.interval.1)),
+        };
+        let (odds, stops_at) = (whole(self.odds), whole(self.stops_at));
+        format!(
+            "{}: canary {canary} vs stable {stable} → {ratio}; evidence {odds} : 1 against \"no worse\" (stops at {stops_at} : 1)",
+            self.title()
+        )
+    }
+
+    fn title(&self) -> String {
+        let of_probes = if self.question.stream == Stream::Synthetic { " (synthetic probes)" } else { "" };
+        match (self.question.metric, self.bound_us) {
+            (Metric::Errors, _) => format!("Errors{of_probes}"),
+            (Metric::Slow, Some(bound)) => format!("Slower than {}{of_probes}", microseconds(bound)),
+            (Metric::Slow, None) => format!("Slow answers{of_probes}"),
+        }
+    }
+}
+
+impl Question {
+    /// `errors`, `slow answers of probes`: inside a sentence.
+    pub fn words(self) -> &'static str {
+        match (self.stream, self.metric) {
+            (Stream::Users, Metric::Errors) => "errors",
+            (Stream::Users, Metric::Slow) => "slow answers",
+            (Stream::Synthetic, Metric::Errors) => "errors of synthetic probes",
+            (Stream::Synthetic, Metric::Slow) => "slow answers to synthetic probes",
+        }
+    }
+}
+
+fn odds(log: f64) -> f64 {
+    log.exp().min(ODDS_MAX)
+}
+
+fn fraction(tally: Tally) -> String {
+    format!("{}/{}", thousands(tally.bad), thousands(tally.requests))
+}
+
+fn short(ratio: f64) -> String {
+    if ratio < 10.0 { format!("{ratio:.1}") } else { format!("{ratio:.0}") }
+}
+
+fn upper(ratio: f64) -> String {
+    if ratio > 99.0 { "∞".to_string() } else { short(ratio) }
+}
+
+/// Odds below 1 to one digit, others whole.
+fn whole(odds: f64) -> String {
+    if odds < 10.0 { format!("{odds:.1}") } else { thousands(odds as u64) }
+}
+
+fn microseconds(us: u64) -> String {
+    if us < 1_000 { format!("{us}µs") } else { format_duration_ms(us / 1_000) }
+}
+
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|it| std::str::from_utf8(it).expect("digits are ASCII")).collect();
+    groups.join(",")
+}
