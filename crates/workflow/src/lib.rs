@@ -3,8 +3,10 @@
 //! No I/O, no clock, no randomness, no map order in results.
 
 pub mod expr;
+pub mod github;
 pub mod glob;
 pub mod job;
 pub mod matrix;
 pub mod model;
+pub mod schema;
 pub mod trigger;

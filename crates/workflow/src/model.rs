@@ -202,8 +202,8 @@ pub enum ActionRuns {
     Composite {
         steps: Vec<Step>,
     },
-    /// `using: node20`; the files are relative to the action's directory, the conditions are as in [`Step::condition`] except
-    /// that without one it is `always()`.
+    /// `using: node20`; the files are relative to the action's directory. The conditions are expressions without `${{ }}`,
+    /// taken as written: no `success()` is put around them, and without one it is `always()`.
     Node {
         using: String,
         main: String,

@@ -70,6 +70,8 @@ impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                // What isn't there comes as `~`.
+                let span = if text == "~" { after_colon(self.text, span) } else { span };
                 let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let span = if block && tag.is_none() { with_indicator(self.text, span) } else { span };
                 let value = self.scalar(&text, style, tag.as_deref(), span);
@@ -276,6 +278,11 @@ fn place(text: &str, span: &granit_parser::Span) -> Span {
     // A block ends where the next thing begins; its place ends with its last letter.
     let trimmed = text[start..end].trim_end().len();
     Span::new(start, start + trimmed)
+}
+
+/// The place of a value that isn't there: behind the `:` and not on it.
+fn after_colon(text: &str, span: Span) -> Span {
+    if text[span.start..].starts_with(':') { Span::new(span.start + 1, span.start + 1) } else { span }
 }
 
 /// The place of a block scalar with its `|` or `>`, which the parser leaves out.

@@ -78,11 +78,12 @@ impl Function {
 
 impl Arity {
     pub(super) fn complaint(self, name: &str, given: usize) -> Option<String> {
+        let arguments = |count: usize| if count == 1 { "1 argument".to_owned() } else { format!("{count} arguments") };
         if given < self.min {
-            return Some(format!("`{name}` takes at least {} arguments, {given} given", self.min));
+            return Some(format!("`{name}` takes at least {}, {given} given", arguments(self.min)));
         }
         if given > self.max {
-            return Some(format!("`{name}` takes at most {} arguments, {given} given", self.max));
+            return Some(format!("`{name}` takes at most {}, {given} given", arguments(self.max)));
         }
         (self.odd && given.is_multiple_of(2))
             .then(|| format!("`{name}` takes pairs and a default, so an odd number of arguments; {given} given"))
@@ -154,7 +155,9 @@ pub(super) fn format_pieces(format: &str, arguments: usize) -> Result<Vec<Piece>
             return Err(format!("the format `{format}` has a brace without its partner; write `{{{{` or `}}}}` for a brace itself"));
         };
         if argument >= arguments {
-            return Err(format!("the format `{format}` asks for argument {argument}, {arguments} given"));
+            return Err(format!(
+                "the format `{format}` asks for `{{{argument}}}`, but only {arguments} can be asked for, counted from `{{0}}`"
+            ));
         }
         if !text.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut text)));

@@ -19,6 +19,7 @@ use base::Span;
 pub use eval::{Scope, evaluate, evaluate_source};
 pub use functions::{Arity, arity, known_functions};
 pub use parser::{Expr, parse};
+pub(crate) use template::{Piece, pieces};
 pub use template::{evaluate_template, interpolate, template};
 pub use text::{equals_ignore_case, fold};
 pub use value::{Object, Value};

@@ -81,13 +81,15 @@ fn insert_new(object: &mut Object, key: &str, value: Value) -> Result<(), Error>
     Ok(())
 }
 
-enum Piece<'a> {
+/// A stretch of a text with expressions in it.
+#[derive(Debug)]
+pub(crate) enum Piece<'a> {
     Text(&'a str),
     /// Without the braces and the blanks around it, and its place in the text.
     Expression(&'a str, Span),
 }
 
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Error> {
+pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Error> {
     let mut pieces = Vec::new();
     let mut offset = 0;
     while let Some(opening) = text[offset..].find("${{") {

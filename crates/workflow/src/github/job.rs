@@ -1,0 +1,396 @@
+use base::Span;
+use base::yaml::{Entry, Mapping, Node, Value};
+
+use super::reader::{Reader, scalar_text};
+use super::step;
+use super::workflow::{concurrency, defaults, permissions};
+use crate::model::{CallSecrets, Defaults, Environment, Job, Step, Strategy, Template, Work};
+use crate::schema::places::{self, Place};
+use crate::schema::{identifier, uses};
+
+const KEYS: &[&str] = &[
+    "name",
+    "needs",
+    "if",
+    "runs-on",
+    "permissions",
+    "environment",
+    "concurrency",
+    "strategy",
+    "env",
+    "defaults",
+    "timeout-minutes",
+    "cancel-timeout-minutes",
+    "continue-on-error",
+    "outputs",
+    "container",
+    "services",
+    "snapshot",
+    "steps",
+];
+/// Of a job that calls a workflow.
+const CALL_KEYS: &[&str] = &["name", "uses", "with", "secrets", "needs", "if", "permissions", "concurrency", "strategy"];
+
+/// The job, and what it needs with the places.
+pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<(Job, Vec<(String, Span)>)> {
+    let Entry { key, value: node } = entry;
+    if key.text.contains("${{") {
+        reader.error("workflow/expression", key.span, "the id of a job can't be an expression");
+        return None;
+    }
+    if let Some(complaint) = identifier::complaint(&key.text) {
+        reader.error("workflow/id", key.span, complaint);
+    }
+    let mapping = reader.mapping(&key.text, node)?;
+    let calls = is_call(reader, &key.text, mapping);
+    // Keys of the other kind were reported as a conflict if both kinds are there.
+    let conflicts = if calls { &["runs-on", "steps"] as &[&str] } else { &["uses"] };
+    let known = if calls { CALL_KEYS } else { KEYS };
+    let mut entries = Vec::new();
+    for entry in &mapping.entries {
+        let name = entry.key.text.as_str();
+        if known.contains(&name) {
+            entries.push(entry);
+        } else if !conflicts.contains(&name) {
+            reader.unknown_key(&entry.key, known);
+        }
+    }
+    let mut job = Job {
+        id: key.text.clone(),
+        span: key.span,
+        name: None,
+        needs: Vec::new(),
+        condition: "success()".to_owned(),
+        permissions: None,
+        environment: None,
+        concurrency: None,
+        strategy: None,
+        env: None,
+        timeout_minutes: None,
+        continue_on_error: None,
+        outputs: Vec::new(),
+        work: if calls { call(reader, key.span, node) } else { steps(reader, &key.text, node) },
+    };
+    let mut needs = Vec::new();
+    for Entry { key, value } in entries {
+        let name = key.text.as_str();
+        match name {
+            "name" => job.name = reader.string(name, value, &places::JOB_NAME),
+            "needs" => needs = reader.literals(name, value),
+            "if" => job.condition = reader.condition(name, value, &places::JOB_IF).unwrap_or_default(),
+            "permissions" => job.permissions = permissions(reader, value),
+            "environment" => job.environment = environment(reader, value),
+            "concurrency" => job.concurrency = concurrency(reader, key.span, value, &places::JOB_CONCURRENCY),
+            "strategy" => job.strategy = strategy(reader, value),
+            "env" => job.env = reader.strings(name, value, &places::JOB_ENV),
+            "timeout-minutes" => job.timeout_minutes = reader.number(name, value, &places::JOB_TIMEOUT),
+            "cancel-timeout-minutes" => {
+                reader.number(name, value, &places::JOB_CANCEL_TIMEOUT);
+                let message = "`cancel-timeout-minutes` isn't heeded here yet: a cancelled job is stopped as every other";
+                reader.warning("workflow/unheeded", key.span, message);
+            }
+            "continue-on-error" => job.continue_on_error = reader.boolean(name, value, &places::JOB_CONTINUE),
+            "outputs" => job.outputs = outputs(reader, value),
+            "snapshot" => snapshot(reader, key.span, value),
+            _ => {}
+        }
+    }
+    job.needs = needs.iter().map(|(need, _)| need.clone()).collect();
+    Some((job, needs))
+}
+
+/// By the first key that only one of the two kinds of jobs has.
+fn is_call(reader: &mut Reader<'_>, id: &str, mapping: &Mapping) -> bool {
+    let uses = mapping.entries.iter().position(|entry| entry.key.text == "uses");
+    let own = mapping.entries.iter().position(|entry| entry.key.text == "runs-on" || entry.key.text == "steps");
+    match (uses, own) {
+        (Some(uses), Some(own)) => {
+            let second = &mapping.entries[uses.max(own)].key;
+            let message =
+                format!("job `{id}` can't have `{}`: it either calls a workflow with `uses` or has steps of its own", second.text);
+            reader.error("workflow/conflict", second.span, message);
+            uses < own
+        }
+        (uses, _) => uses.is_some(),
+    }
+}
+
+fn call(reader: &mut Reader<'_>, job: Span, node: &Node) -> Work {
+    let mut target = String::new();
+    if let Some(value) = node.get("uses")
+        && let Some(text) = reader.non_empty_literal("uses", value)
+    {
+        if let Some(complaint) = uses::workflow_complaint(&text) {
+            reader.error("workflow/uses", value.span, complaint);
+        }
+        reader.unsupported(job, "a job that calls another workflow");
+        target = text;
+    }
+    let with = node.get("with").and_then(|value| call_inputs(reader, value));
+    let secrets = match node.get("secrets") {
+        None => CallSecrets::None,
+        Some(value) if value.as_mapping().is_none() => {
+            if reader.choice("secrets", value, &["inherit"]).is_some() {
+                CallSecrets::Inherit
+            } else {
+                CallSecrets::None
+            }
+        }
+        Some(value) => reader.strings("secrets", value, &places::CALL_SECRETS).map_or(CallSecrets::None, CallSecrets::Given),
+    };
+    Work::Call { uses: target, with, secrets }
+}
+
+/// Inputs keep their types: `true` isn't `'true'`.
+fn call_inputs(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
+    let mapping = reader.mapping("with", node)?;
+    for entry in &mapping.entries {
+        if scalar_text(&entry.value).is_none() {
+            reader.wrong_type(&entry.key.text, &entry.value, "a text, a number, or `true` or `false`");
+            return None;
+        }
+    }
+    reader.any("with", node, &places::CALL_WITH)
+}
+
+fn steps(reader: &mut Reader<'_>, id: &str, node: &Node) -> Work {
+    let runs_on = match node.get("runs-on") {
+        Some(value) => runs_on(reader, value, node),
+        None => {
+            reader.missing(node, "runs-on", &format!("job `{id}`"));
+            None
+        }
+    };
+    let container = node.as_mapping().and_then(|mapping| mapping.entry("container")).and_then(|entry| {
+        reader.unsupported(entry.key.span, "a job in a container");
+        container(reader, "container", &entry.value, CONTAINER_KEYS)
+    });
+    let services = node.as_mapping().and_then(|mapping| mapping.entry("services")).and_then(|entry| {
+        reader.unsupported(entry.key.span, "a service container");
+        services(reader, &entry.value)
+    });
+    let defaults = node.get("defaults").map_or_else(Defaults::default, |value| defaults(reader, value, &places::JOB_DEFAULTS));
+    let steps: Vec<Step> = node.get("steps").map_or_else(Vec::new, |value| step::read(reader, value));
+    Work::Steps { runs_on: runs_on.unwrap_or(Template::Null), container, services, defaults, steps }
+}
+
+fn runs_on(reader: &mut Reader<'_>, node: &Node, job: &Node) -> Option<Template> {
+    let place = &places::JOB_RUNS_ON;
+    match node.value() {
+        Value::Sequence(items) => {
+            if items.is_empty() {
+                reader.error("workflow/value", node.span, "`runs-on` needs at least one label");
+            }
+            let labels = items.iter().filter_map(|item| label(reader, item, job));
+            Some(Template::Sequence(labels.collect()))
+        }
+        Value::Mapping(_) => {
+            let mut entries = Vec::new();
+            for Entry { key, value } in reader.closed("runs-on", node, &["group", "labels"])? {
+                let template = match (key.text.as_str(), value.value()) {
+                    ("labels", Value::Sequence(items)) => {
+                        Some(Template::Sequence(items.iter().filter_map(|item| label(reader, item, job)).collect()))
+                    }
+                    ("labels", _) => label(reader, value, job),
+                    _ => {
+                        check_group(reader, value);
+                        reader.non_empty_string("group", value, place)
+                    }
+                };
+                entries.extend(template.map(|template| (Template::String(key.text.clone()), template)));
+            }
+            Some(Template::Mapping(entries))
+        }
+        _ => label(reader, node, job),
+    }
+}
+
+fn label(reader: &mut Reader<'_>, node: &Node, job: &Node) -> Option<Template> {
+    let template = reader.non_empty_string("runs-on", node, &places::JOB_RUNS_ON)?;
+    match &template {
+        Template::String(label) => refuse_foreign(reader, label, node.span),
+        Template::Expr { source, .. } => {
+            for (label, span) in matrix_values(source, job) {
+                refuse_foreign(reader, &label, span);
+            }
+        }
+        _ => {}
+    }
+    Some(template)
+}
+
+fn refuse_foreign(reader: &mut Reader<'_>, label: &str, span: Span) {
+    let label_lower = label.to_lowercase();
+    for (system, name) in [("windows", "Windows"), ("macos", "macOS")] {
+        if label_lower == system || label_lower.starts_with(&format!("{system}-")) {
+            reader.unsupported(span, format!("a job on {name} (`{label}`)"));
+        }
+    }
+}
+
+/// What `matrix.<key>` in an expression can be, as far as the matrix says it in so many words.
+fn matrix_values(source: &str, job: &Node) -> Vec<(String, Span)> {
+    let Ok(expr) = crate::expr::parse(source) else { return Vec::new() };
+    let Some(matrix) = job.get("strategy").and_then(|strategy| strategy.get("matrix")) else { return Vec::new() };
+    let mut values = Vec::new();
+    for (path, _) in expr.paths() {
+        let [context, key] = path.as_slice() else { continue };
+        if !context.eq_ignore_ascii_case("matrix") {
+            continue;
+        }
+        let included = matrix.get("include").and_then(Node::as_sequence).unwrap_or_default();
+        let vector = matrix.get(key).and_then(Node::as_sequence).unwrap_or_default();
+        let nodes = vector.iter().chain(included.iter().filter_map(|item| item.get(key)));
+        values.extend(nodes.filter_map(|node| Some((node.as_str()?.to_owned(), node.span))));
+    }
+    values
+}
+
+fn check_group(reader: &mut Reader<'_>, node: &Node) {
+    const PREFIXES: [&str; 4] = ["organization", "org", "enterprise", "ent"];
+    let Some(group) = node.as_str().filter(|group| group.contains('/') && !group.contains("${{")) else { return };
+    let (prefix, name) = group.split_once('/').expect("a `/` was seen in it");
+    if !PREFIXES.iter().any(|known| known.eq_ignore_ascii_case(prefix)) || name.is_empty() || name.contains('/') {
+        let message = format!("`{group}` is no group of runners: it is a name, `organization/<name>` or `enterprise/<name>`");
+        reader.error("workflow/value", node.span, message);
+    }
+}
+
+fn environment(reader: &mut Reader<'_>, node: &Node) -> Option<Environment> {
+    if node.as_mapping().is_none() {
+        return reader.string("environment", node, &places::JOB_ENVIRONMENT).map(|name| Environment { name, url: None });
+    }
+    let mut name = None;
+    let mut url = None;
+    for Entry { key, value } in reader.closed("environment", node, &["name", "url", "deployment"])? {
+        match key.text.as_str() {
+            "name" => name = reader.string("name", value, &places::JOB_ENVIRONMENT),
+            "url" => url = reader.string("url", value, &places::JOB_ENVIRONMENT_URL),
+            _ => drop(reader.boolean("deployment", value, &places::JOB_ENVIRONMENT)),
+        }
+    }
+    if node.get("name").is_none() {
+        reader.missing(node, "name", "`environment`");
+    }
+    Some(Environment { name: name?, url })
+}
+
+fn outputs(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, Template)> {
+    let Some(mapping) = reader.mapping("outputs", node) else { return Vec::new() };
+    let mut outputs = Vec::new();
+    for Entry { key, value } in &mapping.entries {
+        if key.text.is_empty() {
+            reader.error("workflow/value", key.span, "a key is empty");
+        }
+        outputs.extend(reader.string(&key.text, value, &places::JOB_OUTPUTS).map(|template| (key.text.clone(), template)));
+    }
+    outputs
+}
+
+fn strategy(reader: &mut Reader<'_>, node: &Node) -> Option<Strategy> {
+    let place = &places::JOB_STRATEGY;
+    if let Some(expression) = reader.whole_expression("strategy", node, place) {
+        if expression.is_some() {
+            reader.unsupported(node.span, "`strategy` as one expression");
+        }
+        return None;
+    }
+    let mut strategy = Strategy { matrix: None, fail_fast: None, max_parallel: None };
+    for Entry { key, value } in reader.closed("strategy", node, &["matrix", "fail-fast", "max-parallel"])? {
+        match key.text.as_str() {
+            "matrix" => strategy.matrix = matrix(reader, value, place),
+            "fail-fast" => strategy.fail_fast = reader.boolean(&key.text, value, place),
+            _ => strategy.max_parallel = reader.number(&key.text, value, place),
+        }
+    }
+    Some(strategy)
+}
+
+fn matrix(reader: &mut Reader<'_>, node: &Node, place: &Place) -> Option<Template> {
+    if let Some(expression) = reader.whole_expression("matrix", node, place) {
+        return expression;
+    }
+    let mapping = reader.mapping("matrix", node)?;
+    let mut any_vector = false;
+    for Entry { key, value } in &mapping.entries {
+        let is_filter = key.text == "include" || key.text == "exclude";
+        any_vector |= key.text != "exclude";
+        if value.as_str().is_some_and(|text| text.contains("${{")) || key.text.contains("${{") {
+            any_vector = true;
+            continue;
+        }
+        let Some(items) = reader.sequence(&key.text, value) else { continue };
+        if is_filter {
+            for item in items {
+                if !item.as_str().is_some_and(|text| text.contains("${{")) {
+                    reader.mapping(&format!("an entry of `{}`", key.text), item);
+                }
+            }
+        } else if items.is_empty() {
+            reader.error("workflow/value", value.span, format!("the matrix has no values for `{}`", key.text));
+        }
+    }
+    if !any_vector {
+        reader.error("workflow/value", node.span, "a matrix needs at least one list of values, or `include`");
+    }
+    reader.any("matrix", node, place)
+}
+
+const CONTAINER_KEYS: &[&str] = &["image", "options", "env", "ports", "volumes", "credentials"];
+const SERVICE_KEYS: &[&str] = &["image", "options", "env", "ports", "volumes", "credentials", "entrypoint", "command"];
+
+fn container(reader: &mut Reader<'_>, name: &str, node: &Node, keys: &[&str]) -> Option<Template> {
+    let place = &places::JOB_CONTAINER;
+    let Some(mapping) = node.as_mapping() else {
+        return reader.string(name, node, place);
+    };
+    let mut entries = Vec::new();
+    for Entry { key, value } in reader.known(mapping, keys) {
+        let name = key.text.as_str();
+        let template = match name {
+            "env" => reader.strings(name, value, &places::JOB_CONTAINER_ENV),
+            "ports" | "volumes" => reader.sequence(name, value).and_then(|_| reader.any(name, value, place)),
+            "credentials" => {
+                reader.closed(name, value, &["username", "password"]);
+                reader.strings(name, value, &places::JOB_CONTAINER_CREDENTIALS)
+            }
+            "image" => reader.non_empty_string(name, value, place),
+            _ => reader.string(name, value, place),
+        };
+        entries.extend(template.map(|template| (Template::String(key.text.clone()), template)));
+    }
+    if mapping.get("image").is_none() {
+        reader.missing(node, "image", "a container");
+    }
+    Some(Template::Mapping(entries))
+}
+
+fn services(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
+    if let Some(expression) = reader.whole_expression("services", node, &places::JOB_CONTAINER) {
+        return expression;
+    }
+    let mapping = reader.mapping("services", node)?;
+    let mut services = Vec::new();
+    for Entry { key, value } in &mapping.entries {
+        let service = container(reader, &key.text, value, SERVICE_KEYS);
+        services.extend(service.map(|service| (Template::String(key.text.clone()), service)));
+    }
+    Some(Template::Mapping(services))
+}
+
+fn snapshot(reader: &mut Reader<'_>, key: Span, node: &Node) {
+    reader.unsupported(key, "a snapshot of the job's machine");
+    if node.as_mapping().is_none() {
+        reader.non_empty_literal("snapshot", node);
+        return;
+    }
+    for Entry { key, value } in reader.closed("snapshot", node, &["image-name", "if", "version"]).unwrap_or_default() {
+        match key.text.as_str() {
+            "if" => drop(reader.condition("if", value, &places::JOB_SNAPSHOT_IF)),
+            name => drop(reader.non_empty_literal(name, value)),
+        }
+    }
+    if node.get("image-name").is_none() {
+        reader.missing(node, "image-name", "`snapshot`");
+    }
+}

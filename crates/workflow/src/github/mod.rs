@@ -1,0 +1,51 @@
+//! GitHub's workflow and action files, read into the [model](crate::model) with everything that is wrong in them.
+
+mod action;
+mod expression;
+mod job;
+mod needs;
+mod reader;
+mod step;
+mod triggers;
+mod workflow;
+
+use base::{Diagnostic, Severity, Source, yaml};
+
+use crate::model::{Action, Workflow};
+use reader::Reader;
+
+/// The workflow, or nothing when there is any error; the diagnostics are all there are, warnings among them.
+pub fn parse(source: &Source) -> (Option<Workflow>, Vec<Diagnostic>) {
+    read(source, workflow::read)
+}
+
+/// An `action.yml`, as [`parse`] a workflow.
+pub fn parse_action(source: &Source) -> (Option<Action>, Vec<Diagnostic>) {
+    read(source, action::read)
+}
+
+/// An error for everything in the workflow that is right and can't be run here yet: such a file is refused, never half run.
+pub fn unsupported(workflow: &Workflow) -> Vec<Diagnostic> {
+    let message = |what: &str| format!("{what} can't be run here yet");
+    workflow.unsupported.iter().map(|place| Diagnostic::error("workflow/unsupported", place.span, message(&place.what))).collect()
+}
+
+/// As deep as GitHub reads.
+const DEPTH_MAX: usize = 50;
+
+fn read<T>(source: &Source, model: fn(&mut Reader<'_>, &yaml::Node) -> Option<T>) -> (Option<T>, Vec<Diagnostic>) {
+    let options = yaml::Options { depth_max: DEPTH_MAX, ignore_key_case: true, ..yaml::Options::default() };
+    let (node, mut diagnostics) = yaml::parse_with(source, &options);
+    let Some(node) = node else {
+        if diagnostics.is_empty() {
+            diagnostics.push(Diagnostic::error("workflow/empty", base::Span::default(), "the file is empty"));
+        }
+        return (None, diagnostics);
+    };
+    let mut reader = Reader::new(source);
+    let model = model(&mut reader, &node);
+    diagnostics.append(&mut reader.diagnostics);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    (model.filter(|_| !failed), diagnostics)
+}

@@ -1,0 +1,240 @@
+use base::Diagnostic;
+use base::yaml::{Entry, Mapping, Node};
+
+use super::reader::Reader;
+use super::workflow::check_shell;
+use crate::model::{Step, StepAction, Template};
+use crate::schema::identifier::{self, Ids};
+use crate::schema::places::{self, Place};
+use crate::schema::uses;
+
+/// What a step may use, which differs between a job's and a composite action's.
+pub(super) struct Rules {
+    condition: Place,
+    name: Place,
+    run: Place,
+    directory: Place,
+    env: Place,
+    with: Place,
+    continue_on_error: Place,
+    /// A workflow's steps may have a timeout and run in the background, and a shell is optional.
+    in_workflow: bool,
+}
+
+const IN_WORKFLOW: Rules = Rules {
+    condition: places::STEP_IF,
+    name: places::STEP_NAME,
+    run: places::STEP_RUN,
+    directory: places::STEP_DIRECTORY,
+    env: places::STEP_ENV,
+    with: places::STEP_WITH,
+    continue_on_error: places::STEP_CONTINUE,
+    in_workflow: true,
+};
+
+const IN_ACTION: Rules = Rules {
+    condition: places::ACTION_STEP_IF,
+    name: places::ACTION_STEP_VALUE,
+    run: places::ACTION_STEP_VALUE,
+    directory: places::ACTION_STEP_VALUE,
+    env: places::ACTION_STEP_VALUE,
+    with: places::ACTION_STEP_VALUE,
+    continue_on_error: places::ACTION_STEP_VALUE,
+    in_workflow: false,
+};
+
+const RUN_KEYS: &[&str] =
+    &["name", "id", "if", "timeout-minutes", "run", "continue-on-error", "env", "working-directory", "shell", "background"];
+const USES_KEYS: &[&str] = &["name", "id", "if", "continue-on-error", "timeout-minutes", "uses", "with", "env", "background"];
+const ACTION_RUN_KEYS: &[&str] = &["name", "id", "if", "run", "continue-on-error", "env", "working-directory", "shell"];
+const ACTION_USES_KEYS: &[&str] = &["name", "id", "if", "continue-on-error", "uses", "with", "env"];
+/// Steps that only steer others; each also has a name, an id and `continue-on-error`.
+const STEERING: [&str; 3] = ["wait", "wait-all", "cancel"];
+
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Step> {
+    all(reader, node, &IN_WORKFLOW)
+}
+
+pub(super) fn read_composite(reader: &mut Reader<'_>, node: &Node) -> Vec<Step> {
+    all(reader, node, &IN_ACTION)
+}
+
+/// Steps that have no id are given one after all written ones are known.
+fn all(reader: &mut Reader<'_>, node: &Node, rules: &Rules) -> Vec<Step> {
+    let mut ids = Ids::default();
+    let mut steps = Vec::new();
+    list(reader, node, rules, &mut ids, &mut steps);
+    for step in steps.iter_mut().filter(|step| step.id.is_empty()) {
+        let base = match &step.action {
+            StepAction::Run { .. } => "run".to_owned(),
+            StepAction::Uses { uses, .. } => {
+                uses::step_target(uses).filter(|target| !target.is_empty()).unwrap_or_else(|| "run".to_owned())
+            }
+        };
+        step.id = ids.generate(&base);
+    }
+    steps
+}
+
+fn list(reader: &mut Reader<'_>, node: &Node, rules: &Rules, ids: &mut Ids, steps: &mut Vec<Step>) {
+    for item in reader.sequence("steps", node).unwrap_or_default() {
+        let Some(mapping) = reader.mapping("a step", item) else { continue };
+        let steering = STEERING.into_iter().find_map(|key| mapping.entry(key));
+        if let Some(parallel) = mapping.entry("parallel").filter(|_| rules.in_workflow) {
+            reader.unsupported(parallel.key.span, "a group of parallel steps");
+            reader.known(mapping, &["parallel"]);
+            list(reader, &parallel.value, rules, ids, steps);
+        } else if let Some(entry) = steering.filter(|_| rules.in_workflow) {
+            reader.unsupported(entry.key.span, format!("a step with `{}`", entry.key.text));
+            steer(reader, mapping, &entry.key.text, ids);
+        } else {
+            steps.extend(step(reader, item, mapping, rules, ids));
+        }
+    }
+}
+
+fn step(reader: &mut Reader<'_>, node: &Node, mapping: &Mapping, rules: &Rules, ids: &mut Ids) -> Option<Step> {
+    let kind = Kind::of(reader, mapping);
+    let known = match (kind, rules.in_workflow) {
+        (Kind::Run, true) => RUN_KEYS,
+        (Kind::Uses, true) => USES_KEYS,
+        (Kind::Run, false) => ACTION_RUN_KEYS,
+        (Kind::Uses, false) => ACTION_USES_KEYS,
+    };
+    let action = match kind {
+        Kind::Run => run_action(reader, node, rules),
+        Kind::Uses => uses_action(reader, node, rules),
+    };
+    let mut step = Step {
+        id: String::new(),
+        span: mapping.entry(kind.key()).map_or(node.span, |entry| entry.key.span),
+        name: None,
+        condition: "success()".to_owned(),
+        env: None,
+        continue_on_error: None,
+        timeout_minutes: None,
+        action: action.unwrap_or(StepAction::Uses { uses: String::new(), with: None }),
+    };
+    for Entry { key, value } in &mapping.entries {
+        let name = key.text.as_str();
+        match name {
+            "name" => step.name = reader.string(name, value, &rules.name),
+            "id" => step.id = id(reader, value, ids).unwrap_or_default(),
+            "if" => step.condition = reader.condition(name, value, &rules.condition).unwrap_or_default(),
+            "env" => step.env = reader.strings(name, value, &rules.env),
+            "continue-on-error" => step.continue_on_error = reader.boolean(name, value, &rules.continue_on_error),
+            "timeout-minutes" if rules.in_workflow => step.timeout_minutes = reader.number(name, value, &places::STEP_TIMEOUT),
+            "background" if rules.in_workflow => {
+                if reader.flag(name, value) == Some(true) {
+                    reader.unsupported(key.span, "a step in the background");
+                }
+            }
+            // What isn't this kind's own has been reported as a conflict.
+            "run" | "uses" => {}
+            _ if known.contains(&name) => {}
+            _ => reader.unknown_key(key, known),
+        }
+    }
+    Some(step)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Run,
+    Uses,
+}
+
+impl Kind {
+    /// By the first key that only one of the two has.
+    fn of(reader: &mut Reader<'_>, mapping: &Mapping) -> Kind {
+        let place = |key: &str| mapping.entries.iter().position(|entry| entry.key.text == key);
+        if let (Some(run), Some(uses)) = (place("run"), place("uses")) {
+            let second = &mapping.entries[run.max(uses)].key;
+            let message = format!("a step can't have `{}` too: it either runs a script with `run` or an action with `uses`", second.text);
+            reader.error("workflow/conflict", second.span, message);
+            return if run < uses { Kind::Run } else { Kind::Uses };
+        }
+        let decided = mapping.entries.iter().find_map(|entry| match entry.key.text.as_str() {
+            "run" | "shell" | "working-directory" => Some(Kind::Run),
+            "uses" | "with" => Some(Kind::Uses),
+            _ => None,
+        });
+        decided.unwrap_or(Kind::Run)
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Kind::Run => "run",
+            Kind::Uses => "uses",
+        }
+    }
+}
+
+fn run_action(reader: &mut Reader<'_>, node: &Node, rules: &Rules) -> Option<StepAction> {
+    let shell = node.get("shell").and_then(|value| {
+        let shell = match rules.in_workflow {
+            true => reader.non_empty_literal("shell", value).map(Template::String),
+            false => reader.non_empty_string("shell", value, &rules.run),
+        };
+        check_shell(reader, shell.as_ref(), value.span);
+        shell
+    });
+    let working_directory = node.get("working-directory").and_then(|value| reader.string("working-directory", value, &rules.directory));
+    let Some(script) = node.get("run") else {
+        let what = if node.get("shell").is_some() || node.get("working-directory").is_some() { "`run`" } else { "`run` or `uses`" };
+        reader.missing_one(node, what, "a step");
+        return None;
+    };
+    if !rules.in_workflow && node.get("shell").is_none() {
+        reader.missing(node, "shell", "a step with `run` in an action");
+    }
+    let script = reader.string("run", script, &rules.run)?;
+    Some(StepAction::Run { script, shell, working_directory })
+}
+
+fn uses_action(reader: &mut Reader<'_>, node: &Node, rules: &Rules) -> Option<StepAction> {
+    let with = node.get("with").and_then(|value| reader.strings("with", value, &rules.with));
+    let Some(value) = node.get("uses") else {
+        reader.missing(node, "uses", "a step");
+        return None;
+    };
+    let uses = reader.non_empty_literal("uses", value)?;
+    if uses::step_target(&uses).is_none() {
+        let message = format!("`{uses}` is no action");
+        let with_ref = format!("{uses}@<ref>");
+        let hint = match uses::step_target(&with_ref) {
+            Some(_) if !uses.contains('@') => format!("name a version: `{with_ref}`"),
+            _ => "it is `<owner>/<repository>[/<path>]@<ref>`, `./<path>` in this repository, or `docker://<image>`".to_owned(),
+        };
+        reader.report(Diagnostic::error("workflow/uses", value.span, message).hint(hint));
+    }
+    if uses.starts_with("docker://") {
+        reader.unsupported(value.span, "an action in a container (`docker://`)");
+    } else if uses.starts_with("$/") {
+        reader.unsupported(value.span, "an action by `$/`");
+    }
+    Some(StepAction::Uses { uses, with })
+}
+
+fn id(reader: &mut Reader<'_>, node: &Node, ids: &mut Ids) -> Option<String> {
+    let id = reader.non_empty_literal("id", node)?;
+    if let Some(complaint) = identifier::complaint(&id) {
+        reader.error("workflow/id", node.span, complaint);
+    } else if !ids.take(&id) {
+        reader.error("workflow/duplicate-id", node.span, format!("another step before has the id `{id}`"));
+    }
+    Some(id)
+}
+
+fn steer(reader: &mut Reader<'_>, mapping: &Mapping, kind: &str, ids: &mut Ids) {
+    for Entry { key, value } in reader.known(mapping, &["name", "id", "continue-on-error", kind]) {
+        match key.text.as_str() {
+            "name" => drop(reader.string("name", value, &places::STEP_NAME)),
+            "id" => drop(id(reader, value, ids)),
+            "continue-on-error" => drop(reader.boolean("continue-on-error", value, &places::STEP_CONTINUE)),
+            "wait-all" if value.is_null() => {}
+            "wait-all" => drop(reader.flag("wait-all", value)),
+            name => drop(reader.literals(name, value)),
+        }
+    }
+}
