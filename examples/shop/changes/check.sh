@@ -27,5 +27,5 @@ check() { # name, what changes/effect.py has to say
 
 check none "round trips for a product page: 1, failed status requests: 0 %, /kinds/green: 404"
 check good "round trips for a product page: 1, failed status requests: 0 %, /kinds/green: 200"
-check slow "round trips for a product page: 4, failed status requests: 0 %, /kinds/green: 404"
+check slow "round trips for a product page: 3, failed status requests: 0 %, /kinds/green: 404"
 check broken "round trips for a product page: 1, failed status requests: 20 %, /kinds/green: 404"

@@ -13,6 +13,7 @@ from shop import pages
 from shop.app import Request, Shop, html
 
 BODY_MAX = 64 * 1024
+IDLE_SECONDS = 1
 
 log = logging.getLogger("shop")
 
@@ -25,12 +26,20 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 64 * 1024
     disable_nagle_algorithm = True
 
+    def setup(self):
+        super().setup()
+        self.server.begin(self.server.connected, self)
+
+    def finish(self):
+        self.server.end(self.server.connected, self)
+        super().finish()
+
     def do_GET(self):
-        self.server.begin(self)
+        self.server.begin(self.server.busy, self)
         try:
             self.send(self.respond())
         finally:
-            self.server.end(self)
+            self.server.end(self.server.busy, self)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
 
@@ -86,23 +95,29 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
         self.shop = shop
         self._changed = threading.Condition()
-        self._busy = set()
+        self.connected = set()
+        self.busy = set()
 
-    def begin(self, handler):
+    def begin(self, group, handler):
         with self._changed:
-            self._busy.add(handler)
+            group.add(handler)
 
-    def end(self, handler):
+    def end(self, group, handler):
         with self._changed:
-            self._busy.discard(handler)
+            group.discard(handler)
             self._changed.notify_all()
 
     def drain(self, seconds):
-        """Takes no more connections and waits for the requests under way; false when some had not ended in time."""
+        """Takes no more connections and waits for the requests under way; false when some had not ended in time.
+
+        A kept connection may carry a request that was sent before its sender could know, so it gets a moment more:
+        the next answer on it says that it closes.
+        """
         self.shop.draining = True
         self.shutdown()
         with self._changed:
-            ended = self._changed.wait_for(lambda: not self._busy, timeout=seconds)
+            self._changed.wait_for(lambda: not self.connected, timeout=min(IDLE_SECONDS, seconds))
+            ended = self._changed.wait_for(lambda: not self.busy, timeout=seconds)
         self.server_close()
         return ended
 
