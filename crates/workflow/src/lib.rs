@@ -8,5 +8,7 @@ pub mod glob;
 pub mod job;
 pub mod matrix;
 pub mod model;
+pub mod plan;
+pub mod run;
 pub mod schema;
 pub mod trigger;

@@ -61,7 +61,6 @@ impl Event {
         git_ref.map(|git_ref| git_ref.strip_prefix("refs/heads/").unwrap_or(git_ref))
     }
 
-    #[expect(dead_code)]
     pub(crate) fn head_branch(&self) -> Option<&str> {
         self.text(&["pull_request", "head", "ref"])
     }

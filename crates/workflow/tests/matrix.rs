@@ -1,5 +1,7 @@
 //! Matrices in, legs out: `testdata/matrix/*.json` beside `*.expected`; `UPDATE_EXPECT=1` rewrites the latter.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::fs;
 use std::path::Path;
 

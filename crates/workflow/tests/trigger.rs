@@ -2,6 +2,8 @@
 //!
 //! `on: {…}` begins a case. An event line is `name ref {payload} changed,paths`, the last two optional.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::fs;
 use std::path::Path;
 

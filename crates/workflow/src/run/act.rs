@@ -1,0 +1,81 @@
+//! What the state asks of executors, and when to look again.
+
+use base::Timestamp;
+
+use super::decide::GRACE_MS;
+use super::state::{JobState, LegPhase, LegState};
+use super::waiting::Waiting;
+use super::{Action, JobSeen, Observed, Run};
+use crate::model::Job;
+
+impl Run {
+    pub(super) fn actions(&self, seen: &Observed, now: Timestamp) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (job, state, leg) in self.legs() {
+            let LegPhase::Started { id, .. } = &leg.phase else { continue };
+            if let Some(at_once_from) = self.stop_from(job, state, leg) {
+                actions.push(Action::Stop { id: id.clone(), at_once: now >= at_once_from });
+            } else if matches!(seen.jobs.get(id), None | Some(JobSeen::Absent)) {
+                actions.push(Action::Start { id: id.clone(), spec: self.spec(job, state, leg) });
+            }
+        }
+        actions
+    }
+
+    /// Nothing once the run has finished, which is the only state without a blocker.
+    pub(super) fn waiting(&self, seen: &Observed, now: Timestamp) -> Option<Waiting> {
+        let mut groups = [const { Vec::new() }; 4];
+        for (job, state, leg) in self.legs() {
+            let LegPhase::Started { id, .. } = &leg.phase else { continue };
+            let group = match (self.stop_from(job, state, leg), seen.jobs.get(id)) {
+                (_, Some(JobSeen::Unknown)) => 0,
+                (Some(_), _) => 1,
+                (None, None | Some(JobSeen::Absent)) => 3,
+                (None, _) => 2,
+            };
+            groups[group].push(leg.leg.name.clone());
+        }
+        let [unreachable, stopping, running, starting] = groups;
+        if !unreachable.is_empty() {
+            return Some(Waiting::Unreachable { jobs: unreachable });
+        }
+        if !stopping.is_empty() {
+            return Some(Waiting::Stopping { jobs: stopping, at_once_from: self.escalation(now) });
+        }
+        if !running.is_empty() {
+            return Some(Waiting::Running { jobs: running });
+        }
+        (!starting.is_empty()).then_some(Waiting::Starting { jobs: starting })
+    }
+
+    pub(super) fn wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let budgets = self.legs().filter_map(|(_, _, leg)| match &leg.phase {
+            LegPhase::Started { accepted: Some(since), timed_out: None, .. } => {
+                Some(since.plus_ms(leg.leg.timeout_ms).plus_ms(GRACE_MS)).filter(|at| *at > now)
+            }
+            _ => None,
+        });
+        budgets.chain(self.escalation(now)).min()
+    }
+
+    /// The next moment at which asking politely turns into force.
+    fn escalation(&self, now: Timestamp) -> Option<Timestamp> {
+        let running = self.legs().filter(|(_, _, leg)| matches!(leg.phase, LegPhase::Started { .. }));
+        running.filter_map(|(job, state, leg)| self.stop_from(job, state, leg)).filter(|at| *at > now).min()
+    }
+
+    /// Whether a running leg shall end, and from when on at once.
+    fn stop_from(&self, job: &Job, state: &JobState, leg: &LegState) -> Option<Timestamp> {
+        if let LegPhase::Started { timed_out: Some(at), .. } = &leg.phase {
+            return Some(*at);
+        }
+        self.why_stop(job, state)?;
+        let cancelled = self.cancel.as_ref().map(|cancel| if cancel.forced { cancel.at } else { cancel.at.plus_ms(GRACE_MS) });
+        let failed = state.fail_fast_by().map(|(_, at)| at.plus_ms(GRACE_MS));
+        cancelled.into_iter().chain(failed).min()
+    }
+
+    pub(super) fn is_stopping(&self, job: &Job, state: &JobState, leg: &LegState) -> bool {
+        matches!(leg.phase, LegPhase::Started { .. }) && self.stop_from(job, state, leg).is_some()
+    }
+}

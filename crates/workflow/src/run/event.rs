@@ -1,0 +1,150 @@
+//! What happened to a run: past tense, stored for ever.
+
+use base::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::job::{Conclusion, JobId, JobOutcome, StepSeen};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    RunStarted {
+        at: Timestamp,
+    },
+    /// Everything it needs has ended, its condition holds, and its matrix is known.
+    JobPlanned {
+        key: String,
+        fail_fast: bool,
+        max_parallel: Option<u32>,
+        legs: Vec<Leg>,
+        at: Timestamp,
+    },
+    JobSkipped {
+        key: String,
+        name: String,
+        reason: String,
+        at: Timestamp,
+    },
+    /// It could never start: something in its own lines can't be evaluated.
+    JobRejected {
+        key: String,
+        name: String,
+        reason: String,
+        at: Timestamp,
+    },
+    /// A job, or one leg of it, that was never started and now never will be.
+    JobCancelled {
+        key: String,
+        name: String,
+        reason: String,
+        at: Timestamp,
+    },
+    /// From here on an executor may run it; its steps run at most once.
+    JobStarted {
+        id: JobId,
+        name: String,
+        at: Timestamp,
+    },
+    /// An executor has it; its time runs from here.
+    JobAccepted {
+        id: JobId,
+        at: Timestamp,
+    },
+    StepStarted {
+        id: JobId,
+        step: StepSeen,
+        at: Timestamp,
+    },
+    StepFinished {
+        id: JobId,
+        step: StepSeen,
+        at: Timestamp,
+    },
+    /// Its executor should have ended it by now and did not.
+    JobTimedOut {
+        id: JobId,
+        budget_ms: u64,
+        at: Timestamp,
+    },
+    JobFinished {
+        id: JobId,
+        outcome: JobOutcome,
+        /// It failed, and the file allows that: shown, but the run doesn't fail by it.
+        allowed_failure: bool,
+        at: Timestamp,
+    },
+    /// Nobody knows how it ended; it may have run in part, so it isn't run again.
+    JobLost {
+        id: JobId,
+        /// Begins with `lost: `.
+        reason: String,
+        allowed_failure: bool,
+        at: Timestamp,
+    },
+    CancelRequested {
+        by: String,
+        force: bool,
+        at: Timestamp,
+    },
+    RunFinished {
+        conclusion: Conclusion,
+        at: Timestamp,
+    },
+}
+
+/// One execution of a job; a job without a matrix has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Leg {
+    /// `test`, or `test.0`, `test.1` in a matrix.
+    pub key: String,
+    /// As shown: `test (3.12)`.
+    pub name: String,
+    /// The `matrix` context; null without one.
+    pub matrix: Json,
+    pub index: usize,
+    /// `continue-on-error`.
+    pub allow_failure: bool,
+    pub timeout_ms: u64,
+}
+
+impl Event {
+    /// The stable name under which the record keeps it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::RunStarted { .. } => "run_started",
+            Event::JobPlanned { .. } => "job_planned",
+            Event::JobSkipped { .. } => "job_skipped",
+            Event::JobRejected { .. } => "job_rejected",
+            Event::JobCancelled { .. } => "job_cancelled",
+            Event::JobStarted { .. } => "job_started",
+            Event::JobAccepted { .. } => "job_accepted",
+            Event::StepStarted { .. } => "step_started",
+            Event::StepFinished { .. } => "step_finished",
+            Event::JobTimedOut { .. } => "job_timed_out",
+            Event::JobFinished { .. } => "job_finished",
+            Event::JobLost { .. } => "job_lost",
+            Event::CancelRequested { .. } => "cancel_requested",
+            Event::RunFinished { .. } => "run_finished",
+        }
+    }
+
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Event::RunStarted { at }
+            | Event::JobPlanned { at, .. }
+            | Event::JobSkipped { at, .. }
+            | Event::JobRejected { at, .. }
+            | Event::JobCancelled { at, .. }
+            | Event::JobStarted { at, .. }
+            | Event::JobAccepted { at, .. }
+            | Event::StepStarted { at, .. }
+            | Event::StepFinished { at, .. }
+            | Event::JobTimedOut { at, .. }
+            | Event::JobFinished { at, .. }
+            | Event::JobLost { at, .. }
+            | Event::CancelRequested { at, .. }
+            | Event::RunFinished { at, .. } => *at,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A run of one workflow: jobs along `needs`, as soon as what they need is there.
+//!
+//! ```text
+//! job   waiting ── skipped · rejected · cancelled
+//!          └───── planned: legs
+//! leg   queued ─── cancelled
+//!          └───── started ── accepted ── finished · lost
+//! ```
+
+mod act;
+mod condition;
+mod decide;
+mod event;
+mod legs;
+mod state;
+mod status;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use base::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use event::{Event, Leg};
+pub use status::{JobStatus, LegStatus, State, Status};
+pub use waiting::Waiting;
+
+use crate::job::{Conclusion, JobId, JobSeen, JobSpec};
+use crate::plan::Plan;
+use state::{Cancel, JobState};
+
+/// State is a fold of what happened over the plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    plan: Arc<Plan>,
+    /// By the job's key; which ones there are never changes.
+    jobs: BTreeMap<String, JobState>,
+    started: Option<Timestamp>,
+    cancel: Option<Cancel>,
+    finished: Option<(Conclusion, Timestamp)>,
+}
+
+/// What is known of the jobs that were started; one that wasn't asked for is absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    pub jobs: BTreeMap<JobId, JobSeen>,
+}
+
+/// Both may be repeated without harm.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a handful of them live for one tick")]
+pub enum Action {
+    /// The same id is executed at most once, however often this is said.
+    Start { id: JobId, spec: JobSpec },
+    /// Of an id the executor has never heard of: it never starts from now on, and is seen as finished and cancelled.
+    Stop { id: JobId, at_once: bool },
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Advance {
+    /// To be recorded before anything is done.
+    pub events: Vec<Event>,
+    pub actions: Vec<Action>,
+    /// Why the run stands; nothing once it has finished.
+    pub waiting: Option<Waiting>,
+    /// When to look again even if nothing is heard.
+    pub wake: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Politely: jobs whose condition still holds (`if: always()`) go on. With force: everything ends at once.
+    Cancel { force: bool },
+}
+
+/// The command makes no sense now; the sentence says why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Run {
+    pub fn new(plan: impl Into<Arc<Plan>>) -> Run {
+        let plan = plan.into();
+        let jobs = plan.jobs().map(|job| (job.id.clone(), JobState::default())).collect();
+        Run { plan, jobs, started: None, cancel: None, finished: None }
+    }
+
+    pub fn replay<'a>(plan: impl Into<Arc<Plan>>, events: impl IntoIterator<Item = &'a Event>) -> Run {
+        let mut run = Run::new(plan);
+        events.into_iter().for_each(|event| run.apply(event));
+        run
+    }
+
+    /// The only function that changes the run.
+    ///
+    /// # Panics
+    /// When the event can't have happened: that is a mistake of ours, and the record stays as it is.
+    pub fn apply(&mut self, event: &Event) {
+        if let Some(why) = self.illegal(event) {
+            panic!("run-{} can't take {}: {why}", self.plan.number, event.kind());
+        }
+        self.fold(event);
+    }
+
+    /// The only function that decides. Its events follow from what is seen and from each other; its actions from where they lead.
+    pub fn advance(&self, seen: &Observed, now: Timestamp) -> Advance {
+        let mut next = self.clone();
+        let mut events = Vec::new();
+        loop {
+            let step = next.decide(seen, now);
+            if step.is_empty() {
+                break;
+            }
+            step.iter().for_each(|event| next.apply(event));
+            events.extend(step);
+        }
+        Advance { events, actions: next.actions(seen, now), waiting: next.waiting(seen, now), wake: next.wake(now) }
+    }
+
+    /// What somebody asks of the run.
+    ///
+    /// # Errors
+    /// When it has ended, or is being cancelled that way already.
+    pub fn command(&self, command: Command, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let Command::Cancel { force } = command;
+        let event = Event::CancelRequested { by: by.to_string(), force, at: now };
+        match (self.illegal(&event), &self.cancel) {
+            (None, _) => Ok(vec![event]),
+            (Some(_), Some(cancel)) if self.finished.is_none() => {
+                Err(Refusal(format!("run-{} is being cancelled already, since {} by {}", self.plan.number, cancel.at, cancel.by)))
+            }
+            (Some(_), _) => Err(Refusal(format!("run-{} has ended", self.plan.number))),
+        }
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn conclusion(&self) -> Option<Conclusion> {
+        self.finished.map(|(conclusion, _)| conclusion)
+    }
+
+    /// Jobs that were started, whether they have ended or not, in the order of the file.
+    pub fn jobs(&self) -> Vec<JobId> {
+        self.in_order().flat_map(|(_, state)| state.legs()).filter_map(|leg| leg.id().cloned()).collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! A run as people look at it: plain data, in the order of the file.
+
+use base::Timestamp;
+use base::name::RunId;
+use serde::{Deserialize, Serialize};
+
+use super::state::{JobPhase, JobState, LegPhase, LegState};
+use super::{Conclusion, JobId, Run};
+use crate::job::StepSeen;
+use crate::model::Job;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub run: RunId,
+    pub number: u64,
+    /// The workflow's name, else its path.
+    pub name: String,
+    /// From `run-name:`.
+    pub title: Option<String>,
+    pub event: String,
+    pub conclusion: Option<Conclusion>,
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    pub cancelled_by: Option<String>,
+    pub jobs: Vec<JobStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    pub key: String,
+    pub name: String,
+    pub needs: Vec<String>,
+    pub state: State,
+    /// Why it was skipped, rejected or cancelled before it had legs.
+    pub reason: Option<String>,
+    /// Empty until they are known; one without a matrix.
+    pub legs: Vec<LegStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LegStatus {
+    /// `test.0`.
+    pub key: String,
+    pub name: String,
+    /// Once it has started.
+    pub id: Option<JobId>,
+    pub state: State,
+    /// It failed, and that is allowed: amber.
+    pub allowed_failure: bool,
+    pub reason: Option<String>,
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    /// As last seen.
+    pub steps: Vec<StepSeen>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// For what it needs.
+    Waiting,
+    /// For a free place.
+    Queued,
+    /// Asked for, and not yet seen running.
+    Starting,
+    Running,
+    Stopping,
+    Finished(Conclusion),
+}
+
+impl Run {
+    pub fn status(&self) -> Status {
+        let workflow = &self.plan.workflow;
+        Status {
+            run: self.plan.run,
+            number: self.plan.number,
+            name: workflow.name.as_ref().unwrap_or(&workflow.path).clone(),
+            title: self.plan.title.clone(),
+            event: self.plan.event.name.clone(),
+            conclusion: self.conclusion(),
+            started: self.started,
+            finished: self.finished.map(|(_, at)| at),
+            cancelled_by: self.cancel.as_ref().map(|cancel| cancel.by.clone()),
+            jobs: self.in_order().map(|(job, state)| self.job_status(job, state)).collect(),
+        }
+    }
+
+    fn job_status(&self, job: &Job, state: &JobState) -> JobStatus {
+        let legs: Vec<LegStatus> = state.legs().iter().map(|leg| self.leg_status(job, state, leg)).collect();
+        let (name, reason) = match &state.phase {
+            JobPhase::Ended { name, reason, .. } => (name.clone(), Some(reason.clone())),
+            JobPhase::Planned { .. } if legs.len() == 1 => (legs[0].name.clone(), None),
+            JobPhase::Waiting | JobPhase::Planned { .. } => (self.plain_name(job), None),
+        };
+        JobStatus { key: job.id.clone(), name, needs: job.needs.clone(), state: job_state(state, &legs), reason, legs }
+    }
+
+    fn leg_status(&self, job: &Job, state: &JobState, leg: &LegState) -> LegStatus {
+        let (leg_state, allowed_failure, reason, started, finished) = match &leg.phase {
+            LegPhase::Queued => (State::Queued, false, None, None, None),
+            LegPhase::Started { at, accepted, .. } => {
+                let running = if accepted.is_some() { State::Running } else { State::Starting };
+                let now = if self.is_stopping(job, state, leg) { State::Stopping } else { running };
+                (now, false, None, Some(*at), None)
+            }
+            LegPhase::Ended { conclusion, allowed, reason, started, at, .. } => {
+                (State::Finished(*conclusion), *allowed, reason.clone(), *started, Some(*at))
+            }
+        };
+        LegStatus {
+            key: leg.leg.key.clone(),
+            name: leg.leg.name.clone(),
+            id: leg.id().cloned(),
+            state: leg_state,
+            allowed_failure,
+            reason,
+            started,
+            finished,
+            steps: leg.steps.values().cloned().collect(),
+        }
+    }
+}
+
+/// Of a job with several legs: what is most worth knowing.
+fn job_state(state: &JobState, legs: &[LegStatus]) -> State {
+    match (state.result(), legs) {
+        (_, [leg]) => leg.state,
+        (Some(conclusion), _) => State::Finished(conclusion),
+        (None, []) => State::Waiting,
+        (None, legs) => {
+            let order = [State::Stopping, State::Running, State::Starting, State::Queued];
+            order.into_iter().find(|state| legs.iter().any(|leg| leg.state == *state)).unwrap_or(State::Running)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Why a run stands still: the same words on the command line, the page and the API.
+
+use base::Timestamp;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// Executors were asked to start these and don't run them yet.
+    Starting {
+        jobs: Vec<String>,
+    },
+    Running {
+        jobs: Vec<String>,
+    },
+    /// These were asked to end; `at_once_from` is when they are no longer asked.
+    Stopping {
+        jobs: Vec<String>,
+        at_once_from: Option<Timestamp>,
+    },
+    /// Nobody can say how these are.
+    Unreachable {
+        jobs: Vec<String>,
+    },
+}
+
+impl Waiting {
+    pub fn sentence(&self) -> String {
+        match self {
+            Waiting::Starting { jobs } => format!("{} {} being started", listed(jobs), is(jobs)),
+            Waiting::Running { jobs } => format!("{} {} running", listed(jobs), is(jobs)),
+            Waiting::Stopping { jobs, at_once_from: Some(at) } => {
+                format!("{} {} asked to end; at {at} by force", listed(jobs), if jobs.len() == 1 { "was" } else { "were" })
+            }
+            Waiting::Stopping { jobs, at_once_from: None } => format!("{} {} being ended by force", listed(jobs), is(jobs)),
+            Waiting::Unreachable { jobs } => {
+                format!("the executor of {} can't be asked at the moment; it is asked again at every look", listed(jobs))
+            }
+        }
+    }
+}
+
+fn is(jobs: &[String]) -> &'static str {
+    if jobs.len() == 1 { "is" } else { "are" }
+}
+
+fn listed(jobs: &[String]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<String> = jobs.iter().take(NAMED).map(|job| format!("`{job}`")).collect();
+    match jobs.len() {
+        0..=NAMED => named.join(", "),
+        more => format!("{} and {} more", named.join(", "), more - NAMED),
+    }
+}

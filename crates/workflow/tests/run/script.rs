@@ -1,0 +1,274 @@
+//! A workflow and what is seen of its jobs, as text; what the run makes of it, as text.
+//!
+//! ```text
+//! #! max-parallel=2 only=deploy deliver event=push ref=refs/heads/main var.NAME=value input.NAME=value
+//! on: push …                       the workflow
+//! ====
+//! > 5s build running 0=running     so long after the last line; jobs by key, separated by `;`
+//! > 1s build finished failure version=1.2 ; test lost "its machine is gone"
+//! > 1s cancel ada ; force ada
+//! ```
+//! A job is `absent`, `unknown`, `running`, `finished` (success unless said otherwise) or `lost`, and stays so.
+
+use std::collections::BTreeMap;
+
+use base::name::RunId;
+use base::{Source, Timestamp};
+use serde_json::{Map, Value as Json, json};
+use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, StepSeen, StepState};
+use workflow::plan::{LeftOut, Plan, PlanError, Repository, Request};
+use workflow::run::{Action, Advance, Command, Event, Observed, Run};
+
+pub struct Script {
+    pub plan: Result<(Plan, Vec<LeftOut>), PlanError>,
+    lines: Vec<String>,
+    head: String,
+}
+
+impl Script {
+    pub fn read(text: &str) -> Script {
+        let (head, lines) = text.split_once("====\n").expect("a workflow, `====`, lines");
+        let lines = lines.lines().filter(|line| line.starts_with("> ")).map(|line| line[2..].to_string()).collect();
+        Script { plan: plan(head), lines, head: head.to_string() }
+    }
+}
+
+/// The script with everything between its lines written anew.
+pub fn transcript(text: &str) -> String {
+    let script = Script::read(text);
+    let mut out = format!("{}====\n", script.head);
+    match &script.plan {
+        Err(error) => out.push_str(&format!("refused: {error}\n")),
+        Ok((plan, left_out)) => {
+            out.extend(plan.title.iter().map(|title| format!("title: {title}\n")));
+            out.extend(left_out.iter().map(|left_out| format!("left out: {}: {}\n", left_out.job, left_out.reason)));
+            let mut stage = Stage::new(&script);
+            for line in &script.lines {
+                out.push_str(&format!("> {line}\n{}", stage.tick(line)));
+            }
+            if stage.run.conclusion().is_some() {
+                out.push_str(&stage.summary());
+            }
+        }
+    }
+    out
+}
+
+pub struct Stage {
+    pub run: Run,
+    pub seen: Observed,
+    pub now: Timestamp,
+    pub events: Vec<Event>,
+}
+
+impl Stage {
+    pub fn new(script: &Script) -> Stage {
+        let (plan, _) = script.plan.clone().unwrap();
+        let now = "2026-11-21T00:00:00Z".parse().unwrap();
+        Stage { run: Run::new(plan), seen: Observed::default(), now, events: Vec::new() }
+    }
+
+    pub fn tick(&mut self, line: &str) -> String {
+        let (wait, seen) = line.split_once(' ').unwrap_or((line, ""));
+        self.now = self.now.plus_ms(base::time::parse_duration_ms(wait).expect(line));
+        let mut out = String::new();
+        for part in seen.split(" ; ").map(str::trim).filter(|part| !part.is_empty()) {
+            let (key, what) = part.split_once(' ').expect(part);
+            if matches!(key, "cancel" | "force") {
+                let command = Command::Cancel { force: key == "force" };
+                match self.run.command(command, what, self.now) {
+                    Ok(events) => self.record(&events, &mut out),
+                    Err(refusal) => out.push_str(&format!("  refused: {refusal}\n")),
+                }
+            } else {
+                let id = JobId { run: self.run.plan().run, key: key.to_string(), attempt: 1 };
+                self.seen.jobs.insert(id, job_seen(what, self.now));
+            }
+        }
+        let Advance { events, actions, waiting, wake } = self.run.advance(&self.seen, self.now);
+        self.record(&events, &mut out);
+        out.extend(actions.iter().map(action_line));
+        out.extend(waiting.map(|waiting| format!("  … {}\n", waiting.sentence())));
+        out.extend(wake.map(|wake| format!("  wake in {}\n", base::time::format_duration_ms(wake.since_ms(self.now)))));
+        // What lives on and what is read back from the record are the same.
+        assert_eq!(self.run, Run::replay(self.run.plan().clone(), &stored(&self.events)), "replay after `{line}`");
+        out
+    }
+
+    fn record(&mut self, events: &[Event], out: &mut String) {
+        for event in events {
+            self.run.apply(event);
+            out.push_str(&event_line(event));
+        }
+        self.events.extend_from_slice(events);
+    }
+
+    fn summary(&self) -> String {
+        let status = self.run.status();
+        let mut out = format!("= {} ({}): {}\n", status.name, status.event, status.conclusion.map_or("none", Conclusion::word));
+        for job in status.jobs {
+            let reason = job.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            out.push_str(&format!("  {} {:?}{reason}\n", job.name, job.state));
+            for leg in job.legs {
+                let reason = leg.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                let allowed = if leg.allowed_failure { " (allowed)" } else { "" };
+                out.push_str(&format!("    {} {:?}{allowed}, {} steps{reason}\n", leg.name, leg.state, leg.steps.len()));
+            }
+        }
+        out
+    }
+}
+
+/// Through JSON and back, as the record keeps them.
+fn stored(events: &[Event]) -> Vec<Event> {
+    serde_json::from_str(&serde_json::to_string(events).unwrap()).unwrap()
+}
+
+fn event_line(event: &Event) -> String {
+    let mut json = serde_json::to_value(event).unwrap();
+    let json = json.as_object_mut().unwrap();
+    json.shift_remove("at");
+    let kind = json.shift_remove("event").unwrap();
+    let words = match event {
+        Event::JobPlanned { key, fail_fast, max_parallel, legs, .. } => {
+            let legs: Vec<String> = legs.iter().map(|leg| format!("{}={}{}", leg.key, leg.name, leg_notes(leg))).collect();
+            let limit = max_parallel.map(|limit| format!(" max-parallel={limit}")).unwrap_or_default();
+            format!("{key}{}{limit}: {}", if *fail_fast { "" } else { " no fail-fast" }, legs.join(" | "))
+        }
+        Event::JobStarted { id, .. } | Event::JobAccepted { id, .. } => id.key.clone(),
+        Event::StepStarted { id, step, .. } | Event::StepFinished { id, step, .. } => {
+            let how = match step.state {
+                StepState::Running => String::new(),
+                StepState::Finished { conclusion, .. } => format!(": {}", conclusion.word()),
+            };
+            format!("{} {} `{}`{how}", id.key, step.number, step.name)
+        }
+        Event::JobTimedOut { id, budget_ms, .. } => format!("{} budget {}", id.key, base::time::format_duration_ms(*budget_ms)),
+        Event::JobFinished { id, outcome, allowed_failure, .. } => {
+            let reason = outcome.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{} {}{}{reason}", id.key, outcome.conclusion.word(), if *allowed_failure { " (allowed)" } else { "" })
+        }
+        Event::JobLost { id, reason, .. } => format!("{}: {reason}", id.key),
+        Event::JobSkipped { key, reason, .. } | Event::JobRejected { key, reason, .. } => format!("{key}: {reason}"),
+        Event::JobCancelled { key, name, reason, .. } => format!("{key} ({name}): {reason}"),
+        Event::CancelRequested { by, force, .. } => format!("by {by}{}", if *force { ", by force" } else { "" }),
+        Event::RunFinished { conclusion, .. } => conclusion.word().to_string(),
+        Event::RunStarted { .. } => String::new(),
+    };
+    format!("  {} {words}\n", kind.as_str().unwrap()).replace(" \n", "\n")
+}
+
+fn leg_notes(leg: &workflow::run::Leg) -> String {
+    let mut notes = String::new();
+    if leg.allow_failure {
+        notes.push_str(" may-fail");
+    }
+    if leg.timeout_ms != 360 * 60_000 {
+        notes.push_str(&format!(" {}", base::time::format_duration_ms(leg.timeout_ms)));
+    }
+    notes
+}
+
+/// Of a spec, what differs from job to job.
+fn action_line(action: &Action) -> String {
+    match action {
+        Action::Start { id, spec } => {
+            let contexts = &spec.contexts;
+            assert_eq!(contexts.github["job"], json!(spec.job.id));
+            let mut line = format!("  ! start {}", id.key);
+            if contexts.needs != json!({}) {
+                line.push_str(&format!(" needs={}", contexts.needs));
+            }
+            if !contexts.matrix.is_null() {
+                line.push_str(&format!(" matrix={} strategy={}", contexts.matrix, contexts.strategy));
+            }
+            line + "\n"
+        }
+        Action::Stop { id, at_once } => format!("  ! stop {}{}\n", id.key, if *at_once { " at once" } else { "" }),
+    }
+}
+
+fn job_seen(text: &str, now: Timestamp) -> JobSeen {
+    let words = words(text);
+    let (state, words) = words.split_first().expect(text);
+    let mut steps = Vec::new();
+    let mut outputs = BTreeMap::new();
+    let mut reason = None;
+    let mut conclusion = Conclusion::Success;
+    for word in words {
+        match word.split_once('=') {
+            Some((number, state)) if number.parse::<u32>().is_ok() => steps.push(step(number.parse().unwrap(), state)),
+            Some((name, value)) => drop(outputs.insert(name.to_string(), value.to_string())),
+            None => match conclusion_of(word) {
+                Some(word) => conclusion = word,
+                None => reason = Some(word.clone()),
+            },
+        }
+    }
+    match state.as_str() {
+        "absent" => JobSeen::Absent,
+        "unknown" => JobSeen::Unknown,
+        "running" => JobSeen::Running { steps },
+        "lost" => JobSeen::Lost { steps, reason: reason.unwrap_or_else(|| "its supervisor is gone".into()) },
+        "finished" => JobSeen::Finished { outcome: JobOutcome { conclusion, outputs, reason, started: now, finished: now }, steps },
+        other => panic!("{other} in {text}"),
+    }
+}
+
+fn step(number: u32, state: &str) -> StepSeen {
+    let state = match conclusion_of(state) {
+        Some(conclusion) => StepState::Finished { outcome: conclusion, conclusion },
+        None => StepState::Running,
+    };
+    StepSeen { number, name: format!("step {number}"), state, started: None, finished: None, reason: None }
+}
+
+fn conclusion_of(word: &str) -> Option<Conclusion> {
+    use Conclusion::{Cancelled, Failure, Skipped, Success};
+    [Success, Failure, Cancelled, Skipped].into_iter().find(|conclusion| conclusion.word() == word)
+}
+
+/// Separated by blanks; `"…"` is one.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for char in text.chars() {
+        match char {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            char => words.last_mut().unwrap().push(char),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn plan(head: &str) -> Result<(Plan, Vec<LeftOut>), PlanError> {
+    let mut options: BTreeMap<&str, &str> = BTreeMap::new();
+    for word in head.lines().filter_map(|line| line.strip_prefix("#!")).flat_map(str::split_whitespace) {
+        let (name, value) = word.split_once('=').unwrap_or((word, "yes"));
+        options.insert(name, value);
+    }
+    let (workflow, diagnostics) = workflow::github::parse(&Source::new(".github/workflows/ci.yml", head));
+    let workflow = workflow.unwrap_or_else(|| panic!("{diagnostics:#?}\n{head}"));
+    let named = |prefix: &str| options.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, *value))).collect::<Vec<_>>();
+    Plan::new(Request {
+        run: RunId::new(Timestamp::from_ms(0), 7),
+        number: 42,
+        workflow,
+        event: workflow::trigger::Event {
+            name: options.get("event").copied().unwrap_or("push").to_string(),
+            payload: json!({"head_commit": {"message": "a change"}}),
+            git_ref: options.get("ref").copied().unwrap_or("refs/heads/main").to_string(),
+            sha: "0123456789abcdef0123456789abcdef01234567".to_string(),
+            changed_paths: None,
+        },
+        repository: Repository { name: "acme/shop".into(), server_url: "https://github.com".into() },
+        actor: "ada".into(),
+        inputs: named("input.").into_iter().map(|(name, value)| (name.to_string(), Json::from(value))).collect::<Map<_, _>>(),
+        vars: named("var.").into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        only_job: options.get("only").map(ToString::to_string),
+        max_parallel: options.get("max-parallel").map_or(0, |limit| limit.parse().unwrap()),
+        deliver_by_workflow: options.contains_key("deliver"),
+    })
+}
