@@ -25,6 +25,9 @@ pub(super) struct Downstream {
     pub(super) tap: Option<Tap>,
 }
 
+/// When the service ends, a new connection may have a request on its way that nobody has looked at yet.
+const LAST_CHANCE: Duration = Duration::from_millis(50);
+
 pub(super) async fn serve(open: OpenConnection, stream: TcpStream, client: SocketAddr) {
     if let Err(error) = serve_stream(open, stream, client).await {
         tracing::debug!(%error, "connection from a client ended");
@@ -34,8 +37,11 @@ pub(super) async fn serve(open: OpenConnection, stream: TcpStream, client: Socke
 async fn serve_stream(open: OpenConnection, stream: TcpStream, client: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
     let stream = tokio::net::TcpStream::from_std(stream)?;
     let head_timeout = open.worker.limits.head_timeout;
-    let speaks_http2 = ended_by(&open, tokio::time::timeout(head_timeout, speaks_http2(&stream))).await;
-    let Some(Ok(speaks_http2)) = speaks_http2 else { return Ok(()) };
+    let speaks_http2 = match ended_by(&open, tokio::time::timeout(head_timeout, speaks_http2(&stream))).await {
+        Some(answer) => answer,
+        None => tokio::time::timeout(LAST_CHANCE, speaks_http2(&stream)).await,
+    };
+    let Ok(speaks_http2) = speaks_http2 else { return Ok(()) };
     let speaks_http2 = speaks_http2?;
     let header_bytes_max = open.worker.limits.header_bytes_max;
     let (stream, tap) = Tapped::new(stream, header_bytes_max);
@@ -58,6 +64,7 @@ async fn serve_stream(open: OpenConnection, stream: TcpStream, client: SocketAdd
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head_timeout)
+            .max_header_size(header_bytes_max)
             .max_buf_size(header_bytes_max)
             .serve_connection(io, service)
             .with_upgrades();
@@ -106,11 +113,14 @@ where
     let (mut key, mut told) = (None, false);
     let output = poll_fn(|context: &mut Context<'_>| {
         key.get_or_insert_with(|| closing.watch(context.waker().clone()));
-        if closing.begun() && !told {
+        // A request that has already come is taken up before the connection is told to end.
+        let polled = connection.as_mut().poll(context);
+        if polled.is_pending() && closing.begun() && !told {
             told = true;
             close(connection.as_mut());
+            return connection.as_mut().poll(context);
         }
-        connection.as_mut().poll(context)
+        polled
     })
     .await;
     key.into_iter().for_each(|it| closing.forget(it));

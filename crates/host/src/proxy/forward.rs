@@ -168,7 +168,11 @@ impl Exchange<'_> {
             };
             match self.send(head, upload, repeatable, connection, pool).await? {
                 Sent::Answered(answered) => return Ok(answered),
-                Sent::Again(same_head, same_upload) => (head, upload, pooled) = (same_head, same_upload, false),
+                Sent::Again(same_head, same_upload) => {
+                    let address = pool.endpoint.address;
+                    failure = Failure::backend(StatusCode::BAD_GATEWAY, format!("the instance at {address} closed the connection at once"));
+                    (head, upload, pooled) = (same_head, same_upload, false);
+                }
             }
         }
         Err(failure)

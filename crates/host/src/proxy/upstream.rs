@@ -98,7 +98,7 @@ impl Pool {
         stream.set_nodelay(true)?;
         let received = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Watched { stream, received: Arc::clone(&received) });
-        let handshake = http1::Builder::new().max_buf_size(header_bytes_max).handshake(io).await;
+        let handshake = http1::Builder::new().max_header_size(header_bytes_max).max_buf_size(header_bytes_max).handshake(io).await;
         let (sender, connection) = handshake.map_err(io::Error::other)?;
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.with_upgrades().await {
