@@ -2,5 +2,12 @@
 //!
 //! Nothing here decides; it observes and performs.
 
+mod blocking;
+
+pub mod blobs;
+pub mod dirs;
+pub mod executor;
+pub mod instance;
 pub mod proxy;
 pub mod supervise;
+pub mod target;

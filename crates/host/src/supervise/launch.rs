@@ -77,6 +77,16 @@ pub fn detach(dir: &Path) -> Option<ExitCode> {
     })
 }
 
+/// Starts a successor of this supervisor.
+pub(crate) fn again(dir: &Path) -> io::Result<()> {
+    spawn_marked(dir)
+}
+
+/// Name and value of the mark, for a supervisor that gives its processes an environment of their own.
+pub(crate) fn marking(dir: &Path) -> (&'static str, &Path) {
+    (MARK, dir)
+}
+
 /// The line in the environment of whatever the supervisor of this directory starts.
 pub(crate) fn mark(dir: &Path) -> String {
     format!("{MARK}={}", dir.display())
@@ -84,6 +94,10 @@ pub(crate) fn mark(dir: &Path) -> String {
 
 fn spawn_second_half(dir: &Path) -> io::Result<()> {
     nix::unistd::setsid()?;
+    spawn_marked(dir)
+}
+
+fn spawn_marked(dir: &Path) -> io::Result<()> {
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("supervisor.log"))?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("plimsoll").args(std::env::args_os().skip(1)).env(MARK, dir);

@@ -175,6 +175,16 @@ fn kill(pid: i32) {
     }
 }
 
+/// Takes away children that ended, all but one that somebody else waits for.
+pub(crate) fn reap_children_except(kept: i32) {
+    let own = std::process::id().cast_signed();
+    for (pid, stat) in all() {
+        if stat.parent == own && pid != kept && !stat.lives() {
+            let _ = waitpid(nix::unistd::Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
 /// Takes every ended child away; `false` when there is no child at all.
 fn reap() -> bool {
     loop {

@@ -1,8 +1,10 @@
 //! What tests re-execute in place of the product's binary: supervisors with a body that is easy to foresee, and a starter to kill.
 
-#![allow(clippy::unwrap_used, reason = "a test's program; what goes wrong here shall be loud")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's program; what goes wrong here shall be loud")]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["supervise", "job", dir] => host::supervise::job::main(Path::new(dir), &mut Scripts),
+        ["supervise", "instance", dir] => host::instance::main(Path::new(dir)),
+        ["app", control] => serve(Path::new(control)),
         ["start", dir, spec] => start(Path::new(dir), Path::new(spec)),
         _ => panic!("don't know how to {arguments:?}"),
     }
@@ -30,6 +34,23 @@ fn start(dir: &Path, spec: &Path) -> ExitCode {
     let secrets = serde_json::to_vec(&secrets).unwrap();
     let launcher = Launcher::own(["supervise"]);
     host::supervise::start(&launcher, "job", &Claim::at(dir), &std::fs::read(spec).unwrap(), &secrets).unwrap();
+    ExitCode::SUCCESS
+}
+
+/// An application to be supervised: listens on `OTHER_PORT` or `PORT`; every path is answered with 200, `/health` with what the
+/// file `health` says.
+fn serve(control: &Path) -> ExitCode {
+    let port = std::env::var("OTHER_PORT").or_else(|_| std::env::var("PORT")).unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    println!("listening on {port}");
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let mut head = String::new();
+        let _ = BufReader::new(&stream).read_line(&mut head);
+        let health = std::fs::read_to_string(control.join("health")).unwrap_or("200".into());
+        let status = if head.starts_with("GET /health ") { &health } else { "200" };
+        let _ = write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
     ExitCode::SUCCESS
 }
 

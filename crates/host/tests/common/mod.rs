@@ -78,3 +78,15 @@ pub fn processes_of(path: &Path) -> Vec<i32> {
     let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| *pid != std::process::id().cast_signed() && (mentions(*pid, "cmdline") || mentions(*pid, "environ"))).collect()
 }
+
+/// The same for what is asked of the asynchronous; nothing when it was in vain.
+pub async fn until_async<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        if let Some(answer) = ask().await {
+            return Some(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    None
+}

@@ -1,0 +1,139 @@
+//! What an instance says, kept to a size: the newest two pieces, each named by where it begins in all that was ever said.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The writing end.
+#[derive(Debug)]
+pub(super) struct Log {
+    dir: PathBuf,
+    piece_max: u64,
+    begin: u64,
+    length: u64,
+    file: File,
+    lost: u64,
+}
+
+impl Log {
+    pub(super) fn open(dir: &Path, max_bytes: u64) -> io::Result<Log> {
+        let begin = pieces(dir)?.last().map_or(0, |(begin, _)| *begin);
+        let file = open_piece(dir, begin)?;
+        let length = file.metadata()?.len();
+        // Less than a few lines would be no log at all.
+        Ok(Log { dir: dir.to_path_buf(), piece_max: (max_bytes / 2).max(4096), begin, length, file, lost: 0 })
+    }
+
+    /// Appends; what can't be written (a full disk) is counted and told once it can.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if self.lost > 0 {
+            let note = format!("[plimsoll: {} bytes of this log could not be written]\n", self.lost);
+            if self.append(note.as_bytes()).is_err() {
+                self.lost += bytes.len() as u64;
+                return;
+            }
+            self.lost = 0;
+        }
+        if self.append(bytes).is_err() {
+            self.lost += bytes.len() as u64;
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.length >= self.piece_max {
+            self.rotate()?;
+        }
+        self.file.write_all(bytes)?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        self.begin += self.length;
+        self.length = 0;
+        self.file = open_piece(&self.dir, self.begin)?;
+        let mut old = pieces(&self.dir)?;
+        old.truncate(old.len().saturating_sub(2));
+        old.iter().try_for_each(|(_, path)| fs::remove_file(path))
+    }
+}
+
+/// A part of a log, and where it begins: later than asked for when the older part isn't kept any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+}
+
+/// What was said from an offset on, at most so many bytes; empty at the end.
+pub fn read(dir: &Path, offset: u64, length: u64) -> io::Result<Part> {
+    let pieces = pieces(dir)?;
+    let Some((oldest, _)) = pieces.first() else { return Ok(Part { offset, bytes: Vec::new() }) };
+    let offset = offset.max(*oldest);
+    let mut bytes = Vec::new();
+    for (begin, path) in &pieces {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            // Rotated away while we read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let at = offset + bytes.len() as u64;
+        if file.metadata()?.len() + begin <= at {
+            continue;
+        }
+        file.seek(SeekFrom::Start(at - begin))?;
+        file.take(length - bytes.len() as u64).read_to_end(&mut bytes)?;
+    }
+    Ok(Part { offset, bytes })
+}
+
+/// The last line that says something.
+pub(super) fn last_line(dir: &Path) -> Option<String> {
+    let (begin, path) = pieces(dir).ok()?.pop()?;
+    let length = fs::metadata(path).ok()?.len();
+    let tail = read(dir, (begin + length).saturating_sub(4096), 4096).ok()?;
+    let text = String::from_utf8_lossy(&tail.bytes).into_owned();
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().take(300).collect())
+}
+
+fn pieces(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut pieces = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if let Some(begin) = entry.file_name().to_str().and_then(|name| name.strip_prefix("log.")?.parse().ok()) {
+            pieces.push((begin, entry.path()));
+        }
+    }
+    pieces.sort();
+    Ok(pieces)
+}
+
+fn open_piece(dir: &Path, begin: u64) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(format!("log.{begin:020}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_stay_true_while_old_pieces_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let said: Vec<u8> = (0..5000_u32).flat_map(|line| format!("line {line}\n").into_bytes()).collect();
+        for chunk in said.chunks(1000) {
+            // Opened anew each time, as by one supervisor after another.
+            Log::open(dir.path(), 16_384).unwrap().write(chunk);
+        }
+        assert_eq!(pieces(dir.path()).unwrap().len(), 2);
+        let part = read(dir.path(), 0, u64::MAX).unwrap();
+        assert!(part.offset > 0 && part.bytes.len() >= 8_192 && part.bytes.len() <= 20_000, "{} at {}", part.bytes.len(), part.offset);
+        assert_eq!(part.bytes, said[usize::try_from(part.offset).unwrap()..]);
+        let near_end = said.len() as u64 - 10;
+        assert_eq!(read(dir.path(), near_end, 4).unwrap(), Part { offset: near_end, bytes: b"line".to_vec() });
+        assert_eq!(read(dir.path(), said.len() as u64, 99).unwrap().bytes, b"");
+        assert_eq!(last_line(dir.path()).as_deref(), Some("line 4999"));
+    }
+}

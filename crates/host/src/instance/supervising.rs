@@ -1,0 +1,201 @@
+//! The life of an instance's supervisor: lock, claim, then start the application again and again while it is wanted.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use engine::world::Stop;
+use rollout::InstancePhase;
+
+use super::app::App;
+use super::backoff::Backoff;
+use super::log::{self, Log};
+use super::port;
+use super::status::{self, Status, Wanted};
+use super::watch::{Seen, Watch};
+use crate::supervise::job::now;
+use crate::supervise::signals::{self, Cancel};
+use crate::supervise::{launch, process};
+
+/// A successor waits so long for a predecessor that is about to end.
+const LOCK_MAX: Duration = Duration::from_secs(2);
+/// How often processes that lost their parent are taken away.
+const REAP: Duration = Duration::from_secs(10);
+
+pub(super) fn supervise(dir: &Path) -> io::Result<()> {
+    nix::sys::prctl::set_child_subreaper(true)?;
+    let cancel = signals::listen()?;
+    let Some(lock) = lock(dir)? else { return Ok(()) };
+    if let Some(before) = status::supervisor(dir)? {
+        process::sweep_abandoned(&before, &launch::mark(dir));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut supervisor = Supervisor::new(dir, cancel);
+    // Before the claim: together with it, the last words of a predecessor would pass for ours.
+    supervisor.say(InstancePhase::Starting, None);
+    status::claim(dir)?;
+    runtime.block_on(supervisor.run())?;
+    // Somebody may have wanted it again while it was stopping, and found us still alive; later ones find nobody.
+    status::unclaim(dir)?;
+    drop(lock);
+    if supervisor.unwanted && Wanted::read(dir)?.is_some_and(|it| it.wanted) {
+        launch::again(dir)?;
+    }
+    Ok(())
+}
+
+/// The kernel lets go of it when the process ends, however it ends.
+fn lock(dir: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join("lock"))?;
+    let until = Instant::now() + LOCK_MAX;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if Instant::now() > until => return Ok(None),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+struct Supervisor {
+    dir: PathBuf,
+    cancel: Cancel,
+    status: Status,
+    written: Option<Status>,
+    backoff: Backoff,
+    /// Why the last start came to its end; told until the next one is ready.
+    crash: Option<String>,
+    unwanted: bool,
+}
+
+/// How one start of the application came to its end.
+enum End {
+    Stopped,
+    Failed { why: String, ready: Duration },
+}
+
+impl Supervisor {
+    fn new(dir: &Path, cancel: Cancel) -> Supervisor {
+        // Restarts go on counting over a supervisor's death; a wish that was taken back and made again begins anew.
+        let restarts = Status::read(dir).ok().flatten().filter(|it| it.phase != InstancePhase::Stopped).map_or(0, |it| it.restarts + 1);
+        let status = Status { phase: InstancePhase::Starting, address: None, restarts, message: None, since: now() };
+        Supervisor { dir: dir.to_path_buf(), cancel, status, written: None, backoff: Backoff::default(), crash: None, unwanted: false }
+    }
+
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            let wanted = Wanted::read(&self.dir)?.filter(|it| it.wanted);
+            self.unwanted = wanted.is_none();
+            let stopped = self.cancel.borrow().is_some();
+            let Some(wanted) = wanted.filter(|_| !stopped) else {
+                self.say(InstancePhase::Stopped, self.crash.clone());
+                return Ok(());
+            };
+            let end = match self.live(&wanted).await {
+                Ok(end) => end,
+                Err(error) => End::Failed { why: format!("could not be started: {error}"), ready: Duration::ZERO },
+            };
+            if let End::Failed { why, ready } = end {
+                self.crash = Some(why.clone());
+                let pause = self.backoff.next(ready);
+                self.say(InstancePhase::BackingOff, Some(why));
+                let _ = tokio::time::timeout(pause, self.cancel.wait_for(Option::is_some)).await;
+                if self.cancel.borrow().is_none() {
+                    self.status.restarts += 1;
+                }
+            }
+        }
+    }
+
+    /// Starts the application once and stays with it to its end.
+    async fn live(&mut self, wanted: &Wanted) -> io::Result<End> {
+        let plan = &wanted.plan;
+        let port = match plan.fixed_port {
+            Some(port) => port,
+            None => port::choose(&wanted.ports, &self.dir)?,
+        };
+        let log = Arc::new(Mutex::new(Log::open(&self.dir, plan.log_max_bytes)?));
+        let mut watch = Watch::new(plan.probes.clone(), port, plan.fixed_port.is_some());
+        let mut app = App::start(wanted, &self.dir, port, &log)?;
+        self.status.address = Some(watch.address().to_string());
+        self.say(InstancePhase::Starting, self.crash.clone());
+        let grace = Duration::from_millis(plan.grace_ms);
+        let mut ready: Option<Instant> = None;
+        let mut reaped = Instant::now();
+        loop {
+            let seen = tokio::select! {
+                how = app.ended() => {
+                    app.kill().await;
+                    let why = log::last_line(&self.dir).map_or(how.clone(), |line| format!("{how}: {line}"));
+                    return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
+                }
+                how = asked(&mut self.cancel) => {
+                    self.say(InstancePhase::NotReady, Some("stopping".into()));
+                    self.stop(&mut app, how, grace).await;
+                    return Ok(End::Stopped);
+                }
+                seen = watch.next() => seen,
+            };
+            self.status.address = Some(watch.address().to_string());
+            match seen {
+                Seen::Unchanged => {}
+                Seen::Starting(why) => self.say(InstancePhase::Starting, self.crash.clone().or(Some(why))),
+                Seen::Ready(note) => {
+                    ready.get_or_insert_with(Instant::now);
+                    self.crash = None;
+                    self.say(InstancePhase::Ready, note);
+                }
+                Seen::NotReady(why) => self.say(InstancePhase::NotReady, Some(why)),
+                Seen::Unhealthy(why) => {
+                    self.say(InstancePhase::NotReady, Some(why.clone()));
+                    app.stop(grace).await;
+                    return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
+                }
+            }
+            if reaped.elapsed() > REAP {
+                app.reap_adopted();
+                reaped = Instant::now();
+            }
+        }
+    }
+
+    /// Politely, unless it is told to hurry before the grace period is over.
+    async fn stop(&mut self, app: &mut App, how: Stop, grace: Duration) {
+        if how == Stop::AtOnce {
+            return app.kill().await;
+        }
+        let hurried = tokio::select! {
+            () = app.stop(grace) => false,
+            _ = self.cancel.wait_for(|asked| *asked == Some(Stop::AtOnce)) => true,
+        };
+        if hurried {
+            app.kill().await;
+        }
+    }
+
+    fn say(&mut self, phase: InstancePhase, message: Option<String>) {
+        if self.status.phase != phase {
+            self.status.since = now();
+        }
+        (self.status.phase, self.status.message) = (phase, message);
+        if self.written.as_ref() == Some(&self.status) {
+            return;
+        }
+        self.written = Some(self.status.clone());
+        if let Err(error) = self.status.write(&self.dir) {
+            tracing::warn!(%error, "the instance's status can't be written");
+        }
+    }
+}
+
+async fn asked(cancel: &mut Cancel) -> Stop {
+    match cancel.wait_for(Option::is_some).await {
+        Ok(asked) => asked.expect("it was waited for"),
+        // The listening thread never ends; if it did, nobody could ask any more.
+        Err(_) => std::future::pending().await,
+    }
+}

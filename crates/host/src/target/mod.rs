@@ -1,0 +1,215 @@
+//! Instances on this machine: what shall run is written down per instance, and a supervisor sees to it.
+
+mod artifact;
+mod scope;
+mod smoke;
+
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::world::{Target, WorldError};
+use rollout::{InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen};
+
+use crate::blobs::FileBlobs;
+use crate::blocking::blocking;
+use crate::dirs::Dirs;
+use crate::executor::chain;
+use crate::instance::log::{self, Part};
+use crate::instance::{Status, Wanted, supervisor};
+use crate::supervise::{Launcher, job::now, process};
+use scope::{Instance, Scope};
+
+/// Starts a supervisor per instance and reads what it leaves. Any number of them may share a state directory.
+#[derive(Debug, Clone)]
+pub struct HostTarget {
+    dirs: Dirs,
+    blobs: FileBlobs,
+    launcher: Launcher,
+}
+
+/// What one look at a log returns at most.
+const LOG_READ_MAX: u64 = 4 << 20;
+
+impl HostTarget {
+    pub fn new(dirs: Dirs) -> HostTarget {
+        HostTarget { blobs: FileBlobs::new(&dirs), launcher: Launcher::own(["supervise"]), dirs }
+    }
+
+    /// Starts supervisors by another program than this one.
+    #[must_use]
+    pub fn with_launcher(self, launcher: Launcher) -> HostTarget {
+        HostTarget { launcher, ..self }
+    }
+
+    /// What an instance said from an offset on, as far as it is kept. Empty at the end; to follow, ask again.
+    pub fn log(&self, scope: &str, revision: &RevisionId, index: u32, offset: u64) -> io::Result<Vec<u8>> {
+        self.log_part(scope, revision, index, offset).map(|part| part.bytes)
+    }
+
+    /// The same with the offset at which it really begins: the oldest part of a log is not kept for ever.
+    pub fn log_part(&self, scope: &str, revision: &RevisionId, index: u32, offset: u64) -> io::Result<Part> {
+        let dir = self.scope(scope).instance(revision, index).dir;
+        if !dir.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such instance on this machine"));
+        }
+        log::read(&dir, offset, LOG_READ_MAX)
+    }
+
+    /// Starts again whatever shall run and doesn't, in every scope: after a restart of the machine nothing does. Decides nothing.
+    pub async fn revive(&self) -> Result<(), WorldError> {
+        let target = self.clone();
+        blocking("start instances again", move || target.revive_now()).await
+    }
+
+    /// Ends what is left of a scope and removes its files. Waits until its processes are gone.
+    pub async fn purge(&self, scope: &str) -> Result<(), WorldError> {
+        let (target, scope) = (self.clone(), scope.to_string());
+        blocking("purge", move || target.purge_now(&scope).map_err(|error| WorldError::new(format!("purge {scope}"), error))).await
+    }
+
+    fn run_now(&self, name: &str, generation: u64, plan: &InstancePlan, replicas: u32) -> Result<(), WorldError> {
+        let failed = |why: &dyn std::fmt::Display| WorldError::new(format!("run revision {} of {name}", plan.revision), why);
+        let scope = self.scope(name);
+        let Some(_lock) = scope.accept(generation).map_err(|error| failed(&error))? else { return Ok(()) };
+        let files = scope.files(&plan.revision);
+        if !files.is_dir() {
+            let bytes = self.blobs.get_now(&plan.artifact)?.ok_or_else(|| failed(&format!("artifact {} is not there", plan.artifact)))?;
+            artifact::unpack(&bytes, &files).map_err(|error| failed(&format!("unpack artifact {}: {error}", plan.artifact)))?;
+        }
+        for index in 0..replicas {
+            let instance = scope.instance(&plan.revision, index);
+            let wanted = Wanted {
+                wanted: true,
+                name: format!("{name}/{}/{index}", plan.revision),
+                plan: plan.clone(),
+                files: files.clone(),
+                ports: self.dirs.ports(),
+            };
+            instance.want(&wanted).map_err(|error| failed(&error))?;
+            self.ensure_supervised(&instance)?;
+        }
+        for instance in scope.instances_of(&plan.revision).map_err(|error| failed(&error))? {
+            if instance.index >= replicas {
+                instance.end().map_err(|error| failed(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stop_now(&self, name: &str, generation: u64, revision: &RevisionId) -> io::Result<()> {
+        let scope = self.scope(name);
+        let Some(_lock) = scope.accept(generation)? else { return Ok(()) };
+        scope.instances_of(revision)?.iter().try_for_each(Instance::end)
+    }
+
+    fn observe_now(&self, name: &str) -> io::Result<Vec<InstanceSeen>> {
+        let mut seen = Vec::new();
+        for instance in self.scope(name).instances()? {
+            let Some(wanted) = Wanted::read(&instance.dir)? else { continue };
+            seen.push(self.see(&instance, &wanted)?);
+        }
+        Ok(seen)
+    }
+
+    fn see(&self, instance: &Instance, wanted: &Wanted) -> io::Result<InstanceSeen> {
+        let claimed = supervisor(&instance.dir)?;
+        let lives = claimed.as_ref().is_some_and(process::Process::lives);
+        let status = Status::read(&instance.dir)?;
+        let told = |phase, message: Option<&str>| Status {
+            phase,
+            address: None,
+            restarts: status.as_ref().map_or(0, |it| it.restarts),
+            message: message.map(str::to_string),
+            since: status.as_ref().map_or_else(now, |it| it.since),
+        };
+        // What a dead supervisor said last is what was, not what is; and one that ended on purpose said "stopped" last.
+        let status = match (wanted.wanted, lives, &status) {
+            (_, true, Some(status)) if !(wanted.wanted && status.phase == InstancePhase::Stopped) => status.clone(),
+            (true, true, _) => told(InstancePhase::Starting, None),
+            (true, false, None) => told(InstancePhase::Starting, None),
+            (true, false, Some(status)) if status.phase == InstancePhase::Stopped => told(InstancePhase::Starting, None),
+            (true, false, Some(_)) => told(InstancePhase::BackingOff, Some("its supervisor is gone; it is about to be started again")),
+            (false, true, None) => told(InstancePhase::NotReady, Some("stopping")),
+            (false, false, Some(status)) if status.phase == InstancePhase::Stopped => status.clone(),
+            (false, false, _) => told(InstancePhase::Stopped, None),
+            (false, true, Some(status)) => status.clone(),
+        };
+        Ok(InstanceSeen {
+            revision: wanted.plan.revision.clone(),
+            index: instance.index,
+            address: status.address,
+            phase: status.phase,
+            restarts: status.restarts,
+            message: status.message,
+            since: status.since,
+        })
+    }
+
+    /// One more supervisor than needed does no harm: it waits for the lock and ends.
+    fn ensure_supervised(&self, instance: &Instance) -> Result<(), WorldError> {
+        let failed =
+            |error: &dyn std::error::Error| WorldError::new(format!("start a supervisor for `{}`", instance.dir.display()), chain(error));
+        if supervisor(&instance.dir).map_err(|error| failed(&error))?.is_some_and(|claimed| claimed.lives()) {
+            return Ok(());
+        }
+        self.launcher.launch("instance", &instance.dir, b"").map_err(|error| failed(&error))
+    }
+
+    fn revive_now(&self) -> Result<(), WorldError> {
+        let failed = |error: io::Error| WorldError::new("start instances again", error);
+        for scope in Scope::all(&self.dirs.instances()).map_err(failed)? {
+            for instance in scope.instances().map_err(failed)? {
+                if Wanted::read(&instance.dir).map_err(failed)?.is_some_and(|it| it.wanted) {
+                    self.ensure_supervised(&instance)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn purge_now(&self, name: &str) -> io::Result<()> {
+        let scope = self.scope(name);
+        let _lock = scope.lock()?;
+        let instances = scope.instances()?;
+        instances.iter().try_for_each(Instance::end)?;
+        for instance in &instances {
+            while supervisor(&instance.dir)?.is_some_and(|claimed| claimed.lives()) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        scope.remove()
+    }
+
+    fn scope(&self, name: &str) -> Scope {
+        Scope { dir: self.dirs.scope(name) }
+    }
+}
+
+#[async_trait]
+impl Target for HostTarget {
+    async fn observe(&self, scope: &str) -> Option<Vec<InstanceSeen>> {
+        let (target, scope) = (self.clone(), scope.to_string());
+        let seen =
+            blocking("observe instances", move || target.observe_now(&scope).map_err(|error| WorldError::new("observe", error))).await;
+        seen.inspect_err(|error| tracing::warn!(%error, "instances can't be observed")).ok()
+    }
+
+    async fn run(&self, scope: &str, generation: u64, instance: &InstancePlan, replicas: u32) -> Result<(), WorldError> {
+        let (target, scope, plan) = (self.clone(), scope.to_string(), instance.clone());
+        blocking("run instances", move || target.run_now(&scope, generation, &plan, replicas)).await
+    }
+
+    async fn stop(&self, scope: &str, generation: u64, revision: &RevisionId) -> Result<(), WorldError> {
+        let (target, scope, revision) = (self.clone(), scope.to_string(), revision.clone());
+        let stop = move || {
+            let stopped = target.stop_now(&scope, generation, &revision);
+            stopped.map_err(|error| WorldError::new(format!("stop revision {revision} of {scope}"), error))
+        };
+        blocking("stop instances", stop).await
+    }
+
+    async fn smoke(&self, addresses: &[String], checks: &[SmokeCheck]) -> SmokeSeen {
+        smoke::smoke(addresses, checks).await
+    }
+}
