@@ -19,6 +19,7 @@ pub mod observed;
 mod outcome;
 pub mod plan;
 mod rollout;
+pub mod script;
 mod seen;
 mod status;
 mod wait;

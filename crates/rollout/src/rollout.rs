@@ -232,6 +232,9 @@ impl Rollout {
 
     /// What a person asks for, as events to record; the next look acts on them.
     pub fn command(&self, command: Command, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        if self.aborted_by.is_some() && self.phase != Phase::Finished {
+            return Err(Refusal::GoingBack);
+        }
         legality::permits(self.phase, self.paused_by.is_some(), self.waits_for_person(), command)?;
         let by = by.to_string();
         let what = match command {

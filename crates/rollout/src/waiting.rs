@@ -178,7 +178,7 @@ impl WaitingOn {
                 format!("how many requests are in flight on {revision} is unknown; stopped at {}", clock(*until))
             }
             WaitingOn::Stopping { revision, left } => {
-                format!("{left} instances of {revision} are still stopping; told again until they have")
+                format!("{revision} is stopping, instances left: {left}; told again until none is")
             }
             WaitingOn::StableGone { revision, until } => {
                 format!("{revision} has no ready instance to take the traffic back; start it, given up at {}", clock(*until))
@@ -205,7 +205,7 @@ fn at_step(step: usize, steps: usize, weight: u32) -> String {
 
 fn forecast(forecast_ms: Option<u64>) -> String {
     match forecast_ms {
-        None => "at this traffic no proof is in sight".to_string(),
+        None => "no forecast yet at this traffic".to_string(),
         Some(ms @ 0..60_000) => format!("needs about {} more at this traffic", format_duration_ms(ms.div_ceil(1_000).max(1) * 1_000)),
         Some(ms) => format!("needs about {} more minutes at this traffic", ms.div_ceil(60_000)),
     }

@@ -65,6 +65,7 @@ impl Evidence {
         let (canary, stable) = (fraction(self.canary), fraction(self.stable));
         let ratio = match self.ratio {
             Some(ratio) => format!("{}x (99 % CI {}–{})", short(ratio), short(self.interval.0), upper(self.interval.1)),
+            None if self.canary.bad == 0 => "none on either side".to_string(),
             None => format!("no ratio, stable had none (99 % CI {}–{})", short(self.interval.0), upper(self.interval.1)),
         };
         let (odds, stops_at) = (whole(self.odds), whole(self.stops_at));
