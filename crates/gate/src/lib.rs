@@ -1,3 +1,15 @@
-//! Evidence goes in, a decision comes out.
+//! Evidence goes in, a decision comes out: what a run left behind is read, a policy is asked, and the answer names every reason.
 //!
 //! No I/O, no clock, no network: a policy sees its input document and nothing else.
+
+mod decision;
+pub mod evidence;
+mod input;
+mod plan;
+pub mod policy;
+
+pub use decision::{Decision, Origin, Outcome, Violation, decide, explain};
+pub use evidence::{Evidence, EvidenceKind};
+pub use input::{Artifact, Commit, Input, Previous, RunResult};
+pub use plan::{FindingsMax, GatePlan, PolicyFile};
+pub use policy::Policies;

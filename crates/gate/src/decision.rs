@@ -1,0 +1,201 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base::{Digest, Source, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::SourceRef;
+use crate::policy::{Answer, DEFAULT_POLICY, Policies, PolicyDiagnostic, Statement};
+use crate::{EvidenceKind, GatePlan, Input};
+
+/// What the gate said, about which bytes, by which policy, knowing what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub outcome: Outcome,
+    /// The artifact it is about; a decision about other bytes says nothing.
+    pub digest: Digest,
+    pub policy_digest: Digest,
+    /// Of the document the policy saw.
+    pub input_digest: Digest,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Allowed {
+        warnings: Vec<Violation>,
+        /// The strategy the policy asks for; without one the environment's own is taken.
+        strategy: Option<String>,
+    },
+    Denied {
+        /// Never empty.
+        violations: Vec<Violation>,
+        warnings: Vec<Violation>,
+    },
+}
+
+/// One reason against, or one thing worth knowing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Stable, for machines: `coverage/low`.
+    pub id: String,
+    /// For people, without a full stop.
+    pub message: String,
+    pub evidence: Vec<Origin>,
+    /// `file:line` of the rule that said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// Where a violation comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    File(SourceRef),
+    Text(String),
+}
+
+/// May this ship? The same plan and input always give the same answer, save for a policy that runs out of time.
+pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
+    let document = input.document(plan);
+    let input_digest = Digest::of(document.to_string().as_bytes());
+    let sources = plan.policies.iter().map(|file| Source::new(file.path.as_str(), file.text.as_str())).collect();
+    let (answer, policy_digest) = match Policies::compile(sources) {
+        Ok(policies) => {
+            let policies = policies.with_limit_ms(plan.policy_limit_ms);
+            (policies.evaluate(&document), policies.digest())
+        }
+        Err(diagnostics) => (unreadable(&diagnostics), texts_digest(plan)),
+    };
+    let outcome = outcome(answer, input);
+    Decision { outcome, digest: input.artifact.digest, policy_digest, input_digest, at: input.time }
+}
+
+/// The decision in sentences, the most important first.
+pub fn explain(decision: &Decision) -> Vec<String> {
+    let artifact = format!("artifact {}", decision.digest.short());
+    let (head, reasons, warnings) = match &decision.outcome {
+        Outcome::Allowed { warnings, strategy: Some(strategy) } => {
+            (format!("The gate allows {artifact}, by the strategy {strategy}."), &[][..], warnings)
+        }
+        Outcome::Allowed { warnings, strategy: None } => (format!("The gate allows {artifact}."), &[][..], warnings),
+        Outcome::Denied { violations, warnings } => {
+            let reasons = if violations.len() == 1 { "1 reason".to_string() } else { format!("{} reasons", violations.len()) };
+            (format!("The gate denies {artifact}, for {reasons}."), violations.as_slice(), warnings)
+        }
+    };
+    let mut res = vec![head];
+    res.extend(reasons.iter().map(|violation| sentence("Denied", violation)));
+    res.extend(warnings.iter().map(|warning| sentence("Warning", warning)));
+    let Decision { policy_digest, input_digest, at, .. } = decision;
+    res.push(format!("Decided at {at} by policy {} on input {}.", policy_digest.short(), input_digest.short()));
+    res
+}
+
+impl Decision {
+    pub fn is_allowed(&self) -> bool {
+        matches!(self.outcome, Outcome::Allowed { .. })
+    }
+
+    /// Empty when it is allowed.
+    pub fn violations(&self) -> &[Violation] {
+        match &self.outcome {
+            Outcome::Allowed { .. } => &[],
+            Outcome::Denied { violations, .. } => violations,
+        }
+    }
+
+    pub fn warnings(&self) -> &[Violation] {
+        match &self.outcome {
+            Outcome::Allowed { warnings, .. } | Outcome::Denied { warnings, .. } => warnings,
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    /// `coverage is 71.2 %, at least 80 % is asked (coverage.xml)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        // What the sentence names already is not said twice.
+        let origins: Vec<String> = self.evidence.iter().map(Origin::to_string).filter(|origin| !self.message.contains(origin)).collect();
+        if origins.is_empty() { Ok(()) } else { write!(f, " ({})", origins.join(", ")) }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File(SourceRef { path, line: Some(line), .. }) => write!(f, "{path}:{line}"),
+            Origin::File(SourceRef { path, .. }) => f.write_str(path),
+            Origin::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+fn sentence(kind: &str, violation: &Violation) -> String {
+    match &violation.rule {
+        Some(rule) => format!("{kind}: {violation}; says {rule}"),
+        None => format!("{kind}: {violation}"),
+    }
+}
+
+fn outcome(answer: Answer, input: &Input) -> Outcome {
+    let sources = sources(input);
+    let violation = |statement: Statement| violation(statement, &sources);
+    let mut violations: Vec<Violation> = answer.violations.into_iter().map(violation).collect();
+    let warnings: Vec<Violation> = answer.warnings.into_iter().map(violation).collect();
+    let unmet = answer.requires.into_iter().filter_map(|required| unmet(required, input));
+    violations.extend(unmet.map(violation));
+    match violations.is_empty() {
+        true => Outcome::Allowed { warnings, strategy: answer.strategy },
+        false => Outcome::Denied { violations, warnings },
+    }
+}
+
+/// A required kind of evidence that is there is met; anything else that is required can't be provided yet, and is said.
+fn unmet(required: Statement, input: &Input) -> Option<Statement> {
+    let kind = EvidenceKind::ALL.into_iter().find(|kind| kind.as_str() == required.message);
+    let message = match kind {
+        Some(kind) if input.evidence.present.contains(&kind) => return None,
+        Some(kind) => format!("the policy requires evidence of {kind}, and there is none"),
+        None => format!("the policy requires `{}`, which can't be given yet", required.message),
+    };
+    Some(Statement { id: "policy/requires".to_string(), message, ..required })
+}
+
+fn violation(statement: Statement, sources: &BTreeMap<&str, &SourceRef>) -> Violation {
+    let Statement { id, message, evidence, rule, .. } = statement;
+    let evidence = evidence.into_iter().map(|origin| match sources.get(origin.as_str()) {
+        Some(source) => Origin::File((*source).clone()),
+        None => Origin::Text(origin),
+    });
+    Violation { id, message, evidence: evidence.collect(), rule }
+}
+
+fn sources(input: &Input) -> BTreeMap<&str, &SourceRef> {
+    let tests = input.evidence.tests.iter().flat_map(|tests| &tests.sources);
+    let coverage = input.evidence.coverage.iter().flat_map(|coverage| &coverage.sources);
+    let findings = input.evidence.findings.iter().flat_map(|findings| &findings.sources);
+    tests.chain(coverage).chain(findings).map(|source| (source.path.as_str(), source)).collect()
+}
+
+fn unreadable(diagnostics: &[PolicyDiagnostic]) -> Answer {
+    let violations = diagnostics.iter().map(|problem| {
+        let (line, _) = problem.source.line_column(problem.diagnostic.span.start);
+        let message = format!("the policy can't be read: {problem}");
+        Statement {
+            id: "policy/unreadable".into(),
+            message,
+            evidence: Vec::new(),
+            rule: Some(format!("{}:{line}", problem.source.name)),
+            raw: None,
+        }
+    });
+    Answer { violations: violations.collect(), ..Answer::default() }
+}
+
+/// Policies that can't be read have no packages; their texts still name what was tried.
+fn texts_digest(plan: &GatePlan) -> Digest {
+    Digest::of(&serde_json::to_vec(&(&plan.policies, DEFAULT_POLICY)).expect("texts are JSON"))
+}

@@ -1,0 +1,108 @@
+//! What a run left behind, read by content: test reports, coverage, findings of scanners.
+//!
+//! A file that looks like evidence and can't be read is [`Reading::Broken`], never silently nothing.
+
+mod claim;
+mod cobertura;
+mod detect;
+mod junit;
+mod lcov;
+mod sarif;
+mod severity;
+mod source;
+mod summary;
+mod xml;
+
+use std::io::{self, BufReader, Read};
+
+use serde::{Deserialize, Serialize};
+
+pub use claim::{Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Severity, SourceRef, TestFailure};
+pub use summary::{CoverageTotals, DistinctFinding, FindingTotals, Summary, TestTotals};
+
+use claim::{Parsed, Problem};
+use detect::{Detected, Format};
+use source::Hashing;
+
+/// What one file turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    Claims(Vec<Claim>),
+    NotEvidence,
+    /// It is evidence by content or by name, and what it says can't be trusted.
+    Broken(BrokenFile),
+}
+
+/// A piece of evidence that can't be read, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BrokenFile {
+    pub path: String,
+    /// A fragment that reads well after the path: `ends in the middle of <testsuite>`.
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+}
+
+/// Everything one run, or several, left behind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub claims: Vec<Claim>,
+    pub broken: Vec<BrokenFile>,
+}
+
+impl Evidence {
+    /// Takes in what one file turned out to be.
+    pub fn add(&mut self, reading: Reading) {
+        match reading {
+            Reading::Claims(claims) => self.claims.extend(claims),
+            Reading::Broken(broken) => self.broken.push(broken),
+            Reading::NotEvidence => {}
+        }
+    }
+}
+
+/// Reads a file that is in memory; `path` is what people know it by, and a hint where the content alone says nothing.
+pub fn read(path: &str, bytes: &[u8]) -> Reading {
+    read_from(path, bytes).expect("a slice of bytes always reads")
+}
+
+/// Reads a file as a stream: after the first 4 KiB when it is no evidence, else once, in bounded memory.
+pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
+    let mut start = Vec::new();
+    input.by_ref().take(detect::START_BYTES).read_to_end(&mut start)?;
+    let format = match detect::detect(path, &start) {
+        Detected::Format(format) => format,
+        Detected::Nothing => return Ok(Reading::NotEvidence),
+        Detected::Broken(reason) => return Ok(Reading::Broken(BrokenFile { path: path.to_string(), reason, line: None })),
+    };
+    let mut input = BufReader::with_capacity(source::CHUNK_BYTES, Hashing::new(start.as_slice().chain(input)));
+    let parsed = match format {
+        Format::Junit => junit::parse(&mut input),
+        Format::Cobertura => cobertura::parse(&mut input),
+        Format::Lcov => lcov::parse(&mut input),
+        Format::Sarif => sarif::parse(&mut input),
+    };
+    // What stands after the parsed part belongs to the digest all the same.
+    let parsed = match io::copy(&mut input, &mut io::sink()) {
+        Ok(_) => parsed,
+        Err(_) => parsed.and(Err(Problem::new("can't be read to its end"))),
+    };
+    let hashing = input.into_inner();
+    if hashing.is_too_large() {
+        return Ok(broken(path, Problem::new(format!("is larger than {} MiB", source::SIZE_MAX_BYTES >> 20))));
+    }
+    let digest = hashing.finish()?;
+    Ok(match parsed {
+        Ok(parsed) => Reading::Claims(parsed.into_iter().map(|parsed| claim(path, digest, parsed)).collect()),
+        Err(problem) => broken(path, problem),
+    })
+}
+
+fn broken(path: &str, problem: Problem) -> Reading {
+    Reading::Broken(BrokenFile { path: path.to_string(), reason: problem.reason, line: problem.line })
+}
+
+fn claim(path: &str, digest: base::Digest, parsed: Parsed) -> Claim {
+    let Parsed { kind, tool, tool_version, line } = parsed;
+    Claim { kind, source: SourceRef { path: path.to_string(), digest, line, tool, tool_version } }
+}

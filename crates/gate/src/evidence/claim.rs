@@ -1,0 +1,170 @@
+use std::fmt;
+
+use base::Digest;
+use serde::{Deserialize, Serialize};
+
+/// One thing that a file of evidence says, and where it says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    pub kind: ClaimKind,
+    pub source: SourceRef,
+}
+
+/// A file of evidence: bound to its bytes, so that a decision can be checked against what it was made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SourceRef {
+    pub path: String,
+    pub digest: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_version: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClaimKind {
+    Tests {
+        passed: u64,
+        failed: u64,
+        errors: u64,
+        skipped: u64,
+        /// The first [`FAILURES_KEPT_MAX`] of them; the counts are exact.
+        failures: Vec<TestFailure>,
+    },
+    Coverage {
+        lines_covered: u64,
+        lines_total: u64,
+        percent: f64,
+    },
+    Findings(Vec<Finding>),
+}
+
+/// The kinds of evidence a plan can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvidenceKind {
+    Tests,
+    Coverage,
+    Findings,
+}
+
+impl EvidenceKind {
+    pub const ALL: [EvidenceKind; 3] = [EvidenceKind::Tests, EvidenceKind::Coverage, EvidenceKind::Findings];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EvidenceKind::Tests => "tests",
+            EvidenceKind::Coverage => "coverage",
+            EvidenceKind::Findings => "findings",
+        }
+    }
+}
+
+impl fmt::Display for EvidenceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestFailure {
+    pub name: String,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+}
+
+/// What a scanner found, on our one scale of severities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub rule: String,
+    pub severity: Severity,
+    pub kind: FindingKind,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// What makes two reports of a thing the same thing.
+    pub fingerprint: String,
+    /// The justification, maybe empty, when somebody accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<String>,
+}
+
+/// From the least to the most severe, so that the greatest wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingKind {
+    /// A known weakness of something we use: it has a public identifier.
+    Vulnerability,
+    /// A password, key or token in the clear. Its message never quotes the report, which may quote the secret.
+    Secret,
+    /// Everything else that a rule says about our own files.
+    Code,
+}
+
+/// Enough to name what went wrong without keeping a million stack traces.
+pub(crate) const FAILURES_KEPT_MAX: usize = 1_000;
+
+/// What a reader of one format returns; the path and the digest come from whoever opened the file.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub kind: ClaimKind,
+    pub tool: Option<String>,
+    pub tool_version: Option<String>,
+    pub line: Option<u64>,
+}
+
+/// Why a file can't be trusted: a fragment that reads well after its path.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub reason: String,
+    pub line: Option<u64>,
+}
+
+impl Problem {
+    pub fn new(reason: impl Into<String>) -> Problem {
+        Problem { reason: reason.into(), line: None }
+    }
+
+    pub fn at(line: u64, reason: impl Into<String>) -> Problem {
+        Problem { reason: reason.into(), line: Some(line) }
+    }
+}
+
+/// The first `max` characters on one line, for people.
+pub(crate) fn shorten(text: &str, max: usize) -> String {
+    let mut res = String::new();
+    for (count, character) in text.trim().chars().enumerate() {
+        if count == max {
+            res.push('…');
+            break;
+        }
+        res.push(if character.is_control() { ' ' } else { character });
+    }
+    res
+}
+
+/// A percentage of integers, cut (not rounded) to two decimals: 79.999 must not read as 80.
+pub(crate) fn percent(covered: u64, total: u64) -> f64 {
+    if total == 0 {
+        return 0.0;
+    }
+    let hundredths = u128::from(covered) * 10_000 / u128::from(total);
+    hundredths as f64 / 100.0
+}

@@ -1,0 +1,173 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::claim::percent;
+use super::{BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Severity, SourceRef, TestFailure};
+
+/// Enough to name in a sentence and a page; the counts are exact.
+const FAILURES_SHOWN_MAX: usize = 20;
+
+/// What all files say together; this is what a policy sees as `input.evidence`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The kinds that are there and say something: a report in which no test ran is none.
+    pub present: BTreeSet<EvidenceKind>,
+    pub tests: Option<TestTotals>,
+    pub coverage: Option<CoverageTotals>,
+    pub findings: Option<FindingTotals>,
+    pub broken: Vec<BrokenFile>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestTotals {
+    pub passed: u64,
+    pub failed: u64,
+    pub errors: u64,
+    pub skipped: u64,
+    pub failures: Vec<TestFailure>,
+    pub sources: Vec<SourceRef>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CoverageTotals {
+    pub lines_covered: u64,
+    pub lines_total: u64,
+    pub percent: f64,
+    pub sources: Vec<SourceRef>,
+}
+
+/// Distinct findings that nobody accepted, by severity; secrets are counted on their own and not by severity.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingTotals {
+    pub critical: u64,
+    pub high: u64,
+    pub medium: u64,
+    pub low: u64,
+    pub secrets: u64,
+    pub suppressed: u64,
+    pub sources: Vec<SourceRef>,
+}
+
+/// A finding once, whoever reported it and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DistinctFinding {
+    pub rule: String,
+    pub severity: Severity,
+    pub kind: FindingKind,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    pub fingerprint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<String>,
+    /// Paths of the reports, each also in `evidence.findings.sources`.
+    pub sources: Vec<String>,
+}
+
+impl Evidence {
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary { broken: self.broken.clone(), ..Summary::default() };
+        for claim in self.distinct_claims() {
+            match &claim.kind {
+                ClaimKind::Tests { passed, failed, errors, skipped, failures } => {
+                    let tests = summary.tests.get_or_insert_default();
+                    tests.passed += passed;
+                    tests.failed += failed;
+                    tests.errors += errors;
+                    tests.skipped += skipped;
+                    let room = FAILURES_SHOWN_MAX - tests.failures.len();
+                    tests.failures.extend(failures.iter().take(room).cloned());
+                    tests.sources.push(claim.source.clone());
+                }
+                ClaimKind::Coverage { lines_covered, lines_total, .. } => {
+                    let coverage = summary.coverage.get_or_insert_default();
+                    coverage.lines_covered += lines_covered;
+                    coverage.lines_total += lines_total;
+                    coverage.sources.push(claim.source.clone());
+                }
+                ClaimKind::Findings(_) => summary.findings.get_or_insert_default().sources.push(claim.source.clone()),
+            }
+        }
+        if let Some(coverage) = &mut summary.coverage {
+            coverage.percent = percent(coverage.lines_covered, coverage.lines_total);
+        }
+        if let Some(findings) = &mut summary.findings {
+            self.findings().iter().for_each(|finding| findings.count(finding));
+        }
+        summary.present = present(&summary);
+        summary
+    }
+
+    /// Each finding once, by fingerprint: the most severe report of it counts, and it is accepted only when every report says so.
+    pub fn findings(&self) -> Vec<DistinctFinding> {
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut res: Vec<DistinctFinding> = Vec::new();
+        for claim in self.distinct_claims() {
+            let ClaimKind::Findings(findings) = &claim.kind else { continue };
+            for finding in findings {
+                match places.get(finding.fingerprint.as_str()) {
+                    Some(place) => res[*place].merge(finding, &claim.source.path),
+                    None => {
+                        places.insert(&finding.fingerprint, res.len());
+                        res.push(DistinctFinding::new(finding, &claim.source.path));
+                    }
+                }
+            }
+        }
+        res
+    }
+
+    /// Claims in the order of their paths; the same bytes under a second name say nothing new.
+    fn distinct_claims(&self) -> Vec<&Claim> {
+        let mut claims: Vec<&Claim> = self.claims.iter().collect();
+        claims.sort_by(|left, right| left.source.path.cmp(&right.source.path));
+        let mut first_path = BTreeMap::new();
+        claims.retain(|claim| *first_path.entry(claim.source.digest).or_insert(&claim.source.path) == &claim.source.path);
+        claims
+    }
+}
+
+impl FindingTotals {
+    fn count(&mut self, finding: &DistinctFinding) {
+        let counter = match (finding.suppressed.is_some(), finding.kind, finding.severity) {
+            (true, _, _) => &mut self.suppressed,
+            (_, FindingKind::Secret, _) => &mut self.secrets,
+            (_, _, Severity::Critical) => &mut self.critical,
+            (_, _, Severity::High) => &mut self.high,
+            (_, _, Severity::Medium) => &mut self.medium,
+            (_, _, Severity::Low) => &mut self.low,
+        };
+        *counter += 1;
+    }
+}
+
+impl DistinctFinding {
+    fn new(finding: &Finding, path: &str) -> DistinctFinding {
+        let Finding { rule, severity, kind, message, file, line, fingerprint, suppressed } = finding.clone();
+        DistinctFinding { rule, severity, kind, message, file, line, fingerprint, suppressed, sources: vec![path.to_string()] }
+    }
+
+    fn merge(&mut self, other: &Finding, path: &str) {
+        self.severity = self.severity.max(other.severity);
+        if other.kind == FindingKind::Secret && self.kind != FindingKind::Secret {
+            self.kind = FindingKind::Secret;
+            self.message.clone_from(&other.message);
+        }
+        if other.suppressed.is_none() {
+            self.suppressed = None;
+        }
+        if !self.sources.iter().any(|source| source == path) {
+            self.sources.push(path.to_string());
+        }
+    }
+}
+
+fn present(summary: &Summary) -> BTreeSet<EvidenceKind> {
+    let tests = summary.tests.as_ref().filter(|tests| tests.passed + tests.failed + tests.errors > 0).map(|_| EvidenceKind::Tests);
+    let coverage = summary.coverage.as_ref().map(|_| EvidenceKind::Coverage);
+    let findings = summary.findings.as_ref().map(|_| EvidenceKind::Findings);
+    [tests, coverage, findings].into_iter().flatten().collect()
+}

@@ -1,0 +1,58 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::EvidenceKind;
+
+/// Everything about the gate that was chosen before the release began; stored with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatePlan {
+    /// The repository's `policy/*.rego`, as of the commit that ships.
+    pub policies: Vec<PolicyFile>,
+    pub coverage_min_percent: f64,
+    pub findings_max: FindingsMax,
+    /// Evidence without which nothing ships.
+    pub evidence_required: BTreeSet<EvidenceKind>,
+    /// Evidence the project's last release had: what was there once may not vanish unnoticed.
+    pub previous_evidence: BTreeSet<EvidenceKind>,
+    /// How long one package of rules may think; past it the answer is no.
+    pub policy_limit_ms: u64,
+}
+
+impl Default for GatePlan {
+    fn default() -> GatePlan {
+        GatePlan {
+            policies: Vec::new(),
+            coverage_min_percent: 80.0,
+            findings_max: FindingsMax::default(),
+            evidence_required: BTreeSet::new(),
+            previous_evidence: BTreeSet::new(),
+            // A decision takes milliseconds; a busy machine must not turn it into a denial.
+            policy_limit_ms: 5_000,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFile {
+    pub path: String,
+    pub text: String,
+}
+
+/// How many findings of each kind may ship; `None` is any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FindingsMax {
+    pub critical: Option<u64>,
+    pub high: Option<u64>,
+    pub medium: Option<u64>,
+    pub low: Option<u64>,
+    pub secrets: Option<u64>,
+}
+
+impl Default for FindingsMax {
+    fn default() -> FindingsMax {
+        FindingsMax { critical: Some(0), high: None, medium: None, low: None, secrets: Some(0) }
+    }
+}

@@ -1,0 +1,52 @@
+//! One question to each package, with a limit on its time; everything that goes wrong is a violation.
+
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use regorus::utils::limits::ExecutionTimerConfig;
+use regorus::{Engine, Value};
+
+use super::answer::{self, Answer, Statement};
+use super::load::{Package, place_and_message};
+use super::{Policies, fired};
+
+/// Rules between two looks at the time.
+const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).expect("not zero");
+
+pub(super) fn ask(policies: &Policies, document: &serde_json::Value) -> Answer {
+    let input = Value::from(document.clone());
+    let mut answer = Answer::default();
+    for package in &policies.packages {
+        let before = answer.violations.len() + answer.warnings.len() + answer.requires.len();
+        match value_of(policies.engine.clone(), policies.limit_ms, &package.path, &input) {
+            Ok(value) => answer::read(package, value.as_ref(), &mut answer),
+            Err(error) => answer.violations.push(failure(package, &error, policies.limit_ms)),
+        }
+        if answer.violations.len() + answer.warnings.len() + answer.requires.len() > before {
+            fired::locate(package, policies, &input, &mut answer);
+        }
+    }
+    answer.sort();
+    answer
+}
+
+/// All rules of one package, asked once; `None` when it has no value at all.
+pub(super) fn value_of(mut engine: Engine, limit_ms: u64, path: &str, input: &Value) -> Result<Option<Value>, String> {
+    engine.set_execution_timer_config(ExecutionTimerConfig { limit: Duration::from_millis(limit_ms), check_interval: CHECK_INTERVAL });
+    engine.set_input(input.clone());
+    let asked = catch_unwind(AssertUnwindSafe(|| engine.eval_query(path.to_string(), false)));
+    let results = asked.map_err(|_| "error: the policy engine gave up".to_string())?.map_err(|error| format!("{error:#}"))?;
+    Ok(results.result.into_iter().next().and_then(|result| result.expressions.into_iter().next()).map(|expression| expression.value))
+}
+
+fn failure(package: &Package, error: &str, limit_ms: u64) -> Statement {
+    let (place, message) = place_and_message(error);
+    let rule = place.map(|(file, line, _)| format!("{file}:{line}")).or_else(|| package.declared.values().next().cloned());
+    let timed_out = error.contains("time limit") || error.contains("execution exceeded");
+    let (id, message) = match timed_out {
+        true => ("policy/timeout", format!("the policy `{}` did not come to an end within {limit_ms} ms", package.name)),
+        false => ("policy/error", format!("the policy `{}` failed: {message}", package.name)),
+    };
+    Statement { rule, ..Statement::new(id, message) }
+}

@@ -1,0 +1,156 @@
+# The policy that decides when a repository says nothing else.
+# Copy it to policy/gate.rego to change it: a repository's own `package plimsoll.gate` takes its place.
+# `input` is described by docs/schema/gate-input.json.
+package plimsoll.gate
+
+import rego.v1
+
+default allow := false
+
+allow if count(violations) == 0
+
+# Runs
+
+violations contains {"id": "runs/failed", "message": message, "evidence": [run.workflow]} if {
+	some run in input.runs
+	run.conclusion != "success"
+	message := sprintf("workflow %s ended with %s", [run.workflow, run.conclusion])
+}
+
+warnings contains {"id": "runs/none", "message": "no workflow ran for this commit"} if count(input.runs) == 0
+
+# Tests
+
+violations contains {"id": "tests/failed", "message": message, "evidence": paths(tests)} if {
+	tests := input.evidence.tests
+	failed := tests.failed + tests.errors
+	failed > 0
+	total := failed + tests.passed + tests.skipped
+	message := sprintf("%d of %s failed%s", [failed, counted(total, "test"), named(tests.failures, failed)])
+}
+
+# Coverage
+
+violations contains {"id": "coverage/low", "message": message, "evidence": paths(coverage)} if {
+	coverage := input.evidence.coverage
+	coverage.percent < input.limits.coverage_min_percent
+	message := sprintf("coverage is %v %%, at least %v %% is asked", [coverage.percent, input.limits.coverage_min_percent])
+}
+
+# Findings of scanners
+
+violations contains {"id": "findings/secret", "message": message, "evidence": finding.sources} if {
+	input.limits.findings_max.secrets == 0
+	some finding in input.findings
+	finding.kind == "secret"
+	not finding.suppressed
+	message := sprintf("secret found: %s%s", [finding.rule, at(finding)])
+}
+
+violations contains {"id": "findings/critical", "message": message, "evidence": finding.sources} if {
+	input.limits.findings_max.critical == 0
+	some finding in input.findings
+	finding.severity == "critical"
+	finding.kind != "secret"
+	not finding.suppressed
+	message := sprintf("critical finding: %s%s%s", [finding.rule, at(finding), told(finding)])
+}
+
+violations contains {"id": "findings/too-many", "message": message, "evidence": paths(findings)} if {
+	findings := input.evidence.findings
+	some severity, most in input.limits.findings_max
+	most != null
+	not listed_one_by_one(severity, most)
+	findings[severity] > most
+	message := sprintf("%s, at most %d may ship", [found(findings[severity], severity), most])
+}
+
+warnings contains {"id": "findings/suppressed", "message": message, "evidence": paths(findings)} if {
+	findings := input.evidence.findings
+	findings.suppressed > 0
+	message := sprintf("%s accepted by a suppression", [counted_are(findings.suppressed, "finding")])
+}
+
+# Evidence that can't be read, and evidence that isn't there
+
+violations contains {"id": "evidence/broken", "message": message, "evidence": place(broken)} if {
+	some broken in input.evidence.broken
+	message := sprintf("evidence can't be trusted: %s %s", [broken.path, broken.reason])
+}
+
+violations contains {"id": "evidence/absent", "message": message} if {
+	some kind in absent
+	kind in input.limits.evidence_required
+	message := sprintf("there is no evidence of %s, which is required", [subject[kind]])
+}
+
+violations contains {"id": "evidence/absent", "message": message} if {
+	some kind in absent
+	not kind in input.limits.evidence_required
+	kind in input.previous.evidence
+	message := sprintf("there is no evidence of %s, which the last release had", [subject[kind]])
+}
+
+warnings contains {"id": "evidence/absent", "message": message} if {
+	some kind in absent
+	not kind in input.limits.evidence_required
+	not kind in input.previous.evidence
+	message := sprintf("there is no evidence of %s", [subject[kind]])
+}
+
+# Words
+
+subject := {
+	"tests": "tests (JUnit)",
+	"coverage": "coverage (Cobertura or LCOV)",
+	"findings": "a security scan (SARIF)",
+}
+
+absent contains kind if {
+	some kind, _ in subject
+	not kind in input.evidence.present
+}
+
+listed_one_by_one(severity, most) if {
+	severity in {"critical", "secrets"}
+	most == 0
+}
+
+paths(evidence) := [source.path | some source in evidence.sources]
+
+place(broken) := [sprintf("%s:%d", [broken.path, broken.line])] if {
+	broken.line
+} else := [broken.path]
+
+at(finding) := sprintf(" at %s:%d", [finding.file, finding.line]) if {
+	finding.file
+	finding.line
+} else := sprintf(" in %s", [finding.file]) if {
+	finding.file
+} else := ""
+
+told(finding) := "" if {
+	finding.message == ""
+} else := sprintf(", %s", [finding.message])
+
+counted(1, thing) := sprintf("1 %s", [thing])
+
+counted(number, thing) := sprintf("%d %ss", [number, thing]) if number != 1
+
+counted_are(1, thing) := sprintf("1 %s is", [thing])
+
+counted_are(number, thing) := sprintf("%d %ss are", [number, thing]) if number != 1
+
+found(number, "secrets") := counted(number, "secret")
+
+found(number, severity) := counted(number, sprintf("%s finding", [severity])) if severity != "secrets"
+
+# The first five by name.
+named(failures, failed) := "" if {
+	count(failures) == 0
+} else := sprintf(": %s", [concat(", ", names)]) if {
+	failed <= 5
+	names := [failure.name | some failure in failures]
+} else := sprintf(": %s and %d more", [concat(", ", names), failed - count(names)]) if {
+	names := [failures[i].name | some i in numbers.range(0, min([4, count(failures) - 1]))]
+}

@@ -1,0 +1,5 @@
+package plimsoll.gate
+
+allow := true
+
+deny contains "no"

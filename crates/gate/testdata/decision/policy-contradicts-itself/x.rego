@@ -1,0 +1,5 @@
+package plimsoll.gate
+
+allow := true if input.actor
+
+allow := false if input.actor

@@ -1,0 +1,5 @@
+package plimsoll.x
+
+deny[msg] if {
+  msg := "said"
+}

@@ -1,0 +1,3 @@
+package plimsoll.gate
+
+allow := false

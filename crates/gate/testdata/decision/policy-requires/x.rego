@@ -1,0 +1,7 @@
+package plimsoll.x
+
+requires contains "tests"
+
+requires contains "coverage"
+
+requires contains "approval:lead"

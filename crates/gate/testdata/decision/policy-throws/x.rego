@@ -1,0 +1,5 @@
+package plimsoll.x
+
+deny contains "never" if {
+	to_number(input.actor) > 3
+}

@@ -1,0 +1,3 @@
+package plimsoll.x
+
+strategy := "canary"

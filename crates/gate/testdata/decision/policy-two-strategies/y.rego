@@ -1,0 +1,3 @@
+package plimsoll.y
+
+strategy := "rolling"

@@ -1,0 +1,3 @@
+package lib.names
+
+is_ada(name) if lower(name) == "ada"

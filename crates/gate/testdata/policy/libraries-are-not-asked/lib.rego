@@ -1,0 +1,5 @@
+package lib
+
+allow if input.x
+
+warn contains "x"

@@ -1,0 +1,3 @@
+package team["odd-name"]
+
+deny contains "x" if data.lib.allow

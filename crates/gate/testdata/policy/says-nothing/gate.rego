@@ -1,0 +1,3 @@
+package plimsoll.gate
+
+violation contains "typo" if input.x

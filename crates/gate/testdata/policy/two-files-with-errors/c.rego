@@ -1,0 +1,3 @@
+package plimsoll.c
+
+deny contains "fine"

@@ -1,0 +1,6 @@
+package plimsoll.gate
+
+deny contains msg if {
+	msg := "x"
+	coutn > 1
+}

@@ -1,0 +1,134 @@
+//! Every case is a folder: what goes in, and `expected.*` beside it, rewritten by `UPDATE_EXPECT=1`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base::Source;
+use gate::evidence::{Reading, read, read_from};
+use gate::{Evidence, GatePlan, Input, Policies, PolicyFile, decide, explain};
+use serde_json::{Value, json};
+
+#[test]
+fn evidence_is_read_as_expected() {
+    for case in cases("evidence") {
+        let mut evidence = Evidence::default();
+        let mut ignored = Vec::new();
+        for (name, bytes) in files(&case, |name| name != "expected.json") {
+            let reading = read(&name, &bytes);
+            assert_eq!(read_from(&name, Dribble(&bytes)).expect("memory reads"), reading, "read in small pieces: {name}");
+            match reading {
+                Reading::NotEvidence => ignored.push(name),
+                reading => evidence.add(reading),
+            }
+        }
+        let mut seen = json!({ "summary": evidence.summary() });
+        let findings = evidence.findings();
+        if !findings.is_empty() {
+            seen["findings"] = json!(findings);
+        }
+        if !ignored.is_empty() {
+            seen["not evidence"] = json!(ignored);
+        }
+        check(&case.join("expected.json"), &(serde_json::to_string_pretty(&seen).expect("JSON") + "\n"));
+    }
+}
+
+#[test]
+fn decisions_are_as_expected() {
+    let base: Value = json(&root("decision").join("base.json"));
+    for case in cases("decision") {
+        let mut seen = base.clone();
+        merge(&mut seen, json(&case.join("case.json")));
+        let mut plan: GatePlan = serde_json::from_value(seen["plan"].clone()).expect("a plan");
+        let policies = files(&case, |name| name.ends_with(".rego"));
+        plan.policies = policies.map(|(name, bytes)| PolicyFile { path: format!("policy/{name}"), text: text(bytes) }).collect();
+        let mut input: Input = serde_json::from_value(seen["input"].clone()).expect("an input");
+        let mut evidence = Evidence::default();
+        files(&case, |name| !name.ends_with(".rego") && name != "case.json" && name != "expected.txt")
+            .for_each(|(name, bytes)| evidence.add(read(&name, &bytes)));
+        if evidence != Evidence::default() {
+            input = input.with_evidence(&evidence);
+        }
+        let decision = decide(&plan, &input);
+        assert_eq!(serde_json::from_str::<gate::Decision>(&json!(decision).to_string()).expect("it reads back"), decision);
+        let mut sentences = explain(&decision);
+        sentences.pop();
+        check(&case.join("expected.txt"), &(sentences.join("\n") + "\n"));
+    }
+}
+
+#[test]
+fn policies_are_read_as_expected() {
+    for case in cases("policy") {
+        let sources = files(&case, |name| name.ends_with(".rego")).map(|(name, bytes)| Source::new(format!("policy/{name}"), text(bytes)));
+        let seen = match Policies::compile(sources.collect()) {
+            Ok(policies) => policies.packages().map(|name| format!("asked: {name}\n")).collect(),
+            Err(diagnostics) => diagnostics.iter().map(|it| it.render(false) + "\n").collect::<Vec<_>>().join("\n"),
+        };
+        check(&case.join("expected.txt"), &seen);
+    }
+}
+
+fn check(path: &Path, seen: &str) {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, seen).expect("expected files are writable");
+        return;
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert!(expected == seen, "{} differs (UPDATE_EXPECT=1 rewrites it)\n--- expected\n{expected}\n--- seen\n{seen}", path.display());
+}
+
+fn root(area: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(area)
+}
+
+fn cases(area: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root(area)).expect("testdata is there").map(|entry| entry.expect("an entry").path());
+    let mut res: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    res.sort();
+    assert!(res.len() >= 10, "{area} has lost its cases");
+    res
+}
+
+fn files(case: &Path, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(case).expect("a case").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    paths.retain(|path| wanted(&name(path)));
+    paths.into_iter().map(move |path| (name(&path), fs::read(&path).expect("a file")))
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+fn json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// RFC 7396.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        merge(&mut target[key], value);
+    }
+}
+
+/// Seven bytes at a time, as a slow disk or a pipe gives them.
+struct Dribble<'a>(&'a [u8]);
+
+impl std::io::Read for Dribble<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.len().min(buffer.len()).min(7);
+        buffer[..count].copy_from_slice(&self.0[..count]);
+        self.0 = &self.0[count..];
+        Ok(count)
+    }
+}
