@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod dirs;
 pub mod executor;
 pub mod instance;
+pub mod job;
 pub mod proxy;
 pub mod supervise;
 pub mod target;

@@ -10,6 +10,7 @@ pub mod command;
 mod decide;
 pub mod facts;
 pub mod files;
+pub mod glob;
 pub mod log;
 mod machine;
 mod scope;

@@ -1,0 +1,157 @@
+//! Leaves no process behind.
+//!
+//! The process that runs a job is its children's reaper (`PR_SET_CHILD_SUBREAPER`), so whatever a step started, however it tried
+//! to get away, is below us in the tree: double forks and new sessions come back to us when their parents end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
+use nix::unistd::Pid as NixPid;
+use rustix::process::{Pid, Signal};
+
+/// How long we try; what can't be killed in this time waits inside the kernel and can't be helped.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which of the processes below us belong to a job.
+#[derive(Debug)]
+pub(super) struct Owner {
+    /// In the environment of all that a job starts, unless it takes care to drop it.
+    mark: String,
+    /// The process groups of the job's steps.
+    groups: BTreeSet<i32>,
+    /// Whether all that is below us is this job's: true in a job's own supervisor.
+    alone: bool,
+}
+
+impl Owner {
+    pub(super) fn new(mark: &str, alone: bool) -> Owner {
+        // Without it only double forks that keep the mark are found; nothing else to be done where the kernel refuses.
+        let _ = nix::sys::prctl::set_child_subreaper(true);
+        Owner { mark: format!("RUNNER_TRACKING_ID={mark}"), groups: BTreeSet::new(), alone }
+    }
+
+    pub(super) fn started(&mut self, group: i32) {
+        self.groups.insert(group);
+    }
+
+    /// The job's living processes; cheap when there is no child at all.
+    pub(super) fn living(&self) -> BTreeSet<i32> {
+        if !has_children() {
+            return BTreeSet::new();
+        }
+        let below = Tree::below(own_pid());
+        let mut owned = BTreeSet::new();
+        // Parents come before children, so that belonging is inherited.
+        for (pid, parent) in &below.parents_first {
+            let stat = &below.stats[pid];
+            if self.alone || owned.contains(parent) || self.groups.contains(&stat.group) || self.marked(*pid) {
+                owned.insert(*pid);
+            }
+        }
+        owned.retain(|pid| below.stats[pid].lives);
+        owned
+    }
+
+    /// Kills the job's processes but for those spared, again and again until there are none; says whether that worked.
+    pub(super) fn kill_all_but(&self, spared: &BTreeSet<i32>) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left: Vec<i32> = self.living().difference(spared).copied().collect();
+            if left.is_empty() {
+                return true;
+            }
+            if Instant::now() > deadline {
+                return false;
+            }
+            for pid in &left {
+                kill(*pid);
+            }
+            for pid in &left {
+                reap(*pid, deadline);
+            }
+        }
+    }
+
+    fn marked(&self, pid: i32) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
+    }
+}
+
+/// Reaps what ended in a process group; its living members may go on.
+pub(super) fn reap_group(group: i32) {
+    while matches!(waitpid(NixPid::from_raw(-group), Some(WaitPidFlag::WNOHANG)), Ok(status) if status.pid().is_some()) {}
+}
+
+fn own_pid() -> i32 {
+    std::process::id().cast_signed()
+}
+
+fn has_children() -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, flags) != Err(Errno::ECHILD)
+}
+
+fn kill(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Waits until a killed process is gone. If it isn't our child its parent, which was killed too, leaves it to us.
+fn reap(pid: i32, deadline: Instant) {
+    let mut pause = Duration::from_micros(200);
+    while Instant::now() < deadline {
+        match waitpid(NixPid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
+            Ok(status) if status.pid().is_some() => return,
+            Err(Errno::ECHILD) if !Stat::of(pid).is_some_and(|stat| stat.lives) => return,
+            _ => std::thread::sleep(pause),
+        }
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+struct Tree {
+    /// Each with its parent.
+    parents_first: Vec<(i32, i32)>,
+    stats: BTreeMap<i32, Stat>,
+}
+
+struct Stat {
+    lives: bool,
+    parent: i32,
+    group: i32,
+}
+
+impl Tree {
+    fn below(root: i32) -> Tree {
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let stats: BTreeMap<i32, Stat> = pids.filter_map(|pid| Some((pid, Stat::of(pid)?))).collect();
+        let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for (pid, stat) in &stats {
+            children.entry(stat.parent).or_default().push(*pid);
+        }
+        let mut parents_first = Vec::new();
+        let mut open = vec![root];
+        while let Some(parent) = open.pop() {
+            for child in children.get(&parent).into_iter().flatten() {
+                parents_first.push((*child, parent));
+                open.push(*child);
+            }
+        }
+        Tree { parents_first, stats }
+    }
+}
+
+impl Stat {
+    /// The name in parentheses may hold anything, so fields are counted from its end.
+    fn of(pid: i32) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
+        let lives = !matches!(fields.next()?, "Z" | "X" | "x");
+        Some(Stat { lives, parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
+    }
+}
