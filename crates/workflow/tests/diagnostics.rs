@@ -57,6 +57,24 @@ fn a_bomb_is_one_error_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
+/// Files within every limit that are made to be expensive: what they cost must grow with their size alone.
+#[test]
+fn hostile_files_cost_little() {
+    let job = |id: usize, needs: &str| format!("  j{id}: {{ needs: [{needs}], runs-on: x, steps: [{{ run: a }}] }}\n");
+    let all: Vec<String> = (0..400).map(|id| format!("j{id}")).collect();
+    let everybody_needs_everybody: String = (0..400).map(|id| job(id, &all.join(", "))).collect();
+    let nobody_exists: String = (0..6_000).map(|id| job(id, &format!("x{id}, y{id}"))).collect();
+    let steps = format!("  a:\n    runs-on: x\n    steps:\n{}", "      - run: a\n".repeat(50_000));
+    let expressions = format!("  a:\n    runs-on: x\n    steps:\n      - run: \"{}\"\n", "${{ a }}".repeat(100_000));
+    for (jobs, errors) in [(everybody_needs_everybody, 1), (nobody_exists, 101), (steps, 0), (expressions, 1)] {
+        let source = Source::new("hostile.yml", format!("on: push\njobs:\n{jobs}"));
+        let begun = Instant::now();
+        let (_, diagnostics) = github::parse(&source);
+        assert_eq!(diagnostics.len(), errors, "{}", base::diagnostic::render(&source, &diagnostics, false));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+}
+
 /// Changed at random from the cases we have, nothing panics and nothing takes for ever. The seed is fixed.
 #[test]
 fn no_text_makes_it_panic() {

@@ -155,14 +155,13 @@ impl Builder<'_> {
 
     /// What `<<` brings, after the mapping's own keys and never instead of them; the first to have a key wins.
     fn merge(&mut self, mut mapping: Mapping, merged: &[Node]) -> Mapping {
+        let mut keys: HashSet<String> = mapping.entries.iter().map(|entry| entry.key.text.clone()).collect();
         for node in merged {
             let sources: Vec<&Node> = node.as_sequence().map_or_else(|| vec![node], |items| items.iter().collect());
             for source in sources {
                 match source.as_mapping() {
                     Some(other) => {
-                        let new = other.entries.iter().filter(|entry| mapping.get(&entry.key.text).is_none());
-                        let new: Vec<Entry> = new.cloned().collect();
-                        mapping.entries.extend(new);
+                        mapping.entries.extend(other.entries.iter().filter(|entry| keys.insert(entry.key.text.clone())).cloned());
                     }
                     None => self.report("yaml/merge", source.span, "only mappings can be merged with `<<`"),
                 }

@@ -18,6 +18,11 @@ impl Reader<'_> {
             self.error("workflow/expression", span, format!("`{name}` can't contain an expression"));
             return None;
         }
+        if text.encode_utf16().count() > expr::LENGTH_MAX {
+            let message = format!("a text with expressions in it has at most {} characters", expr::LENGTH_MAX);
+            self.error("workflow/expression", span, message);
+            return None;
+        }
         let pieces = match pieces(text) {
             Ok(pieces) => pieces,
             Err(error) => {

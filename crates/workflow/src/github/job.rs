@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use base::Span;
 use base::yaml::{Entry, Mapping, Node, Value};
 
@@ -155,7 +157,11 @@ fn call_inputs(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
 
 fn steps(reader: &mut Reader<'_>, id: &str, node: &Node) -> Work {
     let runs_on = match node.get("runs-on") {
-        Some(value) => runs_on(reader, value, node),
+        Some(value) => {
+            let template = runs_on(reader, value);
+            refuse_foreign_in_matrix(reader, template.as_ref(), node);
+            template
+        }
         None => {
             reader.missing(node, "runs-on", &format!("job `{id}`"));
             None
@@ -174,14 +180,14 @@ fn steps(reader: &mut Reader<'_>, id: &str, node: &Node) -> Work {
     Work::Steps { runs_on: runs_on.unwrap_or(Template::Null), container, services, defaults, steps }
 }
 
-fn runs_on(reader: &mut Reader<'_>, node: &Node, job: &Node) -> Option<Template> {
+fn runs_on(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
     let place = &places::JOB_RUNS_ON;
     match node.value() {
         Value::Sequence(items) => {
             if items.is_empty() {
                 reader.error("workflow/value", node.span, "`runs-on` needs at least one label");
             }
-            let labels = items.iter().filter_map(|item| label(reader, item, job));
+            let labels = items.iter().filter_map(|item| label(reader, item));
             Some(Template::Sequence(labels.collect()))
         }
         Value::Mapping(_) => {
@@ -189,9 +195,9 @@ fn runs_on(reader: &mut Reader<'_>, node: &Node, job: &Node) -> Option<Template>
             for Entry { key, value } in reader.closed("runs-on", node, &["group", "labels"])? {
                 let template = match (key.text.as_str(), value.value()) {
                     ("labels", Value::Sequence(items)) => {
-                        Some(Template::Sequence(items.iter().filter_map(|item| label(reader, item, job)).collect()))
+                        Some(Template::Sequence(items.iter().filter_map(|item| label(reader, item)).collect()))
                     }
-                    ("labels", _) => label(reader, value, job),
+                    ("labels", _) => label(reader, value),
                     _ => {
                         check_group(reader, value);
                         reader.non_empty_string("group", value, place)
@@ -201,20 +207,14 @@ fn runs_on(reader: &mut Reader<'_>, node: &Node, job: &Node) -> Option<Template>
             }
             Some(Template::Mapping(entries))
         }
-        _ => label(reader, node, job),
+        _ => label(reader, node),
     }
 }
 
-fn label(reader: &mut Reader<'_>, node: &Node, job: &Node) -> Option<Template> {
+fn label(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
     let template = reader.non_empty_string("runs-on", node, &places::JOB_RUNS_ON)?;
-    match &template {
-        Template::String(label) => refuse_foreign(reader, label, node.span),
-        Template::Expr { source, .. } => {
-            for (label, span) in matrix_values(source, job) {
-                refuse_foreign(reader, &label, span);
-            }
-        }
-        _ => {}
+    if let Template::String(label) = &template {
+        refuse_foreign(reader, label, node.span);
     }
     Some(template)
 }
@@ -228,22 +228,38 @@ fn refuse_foreign(reader: &mut Reader<'_>, label: &str, span: Span) {
     }
 }
 
-/// What `matrix.<key>` in an expression can be, as far as the matrix says it in so many words.
-fn matrix_values(source: &str, job: &Node) -> Vec<(String, Span)> {
-    let Ok(expr) = crate::expr::parse(source) else { return Vec::new() };
-    let Some(matrix) = job.get("strategy").and_then(|strategy| strategy.get("matrix")) else { return Vec::new() };
-    let mut values = Vec::new();
-    for (path, _) in expr.paths() {
-        let [context, key] = path.as_slice() else { continue };
-        if !context.eq_ignore_ascii_case("matrix") {
-            continue;
-        }
+/// What `matrix.<key>` in the labels can be, as far as the matrix says it in so many words.
+fn refuse_foreign_in_matrix(reader: &mut Reader<'_>, runs_on: Option<&Template>, job: &Node) {
+    /// Nobody has more of them, and each one is looked up in every entry.
+    const KEYS_MAX: usize = 20;
+    let Some(matrix) = job.get("strategy").and_then(|strategy| strategy.get("matrix")) else { return };
+    let mut keys = BTreeSet::new();
+    runs_on.into_iter().for_each(|runs_on| matrix_keys(runs_on, &mut keys));
+    for key in keys.iter().take(KEYS_MAX) {
         let included = matrix.get("include").and_then(Node::as_sequence).unwrap_or_default();
         let vector = matrix.get(key).and_then(Node::as_sequence).unwrap_or_default();
-        let nodes = vector.iter().chain(included.iter().filter_map(|item| item.get(key)));
-        values.extend(nodes.filter_map(|node| Some((node.as_str()?.to_owned(), node.span))));
+        for node in vector.iter().chain(included.iter().filter_map(|item| item.get(key))) {
+            refuse_foreign(reader, node.as_str().unwrap_or_default(), node.span);
+        }
     }
-    values
+}
+
+fn matrix_keys(template: &Template, keys: &mut BTreeSet<String>) {
+    match template {
+        Template::Expr { source, .. } => {
+            let paths = crate::expr::parse(source).map(|expr| expr.paths()).unwrap_or_default();
+            for (path, _) in paths {
+                if let [context, key] = path.as_slice()
+                    && context.eq_ignore_ascii_case("matrix")
+                {
+                    keys.insert(key.clone());
+                }
+            }
+        }
+        Template::Sequence(items) => items.iter().for_each(|item| matrix_keys(item, keys)),
+        Template::Mapping(entries) => entries.iter().for_each(|(_, value)| matrix_keys(value, keys)),
+        _ => {}
+    }
 }
 
 fn check_group(reader: &mut Reader<'_>, node: &Node) {

@@ -47,5 +47,20 @@ fn read<T>(source: &Source, model: fn(&mut Reader<'_>, &yaml::Node) -> Option<T>
     diagnostics.append(&mut reader.diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (model.filter(|_| !failed), diagnostics)
+    (model.filter(|_| !failed), at_most(diagnostics))
+}
+
+/// More than this nobody reads, and a file can have a hundred thousand.
+const DIAGNOSTICS_MAX: usize = 100;
+
+/// The errors before the warnings where there are too many.
+fn at_most(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let more = diagnostics.len().saturating_sub(DIAGNOSTICS_MAX);
+    if more > 0 {
+        diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span));
+        let span = diagnostics[DIAGNOSTICS_MAX].span;
+        diagnostics.truncate(DIAGNOSTICS_MAX);
+        diagnostics.push(Diagnostic::error("workflow/too-many", span, format!("here and elsewhere {more} more things are wrong")));
+    }
+    diagnostics
 }

@@ -62,13 +62,7 @@ fn jobs(reader: &mut Reader<'_>, node: &Node) -> Vec<crate::model::Job> {
         }
     }
     let all_ids: Vec<(&str, Span)> = mapping.entries.iter().map(|entry| (entry.key.text.as_str(), entry.key.span)).collect();
-    needs::check(reader, &all_ids, &jobs, &wanted);
-    // Written in any case, and known by the id's own from here on.
-    for need in jobs.iter_mut().flat_map(|job| &mut job.needs) {
-        if let Some((id, _)) = all_ids.iter().find(|(id, _)| id.eq_ignore_ascii_case(need)) {
-            (*id).clone_into(need);
-        }
-    }
+    needs::check(reader, &all_ids, &mut jobs, &wanted);
     jobs
 }
 

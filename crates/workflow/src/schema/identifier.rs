@@ -1,6 +1,6 @@
 //! Names of jobs and steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An id this long or longer is refused.
 pub const LENGTH_MAX: usize = 100;
@@ -21,6 +21,8 @@ pub fn complaint(id: &str) -> Option<String> {
 #[derive(Debug, Default)]
 pub struct Ids {
     taken: BTreeSet<String>,
+    /// The number to try next for a base, so that a thousand steps don't count from one each.
+    next: BTreeMap<String, usize>,
 }
 
 impl Ids {
@@ -33,14 +35,15 @@ impl Ids {
     pub fn generate(&mut self, base: &str) -> String {
         let legal = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
         let base: String = format!("__{base}").chars().map(legal).collect();
-        let mut attempt = 1;
+        let mut attempt = self.next.get(&base).copied().unwrap_or(1);
         loop {
             let suffix = if attempt == 1 { String::new() } else { format!("_{attempt}") };
             let id = format!("{}{suffix}", &base[..base.len().min(LENGTH_MAX - suffix.len())]);
+            attempt += 1;
             if self.take(&id) {
+                self.next.insert(base, attempt);
                 return id;
             }
-            attempt += 1;
         }
     }
 }
