@@ -2,4 +2,9 @@
 //!
 //! Remembers first, then acts.
 
+pub mod smoke;
+pub mod tick;
 pub mod world;
+
+pub use smoke::SmokeBoard;
+pub use tick::{Cache, TickError, Ticked, World, tick_environment, tick_release};

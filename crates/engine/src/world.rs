@@ -53,6 +53,8 @@ pub struct JobStart {
     pub source: CodeSource,
     /// Files of earlier jobs of the same release are shared under this name (`actions/upload-artifact`, `download-artifact`).
     pub artifacts: String,
+    /// Caches (`actions/cache`) are shared within this project and with no other.
+    pub project: String,
 }
 
 /// Runs instances of revisions. `scope` names project and environment.
@@ -76,6 +78,8 @@ pub trait Router: Send + Sync {
     async fn observe(&self, service: &str) -> Option<RouteSeen>;
     /// New requests go so from now on; none fails. An older generation is refused silently.
     async fn shift(&self, service: &str, route: &Route) -> Result<(), WorldError>;
+    /// Nothing listens for the service any more. Repeats are harmless; an older generation is refused silently.
+    async fn remove(&self, service: &str, generation: u64) -> Result<(), WorldError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,11 @@
 
 pub mod chain;
 pub mod fact;
+pub mod index;
+pub mod ledger;
 pub mod store;
 
 pub use chain::{Verified, VerifyError, verify};
 pub use fact::{Append, Fact, NewFact, StoredFact};
+pub use index::{Index, ProjectEntry, ReleaseEntry};
 pub use store::{AppendError, MemoryStore, OpenError, SqliteStore, Store, StoreError};

@@ -10,19 +10,49 @@ use crate::status::Outcome;
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// In the run at this place of the plan.
-    Run { run: usize, event: workflow::run::Event },
-    Packaged { artifact: Digest, bytes: u64, files: u64, at: Timestamp },
-    NothingToShip { reason: String, at: Timestamp },
-    EvidenceRead { evidence: gate::evidence::Evidence, at: Timestamp },
+    Run {
+        run: usize,
+        event: workflow::run::Event,
+    },
+    Packaged {
+        artifact: Digest,
+        bytes: u64,
+        files: u64,
+        at: Timestamp,
+    },
+    NothingToShip {
+        reason: String,
+        at: Timestamp,
+    },
+    EvidenceRead {
+        evidence: gate::evidence::Evidence,
+        at: Timestamp,
+    },
     /// Decided at the moment of acting; a later one replaces it.
-    Decided { decision: gate::Decision },
+    Decided {
+        decision: gate::Decision,
+    },
     /// The environment is ours until we finish.
-    Admitted { instance: Box<InstancePlan>, rollout: Box<rollout::Plan>, at: Timestamp },
+    Admitted {
+        instance: Box<InstancePlan>,
+        rollout: Box<rollout::Plan>,
+        at: Timestamp,
+    },
     /// The environment already runs this very revision.
-    Unchanged { at: Timestamp },
-    Rollout { event: rollout::Event },
-    CancelRequested { by: String, at: Timestamp },
-    Finished { outcome: Outcome, at: Timestamp },
+    Unchanged {
+        at: Timestamp,
+    },
+    Rollout {
+        event: rollout::Event,
+    },
+    CancelRequested {
+        by: String,
+        at: Timestamp,
+    },
+    Finished {
+        outcome: Outcome,
+        at: Timestamp,
+    },
 }
 
 impl Event {

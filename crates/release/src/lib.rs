@@ -4,6 +4,7 @@
 
 pub mod environment;
 pub mod event;
+mod input;
 pub mod machine;
 pub mod plan;
 pub mod source;

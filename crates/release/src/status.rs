@@ -13,19 +13,35 @@ use crate::plan::Kind;
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Live and verified.
-    Promoted { revision: RevisionId },
+    Promoted {
+        revision: RevisionId,
+    },
     /// The environment already ran this revision.
-    Unchanged { revision: RevisionId },
+    Unchanged {
+        revision: RevisionId,
+    },
     /// A run failed, or nothing could be packed: the environment was not touched.
-    RunFailed { reason: String },
-    Denied { violations: usize },
+    RunFailed {
+        reason: String,
+    },
+    Denied {
+        violations: usize,
+    },
     /// Traffic is back on the version before.
-    RolledBack { reason: String },
+    RolledBack {
+        reason: String,
+    },
     /// It failed and there was nothing to go back to.
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
     /// A person is needed.
-    RollbackFailed { reason: String },
-    Cancelled { by: String },
+    RollbackFailed {
+        reason: String,
+    },
+    Cancelled {
+        by: String,
+    },
 }
 
 impl Outcome {
@@ -104,7 +120,10 @@ impl Release {
             },
             created: plan.created,
             actor: plan.actor.clone(),
-            runs: self.runs().map(|(name, run)| RunStatus { workflow: name.to_string(), conclusion: run.conclusion(), status: run.status() }).collect(),
+            runs: self
+                .runs()
+                .map(|(name, run)| RunStatus { workflow: name.to_string(), conclusion: run.conclusion(), status: run.status() })
+                .collect(),
             artifact: self.artifact(),
             evidence: self.evidence().map(gate::evidence::Evidence::summary),
             decision: self.decision().cloned(),

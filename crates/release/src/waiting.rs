@@ -6,12 +6,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Waiting {
-    Run { workflow: String, waiting: workflow::run::Waiting },
+    Run {
+        workflow: String,
+        waiting: workflow::run::Waiting,
+    },
     Packaging,
     Evidence,
     /// Another release has the environment.
-    Environment { name: String, occupied_by: ReleaseId },
-    Rollout { waiting: rollout::Waiting },
+    Environment {
+        name: String,
+        occupied_by: ReleaseId,
+    },
+    Rollout {
+        waiting: rollout::Waiting,
+    },
 }
 
 impl Waiting {

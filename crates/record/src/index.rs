@@ -1,0 +1,159 @@
+//! The reading of the record that lists are made of: which projects, releases and environments there are, and where they stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::Timestamp;
+use base::name::{ProjectId, ReleaseId};
+use release::{Commit, Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Project};
+use rollout::RevisionId;
+use serde::{Deserialize, Serialize};
+
+use crate::fact::Fact;
+use crate::ledger::{ProjectEvent, Unreadable, read};
+
+#[derive(Debug, Clone, Default)]
+pub struct Index {
+    /// The last global position that was read.
+    pub position: u64,
+    pub projects: BTreeMap<ProjectId, ProjectEntry>,
+    pub releases: BTreeMap<ReleaseId, ReleaseEntry>,
+    pub environments: BTreeMap<(ProjectId, String), Environment>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectEntry {
+    pub project: Project,
+    pub port: u16,
+    pub last_release: u64,
+    pub last_run: u64,
+    /// Of its stream, to append after.
+    pub version: u64,
+    /// What the last release that was decided had, for "it was there last time".
+    pub evidence: BTreeSet<gate::EvidenceKind>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseEntry {
+    pub id: ReleaseId,
+    pub project: ProjectId,
+    pub project_name: String,
+    pub number: u64,
+    pub environment: String,
+    pub commit: Option<Commit>,
+    pub actor: String,
+    pub created: Timestamp,
+    pub revision: Option<RevisionId>,
+    pub outcome: Option<Outcome>,
+    pub finished: Option<Timestamp>,
+}
+
+impl Index {
+    /// Reads one more fact; facts come in the order of their positions, each once.
+    ///
+    /// # Errors
+    /// When the payload can't be read; the index is then as before.
+    pub fn apply(&mut self, fact: &Fact) -> Result<(), Unreadable> {
+        let (head, rest) = fact.stream.split_once('/').unwrap_or((&fact.stream, ""));
+        match head {
+            "project" => self.apply_project(read(fact)?, fact.seq, rest),
+            "environment" => {
+                if let Some((project, name)) = rest.split_once('/')
+                    && let Ok(project) = project.parse()
+                {
+                    let event: EnvironmentEvent = read(fact)?;
+                    self.environments.entry((project, name.to_string())).or_default().apply(&event);
+                }
+            }
+            "release" if fact.seq == 1 => self.apply_planned(&read(fact)?),
+            "release" => {
+                if let Ok(id) = rest.parse() {
+                    self.apply_release(id, read(fact)?);
+                }
+            }
+            _ => {}
+        }
+        self.position = fact.position;
+        Ok(())
+    }
+
+    /// A release by its id, by `release-7` or `7` within a project, or the last one of the project for `None`.
+    pub fn find(&self, project: Option<ProjectId>, name: Option<&str>) -> Option<&ReleaseEntry> {
+        let of_project = |entry: &&ReleaseEntry| project.is_none_or(|project| entry.project == project);
+        let Some(name) = name else { return self.releases.values().rfind(of_project) };
+        if let Ok(id) = name.parse::<ReleaseId>() {
+            return self.releases.get(&id);
+        }
+        let number: u64 = name.strip_prefix("release-").unwrap_or(name).parse().ok()?;
+        self.releases.values().filter(of_project).rfind(|entry| entry.number == number)
+    }
+
+    pub fn unfinished(&self) -> Vec<ReleaseId> {
+        self.releases.values().filter(|entry| entry.outcome.is_none()).map(|entry| entry.id).collect()
+    }
+
+    fn apply_project(&mut self, event: ProjectEvent, seq: u64, id: &str) {
+        match event {
+            ProjectEvent::Registered { project, port, .. } => {
+                let entry = self.projects.entry(project.id).or_insert_with(|| ProjectEntry {
+                    project: project.clone(),
+                    port,
+                    last_release: 0,
+                    last_run: 0,
+                    version: seq,
+                    evidence: BTreeSet::new(),
+                });
+                entry.project = project;
+                entry.port = port;
+                entry.version = seq;
+            }
+            ProjectEvent::ReleaseNumbered { number, last_run, .. } => {
+                if let Some(entry) = id.parse().ok().and_then(|id: ProjectId| self.projects.get_mut(&id)) {
+                    entry.last_release = number;
+                    entry.last_run = last_run;
+                    entry.version = seq;
+                }
+            }
+        }
+    }
+
+    fn apply_planned(&mut self, plan: &Plan) {
+        let revision = match &plan.kind {
+            Kind::Rollback { revision, .. } => Some(revision.revision.clone()),
+            Kind::Change(_) => None,
+        };
+        let entry = ReleaseEntry {
+            id: plan.id,
+            project: plan.project.id,
+            project_name: plan.project.name.clone(),
+            number: plan.number,
+            environment: plan.environment.clone(),
+            commit: plan.workflows().map(|workflows| workflows.commit.clone()),
+            actor: plan.actor.clone(),
+            created: plan.created,
+            revision,
+            outcome: None,
+            finished: None,
+        };
+        self.releases.insert(plan.id, entry);
+    }
+
+    fn apply_release(&mut self, id: ReleaseId, event: Event) {
+        let Some(entry) = self.releases.get_mut(&id) else { return };
+        match event {
+            Event::Admitted { instance, .. } => entry.revision = Some(instance.revision.clone()),
+            Event::EvidenceRead { evidence, .. } => {
+                if let Some(project) = self.projects.get_mut(&entry.project) {
+                    project.evidence = evidence.summary().present;
+                }
+            }
+            Event::Finished { outcome, at } => {
+                if let Outcome::Unchanged { revision } = &outcome {
+                    entry.revision = Some(revision.clone());
+                }
+                entry.outcome = Some(outcome);
+                entry.finished = Some(at);
+            }
+            _ => {}
+        }
+    }
+}

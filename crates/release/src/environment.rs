@@ -1,0 +1,277 @@
+//! One environment of one project: what is live, who is changing it, and that what is live stays so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::Timestamp;
+use base::name::ReleaseId;
+use rollout::{Endpoint, InstancePhase, InstancePlan, InstanceSeen, RevisionId, RouteSeen};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Delivery;
+
+/// Room for one rollout's generations between two admissions; a rollout makes a few dozen.
+pub const GENERATIONS_PER_RELEASE: u64 = 1_000_000;
+
+/// All traffic, in 0.01 %.
+const ALL: u32 = 10_000;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Environment {
+    live: Option<Live>,
+    /// What was live before, oldest first: the artifacts stay on disk for an instant return.
+    history: Vec<Live>,
+    quarantined: BTreeSet<RevisionId>,
+    occupied: Option<ReleaseId>,
+    generation: u64,
+    /// Where the live revision's requests were last sent outside of a release.
+    routed: Option<Routed>,
+    down: bool,
+}
+
+/// A revision that has, or had, all the traffic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    pub release: ReleaseId,
+    pub number: u64,
+    pub instance: InstancePlan,
+    /// As it was delivered, for the way back.
+    pub delivery: Delivery,
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Routed {
+    generation: u64,
+    addresses: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentEvent {
+    /// A release has the environment to itself from here.
+    Admitted {
+        release: ReleaseId,
+        generation: u64,
+        at: Timestamp,
+    },
+    /// The release has ended; `live` is what it left with all the traffic, where that changed.
+    Released {
+        release: ReleaseId,
+        live: Option<Box<Live>>,
+        quarantined: Option<RevisionId>,
+        generation: u64,
+        at: Timestamp,
+    },
+    /// The live revision listens elsewhere now (it was started again), and traffic follows.
+    Rerouted {
+        generation: u64,
+        addresses: BTreeSet<String>,
+        at: Timestamp,
+    },
+    WentDown {
+        by: String,
+        generation: u64,
+        at: Timestamp,
+    },
+}
+
+impl EnvironmentEvent {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            EnvironmentEvent::Admitted { .. } => "environment.admitted",
+            EnvironmentEvent::Released { .. } => "environment.released",
+            EnvironmentEvent::Rerouted { .. } => "environment.rerouted",
+            EnvironmentEvent::WentDown { .. } => "environment.went-down",
+        }
+    }
+}
+
+/// What is seen of the environment's instances and route; unknown is nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EnvironmentSeen {
+    pub instances: Option<Vec<InstanceSeen>>,
+    pub route: Option<RouteSeen>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum EnvironmentAction {
+    Run {
+        generation: u64,
+        instance: Box<InstancePlan>,
+        replicas: u32,
+    },
+    Stop {
+        generation: u64,
+        revision: RevisionId,
+    },
+    Route {
+        generation: u64,
+        port: u16,
+        weights: BTreeMap<RevisionId, u32>,
+        endpoints: Vec<Endpoint>,
+    },
+    /// Nothing listens at the port any more.
+    Unroute {
+        generation: u64,
+    },
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EnvironmentAdvance {
+    pub events: Vec<EnvironmentEvent>,
+    pub actions: Vec<EnvironmentAction>,
+}
+
+impl Environment {
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a EnvironmentEvent>) -> Environment {
+        let mut environment = Environment::default();
+        for event in events {
+            environment.apply(event);
+        }
+        environment
+    }
+
+    pub fn apply(&mut self, event: &EnvironmentEvent) {
+        match event {
+            EnvironmentEvent::Admitted { release, generation, .. } => {
+                assert!(self.occupied.is_none(), "an environment has one release at a time: {:?}, then {release}", self.occupied);
+                assert!(*generation > self.generation, "generations grow");
+                self.occupied = Some(*release);
+                self.generation = *generation;
+                self.routed = None;
+            }
+            EnvironmentEvent::Released { release, live, quarantined, generation, .. } => {
+                assert!(self.occupied == Some(*release), "only the release that has the environment gives it back");
+                self.occupied = None;
+                self.generation = self.generation.max(*generation);
+                self.quarantined.extend(quarantined.clone());
+                if let Some(live) = live {
+                    self.down = false;
+                    self.quarantined.remove(&live.instance.revision);
+                    let revision = live.instance.revision.clone();
+                    self.history.extend(self.live.replace((**live).clone()));
+                    self.history.retain(|old| old.instance.revision != revision);
+                }
+            }
+            EnvironmentEvent::Rerouted { generation, addresses, .. } => {
+                self.generation = *generation;
+                self.routed = Some(Routed { generation: *generation, addresses: addresses.clone() });
+            }
+            EnvironmentEvent::WentDown { generation, .. } => {
+                self.generation = *generation;
+                self.history.extend(self.live.take());
+                self.routed = None;
+                self.down = true;
+            }
+        }
+    }
+
+    /// Keeps what is live running and routed while no release has the environment.
+    pub fn advance(&self, seen: &EnvironmentSeen, now: Timestamp) -> EnvironmentAdvance {
+        if self.occupied.is_some() {
+            return EnvironmentAdvance::default();
+        }
+        match &self.live {
+            Some(live) => self.keep(live, seen, now),
+            None => self.clear(seen),
+        }
+    }
+
+    /// Takes the environment down: everything stops, nothing is forgotten.
+    ///
+    /// # Errors
+    /// While a release has the environment: abort it first.
+    pub fn go_down(&self, by: &str, now: Timestamp) -> Result<EnvironmentEvent, ReleaseId> {
+        match self.occupied {
+            Some(release) => Err(release),
+            None => Ok(EnvironmentEvent::WentDown { by: by.to_string(), generation: self.generation + 1, at: now }),
+        }
+    }
+
+    pub fn live(&self) -> Option<&Live> {
+        self.live.as_ref()
+    }
+
+    pub fn history(&self) -> &[Live] {
+        &self.history
+    }
+
+    pub fn occupied(&self) -> Option<ReleaseId> {
+        self.occupied
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.down
+    }
+
+    pub fn is_quarantined(&self, revision: &RevisionId) -> bool {
+        self.quarantined.contains(revision)
+    }
+
+    fn keep(&self, live: &Live, seen: &EnvironmentSeen, now: Timestamp) -> EnvironmentAdvance {
+        let mut advance = EnvironmentAdvance::default();
+        let Some(instances) = &seen.instances else { return advance };
+        let revision = &live.instance.revision;
+        let running = instances.iter().filter(|it| it.revision == *revision && it.phase != InstancePhase::Stopped).count();
+        if running < live.delivery.replicas as usize {
+            let instance = Box::new(live.instance.clone());
+            advance.actions.push(EnvironmentAction::Run { generation: self.generation, instance, replicas: live.delivery.replicas });
+        }
+        let others: BTreeSet<&RevisionId> =
+            instances.iter().filter(|it| it.revision != *revision && it.phase != InstancePhase::Stopped).map(|it| &it.revision).collect();
+        for other in others {
+            advance.actions.push(EnvironmentAction::Stop { generation: self.generation, revision: other.clone() });
+        }
+        self.keep_route(live, instances, seen.route.as_ref(), now, &mut advance);
+        advance
+    }
+
+    fn keep_route(
+        &self,
+        live: &Live,
+        instances: &[InstanceSeen],
+        route: Option<&RouteSeen>,
+        now: Timestamp,
+        advance: &mut EnvironmentAdvance,
+    ) {
+        let revision = &live.instance.revision;
+        let ready: BTreeSet<String> = instances
+            .iter()
+            .filter(|it| it.revision == *revision && it.phase == InstancePhase::Ready)
+            .filter_map(|it| it.address.clone())
+            .collect();
+        let (generation, addresses) = match &self.routed {
+            Some(routed) if ready.is_empty() || routed.addresses == ready => (routed.generation, routed.addresses.clone()),
+            None if ready.is_empty() => return,
+            _ => {
+                let generation = self.generation + 1;
+                advance.events.push(EnvironmentEvent::Rerouted { generation, addresses: ready.clone(), at: now });
+                (generation, ready)
+            }
+        };
+        let weights = BTreeMap::from([(revision.clone(), ALL)]);
+        let in_place = route.is_some_and(|it| it.generation == generation && it.weights == weights);
+        if !in_place {
+            let endpoints = addresses.into_iter().map(|address| Endpoint { revision: revision.clone(), address }).collect();
+            advance.actions.push(EnvironmentAction::Route { generation, port: live.delivery.port, weights, endpoints });
+        }
+    }
+
+    fn clear(&self, seen: &EnvironmentSeen) -> EnvironmentAdvance {
+        let mut advance = EnvironmentAdvance::default();
+        let instances = seen.instances.as_deref().unwrap_or_default();
+        let running: BTreeSet<&RevisionId> =
+            instances.iter().filter(|it| it.phase != InstancePhase::Stopped).map(|it| &it.revision).collect();
+        for revision in running {
+            advance.actions.push(EnvironmentAction::Stop { generation: self.generation, revision: revision.clone() });
+        }
+        if seen.route.is_some() {
+            advance.actions.push(EnvironmentAction::Unroute { generation: self.generation });
+        }
+        advance
+    }
+}

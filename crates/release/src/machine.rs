@@ -1,0 +1,501 @@
+//! The machine: what was seen and the time go in; events, actions and the reason for standing still come out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::{Digest, Timestamp};
+use gate::Decision;
+use gate::evidence::Evidence;
+use rollout::{Endpoint, InstancePhase, InstancePlan, RevisionId, Rollout, SmokeCheck, Strategy, Synthetic};
+use serde::{Deserialize, Serialize};
+use workflow::job::{Conclusion, JobId, JobSeen, JobSpec};
+use workflow::run::Run;
+
+use crate::environment::{Environment, EnvironmentEvent, GENERATIONS_PER_RELEASE, Live};
+use crate::event::Event;
+use crate::plan::{Kind, Plan, Workflows, revision};
+use crate::source::Packaged;
+use crate::status::Outcome;
+use crate::waiting::Waiting;
+
+/// More rounds than one moment can need; past it the machine talks to itself, which is our mistake.
+const ROUNDS_MAX: usize = 64;
+
+#[derive(Debug, Clone)]
+pub struct Release {
+    plan: Arc<Plan>,
+    runs: Vec<Run>,
+    artifact: Option<(Digest, u64)>,
+    nothing_to_ship: Option<String>,
+    evidence: Option<Evidence>,
+    decision: Option<Decision>,
+    instance: Option<InstancePlan>,
+    rollout: Option<Rollout>,
+    cancelled_by: Option<String>,
+    outcome: Option<Outcome>,
+    finished: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Running,
+    Packaging,
+    ReadingEvidence,
+    Deciding,
+    Delivering,
+    Finished,
+}
+
+/// What the phase needs to see; the rest may stay empty.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    pub jobs: BTreeMap<JobId, JobSeen>,
+    pub packaged: Option<Packaged>,
+    pub evidence: Option<Evidence>,
+    pub environment: Environment,
+    pub rollout: rollout::Observed,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    StartJob { id: JobId, spec: Box<JobSpec> },
+    StopJob { id: JobId, at_once: bool },
+    Run { generation: u64, instance: Box<InstancePlan>, replicas: u32 },
+    Stop { generation: u64, revision: RevisionId },
+    Route { generation: u64, weights: BTreeMap<RevisionId, u32>, endpoints: Vec<Endpoint>, synthetic: Option<Synthetic> },
+    Smoke { generation: u64, addresses: Vec<String>, checks: Vec<SmokeCheck> },
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Advance {
+    pub events: Vec<Event>,
+    /// For the environment's stream, appended together with `events` or not at all.
+    pub environment: Vec<EnvironmentEvent>,
+    pub actions: Vec<Action>,
+    pub waiting: Option<Waiting>,
+    pub wake: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    Promote {
+        full: bool,
+    },
+    Pause,
+    Resume,
+    /// Before traffic moved: cancel. After: back to the version before.
+    Abort,
+}
+
+/// The command makes no sense now; the sentence says why and what would.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+impl Release {
+    pub fn new(plan: Arc<Plan>) -> Release {
+        let runs = plan.workflows().map(|workflows| workflows.runs.iter().cloned().map(Run::new).collect()).unwrap_or_default();
+        Release {
+            plan,
+            runs,
+            artifact: None,
+            nothing_to_ship: None,
+            evidence: None,
+            decision: None,
+            instance: None,
+            rollout: None,
+            cancelled_by: None,
+            outcome: None,
+            finished: None,
+        }
+    }
+
+    pub fn replay<'a>(plan: Arc<Plan>, events: impl IntoIterator<Item = &'a Event>) -> Release {
+        let mut release = Release::new(plan);
+        for event in events {
+            release.apply(event);
+        }
+        release
+    }
+
+    pub fn apply(&mut self, event: &Event) {
+        assert!(self.outcome.is_none(), "finished is finished: {} came after it", event.kind());
+        match event {
+            Event::Run { run, event } => self.runs[*run].apply(event),
+            Event::Packaged { artifact, bytes, .. } => self.artifact = Some((*artifact, *bytes)),
+            Event::NothingToShip { reason, .. } => self.nothing_to_ship = Some(reason.clone()),
+            Event::EvidenceRead { evidence, .. } => self.evidence = Some(evidence.clone()),
+            Event::Decided { decision } => self.decision = Some(decision.clone()),
+            Event::Admitted { instance, rollout, .. } => {
+                self.assert_allowed(instance);
+                self.instance = Some((**instance).clone());
+                self.rollout = Some(Rollout::new((**rollout).clone()));
+            }
+            Event::Unchanged { .. } => {}
+            Event::Rollout { event } => {
+                let rollout = self.rollout.as_mut().expect("a rollout's events come after its admission");
+                rollout.apply(event);
+            }
+            Event::CancelRequested { by, .. } => self.cancelled_by = Some(by.clone()),
+            Event::Finished { outcome, at } => {
+                self.outcome = Some(outcome.clone());
+                self.finished = Some(*at);
+            }
+        }
+    }
+
+    pub fn advance(&self, seen: &Observed, now: Timestamp) -> Advance {
+        let mut next = self.clone();
+        let mut environment = seen.environment.clone();
+        let mut events = Vec::new();
+        let mut environment_events = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let step = next.step(seen, &environment, now);
+            if step.events.is_empty() {
+                return Advance { events, environment: environment_events, ..step };
+            }
+            step.events.iter().for_each(|event| next.apply(event));
+            step.environment.iter().for_each(|event| environment.apply(event));
+            events.extend(step.events);
+            environment_events.extend(step.environment);
+        }
+        panic!("release {} decides without end at one moment in phase {:?}", self.plan.id, next.phase());
+    }
+
+    /// What somebody asks of it.
+    ///
+    /// # Errors
+    /// When the release is not where that makes sense.
+    pub fn command(&self, command: &Command, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        if let Some(outcome) = &self.outcome {
+            return Err(Refusal(format!("release-{} has ended: {}", self.plan.number, outcome.sentence())));
+        }
+        match (&self.rollout, command) {
+            (Some(rollout), command) => {
+                let command = match command {
+                    Command::Promote { full } => rollout::Command::Promote { full: *full },
+                    Command::Pause => rollout::Command::Pause,
+                    Command::Resume => rollout::Command::Resume,
+                    Command::Abort => rollout::Command::Abort,
+                };
+                let events = rollout.command(command, by, now).map_err(|refusal| Refusal(refusal.to_string()))?;
+                Ok(events.into_iter().map(|event| Event::Rollout { event }).collect())
+            }
+            (None, Command::Abort) if self.cancelled_by.is_some() => self.insist(by, now),
+            (None, Command::Abort) => self.cancel(by, now),
+            (None, _) => {
+                Err(Refusal(format!("release-{} has no traffic yet, so there is nothing to promote, pause or resume", self.plan.number)))
+            }
+        }
+    }
+
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub fn phase(&self) -> Phase {
+        if self.outcome.is_some() {
+            return Phase::Finished;
+        }
+        if self.rollout.is_some() {
+            return Phase::Delivering;
+        }
+        if self.plan.workflows().is_none() {
+            return Phase::Deciding;
+        }
+        if self.runs.iter().any(|run| run.conclusion().is_none()) {
+            return Phase::Running;
+        }
+        match (&self.artifact, &self.evidence) {
+            (None, _) => Phase::Packaging,
+            (Some(_), None) => Phase::ReadingEvidence,
+            (Some(_), Some(_)) => Phase::Deciding,
+        }
+    }
+
+    /// Name of the workflow file and its run.
+    pub fn runs(&self) -> impl Iterator<Item = (&str, &Run)> {
+        let plans = self.plan.workflows().map(|workflows| workflows.runs.as_slice()).unwrap_or_default();
+        plans.iter().zip(&self.runs).map(|(plan, run)| (plan.workflow.path.as_str(), run))
+    }
+
+    /// Jobs that were started, of all runs.
+    pub fn jobs(&self) -> Vec<JobId> {
+        self.runs.iter().flat_map(Run::jobs).collect()
+    }
+
+    pub fn artifact(&self) -> Option<Digest> {
+        self.artifact.map(|(digest, _)| digest)
+    }
+
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
+    }
+
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
+    pub fn instance(&self) -> Option<&InstancePlan> {
+        self.instance.as_ref()
+    }
+
+    pub fn rollout(&self) -> Option<&Rollout> {
+        self.rollout.as_ref()
+    }
+
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    pub fn finished(&self) -> Option<Timestamp> {
+        self.finished
+    }
+
+    /// One decision of one moment: at most the events that follow from the state as it is.
+    fn step(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
+        match self.phase() {
+            Phase::Finished => Advance::default(),
+            Phase::Delivering => self.deliver(seen, environment, now),
+            Phase::Running => self.run(seen, now),
+            _ if self.cancelled_by.is_some() => self.finish_cancelled(now),
+            Phase::Packaging => self.package(seen, now),
+            Phase::ReadingEvidence => self.read_evidence(seen, now),
+            Phase::Deciding => self.decide(environment, now),
+        }
+    }
+
+    fn run(&self, seen: &Observed, now: Timestamp) -> Advance {
+        let mut advance = Advance::default();
+        for (index, (run, (name, _))) in self.runs.iter().zip(self.runs()).enumerate() {
+            if run.conclusion().is_some() {
+                continue;
+            }
+            let step = run.advance(&workflow::run::Observed { jobs: seen.jobs.clone() }, now);
+            advance.events.extend(step.events.into_iter().map(|event| Event::Run { run: index, event }));
+            advance.actions.extend(step.actions.into_iter().map(|action| match action {
+                workflow::run::Action::Start { id, spec } => Action::StartJob { id, spec: Box::new(spec) },
+                workflow::run::Action::Stop { id, at_once } => Action::StopJob { id, at_once },
+            }));
+            let waiting = step.waiting.map(|waiting| Waiting::Run { workflow: name.to_string(), waiting });
+            advance.waiting = advance.waiting.or(waiting);
+            advance.wake = [advance.wake, step.wake].into_iter().flatten().min();
+        }
+        advance
+    }
+
+    fn package(&self, seen: &Observed, now: Timestamp) -> Advance {
+        if let Some(reason) = self.failed_run().or_else(|| self.nothing_to_ship.clone()) {
+            return one(Event::Finished { outcome: Outcome::RunFailed { reason }, at: now });
+        }
+        match &seen.packaged {
+            None => Advance { waiting: Some(Waiting::Packaging), ..Advance::default() },
+            Some(Packaged::Missing(reason)) => one(Event::NothingToShip { reason: reason.clone(), at: now }),
+            Some(Packaged::Artifact { digest, bytes, files }) => {
+                one(Event::Packaged { artifact: *digest, bytes: *bytes, files: *files, at: now })
+            }
+        }
+    }
+
+    fn read_evidence(&self, seen: &Observed, now: Timestamp) -> Advance {
+        match &seen.evidence {
+            None => Advance { waiting: Some(Waiting::Evidence), ..Advance::default() },
+            Some(evidence) => one(Event::EvidenceRead { evidence: evidence.clone(), at: now }),
+        }
+    }
+
+    /// The gate, then the environment. The gate is asked once for the user to read, and again in the moment of admission, so that
+    /// what changed between yes and go is seen.
+    fn decide(&self, environment: &Environment, now: Timestamp) -> Advance {
+        let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
+            return self.admit_rollback(environment, now);
+        };
+        let decision = gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now));
+        if let gate::Outcome::Denied { violations, .. } = &decision.outcome {
+            let outcome = Outcome::Denied { violations: violations.len() };
+            return many(vec![Event::Decided { decision }, Event::Finished { outcome, at: now }]);
+        }
+        if self.decision.is_none() {
+            return one(Event::Decided { decision });
+        }
+        let mut advance = self.admit(self.plan.delivery.instance(artifact.0), environment, now);
+        if !advance.environment.is_empty() {
+            advance.events.insert(0, Event::Decided { decision });
+        }
+        advance
+    }
+
+    fn admit_rollback(&self, environment: &Environment, now: Timestamp) -> Advance {
+        let Kind::Rollback { revision, .. } = &self.plan.kind else {
+            panic!("a change reaches its decision with an artifact");
+        };
+        self.admit((**revision).clone(), environment, now)
+    }
+
+    fn admit(&self, instance: InstancePlan, environment: &Environment, now: Timestamp) -> Advance {
+        if let Some(occupied_by) = environment.occupied() {
+            let waiting = Waiting::Environment { name: self.plan.environment.clone(), occupied_by };
+            return Advance { waiting: Some(waiting), ..Advance::default() };
+        }
+        let delivery = &self.plan.delivery;
+        if let Some(live) = environment.live()
+            && live.instance.revision == instance.revision
+            && live.delivery.replicas == delivery.replicas
+        {
+            let outcome = Outcome::Unchanged { revision: instance.revision };
+            return many(vec![Event::Unchanged { at: now }, Event::Finished { outcome, at: now }]);
+        }
+        let generation = environment.generation() + GENERATIONS_PER_RELEASE;
+        let stable = environment.live().map(|live| revision(&live.instance));
+        let strategy = match (&stable, &self.plan.kind) {
+            (Some(_), Kind::Change(_)) => delivery.strategy.clone(),
+            _ => Strategy::Immediate,
+        };
+        let rollout = rollout::Plan {
+            revision: revision(&instance),
+            stable,
+            strategy,
+            replicas: delivery.replicas,
+            generation_base: generation,
+            limits: delivery.limits.clone(),
+            judge: delivery.judge.clone(),
+            smoke: delivery.smoke.clone(),
+            synthetic: delivery.synthetic.clone(),
+        };
+        let admitted = Event::Admitted { instance: Box::new(instance), rollout: Box::new(rollout), at: now };
+        let environment = EnvironmentEvent::Admitted { release: self.plan.id, generation, at: now };
+        Advance { events: vec![admitted], environment: vec![environment], ..Advance::default() }
+    }
+
+    fn deliver(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
+        let rollout = self.rollout.as_ref().expect("delivering means there is a rollout");
+        if let Some(outcome) = rollout.outcome() {
+            return self.finish_delivery(rollout, &outcome, now);
+        }
+        let step = rollout.advance(&seen.rollout, now);
+        let mut actions = self.keep_stable(rollout, seen, environment);
+        actions.extend(step.actions.into_iter().filter_map(|action| self.to_world(action, seen, environment)));
+        Advance {
+            events: step.events.into_iter().map(|event| Event::Rollout { event }).collect(),
+            environment: Vec::new(),
+            actions,
+            waiting: step.waiting.map(|waiting| Waiting::Rollout { waiting }),
+            wake: step.wake,
+        }
+    }
+
+    /// The version before may have lost its instances (a reboot): it must be there to be compared with and to go back to.
+    fn keep_stable(&self, rollout: &Rollout, seen: &Observed, environment: &Environment) -> Vec<Action> {
+        let (Some(live), Some(instances)) = (environment.live(), &seen.rollout.instances) else { return Vec::new() };
+        let alive = instances.iter().filter(|it| it.revision == live.instance.revision && it.phase != InstancePhase::Stopped).count();
+        if alive < live.delivery.replicas as usize {
+            let instance = Box::new(live.instance.clone());
+            return vec![Action::Run { generation: rollout.generation(), instance, replicas: live.delivery.replicas }];
+        }
+        Vec::new()
+    }
+
+    fn to_world(&self, action: rollout::Action, seen: &Observed, environment: &Environment) -> Option<Action> {
+        Some(match action {
+            rollout::Action::Run { generation, revision, replicas } => {
+                let instance = Box::new(self.instance_of(&revision, environment)?.clone());
+                Action::Run { generation, instance, replicas }
+            }
+            rollout::Action::Stop { generation, revision } => Action::Stop { generation, revision },
+            rollout::Action::Route { generation, weights, endpoints, synthetic } => {
+                Action::Route { generation, weights, endpoints, synthetic }
+            }
+            rollout::Action::Smoke { generation, revision } => {
+                let instances = seen.rollout.instances.as_deref().unwrap_or_default();
+                let addresses = instances.iter().filter(|it| it.revision == revision).filter_map(|it| it.address.clone()).collect();
+                Action::Smoke { generation, addresses, checks: self.plan.delivery.smoke.clone() }
+            }
+        })
+    }
+
+    fn instance_of<'a>(&'a self, revision: &RevisionId, environment: &'a Environment) -> Option<&'a InstancePlan> {
+        let ours = self.instance.as_ref().filter(|instance| instance.revision == *revision);
+        ours.or_else(|| environment.live().map(|live| &live.instance).filter(|instance| instance.revision == *revision))
+    }
+
+    fn finish_delivery(&self, rollout: &Rollout, ended: &rollout::Outcome, now: Timestamp) -> Advance {
+        let instance = self.instance.clone().expect("a rollout has its instance");
+        let revision = instance.revision.clone();
+        let outcome = match ended {
+            rollout::Outcome::Promoted => Outcome::Promoted { revision: revision.clone() },
+            rollout::Outcome::RolledBack { reason } => Outcome::RolledBack { reason: reason.sentence() },
+            rollout::Outcome::Failed { reason } => Outcome::Failed { reason: reason.sentence() },
+            rollout::Outcome::RollbackFailed { reason } => Outcome::RollbackFailed { reason: reason.sentence() },
+        };
+        let promoted = matches!(ended, rollout::Outcome::Promoted);
+        let live = promoted.then(|| {
+            Box::new(Live { release: self.plan.id, number: self.plan.number, instance, delivery: self.plan.delivery.clone(), since: now })
+        });
+        let released = EnvironmentEvent::Released {
+            release: self.plan.id,
+            live,
+            quarantined: (!promoted).then_some(revision),
+            generation: rollout.generation(),
+            at: now,
+        };
+        Advance { events: vec![Event::Finished { outcome, at: now }], environment: vec![released], ..Advance::default() }
+    }
+
+    fn finish_cancelled(&self, now: Timestamp) -> Advance {
+        let by = self.cancelled_by.clone().unwrap_or_default();
+        one(Event::Finished { outcome: Outcome::Cancelled { by }, at: now })
+    }
+
+    fn cancel(&self, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let mut events = self.cancel_runs(false, by, now)?;
+        events.push(Event::CancelRequested { by: by.to_string(), at: now });
+        Ok(events)
+    }
+
+    /// A second abort: running steps end at once.
+    fn insist(&self, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        self.cancel_runs(true, by, now)
+    }
+
+    fn cancel_runs(&self, force: bool, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let mut events = Vec::new();
+        for (index, run) in self.runs.iter().enumerate().filter(|(_, run)| run.conclusion().is_none()) {
+            let cancelled =
+                run.command(workflow::run::Command::Cancel { force }, by, now).map_err(|refusal| Refusal(refusal.to_string()))?;
+            events.extend(cancelled.into_iter().map(|event| Event::Run { run: index, event }));
+        }
+        Ok(events)
+    }
+
+    fn failed_run(&self) -> Option<String> {
+        let failed: Vec<String> = self
+            .runs()
+            .filter(|(_, run)| run.conclusion() != Some(Conclusion::Success))
+            .map(|(name, run)| format!("{name} ended with {}", run.conclusion().map_or("nothing", Conclusion::word)))
+            .collect();
+        (!failed.is_empty()).then(|| failed.join(", "))
+    }
+
+    fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), now: Timestamp) -> gate::Input {
+        let evidence = self.evidence.as_ref().expect("the gate is asked after evidence was read");
+        crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), now)
+    }
+
+    /// I5: nothing goes out without a yes on record for this very digest.
+    fn assert_allowed(&self, instance: &InstancePlan) {
+        if self.plan.workflows().is_some() {
+            let decision = self.decision.as_ref().expect("the gate is asked before admission");
+            assert!(matches!(decision.outcome, gate::Outcome::Allowed { .. }), "only an allowed release is admitted");
+            assert_eq!(decision.digest, instance.artifact, "what was decided about is what ships");
+        }
+    }
+}
+
+fn one(event: Event) -> Advance {
+    many(vec![event])
+}
+
+fn many(events: Vec<Event>) -> Advance {
+    Advance { events, ..Advance::default() }
+}
