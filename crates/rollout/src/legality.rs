@@ -87,3 +87,72 @@ pub(crate) fn permits(phase: Phase, paused: bool, waits_for_person: bool, comman
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Outcome, Reason};
+
+    const PHASES: [Phase; 9] = [
+        Phase::Planned,
+        Phase::Starting,
+        Phase::Canary,
+        Phase::Verifying,
+        Phase::Draining,
+        Phase::Retiring,
+        Phase::RollingBack,
+        Phase::Removing,
+        Phase::Finished,
+    ];
+
+    /// Columns are the phases in their order: x allowed, · refused.
+    #[test]
+    fn every_event_has_its_phases() {
+        let reason = || Reason::Aborted { by: "ana".to_string() };
+        let by = || "ana".to_string();
+        let table: [(&str, Happened); 19] = [
+            ("x········", Happened::Started { generation: 1 }),
+            ("·x·······", Happened::InstancesReady),
+            ("··x······", Happened::StepStarted { step: 0 }),
+            ("··xxxxx··", Happened::Routed { generation: 1, weights: [].into(), endpoints: Vec::new(), synthetic: None }),
+            ("··xxxxx··", Happened::RouteTaken { generation: 1 }),
+            ("··x······", Happened::Baseline { epoch: String::new(), readings: [].into() }),
+            ("··x······", Happened::Measured { looks: Vec::new() }),
+            ("··x······", Happened::DeadlinePassed { step: 0 }),
+            ("··x······", Happened::StepsDone),
+            ("···x·····", Happened::SmokeAsked { generation: 1 }),
+            ("···x·····", Happened::SmokePassed { checks: 1 }),
+            ("···x·····", Happened::Verified),
+            ("····x·x··", Happened::StopDecided { generation: 1, revision: crate::RevisionId("r".to_string()) }),
+            ("xxxxx····", Happened::RollbackStarted { reason: reason() }),
+            ("····xxxx·", Happened::Finished { outcome: Outcome::Failed { reason: reason() } }),
+            ("··x······", Happened::PromoteAsked { by: by(), full: true }),
+            ("xxxx·····", Happened::PauseAsked { by: by() }),
+            ("xxxx·····", Happened::ResumeAsked { by: by() }),
+            ("xxxxx····", Happened::AbortAsked { by: by() }),
+        ];
+        for (expected, what) in &table {
+            let row: String = PHASES.iter().map(|phase| if allows(*phase, what) { 'x' } else { '·' }).collect();
+            assert_eq!(&row, expected, "{what:?}");
+        }
+    }
+
+    /// And what a person may ask: what `permits` lets through must be an event that `allows` lets happen.
+    #[test]
+    fn every_command_has_its_phases_and_its_refusal() {
+        let table = [
+            ("··x······", Command::Promote { full: false }, false),
+            ("··x······", Command::Promote { full: true }, false),
+            ("xxxx·····", Command::Pause, false),
+            ("·········", Command::Pause, true),
+            ("·········", Command::Resume, false),
+            ("xxxx·····", Command::Resume, true),
+            ("xxxxx····", Command::Abort, false),
+        ];
+        for (expected, command, paused) in table {
+            let row: String = PHASES.iter().map(|phase| if permits(*phase, paused, false, command).is_ok() { 'x' } else { '·' }).collect();
+            assert_eq!(row, expected, "{command:?}, paused: {paused}");
+        }
+        assert_eq!(permits(Phase::Canary, false, true, Command::Resume), Ok(()), "a planned pause waits for it");
+    }
+}

@@ -3,16 +3,17 @@ use super::{Look, Metric};
 /// Rate ratios that evidence is weighed for, each with the same prior weight: from barely worse to broken.
 pub const RATIOS: [f64; 7] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0];
 
-/// No single look counts for more than so many bad answers of the canary's.
+/// No single look counts for more than so many bad answers of the canary's, or the odds beside it when they are more.
 ///
 /// Errors come in bursts (a restart, one client that retries) and slow answers in stretches (a collector, a busy neighbour), and what
 /// comes together looks like proof to a method that thinks every request independent. A factor cut from above stays a fair bet, so the
 /// promise on false alarms holds as before. The table in `docs/judge.md` is where the two numbers come from: with them a release whose
 /// latency wanders on its own, apart from the stable's, is blamed a few times in a hundred instead of two times in three.
-const fn clump_max(metric: Metric) -> f64 {
+const fn look_max(metric: Metric) -> (f64, f64) {
     match metric {
-        Metric::Errors => 2.0,
-        Metric::Slow => 1.0,
+        // With 10 : 1 a canary that only fails is found in three looks also where it has half of the traffic.
+        Metric::Errors => (2.0, 10.0),
+        Metric::Slow => (1.0, 2.0),
     }
 }
 
@@ -30,8 +31,10 @@ pub(super) struct Worse {
 
 impl Worse {
     pub fn add(&mut self, look: &Look, metric: Metric) {
+        let (bad_max, odds_max) = look_max(metric);
         for (log, ratio) in self.logs.iter_mut().zip(RATIOS) {
-            *log += likelihood_log(look, 1.0, ratio).min(clump_max(metric) * one_bad_log(look, ratio));
+            let most = (bad_max * one_bad_log(look, ratio)).max(odds_max.ln());
+            *log += likelihood_log(look, 1.0, ratio).min(most);
         }
     }
 

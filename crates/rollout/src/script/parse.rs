@@ -143,7 +143,7 @@ impl Parser {
         };
         if let Err(expected) = res {
             let mut diagnostic = Diagnostic::error("script/unreadable-line", span, format!("this line can't be read: expected {expected}"));
-            let typed = words.iter().nth(1).copied().unwrap_or_default();
+            let typed = words.get(1).copied().unwrap_or_default();
             let known = if words.first() == Some(&"set") { &SETTINGS[..] } else { &SEEN[..] };
             if let Some(near) = nearest(typed, known.iter().copied()).filter(|near| *near != typed) {
                 diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
