@@ -5,7 +5,7 @@
 //! | score ≥ 9.0 | ≥ 7.0 | ≥ 4.0 | < 4.0 |
 //! | `critical` | `high`, `error` | `medium`, `moderate`, `warning` | `low`, `note`, `info`, … |
 //!
-//! The first of these that is there decides: the result's score, the rule's score, the result's word, the rule's word, a tag, the level.
+//! The first of these that is there decides: the result's score, its word, the rule's score, its word, a tag of the rule, the level.
 
 use serde_json::Value;
 

@@ -1,0 +1,145 @@
+//! `docs/schema/gate-input.json` and the document a policy gets say the same, in both directions.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use base::{Digest, Timestamp};
+use gate::evidence::{Severity, read};
+use gate::{Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
+use serde_json::{Value, json};
+
+#[test]
+fn the_example_is_what_the_code_makes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/schema/example.json");
+    let seen = serde_json::to_string_pretty(&example()).expect("JSON") + "\n";
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, &seen).expect("the example is writable");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), seen, "UPDATE_EXPECT=1 rewrites {}", path.display());
+}
+
+#[test]
+fn the_schema_takes_the_example_and_nothing_less_or_more() {
+    let validator = jsonschema::validator_for(&schema()).expect("the schema is one");
+    let example = example();
+    let errors: Vec<String> = validator.iter_errors(&example).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    let optional = BTreeSet::from(["line", "tool", "tool_version", "file", "suppressed"]);
+    for pointer in objects(&example, String::new()) {
+        let mut more = example.clone();
+        more.pointer_mut(&pointer).expect("it is there")["surprise"] = json!(1);
+        assert!(!validator.is_valid(&more), "{pointer} is open to unknown keys");
+        let keys: Vec<String> = example.pointer(&pointer).and_then(Value::as_object).expect("an object").keys().cloned().collect();
+        for key in keys.iter().filter(|key| !optional.contains(key.as_str())) {
+            let mut less = example.clone();
+            less.pointer_mut(&pointer).and_then(Value::as_object_mut).expect("an object").remove(key);
+            assert!(!validator.is_valid(&less), "{pointer}/{key} is always there, and the schema does not say so");
+        }
+    }
+}
+
+#[test]
+fn the_schema_takes_a_document_without_any_evidence() {
+    let validator = jsonschema::validator_for(&schema()).expect("the schema is one");
+    let document = input().document(&GatePlan::default());
+    assert!(validator.is_valid(&document), "{document}");
+}
+
+#[test]
+fn every_property_of_the_schema_is_in_the_example() {
+    let mut described = BTreeSet::new();
+    properties(&schema(), &mut described);
+    let mut shown = BTreeSet::new();
+    keys(&example(), &mut shown);
+    assert_eq!(described.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// Every field there is, from real reports.
+fn example() -> Value {
+    let mut evidence = Evidence::default();
+    evidence.add(read("junit.xml", br#"<testsuite name="pytest"><testcase name="a"/><testcase name="b" file="b.py" line="7"><failure message="1 != 2"/></testcase></testsuite>"#));
+    evidence.add(read("lcov.info", b"TN:\nSF:a.c\nLF:100\nLH:90\nend_of_record\n"));
+    evidence.add(read("broken.xml", b"<testsuite>\n"));
+    let result = |rule: &str| {
+        json!({"ruleId": rule, "level": "error", "message": {"text": "a message"},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a.c"}, "region": {"startLine": 3}}}]})
+    };
+    let mut accepted = result("B");
+    accepted["suppressions"] = json!([{"kind": "external", "justification": "test data"}]);
+    let log = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Scanner", "version": "1.0"}}, "results": [result("A"), accepted]}]});
+    evidence.add(read("scan.sarif", log.to_string().as_bytes()));
+    let plan = GatePlan {
+        previous_evidence: BTreeSet::from([EvidenceKind::Coverage]),
+        evidence_required: BTreeSet::from([EvidenceKind::Tests]),
+        ..GatePlan::default()
+    };
+    let input = input().with_evidence(&evidence);
+    assert_eq!(input.findings[0].severity, Severity::High);
+    input.document(&plan)
+}
+
+fn input() -> Input {
+    Input {
+        release: "release-7".into(),
+        project: "example.org/shop".into(),
+        environment: "local".into(),
+        artifact: Artifact { digest: Digest::of(b"the artifact"), size: 12 },
+        commit: Commit {
+            sha: "0123456789abcdef0123456789abcdef01234567".into(),
+            message: "cart: free delivery".into(),
+            author: "Ada <ada@example.org>".into(),
+        },
+        runs: vec![RunResult { workflow: ".github/workflows/ci.yml".into(), conclusion: "success".into() }],
+        evidence: Default::default(),
+        findings: Vec::new(),
+        previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]) },
+        time: Timestamp::from_ms(1_795_227_177_123),
+        actor: "ada".into(),
+    }
+}
+
+fn schema() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema/gate-input.json");
+    serde_json::from_str(&fs::read_to_string(path).expect("the schema is there")).expect("JSON")
+}
+
+/// The pointers of every object in it.
+fn objects(value: &Value, pointer: String) -> Vec<String> {
+    let mut res = Vec::new();
+    match value {
+        Value::Object(entries) => {
+            res.push(pointer.clone());
+            entries.iter().for_each(|(key, value)| res.extend(objects(value, format!("{pointer}/{key}"))));
+        }
+        Value::Array(elements) => {
+            elements.iter().enumerate().for_each(|(index, value)| res.extend(objects(value, format!("{pointer}/{index}"))))
+        }
+        _ => {}
+    }
+    res
+}
+
+fn keys(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(entries) => entries.iter().for_each(|(key, value)| {
+            into.insert(key.clone());
+            keys(value, into);
+        }),
+        Value::Array(elements) => elements.iter().for_each(|value| keys(value, into)),
+        _ => {}
+    }
+}
+
+fn properties(schema: &Value, into: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(entries) => entries.iter().for_each(|(key, value)| {
+            if key == "properties" {
+                into.extend(value.as_object().expect("an object").keys().cloned());
+            }
+            properties(value, into);
+        }),
+        Value::Array(elements) => elements.iter().for_each(|value| properties(value, into)),
+        _ => {}
+    }
+}
