@@ -43,16 +43,17 @@ impl Judge {
         let (ratio, difference) = (comparison.ratio.log_evidence(), comparison.difference.log_evidence());
         let proof = if ratio > difference { Proof::Ratio } else { Proof::Difference };
         let proof_odds = odds(ratio.max(difference));
+        let interval = comparison.looks.ratio_interval(0.01);
         Evidence {
             question,
             canary: comparison.total.canary,
             stable: comparison.total.stable,
-            ratio: interval::ratio(comparison.total.canary, comparison.total.stable),
-            interval: comparison.looks.ratio_interval(0.01),
+            ratio: interval::ratio(comparison.total.canary, comparison.total.stable).map(stored),
+            interval: (stored(interval.0), stored(interval.1)),
             odds: odds(comparison.worse.log_evidence()),
-            stops_at: self.stops_at(),
+            stops_at: stored(self.stops_at()),
             proof_odds,
-            proof: (proof_odds >= PROOF_ODDS && !comparison.is_suspect()).then_some(proof),
+            proof: (ratio.max(difference) >= PROOF_ODDS.ln() && !comparison.is_suspect()).then_some(proof),
             bound_us: bound_us.filter(|_| question.metric == Metric::Slow),
             last: (comparison.last.canary, comparison.last.stable),
         }
@@ -98,7 +99,12 @@ impl Question {
 }
 
 fn odds(log: f64) -> f64 {
-    log.exp().min(ODDS_MAX)
+    stored(log.exp().min(ODDS_MAX))
+}
+
+/// Three decimals, which is more than anybody reads: a short decimal is read from JSON as exactly the number that was written.
+fn stored(number: f64) -> f64 {
+    (number * 1_000.0).round() / 1_000.0
 }
 
 fn fraction(tally: Tally) -> String {
