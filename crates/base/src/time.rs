@@ -96,7 +96,7 @@ pub fn parse_duration_ms(text: &str) -> Option<u64> {
 pub fn format_duration_ms(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms}ms"),
-        1_000..60_000 if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        1_000..60_000 if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
         1_000..60_000 => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
         60_000..3_600_000 => two_units(ms / 60_000, "m", ms % 60_000 / 1_000, "s"),
         3_600_000..86_400_000 => two_units(ms / 3_600_000, "h", ms % 3_600_000 / 60_000, "m"),

@@ -7,4 +7,4 @@ pub mod tick;
 pub mod world;
 
 pub use smoke::SmokeBoard;
-pub use tick::{Cache, TickError, Ticked, World, tick_environment, tick_release};
+pub use tick::{Cache, LoadedEnvironment, LoadedRelease, TickError, Ticked, World, tick_environment, tick_release};

@@ -471,7 +471,7 @@ impl Release {
     fn failed_run(&self) -> Option<String> {
         let failed: Vec<String> = self
             .runs()
-            .filter(|(_, run)| run.conclusion() != Some(Conclusion::Success))
+            .filter(|(_, run)| !matches!(run.conclusion(), Some(Conclusion::Success | Conclusion::Skipped)))
             .map(|(name, run)| format!("{name} ended with {}", run.conclusion().map_or("nothing", Conclusion::word)))
             .collect();
         (!failed.is_empty()).then(|| failed.join(", "))

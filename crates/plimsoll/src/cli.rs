@@ -1,0 +1,288 @@
+//! The command tree. A command's doc comment is its help text and its page in the reference.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// From commit to verified production.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, about, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Answer in JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take a repository from its last commit to a running, judged, verified version with a URL
+    Up(Up),
+    /// Run workflows here, in this process, without a server
+    Run(Run),
+    /// Show what runs where, since when and why
+    Status(Here),
+    /// Look at releases and steer them
+    #[command(subcommand)]
+    Release(Release),
+    /// Show what the application or a job wrote
+    Logs(Logs),
+    /// Take the project's environment down
+    Down(Down),
+    /// Walk through a good, a slow and a broken change on a copy of the example shop
+    Demo(Demo),
+    /// Check this machine, and with --verify the promises on the record
+    Doctor(Doctor),
+    /// Replay a release's record or a test script and print what was decided and why
+    Replay(Replay),
+    /// Run the server in the foreground; `up` starts one by itself
+    Serve(Serve),
+    /// Explain a topic: exit-codes, environment, config
+    Help(Help),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Run the proxy (started by the server)
+    #[command(hide = true)]
+    Proxy(ProxyArgs),
+    /// Supervise one job or instance (started by the server)
+    #[command(hide = true)]
+    Supervise(Supervise),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Take the working tree as it is, not the commit
+    #[arg(long)]
+    pub dirty: bool,
+    /// The branch this counts as a push to; needed when HEAD is detached
+    #[arg(long = "ref", value_name = "BRANCH")]
+    pub git_ref: Option<String>,
+    /// Run only this workflow file; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub workflow: Vec<String>,
+    /// The port users reach the application at; remembered
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// How traffic moves to the new version
+    #[arg(long, value_enum)]
+    pub strategy: Option<StrategyChoice>,
+    /// A configuration variable for `vars`
+    #[arg(long = "var", value_name = "K=V")]
+    pub vars: Vec<String>,
+    /// Print the plan and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Return as soon as the release is on record
+    #[arg(long)]
+    pub detach: bool,
+    /// Stop watching after so long (the release goes on); exit code 5
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StrategyChoice {
+    /// In steps, judged at each
+    Canary,
+    /// All at once
+    Immediate,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// A workflow file; all that the event triggers when absent
+    pub file: Option<PathBuf>,
+    /// The event that happened
+    #[arg(long, default_value = "push", value_name = "NAME")]
+    pub event: String,
+    /// A file with the event's payload in JSON
+    #[arg(long, value_name = "FILE")]
+    pub event_file: Option<PathBuf>,
+    /// Only this job and what it needs
+    #[arg(short, long)]
+    pub job: Option<String>,
+    /// An environment variable for every step
+    #[arg(long = "env", value_name = "K=V")]
+    pub env: Vec<String>,
+    /// A secret; without a value it is read from the environment
+    #[arg(long = "secret", value_name = "K[=V]")]
+    pub secrets: Vec<String>,
+    /// A configuration variable for `vars`
+    #[arg(long = "var", value_name = "K=V")]
+    pub vars: Vec<String>,
+    /// An input of `workflow_dispatch`
+    #[arg(long = "input", value_name = "K=V")]
+    pub inputs: Vec<String>,
+    /// Take the working tree as it is, not the commit
+    #[arg(long)]
+    pub dirty: bool,
+    /// Print the plan and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Which project: the one the folder belongs to.
+#[derive(Debug, Clone, Args)]
+pub struct Here {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Release {
+    /// List releases, newest first
+    List(OfDir),
+    /// Show one release: its runs, evidence, decision and traffic
+    View(OneRelease),
+    /// Follow a release until it ends
+    Watch(OneRelease),
+    /// Go on to the next step, or with --full to all traffic
+    Promote(Promote),
+    /// Hold the rollout where it is
+    Pause(OneRelease),
+    /// Let a paused rollout go on
+    Resume(OneRelease),
+    /// Cancel before traffic moved, or take it back to the version before
+    Abort(OneRelease),
+    /// Go back to what was live before, or to a revision named
+    Rollback(Rollback),
+    /// Say why a release stands where it does
+    Explain(OneRelease),
+    /// Show what was live when
+    History(OfDir),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct OfDir {
+    /// The project's folder
+    #[arg(short = 'C', long = "dir", default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct OneRelease {
+    /// `release-7`, `7` or an id; the last one when absent
+    pub release: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Promote {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// Skip the remaining steps
+    #[arg(long)]
+    pub full: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Rollback {
+    /// A revision that was live before, or the beginning of one
+    pub revision: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Logs {
+    #[command(flatten)]
+    pub of: OfDir,
+    /// Keep printing what is written
+    #[arg(short, long)]
+    pub follow: bool,
+    /// A job of a release instead of the application: `test`, or `ci.yml/test`
+    #[arg(short, long)]
+    pub job: Option<String>,
+    /// Which release the job is of; the last one when absent
+    #[arg(long)]
+    pub release: Option<String>,
+    /// Only instances of this revision
+    #[arg(long)]
+    pub revision: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Down {
+    #[command(flatten)]
+    pub here: Here,
+    /// Stop the server too and remove everything Plimsoll keeps, of every project
+    #[arg(long)]
+    pub purge: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// Keep the copy and what runs
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Check the promises on the whole record
+    #[arg(long)]
+    pub verify: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Replay {
+    /// A script, or a record as `release view --json --record` writes it
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// The port of the API on loopback; 0 lets the system choose
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Help {
+    /// exit-codes, environment or config
+    pub topic: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Completions {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ProxyArgs {
+    #[arg(long)]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Supervise {
+    /// `job` or `instance`
+    pub kind: String,
+    pub dir: PathBuf,
+}

@@ -1,0 +1,179 @@
+//! The client of the local server: HTTP over its Unix socket, started when it isn't there.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use host::dirs::Dirs;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::failure::{Doing, Failure, Result};
+use crate::server::Health;
+
+/// How long a server may take until it answers; opening a large record is the longest part.
+const START: Duration = Duration::from_secs(20);
+
+/// Between two knocks at a server that is starting.
+const KNOCK: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// The server that runs, if one does and is of this build.
+    pub async fn find(dirs: &Dirs) -> Option<Client> {
+        let client = Client { socket: dirs.socket() };
+        client.health().await.ok().map(|_| client)
+    }
+
+    /// The server, started when none runs; one of another build is asked to step aside first, and what it runs is adopted.
+    ///
+    /// # Errors
+    /// When it can't be started, with the end of its log.
+    pub async fn connect(dirs: &Dirs) -> Result<Client> {
+        let client = Client { socket: dirs.socket() };
+        match client.health().await {
+            Ok(health) if health.build == Health::own().build => return Ok(client),
+            Ok(health) => client.replace(&health).await?,
+            Err(_) => {}
+        }
+        client.start(dirs).await
+    }
+
+    pub async fn health(&self) -> Result<Health> {
+        self.get("/api/v1/health").await
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        read(response).await
+    }
+
+    pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        let body = serde_json::to_vec(body).doing("write the request")?;
+        let response = self.send(Method::POST, path, Bytes::from(body)).await?;
+        read(response).await
+    }
+
+    /// The body as it comes.
+    pub async fn stream(&self, path: &str) -> Result<Incoming> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        if !response.status().is_success() {
+            return Err(failure(response).await);
+        }
+        Ok(response.into_body())
+    }
+
+    /// Raw bytes from an offset, and the next offset.
+    pub async fn log(&self, query: &str, offset: u64) -> Result<(Bytes, u64)> {
+        let response = self.send(Method::GET, &format!("/api/v1/logs?{query}&offset={offset}"), Bytes::new()).await?;
+        if !response.status().is_success() {
+            return Err(failure(response).await);
+        }
+        let bytes = response.into_body().collect().await.doing("read the log")?.to_bytes();
+        let next = offset + bytes.len() as u64;
+        Ok((bytes, next))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>> {
+        let unreachable = |error: &dyn std::fmt::Display| {
+            Failure::infrastructure(format!("the server does not answer at {}: {error}", self.socket.display()))
+                .hint("`plimsoll up` starts one; its log is `server.log` in the state directory")
+        };
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| unreachable(&error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "plimsoll")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .doing("write the request")?;
+        sender.send_request(request).await.map_err(|error| unreachable(&error))
+    }
+
+    async fn replace(&self, other: &Health) -> Result<()> {
+        let _: Health = self.post("/api/v1/shutdown", &()).await?;
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            if self.health().await.is_err() && !is_alive(other.pid) {
+                return Ok(());
+            }
+            tokio::time::sleep(KNOCK).await;
+        }
+        Err(Failure::infrastructure(format!("the server of another build (process {}) does not step aside", other.pid)))
+    }
+
+    async fn start(self, dirs: &Dirs) -> Result<Client> {
+        let log = dirs.state().join("server.log");
+        let mut server = spawn_server(dirs, &log)?;
+        let deadline = Instant::now() + START;
+        loop {
+            if self.health().await.is_ok() {
+                return Ok(self);
+            }
+            let ended = server.try_wait().ok().flatten();
+            if ended.is_some() || Instant::now() > deadline {
+                // Another `up` may have started one at the same moment and won.
+                if self.health().await.is_ok() {
+                    return Ok(self);
+                }
+                return Err(did_not_start(&log));
+            }
+            tokio::time::sleep(KNOCK).await;
+        }
+    }
+}
+
+fn spawn_server(dirs: &Dirs, log: &std::path::Path) -> Result<std::process::Child> {
+    let program = std::env::current_exe().doing("find this program")?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).doing(&format!("open {}", log.display()))?;
+    let errors = log.try_clone().doing("share the server's log")?;
+    std::process::Command::new(program)
+        .arg("serve")
+        .env("PLIMSOLL_STATE_DIR", dirs.state())
+        .stdin(std::process::Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .doing("start the server")
+}
+
+fn did_not_start(log: &std::path::Path) -> Failure {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let tail: Vec<&str> = text.lines().rev().take(5).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    Failure::infrastructure(format!("the server did not start:\n{}", tail.join("\n"))).hint(format!("its log is {}", log.display()))
+}
+
+fn is_alive(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok())
+}
+
+async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
+    if !response.status().is_success() {
+        return Err(failure(response).await);
+    }
+    let bytes = response.into_body().collect().await.doing("read the server's answer")?.to_bytes();
+    serde_json::from_slice(&bytes).doing("read the server's answer")
+}
+
+async fn failure(response: Response<Incoming>) -> Failure {
+    let status = response.status();
+    let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Failure::infrastructure(format!("the server answered {status}: {}", String::from_utf8_lossy(&bytes))))
+}

@@ -1,0 +1,106 @@
+//! `plimsoll down`: the environment goes down; with `--purge` the server and everything that is kept go too.
+
+use std::time::Duration;
+
+use rollout::InstancePhase;
+
+use super::{actor, dirs, project_of};
+use crate::cli::Down;
+use crate::client::Client;
+use crate::compose::LOCAL;
+use crate::exit;
+use crate::failure::{Doing, Failure, FailureKind, Result};
+use crate::server::{DownRequest, EnvironmentDown, EnvironmentView, Health};
+use crate::terminal::Terminal;
+
+/// Instances get their grace period, and then some.
+const DOWN: Duration = Duration::from_secs(45);
+
+const LOOK: Duration = Duration::from_millis(100);
+
+pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
+    let dirs = dirs()?;
+    if args.purge {
+        purge_all(&dirs, terminal).await?;
+        return Ok(exit::OK);
+    }
+    let Some(client) = Client::find(&dirs).await else {
+        terminal.say("no server runs, so nothing is live");
+        return Ok(exit::OK);
+    };
+    let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
+    let project = project_of(&args.here.dir)?;
+    let Some(view) = views.iter().find(|view| view.project == project) else {
+        terminal.say("nothing of this project is live");
+        return Ok(exit::OK);
+    };
+    take_down(&client, view).await?;
+    if terminal.json {
+        terminal.json(&serde_json::json!({ "down": view.environment }));
+    }
+    terminal.say(&format!("{} → {} is down; `plimsoll up` brings it back", view.project_name, view.environment));
+    Ok(exit::OK)
+}
+
+/// Ends and removes everything of a state directory, whether or not its server still runs.
+///
+/// # Errors
+/// When something does not end.
+pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<()> {
+    let client = Client::connect(dirs).await?;
+    let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
+    purge(&client, dirs, &views, terminal).await
+}
+
+async fn purge(client: &Client, dirs: &host::dirs::Dirs, views: &[EnvironmentView], terminal: &Terminal) -> Result<()> {
+    for view in views {
+        if let Some(release) = &view.changing {
+            let body = serde_json::json!({ "by": actor() });
+            let _: Result<serde_json::Value> = client.post(&format!("/api/v1/releases/{}/abort", release.id), &body).await;
+            let _: Result<serde_json::Value> = client.post(&format!("/api/v1/releases/{}/abort", release.id), &body).await;
+            ended(client, view).await?;
+        }
+        take_down(client, view).await?;
+    }
+    host::router::ProxyRouter::new(dirs.runtime()).shutdown().await.doing("end the proxy")?;
+    let health: Health = client.post("/api/v1/shutdown", &()).await?;
+    let deadline = tokio::time::Instant::now() + DOWN;
+    while client.health().await.is_ok() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+    }
+    for folder in [dirs.runtime(), dirs.state()].into_iter().filter(|folder| folder.exists()) {
+        std::fs::remove_dir_all(folder).doing(&format!("remove {}", folder.display()))?;
+    }
+    terminal.say(&format!("everything is down and removed (the server was process {})", health.pid));
+    Ok(())
+}
+
+async fn ended(client: &Client, view: &EnvironmentView) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + DOWN;
+    while tokio::time::Instant::now() < deadline {
+        let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={}", view.project)).await?;
+        if views.iter().all(|view| view.changing.is_none()) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(Failure::new(FailureKind::Timeout, "a release does not end").hint("`plimsoll status` says why"))
+}
+
+/// Returns when nothing of it runs any more.
+async fn take_down(client: &Client, view: &EnvironmentView) -> Result<()> {
+    let request = DownRequest { project: view.project, environment: LOCAL.to_string(), by: actor() };
+    let _: EnvironmentDown = client.post("/api/v1/environments/down", &request).await?;
+    let deadline = tokio::time::Instant::now() + DOWN;
+    while tokio::time::Instant::now() < deadline {
+        let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={}", view.project)).await?;
+        let running = |view: &EnvironmentView| {
+            view.route.is_some() || view.instances.as_ref().is_none_or(|all| all.iter().any(|it| it.phase != InstancePhase::Stopped))
+        };
+        if !views.iter().any(running) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(Failure::new(FailureKind::Timeout, "instances do not stop").hint("`plimsoll status` says which"))
+}

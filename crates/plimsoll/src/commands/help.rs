@@ -1,0 +1,74 @@
+//! `plimsoll help TOPIC` and completions.
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Completions, Help};
+use crate::exit;
+use crate::failure::{Failure, Result};
+use crate::terminal::Terminal;
+
+const TOPICS: &[&str] = &["exit-codes", "environment", "config"];
+
+pub fn help(args: &Help, terminal: &Terminal) -> Result<u8> {
+    let text = match args.topic.as_deref() {
+        None => Cli::command().render_long_help().to_string(),
+        Some("exit-codes") => exit_codes(),
+        Some("environment") => ENVIRONMENT.to_string(),
+        Some("config") => CONFIG.to_string(),
+        Some(other) => {
+            let mut command = Cli::command();
+            match command.find_subcommand_mut(other) {
+                Some(command) => command.render_long_help().to_string(),
+                None => return Err(Failure::usage(format!("there is no help on `{other}`")).hint(format!("topics: {}", TOPICS.join(", ")))),
+            }
+        }
+    };
+    if terminal.json && args.topic.as_deref() == Some("exit-codes") {
+        let codes: Vec<_> = exit::TABLE.iter().map(|(code, meaning)| serde_json::json!({ "code": code, "meaning": meaning })).collect();
+        terminal.json(&codes);
+    } else {
+        terminal.data(text.trim_end());
+    }
+    Ok(exit::OK)
+}
+
+pub fn completions(args: &Completions, terminal: &Terminal) -> Result<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "plimsoll", &mut text);
+    terminal.data_bytes(&text);
+    Ok(exit::OK)
+}
+
+fn exit_codes() -> String {
+    exit::TABLE.iter().map(|(code, meaning)| format!("{code:>3}  {meaning}\n")).collect()
+}
+
+const ENVIRONMENT: &str = "\
+PLIMSOLL_STATE_DIR  where everything is kept (else $XDG_STATE_HOME/plimsoll, else ~/.local/state/plimsoll)
+PLIMSOLL_ACTOR      who is asking, as the record has it (else $USER)
+NO_COLOR            no colour; CLICOLOR_FORCE=1 forces it
+RUST_LOG            what the server writes to its log (info when unset)
+";
+
+const CONFIG: &str = "\
+plimsoll.yaml, at the project's root; everything but the first line is optional:
+
+apiVersion: plimsoll/v1alpha1
+name: shop                      # reached as http://shop.localhost:PORT
+artifact: dist                  # what ships: an upload's name or a path the workflow leaves
+start: python3 -m shop          # run in the unpacked artifact, with PORT given
+port: 3000                      # only for an application that ignores PORT
+replicas: 1
+env: {LOG_LEVEL: info}
+health: {startup: /health/startup, ready: /health/ready, live: /health/live}
+smoke: [{path: /health, expect: 200}]
+strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}
+limits: {ready: 60s, stepMin: 15s, stepMax: 5m, onDeadline: hold, drain: 30s, verify: 5s}
+judge: {alpha: 0.01, differenceMargin: 0.01}
+synthetic: {paths: [/], interval: 50ms, belowRequestsPerMinute: 600}   # or false
+gate: {coverage: 80, require: [tests]}
+deliver: plimsoll               # or workflow: jobs with `environment:` run too
+grace: 30s
+
+The whole of it is in docs/schema/plimsoll.json.
+";

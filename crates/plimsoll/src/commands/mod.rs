@@ -1,0 +1,113 @@
+//! One file a command.
+
+mod demo;
+mod doctor;
+mod down;
+mod help;
+mod logs;
+mod release;
+mod replay;
+mod run;
+mod serve;
+mod status;
+mod up;
+
+use std::path::Path;
+
+use base::name::ProjectId;
+use host::dirs::Dirs;
+
+use crate::cli::{Cli, Command};
+use crate::client::Client;
+use crate::compose;
+use crate::exit;
+use crate::failure::{Doing, Failure, Result};
+use crate::terminal::Terminal;
+
+pub use up::{Ended, follow, propose};
+
+/// # Errors
+/// What the command could not do; its kind picks the exit code.
+pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
+    match cli.command {
+        Command::Proxy(args) => serve::proxy(&args),
+        Command::Supervise(args) => serve::supervise(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Run(args) => run::run(&args, terminal),
+        Command::Help(args) => help::help(&args, terminal),
+        Command::Completions(args) => help::completions(&args, terminal),
+        Command::Replay(args) => replay::replay(&args, terminal),
+        other => on_runtime(other, terminal),
+    }
+}
+
+fn on_runtime(command: Command, terminal: &Terminal) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing("start")?;
+    let done = runtime.block_on(async {
+        match command {
+            Command::Up(args) => up::up(&args, terminal).await,
+            Command::Status(args) => status::status(&args, terminal).await,
+            Command::Release(args) => release::release(args, terminal).await,
+            Command::Logs(args) => logs::logs(&args, terminal).await,
+            Command::Down(args) => down::down(&args, terminal).await,
+            Command::Demo(args) => demo::demo(&args, terminal).await,
+            Command::Doctor(args) => doctor::doctor(&args, terminal).await,
+            _ => Ok(exit::OK),
+        }
+    });
+    runtime.shutdown_background();
+    done
+}
+
+fn dirs() -> Result<Dirs> {
+    Dirs::open().map_err(|error| {
+        let failure = Failure::infrastructure(error.to_string());
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })
+}
+
+/// The server that runs; commands that only look don't start one.
+async fn running() -> Result<Client> {
+    let dirs = dirs()?;
+    Client::find(&dirs).await.ok_or_else(|| Failure::not_found("no server runs, so nothing is live").hint("`plimsoll up` starts one"))
+}
+
+/// The project a folder belongs to.
+fn project_of(folder: &Path) -> Result<ProjectId> {
+    let place = host::git::place(folder).map_err(compose::git_failure)?;
+    Ok(compose::project_id(&place.root, &place.subtree))
+}
+
+/// The folder as it would be typed from here.
+fn typed_folder(proposal: &crate::proposal::Proposal) -> String {
+    let folder = Path::new(&proposal.project.repository).join(&proposal.project.subtree);
+    let here = std::env::current_dir().unwrap_or_default();
+    match folder.strip_prefix(&here) {
+        Ok(rest) if rest.as_os_str().is_empty() => ".".to_string(),
+        Ok(rest) => rest.display().to_string(),
+        Err(_) => folder.display().to_string(),
+    }
+}
+
+/// Who asks, as the record will have it.
+fn actor() -> String {
+    ["PLIMSOLL_ACTOR", "USER", "LOGNAME"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map_or("somebody".into(), |user| user.name))
+}
+
+/// `K=V` pairs of an option.
+fn pairs(option: &str, given: &[String]) -> Result<std::collections::BTreeMap<String, String>> {
+    given
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_string(), value.to_string())),
+            _ => Err(Failure::usage(format!("`--{option} {pair}` is not `K=V`"))),
+        })
+        .collect()
+}

@@ -1,0 +1,212 @@
+//! `plimsoll release …`: look at releases and steer them.
+
+use base::name::{ProjectId, ReleaseId};
+use base::time::format_duration_ms;
+use record::ReleaseEntry;
+
+use super::{Ended, actor, follow, project_of, running};
+use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback};
+use crate::client::Client;
+use crate::compose::{LOCAL, short};
+use crate::exit;
+use crate::failure::{Failure, Result};
+use crate::proposal::Accepted;
+use crate::server::{EnvironmentView, ReleaseView, RollbackRequest};
+use crate::terminal::{Terminal, Tone};
+use crate::view::{Mark, evidence_line, marked};
+use crate::world;
+
+pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
+    match command {
+        Release::List(of) => list(&of, terminal).await,
+        Release::View(one) => view(&one, terminal).await,
+        Release::Watch(one) => watch(&one, terminal).await,
+        Release::Promote(args) => promote(&args, terminal).await,
+        Release::Pause(one) => steer(&one, "pause", false, terminal).await,
+        Release::Resume(one) => steer(&one, "resume", false, terminal).await,
+        Release::Abort(one) => steer(&one, "abort", false, terminal).await,
+        Release::Rollback(args) => rollback(&args, terminal).await,
+        Release::Explain(one) => explain(&one, terminal).await,
+        Release::History(of) => history(&of, terminal).await,
+    }
+}
+
+async fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
+    let client = running().await?;
+    let entries: Vec<ReleaseEntry> = client.get(&format!("/api/v1/releases?project={}", project_of(&of.dir)?)).await?;
+    if terminal.json {
+        terminal.json(&entries);
+        return Ok(exit::OK);
+    }
+    for entry in &entries {
+        terminal.data(&entry_line(entry, terminal));
+    }
+    if entries.is_empty() {
+        terminal.data("no release yet; `plimsoll up` makes the first");
+    }
+    Ok(exit::OK)
+}
+
+fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {
+    let mark = match &entry.outcome {
+        None => Mark::Going,
+        Some(outcome) if outcome.exit_code() == exit::OK => Mark::Good,
+        Some(outcome) if outcome.exit_code() == exit::ROLLED_BACK || outcome.exit_code() == exit::INTERRUPTED => Mark::Warn,
+        Some(_) => Mark::Bad,
+    };
+    let what = match &entry.commit {
+        Some(commit) => format!("{} {}", short(&commit.sha), commit.subject),
+        None => "rollback".to_string(),
+    };
+    let age = format_duration_ms(world::now().since_ms(entry.created));
+    let how = entry.outcome.as_ref().map_or("under way".to_string(), release::Outcome::sentence);
+    let line = format!("release-{:<4} {what}  {}", entry.number, terminal.paint(&format!("{age} ago by {}", entry.actor), Tone::Faint));
+    format!("{}\n    {how}", marked(terminal, mark, &line))
+}
+
+/// The path of a release of the folder's project.
+fn path(one: &OneRelease, project: ProjectId, rest: &str) -> String {
+    let name = one.release.as_deref().unwrap_or("latest");
+    format!("/api/v1/releases/{name}{rest}?project={project}")
+}
+
+async fn fetch(one: &OneRelease) -> Result<(Client, ReleaseView)> {
+    let client = running().await?;
+    let view = client.get(&path(one, project_of(&one.of.dir)?, "")).await?;
+    Ok((client, view))
+}
+
+async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
+    let (_, view) = fetch(one).await?;
+    if terminal.json {
+        terminal.json(&view);
+        return Ok(exit::OK);
+    }
+    let status = &view.status;
+    terminal.data(&terminal.paint(&format!("release-{} of {} → {}", status.number, status.project, status.environment), Tone::Strong));
+    if let Some(commit) = &status.commit {
+        terminal.data(&format!("  commit     {} {} by {}", short(&commit.sha), commit.subject, commit.author));
+    }
+    if let Some(revision) = &status.rollback_to {
+        terminal.data(&format!("  back to    {revision}"));
+    }
+    terminal.data(&format!("  asked for  {} by {}", status.created, status.actor));
+    for run in &status.runs {
+        terminal.data(&format!("  run        {} {}", run.workflow, run.conclusion.map_or("under way", workflow::job::Conclusion::word)));
+        for line in crate::view::job_lines(&run.status, terminal) {
+            terminal.data(&format!("    {line}"));
+        }
+    }
+    if let Some(artifact) = &status.artifact {
+        terminal.data(&format!("  artifact   {artifact}"));
+    }
+    if let Some(evidence) = &status.evidence {
+        terminal.data(&format!("  evidence   {}", evidence_line(evidence)));
+    }
+    if let Some(decision) = &status.decision {
+        let lines = gate::explain(decision);
+        for (index, line) in lines.iter().enumerate() {
+            terminal.data(&format!("  {}{line}", if index == 0 { "gate       " } else { "           " }));
+        }
+    }
+    if let Some(rollout) = &status.rollout {
+        terminal.data(&format!("  traffic    {}", crate::view::rollout_line(rollout)));
+        for line in crate::view::evidence_lines(rollout) {
+            terminal.data(&format!("             {line}"));
+        }
+    }
+    terminal.data(&format!("  {}", standing(&view)));
+    Ok(exit::OK)
+}
+
+/// How it ended, or why it stands still, or that it moves.
+fn standing(view: &ReleaseView) -> String {
+    match (&view.status.outcome, &view.waiting) {
+        (Some(outcome), _) => format!("ended      {}", outcome.sentence()),
+        (None, Some(waiting)) => format!("waiting    {waiting}"),
+        (None, None) => "moving".to_string(),
+    }
+}
+
+async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
+    let (_, view) = fetch(one).await?;
+    if terminal.json {
+        terminal.json(&view);
+        return Ok(exit::OK);
+    }
+    let status = &view.status;
+    let mut lines = vec![format!("release-{}: {}", status.number, standing(&view).trim_start())];
+    for run in &status.runs {
+        lines.extend(crate::view::job_reasons(&run.status));
+    }
+    if let Some(decision) = &status.decision {
+        lines.extend(gate::explain(decision));
+    }
+    if let Some(rollout) = &status.rollout {
+        lines.extend(crate::view::evidence_lines(rollout));
+    }
+    terminal.data(&lines.join("\n"));
+    Ok(exit::OK)
+}
+
+async fn watch(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
+    let (client, view) = fetch(one).await?;
+    let id: ReleaseId = view.status.id.parse().map_err(|_| Failure::infrastructure("the server answered with an id that is none"))?;
+    ended(follow(&client, id, terminal).await?, terminal)
+}
+
+fn ended(ended: Ended, terminal: &Terminal) -> Result<u8> {
+    if terminal.json {
+        terminal.json(&ended.release.status());
+    }
+    Ok(ended.outcome.exit_code())
+}
+
+async fn promote(args: &Promote, terminal: &Terminal) -> Result<u8> {
+    steer(&args.one, "promote", args.full, terminal).await
+}
+
+async fn steer(one: &OneRelease, verb: &str, full: bool, terminal: &Terminal) -> Result<u8> {
+    let client = running().await?;
+    let body = serde_json::json!({ "by": actor(), "full": full });
+    let view: ReleaseView = client.post(&path(one, project_of(&one.of.dir)?, &format!("/{verb}")), &body).await?;
+    if terminal.json {
+        terminal.json(&view);
+    } else {
+        terminal.say(&format!("release-{}: {verb} is on record; {}", view.status.number, standing(&view).trim_start()));
+    }
+    Ok(exit::OK)
+}
+
+async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
+    let client = running().await?;
+    let project = project_of(&args.of.dir)?;
+    let request = RollbackRequest {
+        id: ReleaseId::new(world::now(), world::random()),
+        project,
+        environment: LOCAL.to_string(),
+        revision: args.revision.clone(),
+        actor: actor(),
+    };
+    let accepted: Accepted = client.post("/api/v1/rollbacks", &request).await?;
+    ended(follow(&client, accepted.id, terminal).await?, terminal)
+}
+
+async fn history(of: &OfDir, terminal: &Terminal) -> Result<u8> {
+    let client = running().await?;
+    let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={}", project_of(&of.dir)?)).await?;
+    if terminal.json {
+        terminal.json(&views);
+        return Ok(exit::OK);
+    }
+    for view in &views {
+        let all = view.live.iter().map(|live| (live, true)).chain(view.history.iter().rev().map(|live| (live, false)));
+        for (live, is_live) in all {
+            let mark = if is_live { Mark::Good } else { Mark::Skipped };
+            let word = if is_live { "live" } else { "was live" };
+            let line = format!("{} {} {word} from {} (release-{})", view.environment, live.instance.revision, live.since, live.number);
+            terminal.data(&marked(terminal, mark, &line));
+        }
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,452 @@
+//! `plimsoll run`: workflows here, in this process, without a server.
+//!
+//! Jobs run on threads, as the machine starts them; the record stays in memory.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base::name::RunId;
+use base::{Diagnostic, Severity, Source, diagnostic};
+use engine::world::{JobStart, Stop};
+use host::git;
+use host::job::{Cancel, JobDirs, JobOptions, JobSink};
+use release::CodeSource;
+use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, JobSpec, StepSeen};
+use workflow::model::Workflow;
+use workflow::plan::{Plan, Repository, Request};
+use workflow::run::{Action, Observed, Run};
+use workflow::trigger::{Event, Triggered, matches};
+
+use super::{actor, pairs};
+use crate::cli::Run as RunArgs;
+use crate::compose::git_failure;
+use crate::exit;
+use crate::failure::{Doing, Failure, Result};
+use crate::terminal::{Terminal, Tone};
+use crate::view;
+use crate::world;
+
+/// How long the machine is left alone when nothing is heard: its own timers are seconds.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
+    let project = Project::find(args)?;
+    let event = project.event(args)?;
+    let workflows = project.workflows(args, &event, terminal)?;
+    let plans = plan(args, &project, &event, workflows, terminal)?;
+    if args.dry_run {
+        return dry_run(&plans, terminal);
+    }
+    let secrets = secrets(&args.secrets)?;
+    let env = pairs("env", &args.env)?;
+    let folder = tempfile::Builder::new().prefix("plimsoll-run-").tempdir().doing("make a folder for the run")?;
+    let mut conclusions = Vec::new();
+    for plan in plans {
+        let stage = Stage { folder: folder.path(), project: &project, secrets: &secrets, env: &env };
+        conclusions.push(stage.play(plan, terminal)?);
+    }
+    let cancelled = conclusions.contains(&Conclusion::Cancelled);
+    let good = conclusions.iter().all(|conclusion| matches!(conclusion, Conclusion::Success | Conclusion::Skipped));
+    Ok(if cancelled {
+        exit::INTERRUPTED
+    } else if good {
+        exit::OK
+    } else {
+        exit::FAILED
+    })
+}
+
+/// The repository the run is of; a folder without one can run a file that doesn't check it out.
+struct Project {
+    folder: PathBuf,
+    repository: Option<git::Repository>,
+    snapshot: Option<Vec<u8>>,
+}
+
+impl Project {
+    fn find(args: &RunArgs) -> Result<Project> {
+        let here = std::env::current_dir().doing("find the current folder")?;
+        let folder = match args.file.as_deref().map(|file| here.join(file)) {
+            Some(file) => project_folder(&file).unwrap_or(here),
+            None => here,
+        };
+        let repository = match git::open(&folder) {
+            Ok(repository) => Some(repository),
+            Err(git::Error::NotARepository(_) | git::Error::NoCommits(_) | git::Error::NotInCommit { .. }) if args.file.is_some() => None,
+            Err(error) => return Err(git_failure(error)),
+        };
+        let snapshot = match (&repository, args.dirty) {
+            (Some(repository), true) => Some(git::snapshot(repository).map_err(git_failure)?),
+            _ => None,
+        };
+        Ok(Project { folder, repository, snapshot })
+    }
+
+    fn event(&self, args: &RunArgs) -> Result<Event> {
+        let payload = match &args.event_file {
+            None => serde_json::json!({}),
+            Some(file) => {
+                let text = std::fs::read_to_string(file).doing(&format!("read {}", file.display()))?;
+                serde_json::from_str(&text).map_err(|error| Failure::usage(format!("`{}` is not JSON: {error}", file.display())))?
+            }
+        };
+        let branch = self.repository.as_ref().and_then(|repository| repository.branch.clone()).unwrap_or_else(|| "main".to_string());
+        let sha = self.repository.as_ref().map_or_else(|| "0".repeat(40), |repository| repository.sha.clone());
+        Ok(Event { name: args.event.clone(), payload, git_ref: format!("refs/heads/{branch}"), sha, changed_paths: None })
+    }
+
+    /// The file named, whatever its triggers say; else all that the event triggers.
+    fn workflows(&self, args: &RunArgs, event: &Event, terminal: &Terminal) -> Result<Vec<Workflow>> {
+        let named = args.file.is_some();
+        let files = match &args.file {
+            Some(file) => vec![file.clone()],
+            None => workflow_files(&self.root())?,
+        };
+        let mut workflows = Vec::new();
+        let mut wrong = Vec::new();
+        for file in files {
+            let text =
+                std::fs::read_to_string(&file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+            let name = file.strip_prefix(self.root()).unwrap_or(&file).display().to_string();
+            let source = Source::new(name.as_str(), text);
+            let (workflow, mut diagnostics) = workflow::github::parse(&source);
+            let errors = |diagnostics: &[Diagnostic]| diagnostics.iter().any(|it| it.severity == Severity::Error);
+            if let Some(workflow) = workflow.filter(|_| !errors(&diagnostics)) {
+                if !named && let Triggered::No { reason } = matches(&workflow, event) {
+                    terminal.say(&terminal.paint(&format!("{name} does not run: {reason}"), Tone::Faint));
+                    continue;
+                }
+                diagnostics.extend(workflow::github::unsupported(&workflow));
+                diagnostics.extend(crate::compose::check_actions(&workflow, &|path| std::fs::read_to_string(self.root().join(path)).ok()));
+                if !errors(&diagnostics) {
+                    workflows.push(workflow);
+                    continue;
+                }
+            }
+            wrong.push(diagnostic::render(&source, &diagnostics, false));
+        }
+        if !wrong.is_empty() {
+            return Err(Failure::usage(format!("a workflow can't be run as written, so nothing was started\n\n{}", wrong.join("\n\n"))));
+        }
+        if workflows.is_empty() {
+            return Err(Failure::not_found(format!("no workflow runs on `{}`", event.name))
+                .hint("`plimsoll run FILE` runs one whatever its triggers say"));
+        }
+        Ok(workflows)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.repository.as_ref().map_or_else(|| self.folder.clone(), |repository| repository.root.join(&repository.subtree))
+    }
+
+    fn source(&self) -> CodeSource {
+        let empty =
+            CodeSource { repository: self.folder.display().to_string(), sha: String::new(), subtree: String::new(), snapshot: None };
+        self.repository.as_ref().map_or(empty, |repository| CodeSource {
+            repository: repository.root.display().to_string(),
+            sha: repository.sha.clone(),
+            subtree: repository.subtree.clone(),
+            snapshot: self.snapshot.as_ref().map(|bytes| base::Digest::of(bytes)),
+        })
+    }
+}
+
+/// The folder above `.github/workflows`, else the file's own.
+fn project_folder(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent()?;
+    let in_github = folder.ends_with(".github/workflows");
+    let folder = if in_github { folder.parent()?.parent()? } else { folder };
+    folder.is_dir().then(|| folder.to_path_buf())
+}
+
+fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
+    let folder = root.join(".github/workflows");
+    let entries = std::fs::read_dir(&folder).map_err(|error| {
+        Failure::usage(format!("failed to read `{}`: {error}", folder.display()))
+            .hint("`plimsoll run FILE` runs a file that lies elsewhere")
+    })?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+}
+
+fn plan(args: &RunArgs, project: &Project, event: &Event, workflows: Vec<Workflow>, terminal: &Terminal) -> Result<Vec<Plan>> {
+    let vars = pairs("var", &args.vars)?;
+    let inputs = pairs("input", &args.inputs)?;
+    let name = project.root().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "project".to_string());
+    let mut plans = Vec::new();
+    for (index, workflow) in workflows.into_iter().enumerate() {
+        let path = workflow.path.clone();
+        let request = Request {
+            run: RunId::new(world::now(), world::random()),
+            number: index as u64 + 1,
+            workflow,
+            event: event.clone(),
+            repository: Repository { name: format!("local/{name}"), server_url: "https://github.com".to_string() },
+            actor: actor(),
+            inputs: inputs.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect(),
+            vars: vars.clone(),
+            only_job: args.job.clone(),
+            max_parallel: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
+            deliver_by_workflow: false,
+        };
+        let (plan, left_out) = Plan::new(request).map_err(|error| Failure::usage(format!("{path}: {error}")))?;
+        if args.job.is_none() {
+            left_out.iter().for_each(|job| terminal.say(&terminal.paint(&format!("{} is left out: {}", job.job, job.reason), Tone::Faint)));
+        }
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+fn dry_run(plans: &[Plan], terminal: &Terminal) -> Result<u8> {
+    if terminal.json {
+        terminal.json(&plans);
+        return Ok(exit::OK);
+    }
+    for plan in plans {
+        terminal.data(&format!("{} on {}", plan.workflow.path, plan.event.name));
+        for job in &plan.workflow.jobs {
+            let needs = if job.needs.is_empty() { String::new() } else { format!(" after {}", job.needs.join(", ")) };
+            terminal.data(&format!("  {}{needs}  if {}", job.id, job.condition));
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// `K=V`, or `K` whose value stands in the environment.
+fn secrets(given: &[String]) -> Result<BTreeMap<String, String>> {
+    given
+        .iter()
+        .map(|secret| match secret.split_once('=') {
+            Some((key, value)) => Ok((key.to_string(), value.to_string())),
+            None => match std::env::var(secret) {
+                Ok(value) => Ok((secret.clone(), value)),
+                Err(_) => Err(Failure::usage(format!("`--secret {secret}` has no value, and the environment has no `{secret}`"))),
+            },
+        })
+        .collect()
+}
+
+/// What a thread with a job tells the loop.
+enum Heard {
+    Step(JobId, StepSeen),
+    Ended(JobId, JobOutcome),
+    Interrupt,
+}
+
+struct Stage<'a> {
+    folder: &'a Path,
+    project: &'a Project,
+    secrets: &'a BTreeMap<String, String>,
+    env: &'a BTreeMap<String, String>,
+}
+
+impl Stage<'_> {
+    /// Look, ask the machine, remember, act; until the run has ended.
+    fn play(&self, plan: Plan, terminal: &Terminal) -> Result<Conclusion> {
+        let (sender, receiver) = channel();
+        listen_for_interrupts(sender.clone());
+        let mut run = Run::new(plan);
+        let mut seen = Observed::default();
+        let mut cancels: BTreeMap<JobId, Cancel> = BTreeMap::new();
+        let output = Arc::new(Mutex::new(LastJob::default()));
+        let many = run.plan().workflow.jobs.len() > 1;
+        let mut interrupts = 0;
+        std::thread::scope(|scope| {
+            loop {
+                let advance = run.advance(&seen, world::now());
+                for event in &advance.events {
+                    run.apply(event);
+                    if many || terminal.is_live() {
+                        view::run_event(terminal, event);
+                    }
+                }
+                for action in advance.actions {
+                    match action {
+                        Action::Start { id, spec } if !cancels.contains_key(&id) => {
+                            let Ok(cancel) = Cancel::new() else {
+                                return Err(Failure::infrastructure("no more pipes: too many files are open"));
+                            };
+                            cancels.insert(id.clone(), cancel.clone());
+                            seen.jobs.insert(id.clone(), JobSeen::Running { steps: Vec::new() });
+                            let sender = sender.clone();
+                            let output = output.clone();
+                            scope.spawn(move || self.execute(id, spec, &cancel, &sender, &output, many));
+                        }
+                        Action::Start { .. } => {}
+                        Action::Stop { id, at_once } => stop(&cancels, &mut seen, &id, at_once),
+                    }
+                }
+                if let Some(conclusion) = run.conclusion() {
+                    return Ok(conclusion);
+                }
+                if advance.events.is_empty() {
+                    self.hear(&receiver, &mut run, &mut seen, &mut interrupts, terminal);
+                }
+            }
+        })
+    }
+
+    fn hear(&self, receiver: &Receiver<Heard>, run: &mut Run, seen: &mut Observed, interrupts: &mut u32, terminal: &Terminal) {
+        match receiver.recv_timeout(LOOK) {
+            Ok(Heard::Step(id, step)) => {
+                if let Some(JobSeen::Running { steps }) = seen.jobs.get_mut(&id) {
+                    steps.retain(|known| known.number != step.number);
+                    steps.push(step);
+                }
+            }
+            Ok(Heard::Ended(id, outcome)) => {
+                let steps = match seen.jobs.remove(&id) {
+                    Some(JobSeen::Running { steps }) => steps,
+                    _ => Vec::new(),
+                };
+                seen.jobs.insert(id, JobSeen::Finished { outcome, steps });
+            }
+            Ok(Heard::Interrupt) => {
+                *interrupts += 1;
+                let force = *interrupts > 1;
+                terminal.say(if force {
+                    "interrupted again: steps are ended at once"
+                } else {
+                    "interrupted: waiting for running steps to end; once more ends them at once"
+                });
+                if let Ok(events) = run.command(workflow::run::Command::Cancel { force }, &actor(), world::now()) {
+                    events.iter().for_each(|event| run.apply(event));
+                }
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+
+    fn execute(&self, id: JobId, spec: JobSpec, cancel: &Cancel, sender: &Sender<Heard>, output: &Mutex<LastJob>, many: bool) {
+        let job = self.folder.join(id.run.to_string()).join(format!("{}-{}", id.key, id.attempt));
+        let snapshot = self.project.snapshot.as_ref().map(|bytes| {
+            let path = self.folder.join("snapshot.tar");
+            if !path.exists() {
+                // A job that can't find it says so in its checkout.
+                let _ = std::fs::write(&path, bytes);
+            }
+            path
+        });
+        let dirs = JobDirs {
+            workspace: job.join("workspace"),
+            temp: job.join("temp"),
+            tool_cache: self.folder.join("tools"),
+            artifacts: self.folder.join("artifacts"),
+            cache: self.folder.join("cache"),
+            snapshot,
+        };
+        let mut env = host::job::inherited(std::env::vars(), host::job::Home::Users);
+        env.extend(self.env.clone());
+        let options = JobOptions { secrets: self.secrets.clone(), env, ..JobOptions::default() };
+        let start = JobStart { spec, source: self.project.source(), artifacts: id.run.to_string(), project: "local".to_string() };
+        let prefix = if many { format!("{} | ", id.key) } else { String::new() };
+        let mut sink = Printer { id: id.clone(), sender: sender.clone(), output, prefix, rest: Vec::new() };
+        let outcome = host::job::run(&start, &dirs, &options, &mut sink, cancel);
+        sink.flush();
+        let _ = sender.send(Heard::Ended(id, outcome));
+    }
+}
+
+fn stop(cancels: &BTreeMap<JobId, Cancel>, seen: &mut Observed, id: &JobId, at_once: bool) {
+    match cancels.get(id) {
+        Some(cancel) => cancel.request(if at_once { Stop::AtOnce } else { Stop::Gracefully }),
+        None => {
+            let now = world::now();
+            let outcome =
+                JobOutcome { conclusion: Conclusion::Cancelled, outputs: BTreeMap::new(), reason: None, started: now, finished: now };
+            seen.jobs.insert(id.clone(), JobSeen::Finished { outcome, steps: Vec::new() });
+        }
+    }
+}
+
+/// Ctrl-C becomes a message, the first time and every other.
+fn listen_for_interrupts(sender: Sender<Heard>) {
+    let mut wanted = nix::sys::signal::SigSet::empty();
+    wanted.add(nix::sys::signal::Signal::SIGINT);
+    wanted.add(nix::sys::signal::Signal::SIGTERM);
+    if wanted.thread_block().is_ok() {
+        std::thread::spawn(move || {
+            while wanted.wait().is_ok() {
+                if sender.send(Heard::Interrupt).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// Whose lines were printed last, so that lines of jobs that run together can be told apart.
+#[derive(Debug, Default)]
+struct LastJob {
+    failed: bool,
+}
+
+/// Passes a job's log to standard output, whole lines at a time where several jobs write.
+struct Printer<'a> {
+    id: JobId,
+    sender: Sender<Heard>,
+    output: &'a Mutex<LastJob>,
+    prefix: String,
+    rest: Vec<u8>,
+}
+
+impl JobSink for Printer<'_> {
+    fn step(&mut self, step: &StepSeen) {
+        self.flush();
+        let _ = self.sender.send(Heard::Step(self.id.clone(), step.clone()));
+    }
+
+    fn log(&mut self, _step: u32, bytes: &[u8]) {
+        if self.prefix.is_empty() {
+            self.write(bytes);
+            return;
+        }
+        self.rest.extend_from_slice(bytes);
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return };
+        let rest = self.rest.split_off(end + 1);
+        let lines = std::mem::replace(&mut self.rest, rest);
+        self.write(&prefixed(&self.prefix, &lines));
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.write(format!("{}warning: {text}\n", self.prefix).as_bytes());
+    }
+}
+
+impl Printer<'_> {
+    fn flush(&mut self) {
+        if !self.rest.is_empty() {
+            let mut lines = std::mem::take(&mut self.rest);
+            lines.push(b'\n');
+            self.write(&prefixed(&self.prefix, &lines));
+        }
+    }
+
+    /// A reader that has gone away ends the output, not the run.
+    fn write(&self, bytes: &[u8]) {
+        let mut last = self.output.lock().expect("no holder panics");
+        if !last.failed {
+            let mut out = std::io::stdout().lock();
+            last.failed = out.write_all(bytes).and_then(|()| out.flush()).is_err();
+        }
+    }
+}
+
+fn prefixed(prefix: &str, lines: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(lines.len() + 64);
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        text.extend_from_slice(prefix.as_bytes());
+        text.extend_from_slice(line);
+    }
+    text
+}

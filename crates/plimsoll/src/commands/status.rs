@@ -1,0 +1,85 @@
+//! `plimsoll status`: what runs where, since when, and why.
+
+use base::time::format_duration_ms;
+use rollout::{InstancePhase, InstanceSeen};
+
+use super::project_of;
+use crate::cli::Here;
+use crate::client::Client;
+use crate::exit;
+use crate::failure::Result;
+use crate::server::EnvironmentView;
+use crate::terminal::{Terminal, Tone};
+use crate::view::{Mark, marked, percent};
+use crate::world;
+
+pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
+    // In a project its own environments, elsewhere all of them.
+    let project = project_of(&args.dir).ok();
+    let dirs = super::dirs()?;
+    let views: Vec<EnvironmentView> = match Client::find(&dirs).await {
+        Some(client) => client.get("/api/v1/environments").await?,
+        None => Vec::new(),
+    };
+    let of_project: Vec<EnvironmentView> = views.iter().filter(|view| project == Some(view.project)).cloned().collect();
+    let shown = if of_project.is_empty() { views } else { of_project };
+    if terminal.json {
+        terminal.json(&shown);
+        return Ok(exit::OK);
+    }
+    if shown.is_empty() {
+        terminal.data("nothing is live here; `plimsoll up` brings something up");
+    }
+    for view in &shown {
+        print(view, terminal);
+    }
+    Ok(exit::OK)
+}
+
+fn print(view: &EnvironmentView, terminal: &Terminal) {
+    let title = format!("{} → {}", view.project_name, view.environment);
+    terminal.data(&format!("{}  {}", terminal.paint(&title, Tone::Strong), terminal.paint(&view.folder, Tone::Faint)));
+    match &view.live {
+        Some(live) => {
+            let age = format_duration_ms(world::now().since_ms(live.since));
+            let url = format!("http://{}.localhost:{}", view.project_name, live.delivery.port);
+            terminal.data(&format!(
+                "  {}  {url}",
+                marked(terminal, Mark::Good, &format!("revision {} since {age} (release-{})", live.instance.revision, live.number))
+            ));
+        }
+        None => terminal.data(&format!("  {}", marked(terminal, Mark::Skipped, "nothing is live"))),
+    }
+    if let Some(route) = &view.route {
+        for (revision, weight) in route.weights.iter().filter(|(_, weight)| **weight > 0) {
+            let counts = route.counts.get(revision).cloned().unwrap_or_default();
+            let p95 = counts.users.latency.quantile_us(0.95).map(|us| format!(", p95 {:.1} ms", us as f64 / 1_000.0)).unwrap_or_default();
+            let line =
+                format!("{} of traffic to {revision}: {} requests, {} bad{p95}", percent(*weight), counts.users.requests, counts.users.bad);
+            terminal.data(&format!("    {line}"));
+        }
+    } else if view.live.is_some() {
+        terminal.data(&format!("    {}", marked(terminal, Mark::Warn, "the proxy does not answer; it is started again within a second")));
+    }
+    for instance in view.instances.iter().flatten().filter(|instance| instance.phase != InstancePhase::Stopped) {
+        terminal.data(&format!("    {}", instance_line(instance, terminal)));
+    }
+    if let Some(release) = &view.changing {
+        let why = view.waiting.clone().unwrap_or_else(|| "moving".to_string());
+        terminal.data(&format!("  {}", marked(terminal, Mark::Going, &format!("release-{} is changing it: {why}", release.number))));
+    }
+}
+
+fn instance_line(instance: &InstanceSeen, terminal: &Terminal) -> String {
+    let (mark, word) = match instance.phase {
+        InstancePhase::Ready => (Mark::Good, "ready"),
+        InstancePhase::Starting => (Mark::Going, "starting"),
+        InstancePhase::NotReady => (Mark::Warn, "not ready"),
+        InstancePhase::BackingOff => (Mark::Bad, "waiting to be started again"),
+        InstancePhase::Stopped => (Mark::Skipped, "stopped"),
+    };
+    let address = instance.address.as_deref().unwrap_or("no port yet");
+    let restarts = if instance.restarts == 0 { String::new() } else { format!(", {} restarts", instance.restarts) };
+    let message = instance.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    marked(terminal, mark, &format!("{}/{} {word} at {address}{restarts}{message}", instance.revision, instance.index))
+}

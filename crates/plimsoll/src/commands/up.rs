@@ -1,0 +1,381 @@
+//! `plimsoll up`: from the last commit to a running, judged, verified version with a URL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::name::ReleaseId;
+use base::time::parse_duration_ms;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use record::Fact;
+use release::{Event, Outcome, Plan, Release};
+
+use super::{actor, dirs, pairs};
+use crate::cli::{StrategyChoice, Up};
+use crate::client::Client;
+use crate::compose::{Choices, Composed, compose};
+use crate::exit;
+use crate::failure::{Doing, Failure, Result};
+use crate::proposal::{Accepted, Proposal};
+use crate::terminal::{Terminal, Tone};
+use crate::view::{Narrator, finished_line};
+use crate::world;
+
+/// Between two drawings of the live part.
+const FRAME: Duration = Duration::from_millis(120);
+
+/// Lines of a failed step's log that are shown at once.
+const TAIL_LINES: usize = 20;
+
+pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
+    let wait_ms = args.wait.as_deref().map(wait_duration).transpose()?;
+    let choices = choices(args)?;
+    let composed = compose(&args.dir, &choices, world::now(), world::random())?;
+    announce(&composed, terminal);
+    if args.dry_run {
+        if terminal.json {
+            terminal.json(&composed.proposal);
+        }
+        return Ok(exit::OK);
+    }
+    let dirs = dirs()?;
+    if let Some(snapshot) = composed.snapshot.clone() {
+        keep_snapshot(&dirs, snapshot).await?;
+    }
+    let client = Client::connect(&dirs).await?;
+    let accepted = propose(&client, &composed.proposal).await?;
+    if accepted.attached {
+        terminal.say(&format!("release-{} of this commit is under way already: following it", accepted.number));
+    }
+    if args.detach {
+        return detached(&accepted, terminal);
+    }
+    let watching = follow(&client, accepted.id, terminal);
+    let ended = match wait_ms {
+        None => watching.await?,
+        Some(ms) => match tokio::time::timeout(Duration::from_millis(ms), watching).await {
+            Ok(ended) => ended?,
+            Err(_) => return waited_long_enough(&accepted, terminal),
+        },
+    };
+    conclude(&ended, &composed.proposal, terminal)
+}
+
+/// Puts the proposal on record; asking twice with the same proposal is asking once.
+///
+/// # Errors
+/// When the server refuses it or can't be reached.
+pub async fn propose(client: &Client, proposal: &Proposal) -> Result<Accepted> {
+    client.post("/api/v1/releases", proposal).await
+}
+
+/// A release that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub release: Release,
+    pub outcome: Outcome,
+}
+
+/// Follows a release until it ends. Ctrl-C once asks it to end and says what it waits for; twice ends its steps at once.
+///
+/// # Errors
+/// When the server can't be reached any more; the release goes on without us.
+pub async fn follow(client: &Client, id: ReleaseId, terminal: &Terminal) -> Result<Ended> {
+    let mut follower =
+        Follower { client, id, terminal, release: None, position: 0, waiting: None, narrator: Narrator::new(terminal), interrupts: 0 };
+    loop {
+        let body = match client.stream(&format!("/api/v1/events?stream=release/{id}&after={}", follower.position)).await {
+            Ok(body) => body,
+            Err(failure) => {
+                follower.reconnect(failure).await?;
+                continue;
+            }
+        };
+        if let Some(ended) = follower.read(body).await? {
+            return Ok(ended);
+        }
+    }
+}
+
+struct Follower<'a> {
+    client: &'a Client,
+    id: ReleaseId,
+    terminal: &'a Terminal,
+    release: Option<Release>,
+    position: u64,
+    waiting: Option<String>,
+    narrator: Narrator<'a>,
+    interrupts: u32,
+}
+
+impl Follower<'_> {
+    /// Until the release ends or the stream does.
+    async fn read(&mut self, mut body: Incoming) -> Result<Option<Ended>> {
+        let mut buffer = Vec::new();
+        let mut frames = tokio::time::interval(FRAME);
+        loop {
+            tokio::select! {
+                frame = body.frame() => {
+                    let Some(Ok(frame)) = frame else { return Ok(None) };
+                    if let Some(data) = frame.data_ref() {
+                        buffer.extend_from_slice(data);
+                    }
+                    while let Some(message) = next_message(&mut buffer) {
+                        if let Some(ended) = self.message(&message).await? {
+                            return Ok(Some(ended));
+                        }
+                    }
+                }
+                _ = frames.tick() => self.draw(),
+                _ = tokio::signal::ctrl_c() => self.interrupted().await?,
+            }
+        }
+    }
+
+    async fn message(&mut self, message: &Message) -> Result<Option<Ended>> {
+        match message.event.as_str() {
+            "waiting" => {
+                let sentence = (!message.data.is_empty()).then(|| message.data.clone());
+                if !self.terminal.is_live()
+                    && let Some(sentence) = &sentence
+                    && is_news(self.waiting.as_deref(), sentence)
+                {
+                    self.terminal.say(&self.terminal.paint(&format!("  {sentence}"), Tone::Faint));
+                }
+                self.waiting = sentence;
+                Ok(None)
+            }
+            "fact" => {
+                let fact: Fact = serde_json::from_str(&message.data).doing("read the event stream")?;
+                self.fact(&fact).await
+            }
+            "trouble" => Err(Failure::infrastructure(format!("the server can't read its record: {}", message.data))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn fact(&mut self, fact: &Fact) -> Result<Option<Ended>> {
+        self.position = fact.position;
+        let Some(release) = &mut self.release else {
+            let plan: Plan = record::ledger::read(fact).doing("read the plan")?;
+            self.release = Some(Release::new(Arc::new(plan)));
+            return Ok(None);
+        };
+        let event: Event = record::ledger::read(fact).doing("read an event")?;
+        release.apply(&event);
+        self.narrator.event(release, &event);
+        if let Some(failed) = failed_job(&event) {
+            self.show_log(&failed).await;
+        }
+        let Some(release) = &self.release else { return Ok(None) };
+        Ok(release.outcome().map(|outcome| Ended { release: release.clone(), outcome: outcome.clone() }))
+    }
+
+    fn draw(&mut self) {
+        if let Some(release) = &self.release {
+            self.narrator.draw(release, self.waiting.as_deref(), world::now());
+        }
+    }
+
+    async fn interrupted(&mut self) -> Result<()> {
+        self.interrupts += 1;
+        if self.interrupts > 2 {
+            return Err(Failure::infrastructure("stopped watching; the server goes on").hint("`plimsoll release watch` looks again"));
+        }
+        let body = serde_json::json!({ "by": actor() });
+        let asked: Result<serde_json::Value> = self.client.post(&format!("/api/v1/releases/{}/abort", self.id), &body).await;
+        match (asked, self.interrupts) {
+            (Err(failure), _) => self.terminal.warn(&failure.message),
+            (Ok(_), 1) => {
+                self.terminal.say("interrupted: waiting for running steps to end, or traffic to be back; once more ends steps at once")
+            }
+            (Ok(_), _) => self.terminal.say("interrupted again: steps are ended at once; once more stops watching"),
+        }
+        Ok(())
+    }
+
+    /// The server may be restarting (a new build, a crash): what runs goes on, and so do we.
+    async fn reconnect(&mut self, failure: Failure) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while tokio::time::Instant::now() < deadline {
+            if self.client.health().await.is_ok() {
+                return Ok(());
+            }
+            if let Ok(dirs) = dirs()
+                && Client::connect(&dirs).await.is_ok()
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Err(failure)
+    }
+
+    async fn show_log(&self, job: &str) {
+        if let Ok((bytes, _)) = self.client.log(&format!("job={job}"), 0).await {
+            let text = String::from_utf8_lossy(&bytes);
+            let lines: Vec<&str> = text.lines().collect();
+            let from = lines.len().saturating_sub(TAIL_LINES);
+            for line in &lines[from..] {
+                self.terminal.say(&format!("    {} {line}", self.terminal.paint("│", Tone::Faint)));
+            }
+            if from > 0 {
+                let key = job.split('/').nth(1).unwrap_or_default();
+                self.terminal
+                    .say(&self.terminal.paint(&format!("    {from} lines before these: `plimsoll logs --job {key}`"), Tone::Faint));
+            }
+        }
+    }
+}
+
+/// Not when only a time in it has moved on.
+fn is_news(before: Option<&str>, sentence: &str) -> bool {
+    let without_times = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    before.is_none_or(|before| without_times(before) != without_times(sentence))
+}
+
+fn failed_job(event: &Event) -> Option<String> {
+    match event {
+        Event::Run { event: workflow::run::Event::JobFinished { id, outcome, .. }, .. }
+            if outcome.conclusion == workflow::job::Conclusion::Failure =>
+        {
+            Some(id.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// One server-sent event.
+#[derive(Debug, Default, PartialEq)]
+struct Message {
+    event: String,
+    data: String,
+}
+
+/// Takes the first complete event off the buffer.
+fn next_message(buffer: &mut Vec<u8>) -> Option<Message> {
+    let end = buffer.windows(2).position(|pair| pair == b"\n\n")?;
+    let text = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    buffer.drain(..end + 2);
+    let mut message = Message::default();
+    for line in text.lines() {
+        match line.split_once(':') {
+            Some(("event", value)) => message.event = value.trim_start().to_string(),
+            Some(("data", value)) => {
+                if !message.data.is_empty() {
+                    message.data.push('\n');
+                }
+                message.data.push_str(value.strip_prefix(' ').unwrap_or(value));
+            }
+            _ => {}
+        }
+    }
+    Some(message)
+}
+
+fn choices(args: &Up) -> Result<Choices> {
+    Ok(Choices {
+        dirty: args.dirty,
+        git_ref: args.git_ref.clone(),
+        workflows: args.workflow.clone(),
+        port: args.port,
+        immediate: args.strategy == Some(StrategyChoice::Immediate),
+        vars: pairs("var", &args.vars)?,
+        actor: actor(),
+    })
+}
+
+fn wait_duration(text: &str) -> Result<u64> {
+    parse_duration_ms(text).ok_or_else(|| Failure::usage(format!("`--wait {text}` is not a length of time")).hint("`30s`, `5m`, `1h30m`"))
+}
+
+fn announce(composed: &Composed, terminal: &Terminal) {
+    let name = &composed.proposal.project.name;
+    terminal.say(&format!("{} → {}", terminal.paint(name, Tone::Strong), composed.proposal.environment));
+    for (word, text) in &composed.summary {
+        terminal.say(&format!("  {} {text}", terminal.paint(&format!("{word:<8}"), Tone::Faint)));
+    }
+    for warning in &composed.warnings {
+        terminal.warn(warning);
+    }
+}
+
+/// Keeps the working tree as it is under its digest, for the jobs to check out.
+async fn keep_snapshot(dirs: &host::dirs::Dirs, snapshot: Vec<u8>) -> Result<()> {
+    use engine::world::Blobs as _;
+    host::blobs::FileBlobs::new(dirs).put(snapshot).await.doing("keep the working tree's snapshot").map(drop)
+}
+
+fn detached(accepted: &Accepted, terminal: &Terminal) -> Result<u8> {
+    if terminal.json {
+        terminal.json(accepted);
+    } else {
+        terminal.say(&format!("`plimsoll release watch {}` follows it", accepted.number));
+        terminal.data(&accepted.id.to_string());
+    }
+    Ok(exit::OK)
+}
+
+fn waited_long_enough(accepted: &Accepted, terminal: &Terminal) -> Result<u8> {
+    if terminal.json {
+        terminal.json(&serde_json::json!({ "release": accepted, "waiting": true }));
+    }
+    terminal.say(&format!("release-{} goes on; `plimsoll release watch {}` looks again", accepted.number, accepted.number));
+    Ok(exit::WAITING)
+}
+
+fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u8> {
+    if terminal.json {
+        terminal.json(&ended.release.status());
+    }
+    let plan = ended.release.plan();
+    let name = &proposal.project.name;
+    let port = plan.delivery.port;
+    let folder = super::typed_folder(proposal);
+    match &ended.outcome {
+        Outcome::Promoted { .. } | Outcome::Unchanged { .. } => {
+            if !terminal.json {
+                terminal.data(&format!("http://{name}.localhost:{port}"));
+            }
+            terminal.say(&format!(
+                "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up {folder}` again, or `plimsoll status {folder}`"
+            ));
+        }
+        Outcome::RolledBack { .. } => {
+            terminal.say(&format!(
+                "http://127.0.0.1:{port} answers with the version before; `plimsoll release explain -C {folder}` shows the evidence"
+            ));
+        }
+        Outcome::Denied { .. } => {
+            terminal.say(&format!("`plimsoll release explain -C {folder}` says what would change the answer"));
+        }
+        Outcome::RunFailed { .. } => terminal.say(&finished_line(&ended.release, &folder)),
+        Outcome::Failed { .. } | Outcome::RollbackFailed { .. } => {
+            terminal.say(&format!("what the application wrote: `plimsoll logs -C {folder}`"));
+        }
+        Outcome::Cancelled { .. } => {}
+    }
+    Ok(ended.outcome.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_sent_events_are_read_however_they_are_cut() {
+        let mut buffer = b"event: fact\nid: 7\ndata: {\"a\":1}\n\nevent: waiting\nda".to_vec();
+        assert_eq!(next_message(&mut buffer), Some(Message { event: "fact".into(), data: "{\"a\":1}".into() }));
+        assert_eq!(next_message(&mut buffer), None);
+        buffer.extend_from_slice(b"ta: still\n\n:\n\n");
+        assert_eq!(next_message(&mut buffer), Some(Message { event: "waiting".into(), data: "still".into() }));
+        assert_eq!(next_message(&mut buffer), Some(Message::default()));
+    }
+
+    #[test]
+    fn a_sentence_is_news_unless_only_its_numbers_changed() {
+        assert!(is_news(None, "a"));
+        assert!(!is_news(Some("looked at again at 10:00:01"), "looked at again at 10:00:02"));
+        assert!(is_news(Some("paused"), "draining"));
+    }
+}

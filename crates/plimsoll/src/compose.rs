@@ -1,0 +1,438 @@
+//! From a folder to a proposal: what is committed, what it triggers, what ships, how it starts, and why we think so.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base::name::{ProjectId, ReleaseId};
+use base::{Diagnostic, Digest, Severity, Source, Timestamp, diagnostic};
+use host::git::{self, Repository};
+use release::{CodeSource, Commit, Delivery, Project, Ships};
+use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
+use workflow::model::Workflow;
+use workflow::trigger::{self, Event, Triggered};
+
+use crate::config::{self, Config};
+use crate::detect::{Detected, Files, detect};
+use crate::failure::{Failure, Result};
+use crate::proposal::Proposal;
+
+/// What the command line says over everything else.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    pub dirty: bool,
+    pub git_ref: Option<String>,
+    /// Only these workflow files.
+    pub workflows: Vec<String>,
+    pub port: Option<u16>,
+    pub immediate: bool,
+    pub vars: BTreeMap<String, String>,
+    pub actor: String,
+}
+
+/// A proposal and the lines that explain it.
+#[derive(Debug)]
+pub struct Composed {
+    pub proposal: Proposal,
+    /// Pairs of a word and what stands behind it: the plan in six lines.
+    pub summary: Vec<(&'static str, String)>,
+    pub warnings: Vec<String>,
+    /// For the working tree as it is: its files, to be kept under the snapshot's digest.
+    pub snapshot: Option<Vec<u8>>,
+}
+
+/// The one environment a repository without `plimsoll.yaml` has.
+pub const LOCAL: &str = "local";
+
+/// # Errors
+/// Whatever is wrong with the folder or its files, all at once.
+pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -> Result<Composed> {
+    let repository = git::open(folder).map_err(git_failure)?;
+    let git_ref = the_ref(&repository, choices)?;
+    let tree = Tree::open(&repository, choices.dirty)?;
+    let mut warnings = Vec::new();
+    if !choices.dirty && !repository.dirty.is_empty() {
+        warnings.push(dirty_warning(&repository));
+    }
+    let (config, config_source) = read_config(&tree)?;
+    let detected = detect(&tree);
+    let name = config.name.clone().unwrap_or_else(|| project_name(&repository));
+    let project = Project {
+        id: project_id(&repository.root, &repository.subtree),
+        name,
+        repository: repository.root.display().to_string(),
+        subtree: repository.subtree.clone(),
+    };
+    let event = push_event(&repository, &project, &git_ref, choices);
+    let (start, why_start) = start_command(&config, detected.as_ref())?;
+    let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
+    let mut workflows = triggered(&tree, &event, choices, &mut warnings)?;
+    let why_runs = describe_runs(&workflows, &git_ref);
+    let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
+    if let Some(build) = &build {
+        workflows.push(build_workflow(&build.command, &build.artifact));
+        ships = Ships::Left(BUILT.to_string());
+    }
+    let delivery = delivery(&config, start.clone(), choices);
+    let snapshot = tree.snapshot.clone();
+    let commit = Commit {
+        sha: repository.sha.clone(),
+        git_ref: git_ref.clone(),
+        subject: repository.subject.clone(),
+        author: repository.author.clone(),
+        dirty: choices.dirty,
+    };
+    let source = CodeSource {
+        repository: project.repository.clone(),
+        sha: repository.sha.clone(),
+        subtree: repository.subtree.clone(),
+        snapshot: snapshot.as_ref().map(|bytes| Digest::of(bytes)),
+    };
+    let policies = read_policies(&tree)?;
+    let mut gate = gate::GatePlan { policies, evidence_required: config.gate.require.clone(), ..gate::GatePlan::default() };
+    if let Some(coverage) = config.gate.coverage {
+        gate.coverage_min_percent = coverage;
+    }
+    let summary = vec![
+        ("commit", format!("{} {} ({})", short(&commit.sha), commit.subject, git_ref.trim_start_matches("refs/heads/"))),
+        ("runs", why_runs),
+        ("ships", describe_ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
+        ("gate", describe_gate(&gate)),
+        ("starts", format!("{start} ({why_start})")),
+        ("traffic", describe_traffic(&delivery)),
+    ];
+    let proposal = Proposal {
+        id: ReleaseId::new(now, random),
+        project,
+        environment: LOCAL.to_string(),
+        commit,
+        source,
+        event,
+        workflows,
+        vars: choices.vars.clone(),
+        deliver_by_workflow: config.deliver_by_workflow,
+        ships,
+        gate,
+        delivery,
+        actor: choices.actor.clone(),
+    };
+    Ok(Composed { proposal, summary, warnings, snapshot })
+}
+
+/// Repository and folder decide it, so that every command finds the same project without asking.
+pub fn project_id(root: &Path, subtree: &str) -> ProjectId {
+    let name = format!("{}\0{subtree}", root.display());
+    let digest = Digest::of(name.as_bytes());
+    let mut random = [0; 16];
+    random.copy_from_slice(&digest.as_bytes()[..16]);
+    ProjectId::new(Timestamp::default(), u128::from_be_bytes(random))
+}
+
+pub fn git_failure(error: git::Error) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::usage(error.to_string());
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The files as of the commit, or as they lie there.
+struct Tree {
+    repository: Repository,
+    paths: Vec<String>,
+    snapshot: Option<Vec<u8>>,
+}
+
+impl Tree {
+    fn open(repository: &Repository, dirty: bool) -> Result<Tree> {
+        let paths = if dirty { git::working_files(repository) } else { git::files(repository, &repository.sha) };
+        let snapshot = if dirty { Some(git::snapshot(repository).map_err(git_failure)?) } else { None };
+        Ok(Tree { repository: repository.clone(), paths: paths.map_err(git_failure)?, snapshot })
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.repository.root.join(&self.repository.subtree)
+    }
+}
+
+impl Files for Tree {
+    fn list(&self) -> &[String] {
+        &self.paths
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        if !self.paths.iter().any(|known| known == path) {
+            return None;
+        }
+        let bytes = match self.snapshot {
+            Some(_) => std::fs::read(self.folder().join(path)).ok()?,
+            None => git::read(&self.repository, &self.repository.sha, path).ok()??,
+        };
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn the_ref(repository: &Repository, choices: &Choices) -> Result<String> {
+    if let Some(git_ref) = &choices.git_ref {
+        return Ok(if git_ref.starts_with("refs/") { git_ref.clone() } else { format!("refs/heads/{git_ref}") });
+    }
+    match &repository.branch {
+        Some(branch) => Ok(format!("refs/heads/{branch}")),
+        None => Err(Failure::usage("HEAD is detached, so it isn't known which branch this commit is a push to")
+            .hint("`git switch BRANCH`, or name it: `plimsoll up --ref BRANCH`")),
+    }
+}
+
+fn dirty_warning(repository: &Repository) -> String {
+    let count = repository.dirty.len();
+    let first = repository.dirty.first().map(String::as_str).unwrap_or_default();
+    let files = if count == 1 { format!("`{first}` is") } else { format!("`{first}` and {} more are", count - 1) };
+    format!("{files} not committed and stay out; `--dirty` takes the working tree as it is")
+}
+
+fn read_config(tree: &Tree) -> Result<(Config, bool)> {
+    let Some(text) = tree.read("plimsoll.yaml") else { return Ok((Config::default(), false)) };
+    let source = Source::new("plimsoll.yaml", text);
+    let (config, diagnostics) = config::parse(&source);
+    refuse(&source, &diagnostics)?;
+    Ok((config, true))
+}
+
+fn refuse(source: &Source, diagnostics: &[Diagnostic]) -> Result<()> {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    if errors == 0 {
+        return Ok(());
+    }
+    let places = if errors == 1 { "one place".to_string() } else { format!("{errors} places") };
+    Err(Failure::usage(format!("`{}` is wrong in {places}\n\n{}", source.name, diagnostic::render(source, diagnostics, false))))
+}
+
+fn project_name(repository: &Repository) -> String {
+    let folder = if repository.subtree.is_empty() { repository.root.clone() } else { PathBuf::from(&repository.subtree) };
+    let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = name.trim_matches('-').to_string();
+    if name.is_empty() { "app".to_string() } else { name }
+}
+
+fn push_event(repository: &Repository, project: &Project, git_ref: &str, choices: &Choices) -> Event {
+    let payload = serde_json::json!({
+        "ref": git_ref,
+        "before": repository.parent.clone().unwrap_or_else(|| "0".repeat(40)),
+        "after": repository.sha,
+        "forced": false,
+        "head_commit": {
+            "id": repository.sha,
+            "message": repository.message,
+            "author": { "name": repository.author, "email": repository.author_email },
+        },
+        "pusher": { "name": choices.actor },
+        "sender": { "login": choices.actor },
+        "repository": { "name": project.name, "full_name": project.name, "default_branch": "main" },
+    });
+    let changed_paths = match &repository.parent {
+        Some(parent) if !choices.dirty => git::changed_paths(repository, parent, &repository.sha).ok(),
+        _ => None,
+    };
+    Event { name: "push".to_string(), payload, git_ref: git_ref.to_string(), sha: repository.sha.clone(), changed_paths }
+}
+
+/// Workflows that the event triggers; a file that is wrong, or wants what isn't there yet, refuses everything, with all its places.
+fn triggered(tree: &Tree, event: &Event, choices: &Choices, warnings: &mut Vec<String>) -> Result<Vec<Workflow>> {
+    let mut workflows = Vec::new();
+    let mut wrong: Vec<String> = Vec::new();
+    let files: Vec<&String> = tree.paths.iter().filter(|path| is_workflow(path)).filter(|path| chosen(path, choices)).collect();
+    for wanted in &choices.workflows {
+        if !files.iter().any(|path| names(path, wanted)) {
+            return Err(
+                Failure::usage(format!("there is no workflow file `{wanted}`")).hint("`.github/workflows` is where they are looked for")
+            );
+        }
+    }
+    for path in files {
+        let source = Source::new(path.as_str(), tree.read(path).unwrap_or_default());
+        let (workflow, mut diagnostics) = workflow::github::parse(&source);
+        if let Some(workflow) = workflow
+            && !has_errors(&diagnostics)
+        {
+            match trigger::matches(&workflow, event) {
+                Triggered::No { reason } => {
+                    warnings.push(format!("{path} does not run: {reason}"));
+                    continue;
+                }
+                Triggered::Yes { .. } => {}
+            }
+            diagnostics.extend(workflow::github::unsupported(&workflow));
+            diagnostics.extend(check_actions(&workflow, &|path| tree.read(path)));
+            if !has_errors(&diagnostics) {
+                workflows.push(workflow);
+                continue;
+            }
+        }
+        wrong.push(diagnostic::render(&source, &diagnostics, false));
+    }
+    if wrong.is_empty() {
+        return Ok(workflows);
+    }
+    Err(Failure::usage(format!("a workflow can't be run as written, so nothing was started\n\n{}", wrong.join("\n\n")))
+        .hint("`--workflow FILE` runs only the files you name"))
+}
+
+/// What a job would fail on for want of an action or a tool, before anything runs.
+pub fn check_actions(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> {
+    host::job::check(workflow, read, &std::env::var("PATH").unwrap_or_default())
+}
+
+fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+fn is_workflow(path: &str) -> bool {
+    path.strip_prefix(".github/workflows/").is_some_and(|name| !name.contains('/') && (name.ends_with(".yml") || name.ends_with(".yaml")))
+}
+
+fn chosen(path: &str, choices: &Choices) -> bool {
+    choices.workflows.is_empty() || choices.workflows.iter().any(|wanted| names(path, wanted))
+}
+
+fn names(path: &str, wanted: &str) -> bool {
+    path == wanted || path.rsplit('/').next() == Some(wanted)
+}
+
+/// The name under which a detected build's result is uploaded.
+const BUILT: &str = "plimsoll-app";
+
+/// A build that was detected is a workflow like any other, so that it is logged, recorded and cancelled like one.
+fn build_workflow(command: &str, artifact: &str) -> Workflow {
+    let text = format!(
+        "name: build\non: push\njobs:\n  build:\n    runs-on: self-hosted\n    steps:\n      - uses: actions/checkout@v4\n      - name: Build\n        run: {command}\n      - uses: actions/upload-artifact@v4\n        with:\n          name: {BUILT}\n          path: {artifact}\n"
+    );
+    let (workflow, diagnostics) = workflow::github::parse(&Source::new("(detected build)", text));
+    assert!(!has_errors(&diagnostics), "our own workflow is right: {diagnostics:?}");
+    workflow.expect("our own workflow can be read")
+}
+
+fn start_command(config: &Config, detected: Option<&Detected>) -> Result<(String, String)> {
+    if let Some(start) = &config.start {
+        return Ok((start.clone(), "`plimsoll.yaml`".to_string()));
+    }
+    match detected {
+        Some(detected) => Ok((detected.start.clone(), detected.why.clone())),
+        None => Err(Failure::usage("it isn't known how this project starts").hint(
+            "write a `plimsoll.yaml` with `apiVersion: plimsoll/v1alpha1` and `start: COMMAND`; the command gets `PORT`. A `Procfile`, `Dockerfile`, `package.json`, `Cargo.toml`, `go.mod`, Python application or `index.html` would have told",
+        )),
+    }
+}
+
+fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery {
+    let strategy = match (choices.immediate, &config.strategy) {
+        (true, _) => Strategy::Immediate,
+        (false, Some(strategy)) => strategy.clone(),
+        (false, None) => Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] },
+    };
+    let smoke = config.smoke.clone().unwrap_or_default();
+    let synthetic = SyntheticPlan {
+        paths: if smoke.is_empty() { vec!["/".to_string()] } else { smoke.iter().map(|check: &SmokeCheck| check.path.clone()).collect() },
+        interval_ms: SYNTHETIC_INTERVAL_MS,
+        below_requests_per_minute: SYNTHETIC_BELOW,
+    };
+    Delivery {
+        port: choices.port.unwrap_or(0),
+        command,
+        env: config.env.clone(),
+        fixed_port: config.port,
+        replicas: config.replicas.unwrap_or(1),
+        probes: probes(config),
+        grace_ms: config.grace_ms.unwrap_or(GRACE_MS),
+        log_max_bytes: LOG_MAX_BYTES,
+        strategy,
+        limits: config.limits.over(Limits::default()),
+        judge: config.judge.over(JudgePlan::default()),
+        smoke,
+        synthetic: config.synthetic.as_ref().map_or(Some(synthetic.clone()), |configured| configured.over(synthetic)),
+    }
+}
+
+fn probes(config: &Config) -> Probes {
+    let base = |period_ms, failures_max| Probe { path: None, delay_ms: 0, period_ms, timeout_ms: 3_000, failures_max };
+    let ready = config.health.ready.as_ref();
+    let over = |own: Option<&config::ProbeConfig>, probe: Probe| match own.or(ready) {
+        Some(configured) => configured.over(probe),
+        None => probe,
+    };
+    Probes {
+        startup: over(config.health.startup.as_ref(), base(200, 300)),
+        readiness: over(ready, base(2_000, 3)),
+        liveness: over(config.health.live.as_ref(), base(10_000, 3)),
+    }
+}
+
+/// Twenty a second to each version: about 459 clean answers prove "not worse by a percentage point", in 23 seconds.
+const SYNTHETIC_INTERVAL_MS: u64 = 50;
+
+/// A canary with fewer users' requests a minute than this is helped by probes.
+const SYNTHETIC_BELOW: u64 = 600;
+
+/// Kubernetes' own default between SIGTERM and SIGKILL.
+const GRACE_MS: u64 = 30_000;
+
+/// Per instance.
+const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
+
+fn read_policies(tree: &Tree) -> Result<Vec<gate::PolicyFile>> {
+    let paths = tree
+        .paths
+        .iter()
+        .filter(|path| path.strip_prefix("policy/").is_some_and(|name| name.ends_with(".rego") && !name.ends_with("_test.rego")));
+    let files: Vec<gate::PolicyFile> =
+        paths.map(|path| gate::PolicyFile { path: path.clone(), text: tree.read(path).unwrap_or_default() }).collect();
+    let sources: Vec<Source> = files.iter().map(|file| Source::new(file.path.as_str(), file.text.as_str())).collect();
+    gate::Policies::compile(sources).map_err(|problems| {
+        let rendered: Vec<String> = problems.iter().map(|problem| problem.render(false)).collect();
+        Failure::usage(format!("a policy can't be read, so nothing was started\n\n{}", rendered.join("\n\n")))
+    })?;
+    Ok(files)
+}
+
+fn describe_runs(workflows: &[Workflow], git_ref: &str) -> String {
+    match workflows {
+        [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
+        _ => workflows.iter().map(|workflow| format!("{} ({} jobs)", workflow.path, workflow.jobs.len())).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn describe_ships(ships: &Ships, build: Option<&str>, configured: bool) -> String {
+    match (ships, build) {
+        (_, Some(build)) => format!("what `{build}` makes (detected)"),
+        (Ships::Left(what), None) => format!("`{what}`, which the workflow leaves"),
+        (Ships::Source, None) if configured => "the commit's files (`plimsoll.yaml` names no artifact)".to_string(),
+        (Ships::Source, None) => "the commit's files (no `plimsoll.yaml` names an artifact)".to_string(),
+    }
+}
+
+fn describe_gate(gate: &gate::GatePlan) -> String {
+    let policy = match gate.policies.len() {
+        0 => "the default policy".to_string(),
+        1 => gate.policies[0].path.clone(),
+        count => format!("{count} policy files"),
+    };
+    format!("{policy}: tests passed, coverage at least {} %, nothing critical, no secret", gate.coverage_min_percent)
+}
+
+fn describe_traffic(delivery: &Delivery) -> String {
+    match &delivery.strategy {
+        Strategy::Immediate => "all at once".to_string(),
+        Strategy::Canary { steps } => {
+            let weights = steps.iter().filter_map(|step| match step {
+                Step::SetWeight(weight) => Some(format!("{} %", f64::from(*weight) / 100.0)),
+                Step::Pause { .. } => None,
+            });
+            let weights: Vec<String> = weights.chain(std::iter::once("100 %".to_string())).collect();
+            format!("canary {}, judged against the version that runs beside it", weights.join(" → "))
+        }
+    }
+}
+
+pub fn short(sha: &str) -> &str {
+    sha.get(..7).unwrap_or(sha)
+}

@@ -1,0 +1,542 @@
+//! `plimsoll.yaml`: closed keys, no templating; every mistake is reported at once, with its place.
+//!
+//! The schema is `docs/schema/plimsoll.json`; a test keeps its keys and these in step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::time::parse_duration_ms;
+use base::yaml::{self, Mapping, Node};
+use base::{Diagnostic, Source};
+use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Step, Strategy, SyntheticPlan};
+
+const API_VERSION: &str = "plimsoll/v1alpha1";
+
+const UNKNOWN: &str = "config/unknown-key";
+const TYPE: &str = "config/type";
+const VALUE: &str = "config/value";
+
+/// What a project says of itself; nothing is what detection or a default decides.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    pub name: Option<String>,
+    pub artifact: Option<String>,
+    pub start: Option<String>,
+    /// The port the application listens on when it ignores `PORT`.
+    pub port: Option<u16>,
+    pub replicas: Option<u32>,
+    pub env: BTreeMap<String, String>,
+    pub health: Health,
+    pub smoke: Option<Vec<SmokeCheck>>,
+    pub strategy: Option<Strategy>,
+    pub limits: LimitsConfig,
+    pub judge: JudgeConfig,
+    pub synthetic: Option<Synthetic>,
+    pub gate: Gate,
+    /// `deliver: workflow`: jobs with `environment:` run too.
+    pub deliver_by_workflow: bool,
+    pub grace_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Health {
+    pub startup: Option<ProbeConfig>,
+    pub ready: Option<ProbeConfig>,
+    pub live: Option<ProbeConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProbeConfig {
+    pub path: String,
+    pub delay_ms: Option<u64>,
+    pub period_ms: Option<u64>,
+    pub timeout_ms: Option<u64>,
+    pub failures: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LimitsConfig {
+    pub ready_ms: Option<u64>,
+    pub step_min_ms: Option<u64>,
+    pub step_max_ms: Option<u64>,
+    pub deadline: Option<Deadline>,
+    pub drain_ms: Option<u64>,
+    pub verify_ms: Option<u64>,
+    pub restarts_max: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JudgeConfig {
+    pub alpha: Option<f64>,
+    pub ratio_margin: Option<f64>,
+    pub difference_margin: Option<f64>,
+    pub latency_quantile: Option<f64>,
+    pub latency_factor: Option<f64>,
+    pub absolute_bad_share: Option<f64>,
+    pub look_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Synthetic {
+    /// `synthetic: false`.
+    Off,
+    On {
+        paths: Option<Vec<String>>,
+        interval_ms: Option<u64>,
+        below_requests_per_minute: Option<u64>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Gate {
+    pub coverage: Option<f64>,
+    pub require: BTreeSet<gate::EvidenceKind>,
+}
+
+impl LimitsConfig {
+    pub fn over(&self, limits: Limits) -> Limits {
+        Limits {
+            ready_ms: self.ready_ms.unwrap_or(limits.ready_ms),
+            step_min_ms: self.step_min_ms.unwrap_or(limits.step_min_ms),
+            step_max_ms: self.step_max_ms.unwrap_or(limits.step_max_ms),
+            deadline: self.deadline.unwrap_or(limits.deadline),
+            drain_ms: self.drain_ms.unwrap_or(limits.drain_ms),
+            verify_ms: self.verify_ms.unwrap_or(limits.verify_ms),
+            restarts_max: self.restarts_max.unwrap_or(limits.restarts_max),
+        }
+    }
+}
+
+impl JudgeConfig {
+    pub fn over(&self, judge: JudgePlan) -> JudgePlan {
+        JudgePlan {
+            alpha: self.alpha.unwrap_or(judge.alpha),
+            ratio_margin: self.ratio_margin.unwrap_or(judge.ratio_margin),
+            difference_margin: self.difference_margin.unwrap_or(judge.difference_margin),
+            latency_quantile: self.latency_quantile.unwrap_or(judge.latency_quantile),
+            latency_factor: self.latency_factor.unwrap_or(judge.latency_factor),
+            absolute_bad_share: self.absolute_bad_share.unwrap_or(judge.absolute_bad_share),
+            look_ms: self.look_ms.unwrap_or(judge.look_ms),
+        }
+    }
+}
+
+impl ProbeConfig {
+    pub fn over(&self, probe: Probe) -> Probe {
+        Probe {
+            path: Some(self.path.clone()),
+            delay_ms: self.delay_ms.unwrap_or(probe.delay_ms),
+            period_ms: self.period_ms.unwrap_or(probe.period_ms),
+            timeout_ms: self.timeout_ms.unwrap_or(probe.timeout_ms),
+            failures_max: self.failures.unwrap_or(probe.failures_max),
+        }
+    }
+}
+
+impl Synthetic {
+    pub fn over(&self, plan: SyntheticPlan) -> Option<SyntheticPlan> {
+        match self {
+            Synthetic::Off => None,
+            Synthetic::On { paths, interval_ms, below_requests_per_minute } => Some(SyntheticPlan {
+                paths: paths.clone().unwrap_or(plan.paths),
+                interval_ms: interval_ms.unwrap_or(plan.interval_ms),
+                below_requests_per_minute: below_requests_per_minute.unwrap_or(plan.below_requests_per_minute),
+            }),
+        }
+    }
+}
+
+/// The keys at each place, as the schema has them.
+#[cfg(test)]
+const KEYS: &[(&str, &[&str])] = &[
+    ("", ROOT),
+    ("health", &["startup", "ready", "live"]),
+    ("health.*", PROBE),
+    ("smoke.*", SMOKE),
+    ("strategy", STRATEGY),
+    ("strategy.canary", &["steps"]),
+    ("strategy.canary.steps.*", STEP),
+    ("limits", LIMITS),
+    ("judge", JUDGE),
+    ("synthetic", SYNTHETIC),
+    ("gate", GATE),
+];
+
+const ROOT: &[&str] = &[
+    "apiVersion",
+    "name",
+    "artifact",
+    "start",
+    "port",
+    "replicas",
+    "env",
+    "health",
+    "smoke",
+    "strategy",
+    "limits",
+    "judge",
+    "synthetic",
+    "gate",
+    "deliver",
+    "grace",
+];
+const PROBE: &[&str] = &["path", "delay", "period", "timeout", "failures"];
+const SMOKE: &[&str] = &["path", "expect", "timeout"];
+const STRATEGY: &[&str] = &["canary", "immediate"];
+const STEP: &[&str] = &["setWeight", "pause"];
+const LIMITS: &[&str] = &["ready", "stepMin", "stepMax", "onDeadline", "drain", "verify", "restarts"];
+const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "absoluteBadShare", "look"];
+const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
+const GATE: &[&str] = &["coverage", "require"];
+
+/// The names under which evidence can be required.
+const EVIDENCE: &[(&str, gate::EvidenceKind)] =
+    &[("tests", gate::EvidenceKind::Tests), ("coverage", gate::EvidenceKind::Coverage), ("findings", gate::EvidenceKind::Findings)];
+
+pub fn parse(source: &Source) -> (Config, Vec<Diagnostic>) {
+    let (node, diagnostics) = yaml::parse(source);
+    let mut reader = Reader { diagnostics };
+    let config = node.map(|node| reader.config(&node)).unwrap_or_default();
+    (config, reader.diagnostics)
+}
+
+struct Reader {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Reader {
+    fn config(&mut self, node: &Node) -> Config {
+        let Some(root) = self.closed(node, ROOT) else { return Config::default() };
+        match root.get("apiVersion") {
+            None => self.diagnostics.push(
+                Diagnostic::error("config/missing-key", node.span, "`apiVersion` is missing")
+                    .hint(format!("begin with `apiVersion: {API_VERSION}`")),
+            ),
+            Some(version) if version.as_str() != Some(API_VERSION) => self.diagnostics.push(
+                Diagnostic::error(VALUE, version.span, "this `apiVersion` is not known")
+                    .hint(format!("this Plimsoll reads `{API_VERSION}`")),
+            ),
+            Some(_) => {}
+        }
+        Config {
+            name: self.at(root, "name", Self::name),
+            artifact: self.at(root, "artifact", Self::text),
+            start: self.at(root, "start", Self::text),
+            port: self.at(root, "port", |reader, node| reader.whole(node, 1, 65_535)).map(|port| port as u16),
+            replicas: self.at(root, "replicas", |reader, node| reader.whole(node, 1, 100)).map(|count| count as u32),
+            env: self.at(root, "env", Self::env).unwrap_or_default(),
+            health: self.at(root, "health", Self::health).unwrap_or_default(),
+            smoke: self.at(root, "smoke", Self::smoke),
+            strategy: self.at(root, "strategy", Self::strategy),
+            limits: self.at(root, "limits", Self::limits).unwrap_or_default(),
+            judge: self.at(root, "judge", Self::judge).unwrap_or_default(),
+            synthetic: self.at(root, "synthetic", Self::synthetic),
+            gate: self.at(root, "gate", Self::gate).unwrap_or_default(),
+            deliver_by_workflow: self.at(root, "deliver", Self::deliver).unwrap_or_default(),
+            grace_ms: self.at(root, "grace", Self::duration),
+        }
+    }
+
+    fn at<T>(&mut self, mapping: &Mapping, key: &str, read: impl FnOnce(&mut Reader, &Node) -> Option<T>) -> Option<T> {
+        read(self, mapping.get(key)?)
+    }
+
+    /// A mapping that has none but these keys.
+    fn closed<'a>(&mut self, node: &'a Node, known: &[&str]) -> Option<&'a Mapping> {
+        let Some(mapping) = node.as_mapping() else {
+            self.wrong(node, "a mapping");
+            return None;
+        };
+        self.diagnostics.extend(mapping.unknown_keys(UNKNOWN, known));
+        Some(mapping)
+    }
+
+    fn wrong(&mut self, node: &Node, wanted: &str) {
+        self.diagnostics.push(Diagnostic::error(TYPE, node.span, format!("{wanted} is expected here, this is {}", node.kind())));
+    }
+
+    fn text(&mut self, node: &Node) -> Option<String> {
+        match node.as_str() {
+            Some("") => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "this must not be empty"));
+                None
+            }
+            Some(text) => Some(text.to_string()),
+            None => {
+                self.wrong(node, "a text");
+                None
+            }
+        }
+    }
+
+    fn name(&mut self, node: &Node) -> Option<String> {
+        let name = self.text(node)?;
+        let fits =
+            name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') && !name.starts_with('-');
+        if fits {
+            return Some(name);
+        }
+        let message = format!("`{name}` can't be a host name, and the project is reached as `NAME.localhost`");
+        self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("lower-case letters, digits and `-`, at most 40"));
+        None
+    }
+
+    fn path(&mut self, node: &Node) -> Option<String> {
+        let path = self.text(node)?;
+        if path.starts_with('/') {
+            return Some(path);
+        }
+        self.diagnostics.push(Diagnostic::error(VALUE, node.span, "a path of a request begins with `/`").hint(format!("`/{path}`")));
+        None
+    }
+
+    fn whole(&mut self, node: &Node, least: u64, most: u64) -> Option<u64> {
+        let Some(number) = node.as_number() else {
+            self.wrong(node, "a whole number");
+            return None;
+        };
+        if number.fract() == 0.0 && number >= least as f64 && number <= most as f64 {
+            return Some(number as u64);
+        }
+        self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("a whole number from {least} to {most} is expected here")));
+        None
+    }
+
+    fn number(&mut self, node: &Node, least: f64, most: f64) -> Option<f64> {
+        let Some(number) = node.as_number() else {
+            self.wrong(node, "a number");
+            return None;
+        };
+        if number >= least && number <= most {
+            return Some(number);
+        }
+        self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("a number from {least} to {most} is expected here")));
+        None
+    }
+
+    fn duration(&mut self, node: &Node) -> Option<u64> {
+        let text = match (node.as_str(), node.as_number()) {
+            (Some(text), _) => text.to_string(),
+            (None, Some(number)) => number.to_string(),
+            _ => {
+                self.wrong(node, "a length of time");
+                return None;
+            }
+        };
+        let duration = parse_duration_ms(&text);
+        if duration.is_none() {
+            let message = format!("`{text}` is not a length of time");
+            self.diagnostics
+                .push(Diagnostic::error(VALUE, node.span, message).hint("`500ms`, `15s`, `5m`, `1h30m`; a bare number is seconds"));
+        }
+        duration
+    }
+
+    fn list<T>(&mut self, node: &Node, read: impl Fn(&mut Reader, &Node) -> Option<T>) -> Option<Vec<T>> {
+        let Some(items) = node.as_sequence() else {
+            self.wrong(node, "a list");
+            return None;
+        };
+        Some(items.iter().filter_map(|item| read(self, item)).collect())
+    }
+
+    fn env(&mut self, node: &Node) -> Option<BTreeMap<String, String>> {
+        let Some(mapping) = node.as_mapping() else {
+            self.wrong(node, "a mapping of names to texts");
+            return None;
+        };
+        let mut env = BTreeMap::new();
+        for (key, value) in mapping.iter() {
+            match value.value() {
+                yaml::Value::String(text) => env.insert(key.text.clone(), text.clone()),
+                yaml::Value::Number(number) => env.insert(key.text.clone(), number.to_string()),
+                yaml::Value::Bool(bool) => env.insert(key.text.clone(), bool.to_string()),
+                _ => {
+                    self.wrong(value, "a text");
+                    None
+                }
+            };
+        }
+        Some(env)
+    }
+
+    fn health(&mut self, node: &Node) -> Option<Health> {
+        let mapping = self.closed(node, &["startup", "ready", "live"])?;
+        Some(Health {
+            startup: self.at(mapping, "startup", Self::probe),
+            ready: self.at(mapping, "ready", Self::probe),
+            live: self.at(mapping, "live", Self::probe),
+        })
+    }
+
+    /// A path, or a mapping that has one.
+    fn probe(&mut self, node: &Node) -> Option<ProbeConfig> {
+        if node.as_str().is_some() {
+            return Some(ProbeConfig { path: self.path(node)?, ..ProbeConfig::default() });
+        }
+        let mapping = self.closed(node, PROBE)?;
+        let Some(path) = mapping.get("path") else {
+            self.diagnostics.push(Diagnostic::error("config/missing-key", node.span, "a probe needs a `path`"));
+            return None;
+        };
+        Some(ProbeConfig {
+            path: self.path(path)?,
+            delay_ms: self.at(mapping, "delay", Self::duration),
+            period_ms: self.at(mapping, "period", Self::duration),
+            timeout_ms: self.at(mapping, "timeout", Self::duration),
+            failures: self.at(mapping, "failures", |reader, node| reader.whole(node, 1, 1000)).map(|count| count as u32),
+        })
+    }
+
+    fn smoke(&mut self, node: &Node) -> Option<Vec<SmokeCheck>> {
+        self.list(node, Self::smoke_check)
+    }
+
+    fn smoke_check(&mut self, node: &Node) -> Option<SmokeCheck> {
+        if node.as_str().is_some() {
+            return Some(SmokeCheck { path: self.path(node)?, expect: vec![200], timeout_ms: SMOKE_TIMEOUT_MS });
+        }
+        let mapping = self.closed(node, SMOKE)?;
+        let Some(path) = mapping.get("path") else {
+            self.diagnostics.push(Diagnostic::error("config/missing-key", node.span, "a smoke check needs a `path`"));
+            return None;
+        };
+        let expect = self.at(mapping, "expect", |reader, node| match node.as_sequence() {
+            Some(_) => reader.list(node, |reader, node| reader.whole(node, 100, 599)),
+            None => reader.whole(node, 100, 599).map(|status| vec![status]),
+        });
+        Some(SmokeCheck {
+            path: self.path(path)?,
+            expect: expect.unwrap_or_else(|| vec![200]).into_iter().map(|status| status as u16).collect(),
+            timeout_ms: self.at(mapping, "timeout", Self::duration).unwrap_or(SMOKE_TIMEOUT_MS),
+        })
+    }
+
+    fn strategy(&mut self, node: &Node) -> Option<Strategy> {
+        let mapping = self.closed(node, STRATEGY)?;
+        match (mapping.get("canary"), mapping.get("immediate")) {
+            (Some(canary), None) => {
+                let canary = self.closed(canary, &["steps"])?;
+                let steps = self.at(canary, "steps", |reader, node| reader.list(node, Self::step)).unwrap_or_default();
+                self.rising(node, &steps);
+                Some(Strategy::Canary { steps })
+            }
+            (None, Some(_)) => Some(Strategy::Immediate),
+            _ => {
+                let message = "a strategy is either `canary` or `immediate`";
+                self.diagnostics.push(
+                    Diagnostic::error(VALUE, node.span, message).hint("`strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}`"),
+                );
+                None
+            }
+        }
+    }
+
+    fn step(&mut self, node: &Node) -> Option<Step> {
+        let mapping = self.closed(node, STEP)?;
+        match (mapping.get("setWeight"), mapping.get("pause")) {
+            (Some(weight), None) => self.number(weight, 0.01, 100.0).map(|percent| Step::SetWeight((percent * 100.0).round() as u32)),
+            (None, Some(pause)) if pause.is_null() => Some(Step::Pause { duration_ms: None }),
+            (None, Some(pause)) => {
+                let pause = self.closed(pause, &["duration"])?;
+                Some(Step::Pause { duration_ms: self.at(pause, "duration", Self::duration) })
+            }
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "a step is either `setWeight` or `pause`"));
+                None
+            }
+        }
+    }
+
+    fn rising(&mut self, node: &Node, steps: &[Step]) {
+        let weights: Vec<u32> =
+            steps.iter().filter_map(|step| if let Step::SetWeight(weight) = step { Some(*weight) } else { None }).collect();
+        if !weights.is_sorted() {
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, "the weights of a canary rise from step to step"));
+        }
+    }
+
+    fn limits(&mut self, node: &Node) -> Option<LimitsConfig> {
+        let mapping = self.closed(node, LIMITS)?;
+        Some(LimitsConfig {
+            ready_ms: self.at(mapping, "ready", Self::duration),
+            step_min_ms: self.at(mapping, "stepMin", Self::duration),
+            step_max_ms: self.at(mapping, "stepMax", Self::duration),
+            deadline: self.at(mapping, "onDeadline", Self::deadline),
+            drain_ms: self.at(mapping, "drain", Self::duration),
+            verify_ms: self.at(mapping, "verify", Self::duration),
+            restarts_max: self.at(mapping, "restarts", |reader, node| reader.whole(node, 0, 1000)).map(|count| count as u32),
+        })
+    }
+
+    fn deadline(&mut self, node: &Node) -> Option<Deadline> {
+        match node.as_str() {
+            Some("hold") => Some(Deadline::Hold),
+            Some("rollback") => Some(Deadline::Rollback),
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`hold` or `rollback` is expected here"));
+                None
+            }
+        }
+    }
+
+    fn judge(&mut self, node: &Node) -> Option<JudgeConfig> {
+        let mapping = self.closed(node, JUDGE)?;
+        let mut share = |key: &str, least: f64, most: f64| mapping.get(key).and_then(|node| self.number(node, least, most));
+        Some(JudgeConfig {
+            alpha: share("alpha", 0.000_001, 0.5),
+            ratio_margin: share("ratioMargin", 0.01, 100.0),
+            difference_margin: share("differenceMargin", 0.0001, 1.0),
+            latency_quantile: share("latencyQuantile", 0.5, 0.999),
+            latency_factor: share("latencyFactor", 1.0, 100.0),
+            absolute_bad_share: share("absoluteBadShare", 0.0, 1.0),
+            look_ms: self.at(mapping, "look", Self::duration),
+        })
+    }
+
+    fn synthetic(&mut self, node: &Node) -> Option<Synthetic> {
+        if node.as_bool() == Some(false) {
+            return Some(Synthetic::Off);
+        }
+        let mapping = self.closed(node, SYNTHETIC)?;
+        Some(Synthetic::On {
+            paths: self.at(mapping, "paths", |reader, node| reader.list(node, Self::path)),
+            interval_ms: self.at(mapping, "interval", Self::duration),
+            below_requests_per_minute: self.at(mapping, "belowRequestsPerMinute", |reader, node| reader.whole(node, 0, 1_000_000_000)),
+        })
+    }
+
+    fn gate(&mut self, node: &Node) -> Option<Gate> {
+        let mapping = self.closed(node, GATE)?;
+        let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence)).unwrap_or_default();
+        Some(Gate {
+            coverage: self.at(mapping, "coverage", |reader, node| reader.number(node, 0.0, 100.0)),
+            require: require.into_iter().collect(),
+        })
+    }
+
+    fn evidence(&mut self, node: &Node) -> Option<gate::EvidenceKind> {
+        let found = EVIDENCE.iter().find(|(name, _)| node.as_str() == Some(name));
+        if found.is_none() {
+            let names: Vec<&str> = EVIDENCE.iter().map(|(name, _)| *name).collect();
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("evidence is one of {}", names.join(", "))));
+        }
+        found.map(|(_, kind)| *kind)
+    }
+
+    fn deliver(&mut self, node: &Node) -> Option<bool> {
+        match node.as_str() {
+            Some("workflow") => Some(true),
+            Some("plimsoll") => Some(false),
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`workflow` or `plimsoll` is expected here"));
+                None
+            }
+        }
+    }
+}
+
+/// A smoke check answers within this, unless its file says otherwise.
+const SMOKE_TIMEOUT_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests;

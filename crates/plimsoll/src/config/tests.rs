@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::*;
+
+const SCHEMA: &str = include_str!("../../../../docs/schema/plimsoll.json");
+
+fn check(text: &str, expected: &[&str]) -> Config {
+    let source = Source::new("plimsoll.yaml", text);
+    let (config, diagnostics) = parse(&source);
+    let found: Vec<String> = diagnostics
+        .iter()
+        .map(|it| {
+            let (line, column) = source.line_column(it.span.start);
+            format!("{line}:{column} {}", it.message)
+        })
+        .collect();
+    assert_eq!(found, expected, "{text}");
+    config
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let text = include_str!("testdata/whole.yaml");
+    let config = check(text, &[]);
+    assert_eq!(config.name.as_deref(), Some("shop"));
+    assert_eq!(config.env.get("LOG_LEVEL").map(String::as_str), Some("info"));
+    assert_eq!(config.limits.step_min_ms, Some(15_000));
+    assert_eq!(
+        config.strategy,
+        Some(Strategy::Canary { steps: vec![Step::SetWeight(100), Step::Pause { duration_ms: Some(60_000) }, Step::SetWeight(5_000)] })
+    );
+    assert_eq!(config.smoke.as_ref().map(Vec::len), Some(2));
+    assert_eq!(config.health.live.as_ref().and_then(|probe| probe.period_ms), Some(30_000));
+}
+
+#[test]
+fn ten_mistakes_are_ten_diagnostics() {
+    let text = include_str!("testdata/ten-mistakes.yaml");
+    check(
+        text,
+        &[
+            "3:1 unknown key `replica`",
+            "1:13 this `apiVersion` is not known",
+            "2:7 `Shop!` can't be a host name, and the project is reached as `NAME.localhost`",
+            "4:7 a whole number from 1 to 65535 is expected here",
+            "6:10 a path of a request begins with `/`",
+            "7:22 a number from 0.01 to 100 is expected here",
+            "7:7 the weights of a canary rise from step to step",
+            "11:9 `soon` is not a length of time",
+            "12:15 `hold` or `rollback` is expected here",
+            "14:13 evidence is one of tests, coverage, findings",
+            "15:10 `workflow` or `plimsoll` is expected here",
+        ],
+    );
+}
+
+/// The schema and the parser know the same keys at the same places.
+#[test]
+fn the_schema_and_the_parser_are_in_step() {
+    let schema: Json = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    for (place, keys) in KEYS {
+        let mut nodes = vec![&schema];
+        for part in place.split('.').filter(|part| !part.is_empty()) {
+            nodes = nodes.into_iter().flat_map(alternatives).flat_map(|node| children(node, part)).collect();
+        }
+        let found: BTreeSet<&str> = nodes
+            .into_iter()
+            .flat_map(alternatives)
+            .filter_map(|node| node["properties"].as_object())
+            .flat_map(|properties| properties.keys().map(String::as_str))
+            .collect();
+        assert_eq!(found, keys.iter().copied().collect(), "at `{place}`");
+    }
+}
+
+fn alternatives(node: &Json) -> Vec<&Json> {
+    match node["oneOf"].as_array() {
+        Some(all) => all.iter().collect(),
+        None => vec![node],
+    }
+}
+
+fn children<'a>(node: &'a Json, part: &str) -> Vec<&'a Json> {
+    match (part, node["items"].is_object(), node["properties"].as_object()) {
+        ("*", true, _) => vec![&node["items"]],
+        ("*", false, Some(properties)) => properties.values().collect(),
+        (name, _, Some(properties)) => properties.get(name).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whatever the parser takes, the schema takes, and the other way round.
+#[test]
+fn the_schema_judges_as_the_parser_does() {
+    let schema: Json = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is one");
+    let cases = [
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\"}", true),
+        ("{}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"smoke\":[\"/a\",{\"path\":\"/b\",\"expect\":[200,204]}]}", true),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"canary\":{\"steps\":[{\"setWeight\":10},{\"pause\":{\"duration\":\"5m\"}}]}}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"canary\":{\"steps\":[{\"setWeight\":101}]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"synthetic\":false}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"synthetic\":true}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"require\":[\"luck\"]}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"name\":\"Über\"}", false),
+    ];
+    for (text, expected) in cases {
+        let json: Json = serde_json::from_str(text).expect("the case is JSON");
+        let (_, diagnostics) = parse(&Source::new("x", text));
+        assert_eq!(validator.is_valid(&json), expected, "schema: {text}");
+        assert_eq!(diagnostics.is_empty(), expected, "parser: {text}: {diagnostics:?}");
+    }
+}

@@ -1,0 +1,363 @@
+//! The HTTP API under `/api/v1`. Types of the border are the ones named here; mutations answer only after they are durable.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, Request, State as Extract};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base::name::{ProjectId, ReleaseId};
+use host::dirs::Dirs;
+use record::{AppendError, ReleaseEntry, Store, ledger};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::book::{Book, RollbackRequest};
+use super::driver::Driver;
+use super::follow::follow;
+use super::journal::Journal;
+use crate::failure::{Doing, Failure, FailureKind, Result};
+use crate::proposal::{Accepted, Proposal};
+use crate::world::Host;
+
+#[derive(Clone)]
+pub struct State {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: Host,
+    journal: Arc<Journal>,
+    driver: Arc<Driver>,
+    book: Book,
+    dirs: Dirs,
+    token: String,
+    stop: watch::Sender<bool>,
+}
+
+/// Who answers, so that a client of another version makes the server step aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    pub version: String,
+    /// Differs between any two builds of the binary.
+    pub build: String,
+    pub pid: u32,
+}
+
+impl Health {
+    pub fn own() -> Health {
+        Health { version: env!("CARGO_PKG_VERSION").to_string(), build: crate::world::build_id(), pid: std::process::id() }
+    }
+}
+
+impl State {
+    pub fn new(world: Host, journal: Arc<Journal>, driver: Arc<Driver>, dirs: Dirs) -> Result<State> {
+        let token = crate::world::token(&dirs)?;
+        let book = Book::new(world.clone(), journal.clone());
+        let (stop, _) = watch::channel(false);
+        Ok(State { inner: Arc::new(Inner { world, journal, driver, book, dirs, token, stop }) })
+    }
+
+    /// Resolves when the server is asked to stop, by a signal or a client.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.inner.stop.subscribe();
+        async move {
+            let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(terminate) => terminate,
+                Err(error) => {
+                    tracing::error!(%error, "signals can't be heard");
+                    return std::future::pending().await;
+                }
+            };
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.world.store
+    }
+
+    async fn load(&self, id: ReleaseId) -> Result<engine::LoadedRelease> {
+        self.inner.driver.cache().release(self.store().as_ref(), id).await.doing("read the release")
+    }
+}
+
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/api/v1/health", get(health))
+        .route("/api/v1/shutdown", post(shutdown))
+        .route("/api/v1/releases", get(releases).post(create))
+        .route("/api/v1/releases/{name}", get(release))
+        .route("/api/v1/releases/{name}/{verb}", post(command))
+        .route("/api/v1/rollbacks", post(roll_back))
+        .route("/api/v1/environments", get(environments))
+        .route("/api/v1/environments/down", post(down))
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/logs", get(logs))
+        .route("/api/v1/verify", post(verify))
+        .with_state(state)
+}
+
+/// On loopback, where any local user could knock: `Authorization: Bearer` and the token only the owner can read. A `Host` that isn't
+/// loopback is refused, so that a web page can't be made to talk to us by a name it controls.
+pub async fn require_token(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let local = matches!(host.rsplit_once(':').map_or(host, |(name, _)| name), "127.0.0.1" | "localhost" | "[::1]");
+    let authorised = bearer(headers).is_some_and(|token| same(token.as_bytes(), state.inner.token.as_bytes()));
+    if local && authorised {
+        return next.run(request).await;
+    }
+    let failure = Failure::new(FailureKind::NotAuthorised, "this API wants `Authorization: Bearer TOKEN`")
+        .hint(format!("the token is in {}", state.inner.dirs.state().join("server.token").display()));
+    ApiError(failure).into_response()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// Takes the same time wherever they differ.
+fn same(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).fold(0, |difference, (l, r)| difference | (l ^ r)) == 0
+}
+
+#[derive(Debug)]
+struct ApiError(Failure);
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> ApiError {
+        ApiError(failure)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(self.0)).into_response()
+    }
+}
+
+type Answer<T> = std::result::Result<Json<T>, ApiError>;
+
+async fn health() -> Json<Health> {
+    Json(Health::own())
+}
+
+async fn shutdown(Extract(state): Extract<State>) -> Json<Health> {
+    let _ = state.inner.stop.send(true);
+    Json(Health::own())
+}
+
+async fn create(
+    Extract(state): Extract<State>,
+    Json(proposal): Json<Proposal>,
+) -> std::result::Result<(StatusCode, Json<Accepted>), ApiError> {
+    let accepted = state.inner.book.accept(proposal).await?;
+    state.inner.driver.take_up();
+    state.inner.driver.nudge();
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
+}
+
+async fn roll_back(
+    Extract(state): Extract<State>,
+    Json(request): Json<RollbackRequest>,
+) -> std::result::Result<(StatusCode, Json<Accepted>), ApiError> {
+    let accepted = state.inner.book.roll_back(request).await?;
+    state.inner.driver.take_up();
+    state.inner.driver.nudge();
+    Ok((StatusCode::ACCEPTED, Json(accepted)))
+}
+
+#[derive(Debug, Deserialize)]
+struct OfProject {
+    project: Option<ProjectId>,
+}
+
+async fn releases(Extract(state): Extract<State>, Query(of): Query<OfProject>) -> Json<Vec<ReleaseEntry>> {
+    let index = state.inner.journal.index();
+    let entries = index.releases.values().filter(|entry| of.project.is_none_or(|project| project == entry.project));
+    Json(entries.rev().cloned().collect())
+}
+
+fn find(state: &State, project: Option<ProjectId>, name: &str) -> Result<ReleaseId> {
+    let name = (name != "latest").then_some(name);
+    let index = state.inner.journal.index();
+    let missing = || match name {
+        Some(name) => Failure::not_found(format!("there is no release `{name}`")).hint("`plimsoll release list` shows what there is"),
+        None => Failure::not_found("there is no release yet").hint("`plimsoll up` makes the first"),
+    };
+    index.find(project, name).map(|entry| entry.id).ok_or_else(missing)
+}
+
+/// A release's status and, when nothing moves, the sentence why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseView {
+    #[serde(flatten)]
+    pub status: release::Status,
+    pub waiting: Option<String>,
+}
+
+async fn release(Extract(state): Extract<State>, Path(name): Path<String>, Query(of): Query<OfProject>) -> Answer<ReleaseView> {
+    let id = find(&state, of.project, &name)?;
+    let loaded = state.load(id).await?;
+    Ok(Json(ReleaseView { status: loaded.release.status(), waiting: state.inner.driver.waiting(id) }))
+}
+
+#[derive(Debug, Deserialize)]
+struct CommandBody {
+    by: String,
+    #[serde(default)]
+    full: bool,
+}
+
+async fn command(
+    Extract(state): Extract<State>,
+    Path((name, verb)): Path<(String, String)>,
+    Query(of): Query<OfProject>,
+    Json(body): Json<CommandBody>,
+) -> Answer<ReleaseView> {
+    let command = match verb.as_str() {
+        "promote" => release::Command::Promote { full: body.full },
+        "pause" => release::Command::Pause,
+        "resume" => release::Command::Resume,
+        "abort" => release::Command::Abort,
+        _ => {
+            return Err(Failure::not_found(format!("`{verb}` is nothing a release can do")).hint("promote, pause, resume or abort").into());
+        }
+    };
+    let id = find(&state, of.project, &name)?;
+    loop {
+        let loaded = state.load(id).await?;
+        let now = state.inner.world.clock.now();
+        let events = loaded.release.command(&command, &body.by, now).map_err(|refusal| Failure::new(FailureKind::Conflict, refusal.0))?;
+        let facts = events.iter().map(|event| ledger::release_fact(event, now)).collect();
+        let append = record::Append { stream: ledger::release_stream(id), expected: loaded.version, facts };
+        match state.store().append(vec![append]).await {
+            Ok(_) => break,
+            Err(AppendError::Conflict { .. }) => {}
+            Err(error) => return Err(Failure::from_error("record the command", &error).into()),
+        }
+    }
+    state.inner.driver.nudge();
+    let loaded = state.load(id).await?;
+    Ok(Json(ReleaseView { status: loaded.release.status(), waiting: state.inner.driver.waiting(id) }))
+}
+
+/// What runs where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentView {
+    pub project: ProjectId,
+    pub project_name: String,
+    pub folder: String,
+    pub environment: String,
+    pub live: Option<release::Live>,
+    pub history: Vec<release::Live>,
+    /// Nothing when the instances can't be asked.
+    pub instances: Option<Vec<rollout::InstanceSeen>>,
+    /// Nothing when the proxy can't be asked.
+    pub route: Option<rollout::RouteSeen>,
+    /// The release that is changing it.
+    pub changing: Option<ReleaseEntry>,
+    pub waiting: Option<String>,
+}
+
+async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject>) -> Json<Vec<EnvironmentView>> {
+    let mut views = Vec::new();
+    {
+        let index = state.inner.journal.index();
+        for ((project, name), environment) in &index.environments {
+            if of.project.is_some_and(|wanted| wanted != *project) {
+                continue;
+            }
+            let Some(entry) = index.projects.get(project) else { continue };
+            let changing = index
+                .releases
+                .values()
+                .rfind(|release| release.project == *project && release.environment == *name && release.outcome.is_none())
+                .cloned();
+            let waiting = changing.as_ref().and_then(|release| state.inner.driver.waiting(release.id));
+            views.push(EnvironmentView {
+                project: *project,
+                project_name: entry.project.name.clone(),
+                folder: std::path::Path::new(&entry.project.repository).join(&entry.project.subtree).display().to_string(),
+                environment: name.clone(),
+                live: environment.live().cloned(),
+                history: environment.history().to_vec(),
+                instances: None,
+                route: None,
+                changing,
+                waiting,
+            });
+        }
+    }
+    for view in &mut views {
+        let scope = release::plan::scope(view.project, &view.environment);
+        view.instances = state.inner.world.target.observe(&scope).await;
+        view.route = state.inner.world.router.observe(&scope).await;
+    }
+    Json(views)
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DownRequest {
+    pub project: ProjectId,
+    pub environment: String,
+    pub by: String,
+}
+
+async fn down(Extract(state): Extract<State>, Json(request): Json<DownRequest>) -> Answer<EnvironmentDown> {
+    let down = state.inner.book.take_down(&request, state.inner.driver.cache()).await?;
+    state.inner.driver.nudge();
+    Ok(Json(down))
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnvironmentDown {
+    pub was_live: Option<rollout::RevisionId>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Follow {
+    #[serde(default)]
+    after: u64,
+    /// Only streams that begin so; all when empty.
+    #[serde(default)]
+    stream: String,
+}
+
+async fn events(Extract(state): Extract<State>, headers: HeaderMap, Query(ask): Query<Follow>) -> Response {
+    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    follow(state.store().clone(), state.inner.driver.clone(), resumed.unwrap_or(ask.after), ask.stream).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct LogAsk {
+    /// `RUN/KEY/ATTEMPT` of a job.
+    job: Option<String>,
+    step: Option<u32>,
+    /// `SCOPE/REVISION/INDEX` of an instance.
+    instance: Option<String>,
+    #[serde(default)]
+    offset: u64,
+}
+
+async fn logs(Extract(state): Extract<State>, Query(ask): Query<LogAsk>) -> std::result::Result<Response, ApiError> {
+    let chunk = match (&ask.job, &ask.instance) {
+        (Some(job), None) => state.inner.world.job_log(job, ask.step, ask.offset)?,
+        (None, Some(instance)) => state.inner.world.instance_log(instance, ask.offset)?,
+        _ => return Err(Failure::usage("ask for the log of a `job` or of an `instance`").into()),
+    };
+    let next = ask.offset + chunk.len() as u64;
+    Ok(([("x-plimsoll-next-offset", next.to_string()), ("content-type", "text/plain; charset=utf-8".to_string())], chunk).into_response())
+}
+
+async fn verify(Extract(state): Extract<State>) -> Answer<crate::doctor::Report> {
+    Ok(Json(crate::doctor::verify(state.store().as_ref()).await?))
+}

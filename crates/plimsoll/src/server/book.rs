@@ -1,0 +1,250 @@
+//! Planning: a proposal gets its number, its port and what the record knows, and becomes a release's plan, durably.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use base::name::{ProjectId, ReleaseId, RunId};
+use engine::Cache;
+use record::{Append, AppendError, NewFact, ProjectEntry, ledger};
+use release::{Delivery, Kind, Plan, Project, Workflows};
+use serde::{Deserialize, Serialize};
+
+use super::api::{DownRequest, EnvironmentDown};
+use super::journal::Journal;
+use crate::failure::{Doing, Failure, FailureKind, Result};
+use crate::proposal::{Accepted, Proposal};
+use crate::world::Host;
+
+/// Where the first project's port is looked for; the next projects take the ones above.
+const FIRST_PORT: u16 = 8080;
+
+/// Ports that are tried for a new project.
+const PORTS: u16 = 1000;
+
+#[derive(Debug)]
+pub struct Book {
+    world: Host,
+    journal: Arc<Journal>,
+    /// Numbers are given out one by one; the expected version would catch a race, the lock saves the loser its work.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// Back to what was live before, or to a revision named.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollbackRequest {
+    pub id: ReleaseId,
+    pub project: ProjectId,
+    pub environment: String,
+    /// A revision, or the beginning of one; what was live before when absent.
+    pub revision: Option<String>,
+    pub actor: String,
+}
+
+impl Book {
+    pub fn new(world: Host, journal: Arc<Journal>) -> Book {
+        Book { world, journal, turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Durable when it returns; the same id twice is one release.
+    ///
+    /// # Errors
+    /// When the proposal can't become a plan, or the record can't be written.
+    pub async fn accept(&self, proposal: Proposal) -> Result<Accepted> {
+        let _turn = self.turn.lock().await;
+        self.journal.catch_up().await?;
+        if let Some(known) = self.known(proposal.id, Some(&proposal)) {
+            return Ok(known);
+        }
+        let entry = self.journal.index().projects.get(&proposal.project.id).cloned();
+        let port = self.port(entry.as_ref(), &proposal.project, &proposal.environment, proposal.delivery.port)?;
+        let (plan, last_run) = self.plan(proposal, entry.as_ref(), port)?;
+        self.record(plan, entry, last_run).await
+    }
+
+    /// # Errors
+    /// When there is nothing to go back to, or the record can't be written.
+    pub async fn roll_back(&self, request: RollbackRequest) -> Result<Accepted> {
+        let _turn = self.turn.lock().await;
+        self.journal.catch_up().await?;
+        if let Some(known) = self.known(request.id, None) {
+            return Ok(known);
+        }
+        let plan = self.rollback_plan(&request)?;
+        let entry = self.journal.index().projects.get(&request.project).cloned();
+        let last_run = entry.as_ref().map_or(0, |entry| entry.last_run);
+        self.record(plan, entry, last_run).await
+    }
+
+    /// # Errors
+    /// While a release is changing the environment.
+    pub async fn take_down(&self, request: &DownRequest, cache: &Cache) -> Result<EnvironmentDown> {
+        loop {
+            let store = self.world.store.as_ref();
+            let loaded = cache.environment(store, request.project, &request.environment).await.doing("read the environment")?;
+            let was_live = loaded.environment.live().map(|live| live.instance.revision.clone());
+            if loaded.version == 0 || loaded.environment.is_down() {
+                return Ok(EnvironmentDown { was_live });
+            }
+            let now = self.world.clock.now();
+            let event = loaded.environment.go_down(&request.by, now).map_err(|release| {
+                Failure::new(FailureKind::Conflict, format!("release {release} is changing environment `{}`", request.environment))
+                    .hint("`plimsoll release abort` ends it, then `plimsoll down` again")
+            })?;
+            let stream = ledger::environment_stream(request.project, &request.environment);
+            let append = Append { stream, expected: loaded.version, facts: vec![ledger::environment_fact(&event, now)] };
+            match store.append(vec![append]).await {
+                Ok(_) => return Ok(EnvironmentDown { was_live }),
+                Err(AppendError::Conflict { .. }) => {}
+                Err(error) => return Err(Failure::from_error("record that the environment goes down", &error)),
+            }
+        }
+    }
+
+    /// This very release, or one of the same commit that is under way.
+    fn known(&self, id: ReleaseId, proposal: Option<&Proposal>) -> Option<Accepted> {
+        let index = self.journal.index();
+        let same_commit = |entry: &&record::ReleaseEntry| {
+            proposal.is_some_and(|proposal| {
+                entry.outcome.is_none()
+                    && entry.project == proposal.project.id
+                    && entry.environment == proposal.environment
+                    && !proposal.commit.dirty
+                    && entry.commit.as_ref() == Some(&proposal.commit)
+            })
+        };
+        let entry = index.releases.get(&id).or_else(|| index.releases.values().rfind(same_commit))?;
+        let port = index.projects.get(&entry.project).map_or(0, |project| project.port);
+        Some(Accepted { id: entry.id, number: entry.number, port, attached: entry.id != id })
+    }
+
+    fn plan(&self, proposal: Proposal, entry: Option<&ProjectEntry>, port: u16) -> Result<(Plan, u64)> {
+        let mut last_run = entry.map_or(0, |entry| entry.last_run);
+        let mut gate = proposal.gate;
+        gate.previous_evidence = entry.map(|entry| entry.evidence.clone()).unwrap_or_default();
+        let mut runs = Vec::new();
+        for workflow in proposal.workflows {
+            last_run += 1;
+            let path = workflow.path.clone();
+            let request = workflow::plan::Request {
+                run: RunId::new(self.world.clock.now(), self.world.random()),
+                number: last_run,
+                workflow,
+                event: proposal.event.clone(),
+                repository: workflow::plan::Repository {
+                    name: proposal.project.name.clone(),
+                    server_url: "https://github.com".to_string(),
+                },
+                actor: proposal.actor.clone(),
+                inputs: serde_json::Map::new(),
+                vars: proposal.vars.clone(),
+                only_job: None,
+                max_parallel: self.world.cores,
+                deliver_by_workflow: proposal.deliver_by_workflow,
+            };
+            let (plan, _) =
+                workflow::plan::Plan::new(request).map_err(|error| Failure::usage(format!("{path} can't be planned: {error}")))?;
+            runs.push(plan);
+        }
+        let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, gate };
+        let plan = Plan {
+            id: proposal.id,
+            number: entry.map_or(0, |entry| entry.last_release) + 1,
+            project: proposal.project,
+            environment: proposal.environment,
+            kind: Kind::Change(Box::new(workflows)),
+            delivery: Delivery { port, ..proposal.delivery },
+            actor: proposal.actor,
+            created: self.world.clock.now(),
+        };
+        Ok((plan, last_run))
+    }
+
+    fn rollback_plan(&self, request: &RollbackRequest) -> Result<Plan> {
+        let index = self.journal.index();
+        let missing = || Failure::not_found(format!("nothing is known of environment `{}`", request.environment));
+        let environment = index.environments.get(&(request.project, request.environment.clone())).ok_or_else(missing)?;
+        let entry = index.projects.get(&request.project).ok_or_else(missing)?;
+        if let Some(release) = environment.occupied() {
+            let message = format!("release {release} is changing environment `{}`", request.environment);
+            return Err(
+                Failure::new(FailureKind::Conflict, message).hint("`plimsoll release abort` takes traffic back to the version before")
+            );
+        }
+        let wanted = |live: &&release::Live| match &request.revision {
+            Some(revision) => live.instance.revision.0.starts_with(revision.as_str()),
+            None => true,
+        };
+        let target = environment.history().iter().rev().find(wanted).ok_or_else(|| match &request.revision {
+            Some(revision) => Failure::not_found(format!("no revision `{revision}` was live in `{}` before", request.environment))
+                .hint("`plimsoll release history` shows those that were"),
+            None => Failure::not_found(format!("nothing was live in `{}` before", request.environment)),
+        })?;
+        let base = target.delivery.clone();
+        Ok(Plan {
+            id: request.id,
+            number: entry.last_release + 1,
+            project: entry.project.clone(),
+            environment: request.environment.clone(),
+            kind: Kind::Rollback { revision: Box::new(target.instance.clone()), reason: format!("asked for by {}", request.actor) },
+            delivery: base,
+            actor: request.actor.clone(),
+            created: self.world.clock.now(),
+        })
+    }
+
+    async fn record(&self, plan: Plan, entry: Option<ProjectEntry>, last_run: u64) -> Result<Accepted> {
+        let now = plan.created;
+        let port = plan.delivery.port;
+        let mut facts: Vec<NewFact> = Vec::new();
+        if entry.as_ref().is_none_or(|entry| entry.port != port || entry.project != plan.project) {
+            let event = ledger::ProjectEvent::Registered { project: plan.project.clone(), port, at: now };
+            facts.push(ledger::project_fact(&event, now));
+        }
+        let numbered = ledger::ProjectEvent::ReleaseNumbered {
+            release: plan.id,
+            number: plan.number,
+            last_run,
+            environment: plan.environment.clone(),
+            at: now,
+        };
+        facts.push(ledger::project_fact(&numbered, now));
+        let appends = vec![
+            Append { stream: ledger::project_stream(plan.project.id), expected: entry.map_or(0, |entry| entry.version), facts },
+            Append { stream: ledger::release_stream(plan.id), expected: 0, facts: vec![ledger::planned(&plan)] },
+        ];
+        self.world.store.append(appends).await.doing("record the release")?;
+        self.journal.catch_up().await?;
+        Ok(Accepted { id: plan.id, number: plan.number, port, attached: false })
+    }
+
+    /// The project's own port, remembered; the lowest free one for a new project.
+    fn port(&self, entry: Option<&ProjectEntry>, project: &Project, environment: &str, asked: u16) -> Result<u16> {
+        let index = self.journal.index();
+        let live_here = index
+            .environments
+            .get(&(project.id, environment.to_string()))
+            .and_then(|environment| environment.live())
+            .map(|live| live.delivery.port);
+        let kept = if asked != 0 { Some(asked) } else { entry.map(|entry| entry.port) };
+        let taken_by = |port: u16| index.projects.values().find(|other| other.project.id != project.id && other.port == port);
+        if let Some(port) = kept {
+            if let Some(other) = taken_by(port) {
+                let message = format!("port {port} belongs to project `{}`", other.project.name);
+                return Err(Failure::usage(message).hint("`--port` chooses another"));
+            }
+            if live_here == Some(port) || is_free(port) {
+                return Ok(port);
+            }
+            let message = format!("port {port} is taken by another process");
+            return Err(Failure::usage(message)
+                .hint(format!("end that process (`ss -ltnp 'sport = :{port}'` names it), or choose another port with `--port`")));
+        }
+        (FIRST_PORT..FIRST_PORT + PORTS)
+            .find(|port| taken_by(*port).is_none() && is_free(*port))
+            .ok_or_else(|| Failure::infrastructure(format!("no free port from {FIRST_PORT} on")).hint("`--port` chooses one"))
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}

@@ -1,0 +1,163 @@
+//! Drives every unfinished release and every environment, each by a task of its own.
+//!
+//! What wakes a task does not matter: it looks at the record and the world, and acts on what it sees.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base::name::{ProjectId, ReleaseId};
+use engine::{Cache, TickError, Ticked, World, tick_environment, tick_release};
+use tokio::sync::Notify;
+
+use super::journal::Journal;
+
+/// Between two looks at a release that is moving: fast enough that a verdict is acted on within a tenth of a second.
+const LOOK: Duration = Duration::from_millis(60);
+
+/// Between two looks at an environment that nobody is changing.
+const KEEP: Duration = Duration::from_millis(1000);
+
+/// After the record could not be read or written (a full disk, say).
+const RETRY: Duration = Duration::from_millis(1000);
+
+pub struct Driver {
+    world: World,
+    journal: Arc<Journal>,
+    cache: Cache,
+    nudge: Notify,
+    driven: Mutex<BTreeSet<ReleaseId>>,
+    kept: Mutex<BTreeSet<(ProjectId, String)>>,
+    /// Why each release stands still, for `status` and followers; not on the record, because it is a reading of it.
+    waiting: Mutex<BTreeMap<ReleaseId, String>>,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("driven", &self.driven).finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    pub fn start(world: World, journal: Arc<Journal>) -> Arc<Driver> {
+        let driver = Arc::new(Driver {
+            world,
+            journal,
+            cache: Cache::default(),
+            nudge: Notify::new(),
+            driven: Mutex::default(),
+            kept: Mutex::default(),
+            waiting: Mutex::default(),
+        });
+        driver.take_up();
+        driver
+    }
+
+    /// Begins to drive what the index knows and nobody drives yet.
+    pub fn take_up(self: &Arc<Self>) {
+        let (releases, environments) = {
+            let index = self.journal.index();
+            (index.unfinished(), index.environments.keys().cloned().collect::<Vec<_>>())
+        };
+        for id in releases {
+            if self.driven.lock().expect("no holder panics").insert(id) {
+                tokio::spawn(self.clone().drive(id));
+            }
+        }
+        for (project, name) in environments {
+            if self.kept.lock().expect("no holder panics").insert((project, name.clone())) {
+                tokio::spawn(self.clone().keep(project, name));
+            }
+        }
+    }
+
+    /// Everybody looks again now.
+    pub fn nudge(&self) {
+        self.nudge.notify_waiters();
+    }
+
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    pub fn waiting(&self, id: ReleaseId) -> Option<String> {
+        self.waiting.lock().expect("no holder panics").get(&id).cloned()
+    }
+
+    async fn drive(self: Arc<Self>, id: ReleaseId) {
+        loop {
+            match tick_release(&self.world, &self.cache, id).await {
+                Ok(ticked) => {
+                    self.after_tick(id, &ticked).await;
+                    if ticked.finished.is_some() {
+                        break;
+                    }
+                    if !ticked.moved && !ticked.conflict {
+                        self.rest(LOOK).await;
+                    }
+                }
+                Err(error) => {
+                    self.report(id, &error);
+                    self.rest(RETRY).await;
+                }
+            }
+        }
+        self.driven.lock().expect("no holder panics").remove(&id);
+        self.waiting.lock().expect("no holder panics").remove(&id);
+        self.take_up();
+        self.nudge();
+    }
+
+    async fn keep(self: Arc<Self>, project: ProjectId, name: String) {
+        loop {
+            match tick_environment(&self.world, &self.cache, project, &name).await {
+                Ok(ticked) => {
+                    for trouble in &ticked.trouble {
+                        tracing::warn!(%trouble, environment = name, "environment");
+                    }
+                    if ticked.moved {
+                        self.catch_up().await;
+                    }
+                }
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, environment = name, "environment"),
+            }
+            self.rest(KEEP).await;
+        }
+    }
+
+    async fn after_tick(self: &Arc<Self>, id: ReleaseId, ticked: &Ticked) {
+        if ticked.moved {
+            self.catch_up().await;
+            self.take_up();
+        }
+        let sentence = match ticked.trouble.first() {
+            Some(trouble) => Some(trouble.to_string()),
+            None => ticked.waiting.clone(),
+        };
+        let mut waiting = self.waiting.lock().expect("no holder panics");
+        match sentence {
+            Some(sentence) => waiting.insert(id, sentence),
+            None => waiting.remove(&id),
+        };
+    }
+
+    async fn catch_up(&self) {
+        if let Err(failure) = self.journal.catch_up().await {
+            tracing::error!(message = failure.message, "the lists are behind the record");
+        }
+    }
+
+    fn report(&self, id: ReleaseId, error: &TickError) {
+        let failure = crate::failure::Failure::from_error("drive the release", error);
+        tracing::error!(release = %id, message = failure.message, "release");
+        self.waiting.lock().expect("no holder panics").insert(id, failure.message);
+    }
+
+    async fn rest(&self, at_most: Duration) {
+        tokio::select! {
+            () = self.nudge.notified() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `plimsoll serve`: one long-lived process that owns the record and drives what is on it.
+
+mod api;
+mod book;
+mod driver;
+mod follow;
+mod journal;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use host::dirs::Dirs;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::failure::{Doing, Failure, Result};
+use crate::world;
+
+pub use api::{DownRequest, EnvironmentDown, EnvironmentView, Health, ReleaseView};
+pub use book::RollbackRequest;
+
+/// Where a server is reached and what it keeps.
+#[derive(Debug)]
+pub struct Serving {
+    pub socket: PathBuf,
+    /// Loopback only; 0 lets the system choose.
+    pub tcp_port: u16,
+}
+
+/// Serves until it is told to stop; what runs and what is routed goes on without it.
+///
+/// # Errors
+/// When the state directory can't be used or another server has it.
+pub fn serve(dirs: &Dirs, serving: &Serving) -> Result<()> {
+    let _claim = Claim::take(dirs)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().doing("start the server's threads")?;
+    runtime.block_on(async {
+        let world = world::open(dirs).await?;
+        let journal = Arc::new(journal::Journal::open(world.store.clone()).await?);
+        let driver = driver::Driver::start((*world).clone(), journal.clone());
+        let state = api::State::new(world, journal, driver, dirs.clone())?;
+        listen(dirs, serving, api::router(state.clone()), &state).await
+    })
+}
+
+async fn listen(dirs: &Dirs, serving: &Serving, router: axum::Router, state: &api::State) -> Result<()> {
+    let _ = std::fs::remove_file(&serving.socket);
+    let unix = UnixListener::bind(&serving.socket).doing(&format!("listen on {}", serving.socket.display()))?;
+    restrict(&serving.socket)?;
+    let tcp = TcpListener::bind(("127.0.0.1", serving.tcp_port)).await.doing("listen on loopback")?;
+    let port = tcp.local_addr().doing("read the loopback port")?.port();
+    std::fs::write(dirs.state().join("server.port"), port.to_string()).doing("write the server's port")?;
+    let by_token = router.clone().layer(axum::middleware::from_fn_with_state(state.clone(), api::require_token));
+    let stop = state.stopped();
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(tcp, by_token).await {
+            tracing::error!(%error, "loopback listener ended");
+        }
+    });
+    tracing::info!(socket = %serving.socket.display(), port, "serving");
+    axum::serve(unix, router).with_graceful_shutdown(stop).await.doing("serve")?;
+    let _ = std::fs::remove_file(&serving.socket);
+    Ok(())
+}
+
+fn restrict(socket: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).doing("restrict the socket to its owner")
+}
+
+/// One server a state directory: an advisory lock that the kernel drops with the process.
+#[derive(Debug)]
+struct Claim {
+    _file: nix::fcntl::Flock<std::fs::File>,
+}
+
+impl Claim {
+    fn take(dirs: &Dirs) -> Result<Claim> {
+        let path = dirs.state().join("server.lock");
+        let file =
+            std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).doing(&format!("open {}", path.display()))?;
+        match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(Claim { _file: file }),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
+                Err(Failure::new(crate::failure::FailureKind::Conflict, format!("another server has {}", dirs.state().display()))
+                    .hint("`plimsoll status` talks to it"))
+            }
+            Err((_, error)) => Err(Failure::infrastructure(format!("failed to lock {}: {error}", path.display()))),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a person sees of a release: lines that stay, and a live part that is drawn over.
+
+mod rollout;
+mod run;
+
+use base::Timestamp;
+use base::time::format_duration_ms;
+use release::{Event, Outcome, Release};
+
+use crate::terminal::{Terminal, Tone};
+
+pub use rollout::{evidence_lines, line as rollout_line, percent};
+pub use run::event as run_event;
+pub use run::{finished_line, job_lines, job_reasons};
+
+/// Tells a release's events as they come; the live part is a reading of its state.
+#[derive(Debug)]
+pub struct Narrator<'a> {
+    terminal: &'a Terminal,
+    /// How many ticks the live part has been drawn.
+    beat: usize,
+    warned: bool,
+}
+
+/// ✔ ✖ ◌ and so on: the meaning is in the word beside it too.
+#[derive(Debug, Clone, Copy)]
+pub enum Mark {
+    Good,
+    Bad,
+    Warn,
+    Skipped,
+    Going,
+}
+
+impl Mark {
+    fn glyph(self) -> (&'static str, Tone) {
+        match self {
+            Mark::Good => ("✔", Tone::Good),
+            Mark::Bad => ("✖", Tone::Bad),
+            Mark::Warn => ("⚠", Tone::Warn),
+            Mark::Skipped => ("–", Tone::Faint),
+            Mark::Going => ("◌", Tone::Plain),
+        }
+    }
+}
+
+pub fn marked(terminal: &Terminal, mark: Mark, text: &str) -> String {
+    let (glyph, tone) = mark.glyph();
+    format!("{} {text}", terminal.paint(glyph, tone))
+}
+
+impl<'a> Narrator<'a> {
+    pub fn new(terminal: &'a Terminal) -> Narrator<'a> {
+        Narrator { terminal, beat: 0, warned: false }
+    }
+
+    /// One event; `release` has it applied already.
+    pub fn event(&mut self, release: &Release, event: &Event) {
+        match event {
+            Event::Run { event, .. } => run::event(self.terminal, event),
+            Event::Packaged { artifact, bytes, files, .. } => {
+                let text = format!("artifact   {} ({files} files, {})", artifact.short(), format_bytes(*bytes));
+                self.line(Mark::Good, &text);
+            }
+            Event::NothingToShip { .. } | Event::Unchanged { .. } => {}
+            Event::EvidenceRead { evidence, .. } => self.line(Mark::Good, &format!("evidence   {}", evidence_line(&evidence.summary()))),
+            Event::Decided { decision } => self.decision(release, decision),
+            Event::Admitted { instance, rollout, .. } => {
+                let text = match &rollout.stable {
+                    Some(stable) => format!("revision   {} starts beside {}", instance.revision, stable.id),
+                    None => format!("revision   {} starts, the first in this environment", instance.revision),
+                };
+                self.line(Mark::Going, &text);
+            }
+            Event::Rollout { event } => rollout::event(self.terminal, release, event),
+            Event::CancelRequested { by, .. } => self.line(Mark::Warn, &format!("cancelled by {by}; running steps are being ended")),
+            Event::Finished { outcome, .. } => self.finished(release, outcome),
+        }
+    }
+
+    /// Draws the live part: what goes on now and, when nothing moves, why.
+    pub fn draw(&mut self, release: &Release, waiting: Option<&str>, now: Timestamp) {
+        if !self.terminal.is_live() || release.outcome().is_some() {
+            return;
+        }
+        self.beat += 1;
+        let mut lines = run::live(self.terminal, release, now, self.beat);
+        if let Some(rollout) = release.rollout() {
+            lines.push(rollout::rail(self.terminal, rollout, self.beat));
+        }
+        if let Some(waiting) = waiting.filter(|_| lines.len() < 2) {
+            lines.push(self.terminal.paint(&format!("  {waiting}"), Tone::Faint));
+        }
+        self.terminal.draw(&lines);
+    }
+
+    fn line(&self, mark: Mark, text: &str) {
+        self.terminal.say(&marked(self.terminal, mark, text));
+    }
+
+    fn decision(&mut self, release: &Release, decision: &gate::Decision) {
+        // The second yes, in the moment of admission, is on the record; once is enough to read.
+        if std::mem::replace(&mut self.warned, true) && decision.is_allowed() {
+            return;
+        }
+        match &decision.outcome {
+            gate::Outcome::Allowed { warnings, .. } => {
+                self.line(Mark::Good, &format!("gate       allowed for {}", release.plan().environment));
+                for warning in warnings {
+                    self.line(Mark::Warn, &format!("           {warning}"));
+                }
+            }
+            gate::Outcome::Denied { violations, warnings } => {
+                self.line(Mark::Bad, &format!("gate       denied for {}", release.plan().environment));
+                for violation in violations {
+                    self.line(Mark::Bad, &format!("           {violation}"));
+                }
+                for warning in warnings {
+                    self.line(Mark::Warn, &format!("           {warning}"));
+                }
+            }
+        }
+    }
+
+    fn finished(&self, release: &Release, outcome: &Outcome) {
+        let took = release.finished().map_or(0, |at| at.since_ms(release.plan().created));
+        let mark = match outcome {
+            Outcome::Promoted { .. } | Outcome::Unchanged { .. } => Mark::Good,
+            Outcome::RolledBack { .. } | Outcome::Cancelled { .. } => Mark::Warn,
+            _ => Mark::Bad,
+        };
+        let number = release.plan().number;
+        self.line(mark, &format!("release-{number}  {} ({})", outcome.sentence(), format_duration_ms(took)));
+    }
+}
+
+pub fn evidence_line(summary: &gate::evidence::Summary) -> String {
+    let mut parts = Vec::new();
+    if let Some(tests) = &summary.tests {
+        let failed = tests.failed + tests.errors;
+        parts.push(if failed == 0 {
+            format!("{} tests passed", tests.passed)
+        } else {
+            format!("{failed} of {} tests failed", tests.passed + failed)
+        });
+    }
+    if let Some(coverage) = &summary.coverage {
+        parts.push(format!("coverage {:.1} %", coverage.percent));
+    }
+    if let Some(findings) = &summary.findings {
+        let counts = [
+            ("critical", findings.critical),
+            ("high", findings.high),
+            ("medium", findings.medium),
+            ("low", findings.low),
+            ("secrets", findings.secrets),
+        ];
+        let found: Vec<String> = counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+        parts.push(if found.is_empty() { "no findings".to_string() } else { found.join(", ") });
+    }
+    if !summary.broken.is_empty() {
+        parts.push(format!("{} files can't be read", summary.broken.len()));
+    }
+    if parts.is_empty() { "none was left".to_string() } else { parts.join(", ") }
+}
+
+pub fn format_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// A turning mark for what goes on.
+pub fn spinner(beat: usize) -> &'static str {
+    const FRAMES: [&str; 8] = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠇", "⠏", "⠋"];
+    FRAMES[beat % FRAMES.len()]
+}

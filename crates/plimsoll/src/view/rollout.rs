@@ -1,0 +1,112 @@
+//! A rollout in words: what it did, what the judge said, where the traffic is.
+
+use release::Release;
+use rollout::{Happened, Rollout};
+
+use super::{Mark, marked, spinner};
+use crate::terminal::{Terminal, Tone};
+
+pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
+    let Some(rollout) = release.rollout() else { return };
+    let plan = rollout.plan();
+    let say = |mark, text: String| terminal.say(&marked(terminal, mark, &text));
+    match &event.what {
+        Happened::InstancesReady => say(Mark::Good, format!("ready      {} of {} instances", plan.replicas, plan.replicas)),
+        Happened::Routed { weights, .. } => {
+            let weight = weights.get(&plan.revision.id).copied().unwrap_or(0);
+            if plan.stable.is_some() {
+                say(Mark::Going, format!("traffic    {} to {}", percent(weight), plan.revision.id));
+            } else {
+                say(Mark::Going, format!("traffic    all to {}", plan.revision.id));
+            }
+        }
+        Happened::BoundFixed { stream, bound_us, from_answers, .. } => {
+            let whose = match stream {
+                rollout::judge::Stream::Users => "users'",
+                rollout::judge::Stream::Synthetic => "synthetic",
+            };
+            let bound = *bound_us as f64 / 1_000.0;
+            terminal.say(&terminal.paint(
+                &format!("             {whose} requests slower than {bound:.1} ms count as slow (from {from_answers} answers)"),
+                Tone::Faint,
+            ));
+        }
+        Happened::DeadlinePassed { step } => say(Mark::Warn, format!("step {}     its time ran out without enough evidence", step + 1)),
+        Happened::StepsDone => {
+            for line in evidence_lines(&rollout.status()) {
+                say(Mark::Good, format!("judge      {line}"));
+            }
+        }
+        Happened::SmokePassed { checks } => say(Mark::Good, format!("smoke      {checks} checks passed")),
+        Happened::Verified => say(Mark::Good, "verified   the new revision carries all traffic and stayed ready".to_string()),
+        Happened::RollbackStarted { reason } => say(Mark::Bad, format!("going back {}", reason.sentence())),
+        Happened::PromoteAsked { by, full } => say(Mark::Warn, format!("promoted   {}by {by}", if *full { "to all traffic " } else { "" })),
+        Happened::PauseAsked { by } => say(Mark::Warn, format!("paused     by {by}")),
+        Happened::ResumeAsked { by } => say(Mark::Going, format!("resumed    by {by}")),
+        Happened::AbortAsked { by } => say(Mark::Warn, format!("aborted    by {by}")),
+        Happened::Started { .. }
+        | Happened::StepStarted { .. }
+        | Happened::RouteTaken { .. }
+        | Happened::Baseline { .. }
+        | Happened::Measured { .. }
+        | Happened::SmokeAsked { .. }
+        | Happened::StopDecided { .. }
+        | Happened::Finished { .. } => {}
+    }
+}
+
+/// `⠙ [██████░░░░░░] 50 %  step 2 of 2 · errors 0/812 against 0/790`
+pub fn rail(terminal: &Terminal, rollout: &Rollout, beat: usize) -> String {
+    const WIDTH: u32 = 20;
+    let weight = rollout.weight();
+    let filled = (weight * WIDTH / 10_000) as usize;
+    let bar = format!("{}{}", "█".repeat(filled), "░".repeat(WIDTH as usize - filled));
+    let status = rollout.status();
+    format!("{} {} {:>6}  {}", spinner(beat), terminal.paint(&bar, Tone::Good), percent(weight), line(&status))
+}
+
+/// Where it stands: the step and the counts of users' requests so far.
+pub fn line(status: &rollout::Status) -> String {
+    let mut parts = Vec::new();
+    if let Some(step) = &status.step {
+        parts.push(format!("step {} of {}", step.index + 1, step.count));
+    }
+    parts.push(phase_words(status.phase).to_string());
+    for evidence in status.evidence.iter().filter(|evidence| evidence.question.metric == rollout::judge::Metric::Errors) {
+        let whose = if evidence.question.stream == rollout::judge::Stream::Synthetic { "probes" } else { "users" };
+        if evidence.canary.requests > 0 {
+            let (canary, stable) = (evidence.canary, evidence.stable);
+            parts.push(format!("{whose}: errors {}/{} against {}/{}", canary.bad, canary.requests, stable.bad, stable.requests));
+        }
+    }
+    parts.join(" · ")
+}
+
+fn phase_words(phase: rollout::Phase) -> &'static str {
+    match phase {
+        rollout::Phase::Planned => "not begun",
+        rollout::Phase::Starting => "instances start",
+        rollout::Phase::Canary => "being judged",
+        rollout::Phase::Verifying => "being verified",
+        rollout::Phase::Draining => "the old version finishes its requests",
+        rollout::Phase::Retiring => "the old version stops",
+        rollout::Phase::RollingBack => "traffic goes back",
+        rollout::Phase::Removing => "the new version stops",
+        rollout::Phase::Finished => "ended",
+    }
+}
+
+/// The evidence, a sentence for each question that has any.
+pub fn evidence_lines(status: &rollout::Status) -> Vec<String> {
+    let seen = status.evidence.iter().filter(|evidence| evidence.canary.requests > 0);
+    seen.map(|evidence| match evidence.proof {
+        Some(_) => format!("{}; proved not worse", evidence.sentence()),
+        None => evidence.sentence(),
+    })
+    .collect()
+}
+
+pub fn percent(weight: u32) -> String {
+    let text = format!("{:.2}", f64::from(weight) / 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}

@@ -1,0 +1,128 @@
+//! A workflow's run in words.
+
+use base::Timestamp;
+use base::time::format_duration_ms;
+use release::Release;
+use workflow::job::{Conclusion, StepState};
+use workflow::run::{Event, LegStatus, State, Status};
+
+use super::{Mark, marked, spinner};
+use crate::terminal::{Terminal, Tone};
+
+pub fn event(terminal: &Terminal, event: &Event) {
+    let say = |mark, text: String| terminal.say(&marked(terminal, mark, &text));
+    match event {
+        Event::JobSkipped { name, reason, .. } => say(Mark::Skipped, format!("{name} was skipped: {reason}")),
+        Event::JobRejected { name, reason, .. } => say(Mark::Bad, format!("{name} can't start: {reason}")),
+        Event::JobCancelled { name, reason, .. } => say(Mark::Warn, format!("{name} was cancelled: {reason}")),
+        Event::JobStarted { name, .. } if !terminal.is_live() => say(Mark::Going, format!("{name} started")),
+        Event::StepFinished { step, .. } => {
+            if let StepState::Finished { outcome: Conclusion::Failure, conclusion } = step.state {
+                let mark = if conclusion == Conclusion::Failure { Mark::Bad } else { Mark::Warn };
+                let reason = step.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                say(mark, format!("  {}{reason}", step.name));
+            }
+        }
+        Event::JobTimedOut { id, budget_ms, .. } => {
+            say(Mark::Bad, format!("{} ran longer than its {} and is being ended", id.key, format_duration_ms(*budget_ms)));
+        }
+        Event::JobFinished { id, outcome, allowed_failure, .. } => {
+            let took = format_duration_ms(outcome.finished.since_ms(outcome.started));
+            let reason = outcome.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            match (outcome.conclusion, allowed_failure) {
+                (Conclusion::Success, _) => say(Mark::Good, format!("{} ({took})", id.key)),
+                (_, true) => say(Mark::Warn, format!("{} failed, which is allowed ({took}){reason}", id.key)),
+                (conclusion, false) => say(Mark::Bad, format!("{} ended with {} ({took}){reason}", id.key, conclusion.word())),
+            }
+        }
+        Event::JobLost { id, reason, .. } => say(Mark::Bad, format!("{}: {reason}", id.key)),
+        Event::CancelRequested { .. }
+        | Event::RunStarted { .. }
+        | Event::JobPlanned { .. }
+        | Event::JobStarted { .. }
+        | Event::JobAccepted { .. }
+        | Event::StepStarted { .. }
+        | Event::RunFinished { .. } => {}
+    }
+}
+
+/// One line for each job that runs, with the step it is at.
+pub fn live(terminal: &Terminal, release: &Release, now: Timestamp, beat: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (_, run) in release.runs() {
+        lines.extend(live_run(terminal, &run.status(), now, beat));
+    }
+    lines
+}
+
+pub fn live_run(terminal: &Terminal, status: &Status, now: Timestamp, beat: usize) -> Vec<String> {
+    let legs = status.jobs.iter().flat_map(|job| &job.legs);
+    let running = legs.filter(|leg| matches!(leg.state, State::Running | State::Starting | State::Stopping));
+    running
+        .map(|leg| {
+            let elapsed = leg.started.map_or(0, |started| now.since_ms(started));
+            let step = leg.steps.iter().rfind(|step| step.state == StepState::Running).map(|step| step.name.as_str()).unwrap_or_default();
+            let clock = terminal.paint(&format_duration_ms(elapsed / 1_000 * 1_000), Tone::Faint);
+            format!("{} {:<20} {clock}  {}", spinner(beat), leg.name, terminal.paint(step, Tone::Faint))
+        })
+        .collect()
+}
+
+/// Each job of a run and how it stands.
+pub fn job_lines(status: &Status, terminal: &Terminal) -> Vec<String> {
+    let mut lines = Vec::new();
+    for job in &status.jobs {
+        if job.legs.is_empty() {
+            let reason = job.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            lines.push(marked(terminal, mark(job.state, false), &format!("{} {}{reason}", job.name, word(job.state))));
+        }
+        lines.extend(job.legs.iter().map(|leg| leg_line(leg, terminal)));
+    }
+    lines
+}
+
+fn leg_line(leg: &LegStatus, terminal: &Terminal) -> String {
+    let took = match (leg.started, leg.finished) {
+        (Some(started), Some(finished)) => format!(" ({})", format_duration_ms(finished.since_ms(started))),
+        _ => String::new(),
+    };
+    let reason = leg.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    marked(terminal, mark(leg.state, leg.allowed_failure), &format!("{} {}{took}{reason}", leg.name, word(leg.state)))
+}
+
+/// A sentence for each job that did not simply succeed.
+pub fn job_reasons(status: &Status) -> Vec<String> {
+    let of_jobs = status.jobs.iter().filter_map(|job| job.reason.as_ref().map(|reason| format!("{} was not run: {reason}", job.name)));
+    let legs = status.jobs.iter().flat_map(|job| &job.legs);
+    of_jobs.chain(legs.filter_map(|leg| leg.reason.as_ref().map(|reason| format!("{}: {reason}", leg.name)))).collect()
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Waiting => "waits for what it needs",
+        State::Queued => "waits for a free place",
+        State::Starting => "is being started",
+        State::Running => "runs",
+        State::Stopping => "is being ended",
+        State::Finished(conclusion) => conclusion.word(),
+    }
+}
+
+fn mark(state: State, allowed_failure: bool) -> Mark {
+    match state {
+        State::Finished(Conclusion::Success) => Mark::Good,
+        State::Finished(Conclusion::Skipped) => Mark::Skipped,
+        State::Finished(Conclusion::Cancelled) => Mark::Warn,
+        State::Finished(Conclusion::Failure) if allowed_failure => Mark::Warn,
+        State::Finished(Conclusion::Failure) => Mark::Bad,
+        _ => Mark::Going,
+    }
+}
+
+/// What to look at after a run that failed.
+pub fn finished_line(release: &Release, folder: &str) -> String {
+    let number = release.plan().number;
+    format!(
+        "nothing was deployed; `plimsoll release view {number} -C {folder}` shows the jobs, `plimsoll logs -C {folder} --job JOB` what they wrote"
+    )
+}

@@ -1,0 +1,156 @@
+//! This machine, wired: the engine's borders and the parts of the host behind them.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use base::Timestamp;
+use engine::world::Clock;
+use engine::{SmokeBoard, World};
+use host::dirs::Dirs;
+use host::executor::HostExecutor;
+use host::router::ProxyRouter;
+use host::target::HostTarget;
+use workflow::job::JobId;
+
+use crate::failure::{Doing, Failure, Result};
+
+/// A [`World`] on this machine, and what only this machine has.
+#[derive(Clone)]
+pub struct Host {
+    world: World,
+    executor: Arc<HostExecutor>,
+    target: Arc<HostTarget>,
+    /// Jobs that run at the same time.
+    pub cores: u32,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("cores", &self.cores).finish_non_exhaustive()
+    }
+}
+
+impl Deref for Host {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+#[derive(Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// The edge's clock; machines get it as an argument.
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The edge's chance; machines get it as an argument.
+pub fn random() -> u128 {
+    u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..))
+}
+
+/// # Errors
+/// When the record can't be opened.
+pub async fn open(dirs: &Dirs) -> Result<Host> {
+    let path = dirs.state().join("record.sqlite");
+    let store = record::SqliteStore::open(&path).doing("open the record")?;
+    let executor = Arc::new(HostExecutor::new(dirs.clone()));
+    let target = Arc::new(HostTarget::new(dirs.clone()));
+    let harvest = host::harvest::HostHarvest::new(dirs.clone());
+    let world = World {
+        clock: Arc::new(SystemClock),
+        store: Arc::new(store),
+        executor: executor.clone(),
+        target: target.clone(),
+        router: Arc::new(ProxyRouter::new(dirs.runtime())),
+        harvest: Arc::new(harvest),
+        smoke: Arc::new(SmokeBoard::new(Box::new(|checks| {
+            tokio::spawn(checks);
+        }))),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    Ok(Host { world, executor, target, cores })
+}
+
+impl Host {
+    pub fn random(&self) -> u128 {
+        random()
+    }
+
+    /// Bytes of a job's log from an offset; masked when they were written.
+    ///
+    /// # Errors
+    /// When there is no such job.
+    pub fn job_log(&self, job: &str, step: Option<u32>, offset: u64) -> Result<Vec<u8>> {
+        let mut parts = job.rsplitn(2, '/');
+        let attempt = parts.next().and_then(|attempt| attempt.parse().ok());
+        let (run, key) = parts.next().and_then(|rest| rest.split_once('/')).unwrap_or_default();
+        let (Some(attempt), Ok(run)) = (attempt, run.parse()) else {
+            return Err(Failure::usage(format!("`{job}` is not `RUN/KEY/ATTEMPT`")));
+        };
+        let id = JobId { run, key: key.to_string(), attempt };
+        self.executor.log(&id, step, offset).map_err(|error| Failure::not_found(format!("there is no log of {id}: {error}")))
+    }
+
+    /// # Errors
+    /// When there is no such instance.
+    pub fn instance_log(&self, instance: &str, offset: u64) -> Result<Vec<u8>> {
+        let parts: Vec<&str> = instance.split('/').collect();
+        let &[scope, revision, index] = parts.as_slice() else {
+            return Err(Failure::usage(format!("`{instance}` is not `SCOPE/REVISION/INDEX`")));
+        };
+        let index = index.parse().map_err(|_| Failure::usage(format!("`{index}` is not an instance's number")))?;
+        let revision = rollout::RevisionId(revision.to_string());
+        self.target
+            .log(scope, &revision, index, offset)
+            .map_err(|error| Failure::not_found(format!("there is no log of {instance}: {error}")))
+    }
+}
+
+/// Differs between any two builds: the program's size and time of change.
+pub fn build_id() -> String {
+    let metadata = std::fs::metadata("/proc/self/exe").or_else(|_| std::env::current_exe().and_then(std::fs::metadata));
+    match metadata {
+        Ok(metadata) => {
+            use std::os::unix::fs::MetadataExt as _;
+            format!("{:x}-{:x}-{:x}", metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+        }
+        Err(_) => "unknown".to_string(),
+    }
+}
+
+/// The API's token on loopback: made once, readable by its owner alone.
+///
+/// # Errors
+/// When it can't be kept.
+pub fn token(dirs: &Dirs) -> Result<String> {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = dirs.state().join("server.token");
+    if let Ok(token) = std::fs::read_to_string(&path)
+        && token.trim().len() == 64
+    {
+        return Ok(token.trim().to_string());
+    }
+    let mut bytes = [0_u8; 32];
+    std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).doing("make a token")?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .doing(&format!("write {}", path.display()))?;
+    file.write_all(token.as_bytes()).doing(&format!("write {}", path.display()))?;
+    Ok(token)
+}
