@@ -4,6 +4,7 @@
 
 mod action;
 mod cancel;
+mod check;
 mod environment;
 mod files;
 mod hash;
@@ -16,7 +17,7 @@ mod workspace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::Timestamp;
 use engine::world::JobStart;
@@ -24,6 +25,7 @@ use workflow::job::command::Annotation;
 use workflow::job::{Conclusion, Ended, Event, Exit, Job, JobOutcome, Next, StepSeen, Wrote, files as env_files};
 
 pub use cancel::Cancel;
+pub use check::check;
 pub use environment::{Home, inherited};
 
 use action::Actions;
@@ -58,6 +60,23 @@ pub struct JobOptions {
     pub debug: bool,
     /// Whether all processes below this one are the job's: so in its own supervisor, not where several jobs run in one process.
     pub alone: bool,
+    pub grace: Grace,
+}
+
+/// How long a step that shall end is given before it is asked more firmly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grace {
+    /// From SIGINT to SIGTERM.
+    pub after_int: Duration,
+    /// From SIGTERM to SIGKILL, for everything the step has started.
+    pub after_term: Duration,
+}
+
+/// As GitHub's runner has it.
+impl Default for Grace {
+    fn default() -> Grace {
+        Grace { after_int: Duration::from_millis(7_500), after_term: Duration::from_millis(2_500) }
+    }
 }
 
 /// Hears what happens in a job, in order. Everything is masked already.
@@ -105,13 +124,13 @@ impl<'a> Runner<'a> {
         let owner = Owner::new(&facts.env["RUNNER_TRACKING_ID"], options.alone);
         let guard = Guard::new(cancel, start.spec.timeout_ms);
         let job = Job::new(start.spec.clone(), facts);
-        let processes = Processes::new(owner, &dirs.temp);
+        let processes = Processes::new(owner, &dirs.temp, options.grace);
         let actions = Actions::new(start, dirs);
         Ok(Runner { dirs, job, workspace, processes, actions, guard, debug: options.debug, told: (0, false) })
     }
 
     fn run(&mut self, sink: &mut dyn JobSink) -> JobOutcome {
-        if let Err(reason) = self.actions.ready(&self.job) {
+        if let Err(reason) = self.actions.ready(&self.job, &self.workspace) {
             self.job.apply(&Event::Spoiled { at: now(), reason });
         }
         let mut spoiled = false;
@@ -125,11 +144,13 @@ impl<'a> Runner<'a> {
             if let Some(event) = &advance.event {
                 self.job.apply(event);
                 self.tell(sink);
+                self.explain(event, sink);
             }
             match advance.next {
                 Next::Again => {}
                 Next::Run(command) => {
-                    let output = Output::new(command.step, self.job.mask(), self.debug);
+                    let mut output = Output::new(command.step, self.job.mask(), self.debug);
+                    command.warnings.iter().for_each(|warning| output.line(&format!("##[warning]{warning}"), sink));
                     let files = &self.workspace;
                     let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, now };
                     let (exit, output) = self.processes.run(&command, output, &mut watch, sink);
@@ -161,9 +182,11 @@ impl<'a> Runner<'a> {
         match self.workspace.collect() {
             Ok(None) => {}
             Ok(Some(files)) => {
-                for error in wrote.read(&files) {
-                    output.line(&error_line(&error), sink);
-                    refused.get_or_insert(error);
+                for mistake in wrote.read(&files) {
+                    output.line(&error_line(&mistake.text), sink);
+                    if mistake.fails {
+                        refused.get_or_insert(mistake.text);
+                    }
                 }
                 summarize(&files.summary, &mut output, self.job.mask(), sink);
             }
@@ -187,6 +210,15 @@ impl<'a> Runner<'a> {
             said.masks.iter().for_each(|mask| straggler.output.mask(mask));
         }
         self.job.apply(&Event::Ended { at: now(), ended: Ended { exit, wrote, masks: said.masks, refused } });
+    }
+
+    /// What failed without a process having said so is said in the step's log.
+    fn explain(&self, event: &Event, sink: &mut dyn JobSink) {
+        let (Event::Broken { reason, .. } | Event::Left { reason: Some(reason), .. }) = event else { return };
+        let step = self.job.steps().last().expect("a step that broke is shown, or the one around it").number;
+        let mut output = Output::new(step, self.job.mask(), self.debug);
+        output.line(&error_line(reason), sink);
+        output.finish(sink);
     }
 
     /// Shows the sink the steps that are new to it or have changed.

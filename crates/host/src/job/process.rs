@@ -16,15 +16,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use workflow::job::{Command, Exit};
 
-use super::JobSink;
 use super::output::Output;
 use super::sweep::{self, Owner};
 use super::watch::{Interrupt, Watch};
+use super::{Grace, JobSink};
 
-/// What GitHub's runner waits after SIGINT.
-const AFTER_INT: Duration = Duration::from_millis(7_500);
-/// What it waits after SIGTERM before it kills.
-const AFTER_TERM: Duration = Duration::from_millis(2_500);
 /// How long the output may stay open when the process is gone: enough for a `tee` behind it, short for a server left running.
 const LINGER: Duration = Duration::from_millis(250);
 /// Fewer and larger reads; the most that Linux gives without privileges.
@@ -47,11 +43,12 @@ pub(super) struct Processes {
     buffer: Vec<u8>,
     scripts: PathBuf,
     script: u32,
+    grace: Grace,
 }
 
 impl Processes {
-    pub(super) fn new(owner: Owner, temp: &Path) -> Processes {
-        Processes { owner, stragglers: Vec::new(), buffer: vec![0; 256 * 1024], scripts: temp.to_path_buf(), script: 0 }
+    pub(super) fn new(owner: Owner, temp: &Path, grace: Grace) -> Processes {
+        Processes { owner, stragglers: Vec::new(), buffer: vec![0; 256 * 1024], scripts: temp.to_path_buf(), script: 0, grace }
     }
 
     /// Runs the command to its end. What it leaves running is left until the job ends, unless it was interrupted.
@@ -63,7 +60,7 @@ impl Processes {
         };
         let group = child.id().cast_signed();
         self.owner.started(group);
-        let mut running = match Running::new(child, pipe) {
+        let mut running = match Running::new(child, pipe, self.grace) {
             Ok(running) => running,
             Err(error) => return (Exit::Failed(format!("the process can't be watched: {error}")), output),
         };
@@ -133,7 +130,7 @@ impl Processes {
         watch: &mut dyn Watch,
         sink: &mut dyn JobSink,
     ) -> Exit {
-        let mut exit = None;
+        let mut exit: Option<Exit> = None;
         let mut linger: Option<Instant> = None;
         loop {
             let cancelled = exit.is_none() && watch.interrupts();
@@ -147,14 +144,14 @@ impl Processes {
             if watch.at_once() {
                 running.kill();
             }
-            if exit.is_some() {
+            if let Some(exit) = &exit {
                 let over = match &running.ladder {
                     // What an interrupted step left gets the same time to end by itself.
                     Some(_) => !running.group_lives(),
                     None => running.pipe.is_none() || linger.is_some_and(|until| until <= Instant::now()),
                 };
                 if over {
-                    return exit.expect("checked above");
+                    return exit.clone();
                 }
             }
             running.climb();
@@ -224,6 +221,7 @@ struct Running {
     /// Nothing once it is closed.
     pipe: Option<PipeReader>,
     ladder: Option<Ladder>,
+    grace: Grace,
 }
 
 /// How far we have gone in ending it.
@@ -235,10 +233,10 @@ struct Ladder {
 }
 
 impl Running {
-    fn new(mut child: Child, pipe: PipeReader) -> io::Result<Running> {
+    fn new(mut child: Child, pipe: PipeReader, grace: Grace) -> io::Result<Running> {
         let pid = Pid::from_child(&child);
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Running { child, pidfd, pipe: Some(pipe), ladder: None }),
+            Ok(pidfd) => Ok(Running { child, pidfd, pipe: Some(pipe), ladder: None, grace }),
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -249,7 +247,7 @@ impl Running {
 
     fn interrupt(&mut self, why: Interrupt) {
         self.signal(Signal::INT);
-        self.ladder = Some(Ladder { why, next: Some(Signal::TERM), until: Some(Instant::now() + AFTER_INT) });
+        self.ladder = Some(Ladder { why, next: Some(Signal::TERM), until: Some(Instant::now() + self.grace.after_int) });
     }
 
     fn climb(&mut self) {
@@ -262,7 +260,7 @@ impl Running {
             self.signal(signal);
         }
         self.ladder = Some(match signal {
-            Some(Signal::TERM) => Ladder { why, next: Some(Signal::KILL), until: Some(Instant::now() + AFTER_TERM) },
+            Some(Signal::TERM) => Ladder { why, next: Some(Signal::KILL), until: Some(Instant::now() + self.grace.after_term) },
             _ => Ladder { why, next: None, until: None },
         });
     }

@@ -7,7 +7,7 @@ use base::Timestamp;
 use super::Builtin;
 use super::files::{self, FileError, StepFiles};
 use super::spec::{Conclusion, JobOutcome};
-use crate::model::Action;
+use crate::model::{Action, Step};
 
 /// The decision of one `advance`: remember the event, then do what is next.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub struct Command {
     pub env: BTreeMap<String, String>,
     pub directory: String,
     pub timeout_ms: Option<u64>,
+    /// Sentences for the log, before anything the process says.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub struct Script {
 pub struct ActionCall {
     pub step: u32,
     pub builtin: Builtin,
+    /// What stood behind the `@`; empty in post.
+    pub reference: String,
     pub stage: Stage,
     /// As given, by lower-case name; what isn't given isn't here.
     pub inputs: BTreeMap<String, String>,
@@ -64,6 +68,15 @@ pub struct ActionCall {
     /// What main saved for post.
     pub state: BTreeMap<String, String>,
     pub timeout_ms: Option<u64>,
+}
+
+/// A built-in action that will run, seen from before the first step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foreseen {
+    pub builtin: Builtin,
+    pub reference: String,
+    pub inputs: BTreeMap<String, String>,
+    pub step: Step,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,23 +213,32 @@ pub struct Wrote {
     pub paths: Vec<String>,
 }
 
+/// What is wrong in an environment file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileMistake {
+    pub text: String,
+    /// A name that may not be set is only left out.
+    pub fails: bool,
+}
+
 impl Wrote {
-    /// Takes over what stands in the files; the sentences are the mistakes in them, each of which fails the step.
-    pub fn read(&mut self, files: &StepFiles) -> Vec<String> {
-        let mut errors = Vec::new();
+    /// Takes over what stands in the files.
+    pub fn read(&mut self, files: &StepFiles) -> Vec<FileMistake> {
+        let mut mistakes = Vec::new();
         let mut take = |name: &str, text: &str, into: &mut Vec<(String, String)>| {
             let found = files::pairs(text);
             into.extend(found.pairs);
-            errors.extend(found.error.map(|error: FileError| format!("Unable to process file command '{name}' successfully. {error}")));
+            let text = |error: FileError| format!("Unable to process file command '{name}' successfully. {error}");
+            mistakes.extend(found.error.map(|error| FileMistake { text: text(error), fails: true }));
         };
         take("env", &files.env, &mut self.env);
         take("output", &files.output, &mut self.outputs);
         take("state", &files.state, &mut self.state);
         self.paths.extend(files::paths(&files.path).map(str::to_string));
-        if let Some((name, _)) = self.env.iter().find(|(name, _)| files::blocked(name)) {
-            errors.push(format!("Can't store {name} output parameter using '$GITHUB_ENV' command."));
-            self.env.retain(|(name, _)| !files::blocked(name));
+        for (name, _) in self.env.iter().filter(|(name, _)| files::blocked(name)) {
+            mistakes.push(FileMistake { text: format!("Can't store {name} output parameter using '$GITHUB_ENV' command."), fails: false });
         }
-        errors
+        self.env.retain(|(name, _)| !files::blocked(name));
+        mistakes
     }
 }

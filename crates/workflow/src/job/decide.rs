@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base::Timestamp;
 
 use super::builtin::{Builtin, refusal};
-use super::call::{ActionCall, Advance, Command, Entrance, Event, Next, Post, PostWork, Script, Stage};
+use super::call::{ActionCall, Advance, Command, Entrance, Event, Foreseen, Next, Post, PostWork, Script, Stage};
 use super::facts::{FilePaths, Files};
 use super::machine::{Job, Phase};
 use super::scope::{StepScope, env_name};
@@ -59,6 +59,23 @@ impl Job {
             scope.own_status = Conclusion::Cancelled;
             scope.holds(&step.condition).unwrap_or(false)
         })
+    }
+
+    /// The built-in actions that will run as far as can be seen before the first step, with their inputs: so that what the machine
+    /// lacks is found out before anything runs. Steps inside actions and steps whose condition can't hold yet are left out.
+    pub fn foresee(&self, files: &dyn Files) -> Vec<Foreseen> {
+        let Event::Begun { env, .. } = self.begin(files, Timestamp::default()) else { return Vec::new() };
+        let env: BTreeMap<String, String> = env.into_iter().collect();
+        let mut foreseen = Vec::new();
+        for step in self.frames[0].steps.iter() {
+            let StepAction::Uses { uses, with } = &step.action else { continue };
+            let scope = StepScope { action: Some(&step.id), ..self.bare_scope(&env, files) };
+            let Some(builtin) = Builtin::of(uses).filter(|_| scope.holds(&step.condition).unwrap_or(false)) else { continue };
+            let Ok(given) = scope.pairs(with.as_ref()) else { continue };
+            let inputs = given.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
+            foreseen.push(Foreseen { builtin, reference: reference(uses).to_string(), inputs, step: step.clone() });
+        }
+        foreseen
     }
 
     fn begin(&self, files: &dyn Files, at: Timestamp) -> Event {
@@ -142,6 +159,7 @@ impl Job {
             env: self.process_env(ready.scope, ready.paths),
             directory: below(&self.facts.workspace, directory.as_deref().unwrap_or_default()),
             timeout_ms: ready.timeout_ms,
+            warnings: Vec::new(),
         };
         Ok(Advance { event: Some(ready.started(None)), next: Next::Run(Box::new(command)) })
     }
@@ -160,6 +178,7 @@ impl Job {
         let call = ActionCall {
             step: self.place(),
             builtin,
+            reference: reference(uses).to_string(),
             stage: Stage::Main,
             inputs,
             env: self.process_env(ready.scope, ready.paths),
@@ -191,7 +210,7 @@ impl Job {
                 let into = Box::new(Entrance { action, directory, inputs, env, deadline });
                 Ok(note(Event::Entered { at: ready.at, name: ready.name.to_string(), into }))
             }
-            ActionRuns::Node { main, post, post_condition, .. } => {
+            ActionRuns::Node { main, pre, post, post_condition, .. } => {
                 let inputs: BTreeMap<String, String> = inputs.into_iter().collect();
                 let mut env = self.process_env(ready.scope, ready.paths);
                 env.extend(inputs.iter().map(|(name, value)| (input_name(name), value.clone())));
@@ -201,7 +220,10 @@ impl Job {
                     post.action_path = Some(directory.clone());
                     post
                 });
-                let command = self.node(below(&directory, main), env, ready.timeout_ms);
+                let mut command = self.node(below(&directory, main), env, ready.timeout_ms);
+                command.warnings.extend(pre.as_ref().map(|_| {
+                    "`pre` of an action in the workspace is not run, as at GitHub: the job's first step comes before it".to_string()
+                }));
                 Ok(Advance { event: Some(ready.started(post)), next: Next::Run(Box::new(command)) })
             }
         }
@@ -209,7 +231,8 @@ impl Job {
 
     fn node(&self, file: String, env: BTreeMap<String, String>, timeout_ms: Option<u64>) -> Command {
         let (programs, directory) = (vec!["node".to_string()], self.facts.workspace.clone());
-        Command { step: self.place(), programs, arguments: vec![file], script: None, env, directory, timeout_ms }
+        let (arguments, warnings) = (vec![file], Vec::new());
+        Command { step: self.place(), programs, arguments, script: None, env, directory, timeout_ms, warnings }
     }
 
     fn leave_post(&self, step: &Step, ready: &Ready<'_>, condition: &str, what: PostWork, inputs: &BTreeMap<String, String>) -> Post {
@@ -242,6 +265,7 @@ impl Job {
             PostWork::Builtin(builtin) => Next::Action(Box::new(ActionCall {
                 step: self.place(),
                 builtin: *builtin,
+                reference: String::new(),
                 stage: Stage::Post,
                 inputs: post.inputs.clone(),
                 env,
@@ -425,6 +449,10 @@ impl Ready<'_> {
     }
 }
 
+fn reference(uses: &str) -> &str {
+    uses.split_once('@').map_or("", |(_, reference)| reference)
+}
+
 fn note(event: Event) -> Advance {
     Advance { event: Some(event), next: Next::Again }
 }
@@ -475,10 +503,13 @@ fn as_written(template: &Template) -> String {
 }
 
 fn skip_reason(condition: &str, status: Conclusion) -> String {
-    match (condition, status) {
-        ("success()", Conclusion::Cancelled) => "the job was cancelled".to_string(),
-        ("success()", _) => "an earlier step failed".to_string(),
-        _ => format!("`{condition}` is false"),
+    // What the reader put around a condition without a status function is not the user's to read.
+    let inner = condition.strip_prefix("success() && (").and_then(|rest| rest.strip_suffix(')'));
+    match (inner, status) {
+        (None, _) if condition != "success()" => format!("`{condition}` is false"),
+        (Some(inner), Conclusion::Success) => format!("`{inner}` is false"),
+        (_, Conclusion::Cancelled) => "the job was cancelled".to_string(),
+        _ => "an earlier step failed".to_string(),
     }
 }
 

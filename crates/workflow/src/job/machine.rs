@@ -137,6 +137,11 @@ impl Job {
         self.status
     }
 
+    /// What every process of the job inherits.
+    pub fn inherited(&self) -> &BTreeMap<String, String> {
+        &self.facts.env
+    }
+
     pub fn spec(&self) -> &JobSpec {
         &self.spec
     }

@@ -18,7 +18,7 @@ pub mod shell;
 pub mod spec;
 
 pub use builtin::Builtin;
-pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, Next, Script, Stage, Wrote};
+pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, Foreseen, Next, Script, Stage, Wrote};
 pub use facts::{FilePaths, Files, JobFacts};
 pub use machine::Job;
 pub use spec::{Conclusion, Contexts, JobId, JobOutcome, JobSeen, JobSpec, StepSeen, StepState};

@@ -1,0 +1,240 @@
+//! `actions/upload-artifact` and `download-artifact`: files that jobs of one release hand to each other.
+//!
+//! ```text
+//! ARTIFACTS/NAME/…      the files, as they were below their common folder
+//! ARTIFACTS/NAME.json   what they were when they were uploaded: paths, sizes, digests
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base::Digest;
+use base::mask::Mask;
+use serde::{Deserialize, Serialize};
+use workflow::job::glob::{Globs, Matched};
+use workflow::job::{ActionCall, Wrote};
+
+use super::super::JobDirs;
+use super::super::hash;
+use super::super::walk::Walk;
+use super::Say;
+use super::inputs::{Inputs, inside};
+use crate::dirs::file_name;
+
+/// What GitHub doesn't allow in names, so that a workflow works there too.
+const FORBIDDEN: [char; 10] = ['"', ':', '<', '>', '|', '*', '?', '\\', '/', '\n'];
+
+/// What was uploaded under a name.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Manifest {
+    name: String,
+    /// Over all lines `sha256  path` in order.
+    digest: Option<Digest>,
+    files: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    path: String,
+    bytes: u64,
+    digest: Digest,
+}
+
+pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mask, say: Say<'_>) -> Result<Wrote, String> {
+    let inputs = Inputs(&call.inputs);
+    let name = inputs.get("name").unwrap_or("artifact");
+    if let Some(wrong) = name.chars().find(|letter| FORBIDDEN.contains(letter)) {
+        return Err(format!("the artifact's name `{name}` holds `{}`, which isn't allowed", wrong.escape_default()));
+    }
+    let hidden = version < 4 || inputs.flag("include-hidden-files")?;
+    let root = dirs.workspace.to_string_lossy();
+    let globs = Globs::parse(inputs.required("path")?, &root, call.env.get("HOME").map(String::as_str))?;
+    let files = Walk { follow_links: true, hidden }.files(&globs);
+    if files.is_empty() {
+        let text = format!("No files were found with the provided path: {}. No artifacts will be uploaded.", inputs.required("path")?);
+        return match inputs.get("if-no-files-found").unwrap_or("warn") {
+            "error" => Err(text),
+            "ignore" => Ok(Wrote::default()),
+            "warn" => {
+                say(&format!("##[warning]{text}"));
+                Ok(Wrote::default())
+            }
+            other => Err(format!("`if-no-files-found: {other}` can be `warn`, `error` or `ignore`")),
+        };
+    }
+    let common = common_folder(&globs, &files);
+    let store = Store { artifacts: &dirs.artifacts };
+    let manifest = store.put(name, &common, &files, version < 4, inputs.flag("overwrite")?, mask)?;
+    let digest = manifest.digest.expect("a stored artifact has a digest");
+    say(&format!("Uploaded {} files as `{name}`, {digest}", manifest.files.len()));
+    let id = u64::from_str_radix(&digest.hex()[..12], 16).unwrap_or_default().to_string();
+    let outputs =
+        [("artifact-id", id), ("artifact-url", format!("file://{}", store.folder(name).display())), ("artifact-digest", digest.hex())];
+    Ok(Wrote { outputs: outputs.map(|(name, value)| (name.to_string(), value)).to_vec(), ..Wrote::default() })
+}
+
+pub(super) fn download(dirs: &JobDirs, call: &ActionCall, version: u32, say: Say<'_>) -> Result<Wrote, String> {
+    let inputs = Inputs(&call.inputs);
+    if inputs.get("run-id").is_some() || inputs.get("github-token").is_some() || inputs.get("repository").is_some() {
+        return Err("downloading artifacts of other runs comes with the next release".to_string());
+    }
+    let store = Store { artifacts: &dirs.artifacts };
+    let path = inputs.get("path").unwrap_or_default();
+    let home = call.env.get("HOME").map_or("", String::as_str);
+    let path = path.strip_prefix("~/").map_or_else(|| path.to_string(), |rest| format!("{home}/{rest}"));
+    let target = if Path::new(&path).is_absolute() {
+        PathBuf::from(&path)
+    } else {
+        inside(&dirs.workspace, &path).ok_or_else(|| format!("`path: {path}` leads out of the workspace"))?
+    };
+    let names = match inputs.get("name") {
+        Some(name) => vec![name.to_string()],
+        None => store.names(inputs.get("pattern").filter(|_| version >= 4))?,
+    };
+    let merge = inputs.get("name").is_some() || (version >= 4 && inputs.flag("merge-multiple")?);
+    for name in &names {
+        let into = if merge { target.clone() } else { target.join(name) };
+        let count = store.get(name, &into)?;
+        say(&format!("Downloaded {count} files of `{name}` to {}", into.display()));
+    }
+    if names.is_empty() {
+        say("##[warning]There is no artifact to download.");
+    }
+    let outputs = vec![("download-path".to_string(), target.to_string_lossy().into_owned())];
+    Ok(Wrote { outputs, ..Wrote::default() })
+}
+
+/// Paths in an artifact are relative to this: the one folder searched, the one file's folder, or what several have in common.
+fn common_folder(globs: &Globs, files: &[PathBuf]) -> PathBuf {
+    let roots: Vec<PathBuf> = globs.roots().into_iter().map(PathBuf::from).collect();
+    let parent = |path: &Path| path.parent().unwrap_or(Path::new("/")).to_path_buf();
+    match roots.as_slice() {
+        [root] if files == [root.clone()] => parent(root),
+        [root] => root.clone(),
+        several => {
+            let mut common = several.first().cloned().unwrap_or_else(|| PathBuf::from("/"));
+            for root in several {
+                while !root.starts_with(&common) {
+                    common = parent(&common);
+                }
+            }
+            // A file searched for by its name stays a file.
+            if common.is_dir() { common } else { parent(&common) }
+        }
+    }
+}
+
+struct Store<'a> {
+    artifacts: &'a Path,
+}
+
+impl Store<'_> {
+    fn folder(&self, name: &str) -> PathBuf {
+        self.artifacts.join(file_name(name))
+    }
+
+    fn manifest(&self, name: &str) -> PathBuf {
+        self.artifacts.join(format!("{}.json", file_name(name)))
+    }
+
+    /// All or nothing: the files are gathered beside and moved into place at once.
+    fn put(&self, name: &str, common: &Path, files: &[PathBuf], merge: bool, overwrite: bool, mask: &Mask) -> Result<Manifest, String> {
+        let failed = |error: io::Error| format!("the artifact `{name}` can't be stored: {error}");
+        fs::create_dir_all(self.artifacts).map_err(failed)?;
+        let gathered = tempfile::Builder::new().prefix(".new-").tempdir_in(self.artifacts).map_err(failed)?;
+        let folder = self.folder(name);
+        let before = folder.is_dir();
+        if before && merge {
+            copy_all(&folder, gathered.path()).map_err(failed)?;
+        } else if before && !overwrite {
+            return Err(format!("an artifact named `{name}` was uploaded before; choose another name or set `overwrite: true`"));
+        }
+        for file in files {
+            let relative = file.strip_prefix(common).expect("what was found lies below where it was searched");
+            let bytes = fs::read(file).map_err(|error| format!("`{}` can't be read: {error}", file.display()))?;
+            if mask.contains(&bytes) || mask.contains(relative.as_os_str().as_encoded_bytes()) {
+                return Err(format!("`{}` contains a secret of this job, and artifacts with secrets are refused", relative.display()));
+            }
+            let to = gathered.path().join(relative);
+            fs::create_dir_all(to.parent().unwrap_or(gathered.path())).map_err(failed)?;
+            fs::copy(file, &to).map_err(failed)?;
+        }
+        let manifest = Manifest::of(name, gathered.path()).map_err(failed)?;
+        if before {
+            fs::remove_dir_all(&folder).map_err(failed)?;
+        }
+        let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
+        fs::write(self.manifest(name), text).map_err(failed)?;
+        fs::rename(gathered.keep(), &folder).map_err(failed)?;
+        Ok(manifest)
+    }
+
+    /// Copies an artifact's files, checking each against what it was when it was uploaded; says how many.
+    fn get(&self, name: &str, into: &Path) -> Result<usize, String> {
+        let names = || self.names(None).map(|names| names.join("`, `")).unwrap_or_default();
+        let text = fs::read(self.manifest(name)).map_err(|_| match names() {
+            names if names.is_empty() => format!("Artifact not found for name: {name}; none was uploaded"),
+            names => format!("Artifact not found for name: {name}; uploaded were: `{names}`"),
+        })?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| format!("the list of `{name}` can't be read: {error}"))?;
+        for entry in &manifest.files {
+            let failed = |error: io::Error| format!("`{}` of `{name}` can't be copied: {error}", entry.path);
+            let from = self.folder(name).join(&entry.path);
+            let to = into.join(&entry.path);
+            fs::create_dir_all(to.parent().unwrap_or(into)).map_err(failed)?;
+            fs::copy(&from, &to).map_err(failed)?;
+            if Digest::from_bytes(hash::digest(&to).map_err(failed)?) != entry.digest {
+                return Err(format!("`{}` of `{name}` is not what was uploaded: its digest differs", entry.path));
+            }
+        }
+        Ok(manifest.files.len())
+    }
+
+    /// In order; those that a pattern names, where there is one.
+    fn names(&self, pattern: Option<&str>) -> Result<Vec<String>, String> {
+        let globs = pattern.map(|pattern| Globs::parse(pattern, "/", None)).transpose()?;
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(self.artifacts).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "json")
+                && let Ok(text) = fs::read(entry.path())
+                && let Ok(manifest) = serde_json::from_slice::<Manifest>(&text)
+            {
+                names.insert(manifest.name);
+            }
+        }
+        names.retain(|name| globs.as_ref().is_none_or(|globs| globs.matched(&format!("/{name}")) == Matched::Yes));
+        Ok(names.into_iter().collect())
+    }
+}
+
+impl Manifest {
+    fn of(name: &str, folder: &Path) -> io::Result<Manifest> {
+        let globs = Globs::parse(".", &folder.to_string_lossy(), None).map_err(io::Error::other)?;
+        let mut manifest = Manifest { name: name.to_string(), ..Manifest::default() };
+        let mut lines = String::new();
+        for file in (Walk { follow_links: false, hidden: true }).files(&globs) {
+            let path = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
+            let digest = Digest::from_bytes(hash::digest(&file)?);
+            lines.push_str(&format!("{}  {path}\n", digest.hex()));
+            manifest.files.push(Entry { path, bytes: fs::metadata(&file)?.len(), digest });
+        }
+        manifest.digest = Some(Digest::of(lines.as_bytes()));
+        Ok(manifest)
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir_all(&to)?;
+            copy_all(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! Jobs on real processes: golden workflows, what is left running, how a job is ended.
+
+#[path = "job/cancel.rs"]
+mod cancel;
+#[path = "job/golden.rs"]
+mod golden;
+#[path = "job/harness.rs"]
+mod harness;
+#[path = "job/lines.rs"]
+mod lines;
