@@ -87,6 +87,6 @@ fn run_job(
     };
     let repository = std::env::current_dir()?.to_string_lossy().into_owned();
     let source = CodeSource { repository, sha: "HEAD".to_string(), subtree: String::new(), snapshot: None };
-    let start = JobStart { spec, source, artifacts: "example".to_string() };
+    let start = JobStart { spec, source, artifacts: "example".to_string(), project: "example".to_string() };
     Ok(run(&start, &dirs, options, &mut Stdout(io::stdout()), &Cancel::new()?))
 }

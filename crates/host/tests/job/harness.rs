@@ -107,7 +107,7 @@ impl Place {
             contexts,
             timeout_ms: self.timeout_ms,
         };
-        JobStart { spec, source: self.source.clone(), artifacts: "release".to_string() }
+        JobStart { spec, source: self.source.clone(), artifacts: "release".to_string(), project: "shop".to_string() }
     }
 
     /// The first job alone.

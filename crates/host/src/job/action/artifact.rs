@@ -1,8 +1,8 @@
 //! `actions/upload-artifact` and `download-artifact`: files that jobs of one release hand to each other.
 //!
 //! ```text
-//! ARTIFACTS/NAME/…      the files, as they were below their common folder
-//! ARTIFACTS/NAME.json   what they were when they were uploaded: paths, sizes, digests
+//! ARTIFACTS/NAME/…                  the files, as they were below their common folder
+//! ARTIFACTS/.manifests/NAME.json    what they were when they were uploaded: paths, sizes, digests
 //! ```
 
 use std::collections::BTreeSet;
@@ -21,10 +21,12 @@ use super::super::hash;
 use super::super::walk::Walk;
 use super::Say;
 use super::inputs::{Inputs, inside};
-use crate::dirs::file_name;
 
 /// What GitHub doesn't allow in names, so that a workflow works there too.
 const FORBIDDEN: [char; 10] = ['"', ':', '<', '>', '|', '*', '?', '\\', '/', '\n'];
+
+/// Begins with a dot, as no artifact's name may.
+const MANIFESTS: &str = ".manifests";
 
 /// What was uploaded under a name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -47,6 +49,9 @@ pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mas
     let name = inputs.get("name").unwrap_or("artifact");
     if let Some(wrong) = name.chars().find(|letter| FORBIDDEN.contains(letter)) {
         return Err(format!("the artifact's name `{name}` holds `{}`, which isn't allowed", wrong.escape_default()));
+    }
+    if name.starts_with('.') {
+        return Err(format!("the artifact's name `{name}` begins with a dot, which isn't allowed"));
     }
     let hidden = version < 4 || inputs.flag("include-hidden-files")?;
     let root = dirs.workspace.to_string_lossy();
@@ -132,17 +137,17 @@ struct Store<'a> {
 
 impl Store<'_> {
     fn folder(&self, name: &str) -> PathBuf {
-        self.artifacts.join(file_name(name))
+        self.artifacts.join(name)
     }
 
     fn manifest(&self, name: &str) -> PathBuf {
-        self.artifacts.join(format!("{}.json", file_name(name)))
+        self.artifacts.join(MANIFESTS).join(format!("{name}.json"))
     }
 
     /// All or nothing: the files are gathered beside and moved into place at once.
     fn put(&self, name: &str, common: &Path, files: &[PathBuf], merge: bool, overwrite: bool, mask: &Mask) -> Result<Manifest, String> {
         let failed = |error: io::Error| format!("the artifact `{name}` can't be stored: {error}");
-        fs::create_dir_all(self.artifacts).map_err(failed)?;
+        fs::create_dir_all(self.artifacts.join(MANIFESTS)).map_err(failed)?;
         let gathered = tempfile::Builder::new().prefix(".new-").tempdir_in(self.artifacts).map_err(failed)?;
         let folder = self.folder(name);
         let before = folder.is_dir();
@@ -173,6 +178,9 @@ impl Store<'_> {
 
     /// Copies an artifact's files, checking each against what it was when it was uploaded; says how many.
     fn get(&self, name: &str, into: &Path) -> Result<usize, String> {
+        if name.starts_with('.') || name.contains('/') {
+            return Err(format!("`{name}` can't be an artifact's name"));
+        }
         let names = || self.names(None).map(|names| names.join("`, `")).unwrap_or_default();
         let text = fs::read(self.manifest(name)).map_err(|_| match names() {
             names if names.is_empty() => format!("Artifact not found for name: {name}; none was uploaded"),
@@ -196,9 +204,8 @@ impl Store<'_> {
     fn names(&self, pattern: Option<&str>) -> Result<Vec<String>, String> {
         let globs = pattern.map(|pattern| Globs::parse(pattern, "/", None)).transpose()?;
         let mut names = BTreeSet::new();
-        for entry in fs::read_dir(self.artifacts).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "json")
-                && let Ok(text) = fs::read(entry.path())
+        for entry in fs::read_dir(self.artifacts.join(MANIFESTS)).into_iter().flatten().flatten() {
+            if let Ok(text) = fs::read(entry.path())
                 && let Ok(manifest) = serde_json::from_slice::<Manifest>(&text)
             {
                 names.insert(manifest.name);
