@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use super::Error;
 use super::control::{Route, RouteAnswer};
 use super::registry::{ChangeError, Registry};
+use super::socket::Reachable;
 
 /// What an answer that is no success says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&beside)?;
+    let listener = UnixListener::bind(Reachable::new(&beside)?.path())?;
     fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
     fs::rename(&beside, path)?;
     Ok(listener)

@@ -1,6 +1,8 @@
 //! The other end of the control socket.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -12,12 +14,16 @@ use tokio::net::UnixStream;
 
 use super::api::Refusal;
 use super::control::{Health, Route, RouteAnswer, Stats};
+use super::socket::Reachable;
 
 /// Speaks with the proxy of one state directory. Each call is a connection of its own, so a restarted proxy is simply met again.
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
 }
+
+/// Long enough for a slow disk to flush a route.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +33,8 @@ pub enum ClientError {
     Unreachable { socket: PathBuf, source: std::io::Error },
     #[error("speak with the proxy")]
     Broken(#[from] hyper::Error),
+    #[error("get an answer from the proxy within {} s", PATIENCE.as_secs())]
+    Silent,
     #[error("understand the proxy's answer")]
     NotUnderstood(#[from] serde_json::Error),
     /// The proxy said no; the sentence is for people.
@@ -75,8 +83,8 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream = UnixStream::connect(&self.socket).await;
-        let stream = stream.map_err(|source| ClientError::Unreachable { socket: self.socket.clone(), source })?;
+        let stream = async { UnixStream::connect(Reachable::new(&self.socket)?.path()).await };
+        let stream = stream.await.map_err(|source| ClientError::Unreachable { socket: self.socket.clone(), source })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = method;
@@ -87,13 +95,17 @@ impl Client {
             let status = response.status();
             Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
         };
-        // The connection moves only while it is polled, and is of no use to anybody once the answer is there.
-        tokio::select! {
-            answered = exchange => Ok(answered?),
-            ended = async { connection.await.err() } => match ended {
-                Some(error) => Err(error.into()),
-                None => std::future::pending().await,
-            },
+        // The connection moves only while it is polled, and may end before its answer has been looked at.
+        let mut exchange = pin!(exchange);
+        let answered = async {
+            tokio::select! {
+                answered = &mut exchange => answered,
+                _ = connection => exchange.await,
+            }
+        };
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(answered) => Ok(answered?),
+            Err(_) => Err(ClientError::Silent),
         }
     }
 }

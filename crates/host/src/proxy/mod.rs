@@ -22,6 +22,7 @@ mod listen;
 mod passing;
 mod registry;
 mod routes;
+mod socket;
 mod synthetic;
 mod table;
 mod tap;

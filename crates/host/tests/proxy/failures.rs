@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::world::{Instance, Proxy, eventually, nobody, read_until, request, text, with_body, within};
+use crate::world::{Connection, Instance, Proxy, eventually, nobody, read_until, request, text, with_body, within};
 
 /// Requests, bad ones and aborted ones, as soon as that many are in the books.
 async fn counted(proxy: &Proxy, sum: u64) -> (u64, u64, u64) {
@@ -214,4 +214,21 @@ async fn what_is_no_http_answer_is_bad() {
     proxy.put(1, &[("a", 10_000, &[instance.address])]).await;
     assert_eq!(proxy.get("/").await.0, StatusCode::BAD_GATEWAY);
     assert_eq!(counted(&proxy, 1).await, (1, 1, 0));
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let proxy = Proxy::start_with(Limits { connections_max: 1, ..Limits::default() }).await;
+    let instance = Instance::named("a").await;
+    proxy.put(1, &[("a", 10_000, &[instance.address])]).await;
+    let mut first = proxy.connect().await;
+    first.get("/").await;
+    let port = proxy.port;
+    let second = tokio::spawn(async move { Connection::open(port).await.get("/").await.0 });
+    for _ in 0..20 {
+        first.get("/").await;
+    }
+    assert_eq!((proxy.stats().await.open_connections, second.is_finished()), (1, false));
+    drop(first);
+    assert_eq!(within(second).await.expect("no panic"), StatusCode::OK);
 }

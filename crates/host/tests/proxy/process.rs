@@ -1,5 +1,6 @@
 //! The proxy's life as a process: killed, restarted, told to end.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -61,6 +62,8 @@ async fn killed_and_started_again_it_serves_what_was_applied() {
     let (mut process, client) = Process::start(dir.path()).await;
     client.put_route("web", &route(port, &instance)).await.expect("applied");
     let before = client.stats().await.expect("stats").epoch;
+    let mode = |file: &str| std::fs::metadata(dir.path().join(file)).expect("a file").permissions().mode() & 0o777;
+    assert_eq!((mode("proxy.sock"), mode("proxy.lock"), mode("proxy.pid")), (0o600, 0o600, 0o600));
     process.signal(rustix::process::Signal::KILL);
     assert!(!process.ended().await.success());
     client.health().await.expect_err("nobody is there");
@@ -68,6 +71,14 @@ async fn killed_and_started_again_it_serves_what_was_applied() {
     assert_eq!(Connection::open(port).await.get("/").await, (StatusCode::OK, "a".to_owned()));
     // The old client meets the new process, and can tell by the epoch that counters began anew.
     assert_ne!(client.stats().await.expect("stats").epoch, before);
+}
+
+#[tokio::test]
+async fn a_deep_directory_is_as_good_as_any() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = root.path().join("d".repeat(100)).join("e".repeat(100));
+    let (_process, client) = Process::start(&dir).await;
+    assert!(!client.health().await.expect("an answer").draining);
 }
 
 #[tokio::test]

@@ -1,0 +1,8 @@
+#!/bin/sh
+# The proxy beside HAProxy on one core each, in one run; see crates/host/examples/proxy_bench.rs.
+set -eu
+cd "$(dirname "$0")/../.."
+for tool in haproxy wrk taskset; do
+    command -v "$tool" >/dev/null || { echo "bench/proxy needs $tool; on Debian: apt install haproxy wrk util-linux" >&2; exit 2; }
+done
+exec cargo run --release --quiet -p host --example proxy_bench -- "$@"
