@@ -1,5 +1,7 @@
 //! Jobs on real processes: golden workflows, what is left running, how a job is ended.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 #[path = "job/cancel.rs"]
 mod cancel;
 #[path = "job/golden.rs"]

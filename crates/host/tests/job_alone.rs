@@ -2,6 +2,8 @@
 //!
 //! Apart from the other tests, because it ends whatever their jobs have running.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 #[path = "job/harness.rs"]
 #[expect(dead_code, reason = "one harness for several tests")]
 mod harness;

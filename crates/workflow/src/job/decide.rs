@@ -199,7 +199,7 @@ impl Job {
         let inputs = with_defaults(&action, given, ready.scope)?;
         match &action.runs {
             ActionRuns::Docker { .. } => Err("actions that run in a container come with the next release".to_string()),
-            ActionRuns::Composite { .. } if self.frames.len() >= DEPTH_MAX => {
+            ActionRuns::Composite { .. } if self.frames.len() > DEPTH_MAX => {
                 Err(format!("composite actions are nested deeper than {DEPTH_MAX}"))
             }
             ActionRuns::Composite { .. } => {
