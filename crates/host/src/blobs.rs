@@ -43,7 +43,8 @@ impl FileBlobs {
         }
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    /// Where a blob's file lies, whether it is there or not.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.root.join("sha256").join(&hex[..2]).join(&hex[2..])
     }

@@ -6,7 +6,9 @@
 //!   blobs/sha256/ab/cdef…    content-addressed bytes
 //!   jobs/RUN/KEY-ATTEMPT/    one job: claim, events, logs, workspace, outcome
 //!   uploads/RELEASE/NAME/    what jobs of a release hand to one another
+//!   releases/RELEASE/jobs/   which jobs those are
 //!   caches/PROJECT/          what jobs of a project keep from run to run
+//!   tools/                   what `setup-*` actions find
 //!   instances/SCOPE/REV/     files, and one folder per instance
 //!   ports/                   which instance has which port
 //! ```
@@ -91,6 +93,12 @@ impl Dirs {
         Ok(dirs)
     }
 
+    /// The state directory in which this is a job's directory.
+    pub(crate) fn around_job(job: &Path) -> Option<Dirs> {
+        let state = job.ancestors().nth(3)?;
+        Some(Dirs { runtime: runtime_of(state), state: state.to_path_buf() })
+    }
+
     pub fn state(&self) -> &Path {
         &self.state
     }
@@ -119,6 +127,45 @@ impl Dirs {
     /// One folder per upload, shared by the jobs of a release.
     pub fn uploads(&self, artifacts: &str) -> PathBuf {
         self.state.join("uploads").join(file_name(artifacts))
+    }
+
+    /// Where one upload's files lie. Names with a slash are refused where uploads are made.
+    pub fn upload(&self, artifacts: &str, name: &str) -> PathBuf {
+        self.uploads(artifacts).join(name.replace('/', "~2f"))
+    }
+
+    /// What was uploaded so far, sorted.
+    pub fn upload_names(&self, artifacts: &str) -> io::Result<Vec<String>> {
+        names(&self.uploads(artifacts))
+    }
+
+    /// Notes that a job belongs to a release, so that what it left can be found.
+    pub fn note_job(&self, artifacts: &str, id: &JobId) -> io::Result<()> {
+        let folder = self.jobs_folder(artifacts);
+        durable::create_dir(&folder)?;
+        durable::create(&folder.join(file_name(&id.to_string())), &serde_json::to_vec(id)?).map(drop)
+    }
+
+    /// The jobs that were started for a release, in order.
+    pub fn jobs_of(&self, artifacts: &str) -> io::Result<Vec<JobId>> {
+        let folder = self.jobs_folder(artifacts);
+        let mut jobs = Vec::new();
+        for name in names(&folder)? {
+            if let Some(bytes) = durable::read(&folder.join(name))? {
+                jobs.push(serde_json::from_slice(&bytes)?);
+            }
+        }
+        jobs.sort();
+        Ok(jobs)
+    }
+
+    fn jobs_folder(&self, artifacts: &str) -> PathBuf {
+        self.state.join("releases").join(file_name(artifacts)).join("jobs")
+    }
+
+    /// Shared by all jobs: tools that `setup-*` finds or keeps.
+    pub fn tools(&self) -> PathBuf {
+        self.state.join("tools")
     }
 
     pub fn caches(&self, project: &str) -> PathBuf {
@@ -160,6 +207,21 @@ pub(crate) fn file_name(text: &str) -> String {
         name.push_str(&format!("~~{}", Digest::of(text.as_bytes()).short()));
     }
     name
+}
+
+/// What lies in a folder, sorted, without what is still being made; nothing when it isn't there.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn runtime_of(state: &Path) -> PathBuf {

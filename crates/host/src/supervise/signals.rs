@@ -33,6 +33,25 @@ pub fn listen() -> io::Result<Cancel> {
     Ok(cancel)
 }
 
+/// Tells somebody else, from a thread of its own, for as long as this process lives.
+pub fn forward_to(mut cancel: Cancel, tell: impl Fn(Stop) + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    std::thread::Builder::new().name("cancel".into()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                let asked = *cancel.borrow_and_update();
+                if let Some(how) = asked {
+                    tell(how);
+                }
+                if cancel.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    })?;
+    Ok(())
+}
+
 async fn forward(asked: &watch::Sender<Option<Stop>>, ready: &std::sync::mpsc::Sender<io::Result<()>>) {
     let listeners = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::user_defined1())?));
     let (mut terminate, mut interrupt, mut user) = match listeners() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use workflow::job::StepSeen;
+use workflow::job::command::Annotation;
 
 /// One line of `events.jsonl`. Readers skip what they don't know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,10 @@ use workflow::job::StepSeen;
 enum Line {
     /// The state of one step now; the last one of a step counts.
     Step(StepSeen),
+    Annotation {
+        step: u32,
+        annotation: Annotation,
+    },
 }
 
 /// The writing end; one per job, in its supervisor.
@@ -35,7 +40,20 @@ impl Spool {
     }
 
     pub fn step(&mut self, step: &StepSeen) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Line::Step(step.clone())).expect("a step is plain data and becomes JSON");
+        self.line(&Line::Step(step.clone()))
+    }
+
+    pub fn annotation(&mut self, step: u32, annotation: &Annotation) -> io::Result<()> {
+        self.line(&Line::Annotation { step, annotation: annotation.clone() })
+    }
+
+    /// What a step summed up, in Markdown; beside the logs as `NUMBER.md`.
+    pub fn summary(&mut self, step: u32, text: &str) -> io::Result<()> {
+        append_to(&self.dir.join(format!("logs/{step}.md")))?.write_all(text.as_bytes())
+    }
+
+    fn line(&mut self, line: &Line) -> io::Result<()> {
+        let mut line = serde_json::to_vec(line).expect("a line is plain data and becomes JSON");
         line.push(b'\n');
         self.events.write_all(&line)
     }
@@ -61,6 +79,7 @@ impl Spool {
 pub struct Tail {
     offset: u64,
     steps: BTreeMap<u32, StepSeen>,
+    annotations: Vec<(u32, Annotation)>,
 }
 
 impl Tail {
@@ -69,12 +88,19 @@ impl Tail {
         let added = read_from(&events_path(dir), self.offset, u64::MAX)?;
         let whole = added.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         for line in added[..whole].split(|byte| *byte == b'\n') {
-            if let Ok(Line::Step(step)) = serde_json::from_slice(line) {
-                self.steps.insert(step.number, step);
+            match serde_json::from_slice(line) {
+                Ok(Line::Step(step)) => drop(self.steps.insert(step.number, step)),
+                Ok(Line::Annotation { step, annotation }) => self.annotations.push((step, annotation)),
+                Err(_) => {}
             }
         }
         self.offset += whole as u64;
         Ok(())
+    }
+
+    /// Each with its step, in order.
+    pub fn annotations(&self) -> &[(u32, Annotation)] {
+        &self.annotations
     }
 
     pub fn steps(&self) -> Vec<StepSeen> {

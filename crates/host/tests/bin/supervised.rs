@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match arguments[..] {
         ["supervise", "job", dir] => host::supervise::job::main(Path::new(dir), &mut Scripts),
         ["supervise", "instance", dir] => host::instance::main(Path::new(dir)),
+        ["real", "job", dir] => ExitCode::from(host::executor::supervise(Path::new(dir))),
         ["app", control] => serve(Path::new(control)),
         ["start", dir, spec] => start(Path::new(dir), Path::new(spec)),
         _ => panic!("don't know how to {arguments:?}"),

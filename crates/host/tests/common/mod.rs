@@ -1,6 +1,6 @@
 //! What the tests of this crate share: jobs of literal scripts, and waiting for what must come.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -89,4 +89,38 @@ pub async fn until_async<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     None
+}
+
+/// A repository in a folder, made by the real git, with nobody's own settings.
+#[derive(Debug)]
+pub struct Git(pub std::path::PathBuf);
+
+impl Git {
+    pub fn init(folder: &Path) -> Git {
+        std::fs::create_dir_all(folder).unwrap();
+        let git = Git(folder.to_path_buf());
+        git.run(&["init", "--quiet", "--initial-branch=main"]);
+        git
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub fn commit(&self, message: &str) -> String {
+        self.run(&["add", "--all"]);
+        self.run(&["commit", "--quiet", "--message", message]);
+        self.run(&["rev-parse", "HEAD"])
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let mut command = std::process::Command::new("git");
+        command.current_dir(&self.0).args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]).args(arguments);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_string()
+    }
 }

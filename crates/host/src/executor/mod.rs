@@ -1,5 +1,7 @@
 //! Jobs on this machine: a directory and a supervisor each.
 
+mod body;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -7,13 +9,17 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use engine::world::{Executor, JobStart, Stop, WorldError};
+use workflow::job::command::Annotation;
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen};
+
+pub use body::supervise;
 
 use crate::blocking::blocking;
 use crate::dirs::Dirs;
-use crate::supervise::job::{Secrets, sweep_lost};
+use crate::supervise::job::{Secrets, now, sweep_lost};
+use crate::supervise::process::boot;
 use crate::supervise::spool::{self, Tail};
-use crate::supervise::{self, Claim, Launcher, State};
+use crate::supervise::{Claim, Launcher, State, start, stop};
 
 /// Where a job's secrets come from; asked once per launch, the answer goes through a pipe.
 pub type SecretsOf = dyn Fn(&JobId, &JobStart) -> Secrets + Send + Sync;
@@ -70,11 +76,20 @@ impl HostExecutor {
         spool::log(&dir, step, offset, LOG_READ_MAX)
     }
 
+    /// What the steps remarked about the code, each with its step, in order.
+    pub fn annotations(&self, id: &JobId) -> Vec<(u32, Annotation)> {
+        let mut tail = Tail::default();
+        // What can't be read isn't there yet.
+        let _ = tail.read_on(&self.dirs.job(id));
+        tail.annotations().to_vec()
+    }
+
     fn start_now(&self, id: &JobId, job: &JobStart) -> Result<(), WorldError> {
         let failed = |error: &dyn std::error::Error| WorldError::new(format!("start job {id}"), chain(error));
+        self.dirs.note_job(&job.artifacts, id).map_err(|error| failed(&error))?;
         let spec = serde_json::to_vec(job).map_err(|error| failed(&error))?;
         let secrets = serde_json::to_vec(&(self.secrets)(id, job)).map_err(|error| failed(&error))?;
-        supervise::start(&self.launcher, "job", &self.claim(id), &spec, &secrets).map_err(|error| failed(&error))?;
+        start(&self.launcher, "job", &self.claim(id), &spec, &secrets).map_err(|error| failed(&error))?;
         self.known.lock().expect("no holder panics").entry(id.clone()).or_default().launched = Some(Instant::now());
         Ok(())
     }
@@ -107,8 +122,7 @@ impl HostExecutor {
             },
             State::Forbidden => JobSeen::Finished { outcome: never_begun(), steps },
             State::Lost(supervisor) => {
-                let why =
-                    if supervisor.boot == supervise::process::boot() { "its supervisor was killed" } else { "the machine was restarted" };
+                let why = if supervisor.boot == boot() { "its supervisor was killed" } else { "the machine was restarted" };
                 JobSeen::Lost { steps, reason: format!("{why} while it ran") }
             }
         };
@@ -140,13 +154,13 @@ impl Executor for HostExecutor {
 
     async fn stop(&self, id: &JobId, how: Stop) -> Result<(), WorldError> {
         let (claim, id) = (self.claim(id), id.clone());
-        let stop = move || supervise::stop(&claim, how).map_err(|error| WorldError::new(format!("stop job {id}"), chain(&error)));
-        blocking("stop a job", stop).await
+        let stop_it = move || stop(&claim, how).map_err(|error| WorldError::new(format!("stop job {id}"), chain(&error)));
+        blocking("stop a job", stop_it).await
     }
 }
 
 fn never_begun() -> JobOutcome {
-    let now = supervise::job::now();
+    let now = now();
     JobOutcome {
         conclusion: Conclusion::Cancelled,
         outputs: BTreeMap::new(),

@@ -1,0 +1,220 @@
+//! What git knows of a folder: its repository, its commit, its files. Through the `git` that is installed.
+//!
+//! A project may be a folder inside its repository; every path here is relative to that folder.
+
+mod command;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use command::{git, text};
+pub use tree::{TreeFile, TreeFileKind, tree};
+
+use crate::harvest::archive::{self, Content};
+
+/// A repository's root, and a folder in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub root: PathBuf,
+    /// Relative to the root, without a slash at its end; empty for the root itself.
+    pub subtree: String,
+}
+
+/// A folder and the commit that is checked out there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    pub root: PathBuf,
+    pub subtree: String,
+    pub sha: String,
+    /// Nothing when HEAD is detached.
+    pub branch: Option<String>,
+    /// Its first parent; nothing for a first commit.
+    pub parent: Option<String>,
+    pub subject: String,
+    pub message: String,
+    pub author: String,
+    pub author_email: String,
+    /// When it was committed, RFC 3339.
+    pub date: String,
+    /// Of `origin`, without credentials.
+    pub remote: Option<String>,
+    /// What differs from the commit in the folder, untracked files too, sorted.
+    pub dirty: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("git is not installed, or not in `PATH`")]
+    NoGit,
+    #[error("there is no folder `{}`", .0.display())]
+    NoFolder(PathBuf),
+    #[error("`{}` is not in a git repository", .0.display())]
+    NotARepository(PathBuf),
+    #[error("`{}` is a repository without files: a clone with a working tree is needed", .0.display())]
+    Bare(PathBuf),
+    #[error("the repository `{}` has no commit yet", .0.display())]
+    NoCommits(PathBuf),
+    #[error("the folder `{subtree}` is not in commit {sha}")]
+    NotInCommit { subtree: String, sha: String },
+    #[error("git could not {doing}: {why}")]
+    Failed { doing: String, why: String },
+}
+
+impl Error {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::NoGit => Some("install git with the system's package manager"),
+            Error::NotARepository(_) => Some("`git init && git add . && git commit` makes one"),
+            Error::NoCommits(_) | Error::NotInCommit { .. } => Some("`git add . && git commit` makes one that holds what is there"),
+            Error::NoFolder(_) | Error::Bare(_) | Error::Failed { .. } => None,
+        }
+    }
+}
+
+/// Finds the repository around a folder.
+pub fn place(folder: &Path) -> Result<Place, Error> {
+    if !folder.is_dir() {
+        return Err(Error::NoFolder(folder.to_path_buf()));
+    }
+    let output = match git(folder, "find the repository", &["rev-parse", "--show-toplevel", "--show-prefix"]) {
+        Ok(output) => text(output),
+        Err(Error::Failed { why, .. }) if why.contains("not a git repository") => return Err(Error::NotARepository(folder.to_path_buf())),
+        Err(Error::Failed { why, .. }) if why.contains("work tree") => return Err(Error::Bare(folder.to_path_buf())),
+        Err(error) => return Err(error),
+    };
+    let mut lines = output.lines();
+    let root = PathBuf::from(lines.next().unwrap_or_default());
+    let subtree = lines.next().unwrap_or_default().trim_end_matches('/').to_string();
+    Ok(Place { root, subtree })
+}
+
+/// Looks at the commit that is checked out, and at what differs from it.
+pub fn open(folder: &Path) -> Result<Repository, Error> {
+    let Place { root, subtree } = place(folder)?;
+    let Some(sha) = optional(&root, &["rev-parse", "--quiet", "--verify", "HEAD^{commit}"])? else { return Err(Error::NoCommits(root)) };
+    let format = "--format=%P%x00%an%x00%ae%x00%cI%x00%s%x00%B";
+    let log = text(git(&root, "read the commit", &["log", "-1", "--no-show-signature", format, &sha])?);
+    let mut fields = log.splitn(6, '\0').map(|field| field.trim_end_matches('\n').to_string());
+    let mut field = || fields.next().unwrap_or_default();
+    Ok(Repository {
+        parent: field().split(' ').next().filter(|parent| !parent.is_empty()).map(str::to_string),
+        author: field(),
+        author_email: field(),
+        date: field(),
+        subject: field(),
+        message: field(),
+        branch: optional(&root, &["symbolic-ref", "--quiet", "--short", "HEAD"])?,
+        remote: optional(&root, &["config", "--get", "remote.origin.url"])?.map(|url| without_credentials(&url)),
+        dirty: dirty(&root, &subtree)?,
+        root,
+        subtree,
+        sha,
+    })
+}
+
+/// The folder's files in a commit, sorted; submodules hold none.
+pub fn files(repository: &Repository, sha: &str) -> Result<Vec<String>, Error> {
+    tree_paths(&repository.root, sha, &repository.subtree)
+}
+
+/// The same for a repository that wasn't opened.
+pub fn tree_paths(root: &Path, sha: &str, subtree: &str) -> Result<Vec<String>, Error> {
+    Ok(tree::list(root, sha, subtree)?.into_iter().map(|entry| entry.path).collect())
+}
+
+/// A file as of a commit; nothing when it isn't there.
+pub fn read(repository: &Repository, sha: &str, path: &str) -> Result<Option<Vec<u8>>, Error> {
+    let object = format!("{sha}:{}", join(&repository.subtree, path));
+    if optional(&repository.root, &["rev-parse", "--quiet", "--verify", &object])?.is_none() {
+        return Ok(None);
+    }
+    git(&repository.root, &format!("read `{path}`"), &["cat-file", "blob", &object]).map(Some)
+}
+
+/// The folder's files as they lie there, sorted: tracked, and untracked but not ignored.
+pub fn working_files(repository: &Repository) -> Result<Vec<String>, Error> {
+    let folder = repository.root.join(&repository.subtree);
+    let listed = git(&folder, "list the files", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
+    let mut paths: Vec<String> = parts(&listed).filter(|path| folder.join(path).symlink_metadata().is_ok_and(|it| !it.is_dir())).collect();
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
+}
+
+/// The working files as a tar that depends on nothing else.
+pub fn snapshot(repository: &Repository) -> Result<Vec<u8>, Error> {
+    let folder = repository.root.join(&repository.subtree);
+    let failed = |error: archive::Error| Error::Failed { doing: "take the working tree as it is".into(), why: error.to_string() };
+    let mut archive = archive::Archive::default();
+    for path in working_files(repository)? {
+        archive.add(&path, Content::of(&folder.join(&path)).map_err(failed)?).map_err(failed)?;
+    }
+    archive.finish().map_err(failed)
+}
+
+/// The folder's paths that differ between two commits, sorted; a renamed file counts under both names.
+pub fn changed_paths(repository: &Repository, from: &str, to: &str) -> Result<Vec<String>, Error> {
+    let mut arguments = vec!["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", from, to, "--"];
+    if !repository.subtree.is_empty() {
+        arguments.push(&repository.subtree);
+    }
+    let output = git(&repository.root, "compare two commits", &arguments)?;
+    let mut paths: Vec<String> = parts(&output).filter_map(|path| below(&repository.subtree, &path)).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn dirty(root: &Path, subtree: &str) -> Result<Vec<String>, Error> {
+    let mut arguments = vec!["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--"];
+    if !subtree.is_empty() {
+        arguments.push(subtree);
+    }
+    let output = git(root, "look for changes", &arguments)?;
+    // Two letters and a space stand before each path.
+    let mut paths: Vec<String> = parts(&output).filter_map(|entry| below(subtree, entry.get(3..)?)).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// What git prints; nothing when it says, by its exit code alone, that there is no such thing.
+fn optional(root: &Path, arguments: &[&str]) -> Result<Option<String>, Error> {
+    match command::try_git(root, "look something up", arguments)? {
+        Some(output) => Ok(Some(text(output).trim_end_matches('\n').to_string())),
+        None => Ok(None),
+    }
+}
+
+fn parts(output: &[u8]) -> impl Iterator<Item = String> {
+    output.split(|byte| *byte == 0).filter(|part| !part.is_empty()).map(|part| String::from_utf8_lossy(part).into_owned())
+}
+
+fn below(subtree: &str, path: &str) -> Option<String> {
+    if subtree.is_empty() {
+        return Some(path.to_string());
+    }
+    path.strip_prefix(subtree)?.strip_prefix('/').map(str::to_string)
+}
+
+fn join(subtree: &str, path: &str) -> String {
+    if subtree.is_empty() { path.to_string() } else { format!("{subtree}/{path}") }
+}
+
+/// `https://user:token@host/x` without what stands before the `@`; `git@host:x` has no secret in it.
+fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_string() };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}/{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_is_shown_without_its_credentials() {
+        assert_eq!(without_credentials("https://me:tok@en@example.org/a/b.git"), "https://example.org/a/b.git");
+        assert_eq!(without_credentials("git@example.org:a/b.git"), "git@example.org:a/b.git");
+    }
+}
