@@ -35,7 +35,7 @@ const USERS: usize = 12;
 const PAUSE: Duration = Duration::from_millis(60);
 
 /// What users look at.
-const PAGES: &[&str] = &["/", "/products/1", "/products/2", "/api/v1/products", "/products/3", "/cart"];
+const PAGES: &[&str] = &["/", "/products/assam", "/api/v1/status", "/products/mint", "/products/sencha", "/api/v1/status"];
 
 /// A change, and how its release has to end.
 struct Act {
@@ -128,7 +128,7 @@ impl Stage {
         }
         let traffic = traffic.map(|traffic| traffic.stop()).unwrap_or_default();
         terminal.say(&format!(
-            "\n{} requests were made meanwhile, {} failed, all in the canary's share of the broken change",
+            "\n{} requests were made meanwhile, {} failed: what the broken change's canary answered before it was taken back",
             traffic.0, traffic.1
         ));
         terminal.say("That was `plimsoll demo`. In a repository of your own: `plimsoll up`");

@@ -24,6 +24,9 @@ use crate::world;
 /// Between two drawings of the live part.
 const FRAME: Duration = Duration::from_millis(120);
 
+/// A reason to wait that is gone sooner is not worth a line.
+const TELL_AFTER: Duration = Duration::from_secs(3);
+
 /// Lines of a failed step's log that are shown at once.
 const TAIL_LINES: usize = 20;
 
@@ -81,8 +84,18 @@ pub struct Ended {
 /// # Errors
 /// When the server can't be reached any more; the release goes on without us.
 pub async fn follow(client: &Client, id: ReleaseId, terminal: &Terminal) -> Result<Ended> {
-    let mut follower =
-        Follower { client, id, terminal, release: None, position: 0, waiting: None, narrator: Narrator::new(terminal), interrupts: 0 };
+    let mut follower = Follower {
+        client,
+        id,
+        terminal,
+        release: None,
+        position: 0,
+        waiting: None,
+        waiting_since: tokio::time::Instant::now(),
+        told: None,
+        narrator: Narrator::new(terminal),
+        interrupts: 0,
+    };
     loop {
         let body = match client.stream(&format!("/api/v1/events?stream=release/{id}&after={}", follower.position)).await {
             Ok(body) => body,
@@ -104,6 +117,9 @@ struct Follower<'a> {
     release: Option<Release>,
     position: u64,
     waiting: Option<String>,
+    waiting_since: tokio::time::Instant,
+    /// The gist of what was told last.
+    told: Option<String>,
     narrator: Narrator<'a>,
     interrupts: u32,
 }
@@ -136,11 +152,8 @@ impl Follower<'_> {
         match message.event.as_str() {
             "waiting" => {
                 let sentence = (!message.data.is_empty()).then(|| message.data.clone());
-                if !self.terminal.is_live()
-                    && let Some(sentence) = &sentence
-                    && is_news(self.waiting.as_deref(), sentence)
-                {
-                    self.terminal.say(&self.terminal.paint(&format!("  {sentence}"), Tone::Faint));
+                if sentence.as_deref().map(gist) != self.waiting.as_deref().map(gist) {
+                    self.waiting_since = tokio::time::Instant::now();
                 }
                 self.waiting = sentence;
                 Ok(None)
@@ -171,7 +184,18 @@ impl Follower<'_> {
         Ok(release.outcome().map(|outcome| Ended { release: release.clone(), outcome: outcome.clone() }))
     }
 
+    /// Without a live part a sentence is told once, when it has held for a while.
+    fn tell_waiting(&mut self) {
+        let Some(sentence) = self.waiting.as_deref().filter(|_| !self.terminal.is_live()) else { return };
+        let is_news = self.told.as_deref() != Some(gist(sentence));
+        if is_news && self.waiting_since.elapsed() > TELL_AFTER {
+            self.terminal.say(&self.terminal.paint(&format!("  {sentence}"), Tone::Faint));
+            self.told = Some(gist(sentence).to_string());
+        }
+    }
+
     fn draw(&mut self) {
+        self.tell_waiting();
         if let Some(release) = &self.release {
             self.narrator.draw(release, self.waiting.as_deref(), world::now());
         }
@@ -228,10 +252,9 @@ impl Follower<'_> {
     }
 }
 
-/// Not when only a time in it has moved on.
-fn is_news(before: Option<&str>, sentence: &str) -> bool {
-    let without_times = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-    before.is_none_or(|before| without_times(before) != without_times(sentence))
+/// The first clause: what follows are times and forecasts, which move on while the reason stays.
+fn gist(sentence: &str) -> &str {
+    sentence.split("; ").next().unwrap_or_default()
 }
 
 fn failed_job(event: &Event) -> Option<String> {
@@ -373,9 +396,8 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_news_unless_only_its_numbers_changed() {
-        assert!(is_news(None, "a"));
-        assert!(!is_news(Some("looked at again at 10:00:01"), "looked at again at 10:00:02"));
-        assert!(is_news(Some("paused"), "draining"));
+    fn the_gist_of_a_sentence_stays_while_its_times_move_on() {
+        assert_eq!(gist("step 1 of 2: not enough evidence; needs about 50s more; decided at 10:00:01"), "step 1 of 2: not enough evidence");
+        assert_eq!(gist("paused by ann"), "paused by ann");
     }
 }
