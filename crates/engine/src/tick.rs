@@ -137,6 +137,10 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
     }
     let plan = release.plan().clone();
     let environment = cache.environment(world.store.as_ref(), plan.project.id, &plan.environment).await?;
+    // Read one after the other, they may be of different moments: an environment that was taken or given back in between.
+    if release.rollout().is_some() != (environment.environment.occupied() == Some(id)) {
+        return Ok(Ticked { conflict: true, ..Ticked::default() });
+    }
     let mut trouble = Vec::new();
     let seen = observe(world, release, environment.environment.clone(), &mut trouble).await;
     let now = world.clock.now();
