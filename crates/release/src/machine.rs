@@ -385,13 +385,17 @@ impl Release {
         }
     }
 
-    /// The version before may have lost its instances (a reboot): it must be there to be compared with and to go back to.
+    /// The version before may have lost its instances (a reboot): it must be there to be compared with and to go back to, until it is
+    /// told to stop.
     fn keep_stable(&self, rollout: &Rollout, seen: &Observed, environment: &Environment) -> Vec<Action> {
         let (Some(live), Some(instances)) = (environment.live(), &seen.rollout.instances) else { return Vec::new() };
+        if rollout.phase() == rollout::Phase::Retiring {
+            return Vec::new();
+        }
         let alive = instances.iter().filter(|it| it.revision == live.instance.revision && it.phase != InstancePhase::Stopped).count();
         if alive < live.delivery.replicas as usize {
             let instance = Box::new(live.instance.clone());
-            return vec![Action::Run { generation: rollout.generation(), instance, replicas: live.delivery.replicas }];
+            return vec![Action::Run { generation: rollout.instances_generation(), instance, replicas: live.delivery.replicas }];
         }
         Vec::new()
     }

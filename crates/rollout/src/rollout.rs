@@ -267,6 +267,12 @@ impl Rollout {
         self.generation
     }
 
+    /// Of the last change of which instances are wanted. Whoever starts instances for this rollout uses it too: a newer one would make
+    /// the target refuse what the rollout itself asks for.
+    pub fn instances_generation(&self) -> u64 {
+        self.instances_generation
+    }
+
     pub(crate) fn weight_of(&self, revision: &RevisionId) -> u32 {
         self.route.as_ref().and_then(|route| route.weights.get(revision)).copied().unwrap_or(0)
     }
