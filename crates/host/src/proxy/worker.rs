@@ -281,3 +281,32 @@ impl Closing {
         self.tasks.borrow().values().for_each(Waker::wake_by_ref);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::control::{Backend, Route};
+    use crate::proxy::counters::Tally;
+
+    #[test]
+    fn the_least_busy_instance_that_accepts_connections_is_picked() {
+        let endpoints = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"].map(str::to_owned).to_vec();
+        let backends = [("a".to_owned(), Backend { weight: 10_000, endpoints })].into();
+        let route = Route { generation: 1, port: 1, backends, synthetic: None };
+        let table = Table::new(&route, |address| Arc::new(Endpoint::new(address)), |_| Arc::new(Tally::new(1)));
+        let endpoints = table.revisions[0].endpoints.clone();
+        let pools = vec![endpoints.iter().map(|it| Rc::new(Pool::new(Arc::clone(it)))).collect()];
+        let route = LocalRoute { table: Arc::new(table), pools, turn: Cell::new(0) };
+        let six = || (0..6).filter_map(|_| route.pick(0, &[])).collect::<Vec<_>>();
+        assert_eq!(six(), [0, 1, 2, 0, 1, 2], "all alike take turns");
+        endpoints[0].in_flight.store(1, Relaxed);
+        assert_eq!(six(), [1, 1, 2, 1, 1, 2], "the busy one waits");
+        endpoints[2].refused();
+        assert_eq!(six(), [1; 6], "the one that refused is left out");
+        assert_eq!(route.pick(0, &[1]), Some(0));
+        assert_eq!(route.pick(0, &[1, 0]), Some(2), "when there is no other, it is tried");
+        assert_eq!(route.pick(0, &[0, 1, 2]), None);
+        endpoints[2].connected();
+        assert!(six().contains(&2), "once it accepts again it is back");
+    }
+}
