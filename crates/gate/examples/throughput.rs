@@ -13,7 +13,11 @@ use gate::{Artifact, Commit, Decision, Evidence, GatePlan, Input, PolicyFile, Pr
 fn main() -> io::Result<()> {
     let megabytes: u64 = std::env::args().nth(1).and_then(|argument| argument.parse().ok()).unwrap_or(100);
     let mut out = io::stdout().lock();
-    for (name, report) in [("big.xml", Report::junit(megabytes << 20)), ("big.sarif", Report::sarif(megabytes << 20))] {
+    for (name, megabytes, report) in [
+        ("big.xml", megabytes, Report::junit(megabytes << 20)),
+        ("usual.sarif", 20, Report::sarif(20 << 20)),
+        ("big.sarif", megabytes, Report::sarif(megabytes << 20)),
+    ] {
         let generating = time(|| io::copy(&mut report.clone(), &mut io::sink()))?;
         let mut evidence = Evidence::default();
         let reading = time(|| {

@@ -13,7 +13,7 @@ mod source;
 mod summary;
 mod xml;
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,16 +76,20 @@ pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
         Detected::Broken(reason) => return Ok(Reading::Broken(BrokenFile { path: path.to_string(), reason, line: None })),
     };
     let mut input = BufReader::with_capacity(source::CHUNK_BYTES, Hashing::new(start.as_slice().chain(input)));
+    // .NET writes the mark before JSON too, and no parser wants it.
+    if input.fill_buf()?.starts_with(b"\xEF\xBB\xBF") {
+        input.consume(3);
+    }
     let parsed = match format {
         Format::Junit => junit::parse(&mut input),
         Format::Cobertura => cobertura::parse(&mut input),
         Format::Lcov => lcov::parse(&mut input),
         Format::Sarif => sarif::parse(&mut input),
     };
-    // What stands after the parsed part belongs to the digest all the same.
-    let parsed = match io::copy(&mut input, &mut io::sink()) {
-        Ok(_) => parsed,
-        Err(_) => parsed.and(Err(Problem::new("can't be read to its end"))),
+    // What stands after the parsed part belongs to the digest all the same; of a broken file no digest is kept.
+    let parsed = match parsed {
+        Ok(parsed) => io::copy(&mut input, &mut io::sink()).map(|_| parsed).map_err(|_| Problem::new("can't be read to its end")),
+        Err(problem) => Err(problem),
     };
     let hashing = input.into_inner();
     if hashing.is_too_large() {

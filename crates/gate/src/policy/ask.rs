@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
+use serde::Deserialize;
 
 use super::answer::{self, Answer, Statement};
 use super::load::{Package, place_and_message};
@@ -15,8 +16,15 @@ use super::{Policies, fired};
 const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).expect("not zero");
 
 pub(super) fn ask(policies: &Policies, document: &serde_json::Value) -> Answer {
-    let input = Value::from(document.clone());
     let mut answer = Answer::default();
+    // Not `Value::from`, which makes nothing of what it can't take: a policy that sees nothing finds nothing to deny.
+    let input = match Value::deserialize(document) {
+        Ok(input) => input,
+        Err(error) => {
+            answer.violations.push(Statement::new("policy/error", format!("the policies can't be given the input: {error}")));
+            return answer;
+        }
+    };
     for package in &policies.packages {
         let before = answer.violations.len() + answer.warnings.len() + answer.requires.len();
         match value_of(policies.engine.clone(), policies.limit_ms, &package.path, &input) {

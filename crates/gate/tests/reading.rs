@@ -1,0 +1,63 @@
+//! How files are read, whatever is in them.
+
+use std::io::{self, Read};
+
+use base::Digest;
+use gate::evidence::{Reading, read, read_from};
+
+#[test]
+fn of_a_file_that_is_no_evidence_only_the_start_is_read() {
+    let mut source = Repeating { pattern: b"{\"version\":1}\n", until: u64::MAX, read: 0, fails: false };
+    assert_eq!(read_from("big.json", &mut source).expect("it reads"), Reading::NotEvidence);
+    assert!(source.read <= 4096, "{} bytes were read", source.read);
+}
+
+#[test]
+fn a_disk_that_fails_is_an_error_and_not_a_broken_report() {
+    let source = Repeating { pattern: b"<testcase/>", until: 50_000, read: 0, fails: true };
+    let error = read_from("junit.xml", b"<testsuite>".chain(source)).expect_err("the disk failed");
+    assert_eq!(error.to_string(), "the disk is gone");
+}
+
+#[test]
+fn a_claim_is_bound_to_all_bytes_of_its_file() {
+    let text = format!("\u{feff}<testsuite><testcase name='a'/></testsuite>{}<!-- more -->", " ".repeat(10_000));
+    let Reading::Claims(claims) = read("a.xml", text.as_bytes()) else { panic!("it is a report") };
+    assert_eq!(claims[0].source.digest, Digest::of(text.as_bytes()));
+}
+
+#[test]
+fn no_text_in_a_report_can_fill_the_memory() {
+    let start: &[u8] = b"<testsuite><testcase name='a'><system-out>";
+    let endless = start.chain(io::repeat(b'x'));
+    let Reading::Broken(broken) = read_from("a.xml", endless).expect("it reads") else { panic!("it is no report") };
+    assert!(broken.reason.contains("longer than 64 MiB"), "{}", broken.reason);
+}
+
+#[test]
+fn a_report_with_too_many_findings_is_refused_and_not_cut() {
+    let result = r#"{"ruleId":"A","message":{"text":"m"}},"#.repeat(200_000);
+    let text = format!(r#"{{"version":"2.1.0","runs":[{{"results":[{result}{{"ruleId":"B","level":"error"}}]}}]}}"#);
+    let Reading::Broken(broken) = read("a.sarif", text.as_bytes()) else { panic!("it was read") };
+    assert!(broken.reason.contains("more than 200000 results"), "{}", broken.reason);
+}
+
+/// A source that repeats itself until it ends or fails.
+struct Repeating {
+    pattern: &'static [u8],
+    until: u64,
+    read: u64,
+    fails: bool,
+}
+
+impl Read for Repeating {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read >= self.until {
+            return if self.fails { Err(io::Error::other("the disk is gone")) } else { Ok(0) };
+        }
+        let rotated = self.pattern.iter().cycle().skip(self.read as usize % self.pattern.len());
+        buffer.iter_mut().zip(rotated).for_each(|(to, from)| *to = *from);
+        self.read += buffer.len() as u64;
+        Ok(buffer.len())
+    }
+}
