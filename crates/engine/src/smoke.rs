@@ -13,9 +13,12 @@ use crate::world::Target;
 /// Runs a future on its own; a simulation brings its own way.
 pub type Spawn = Box<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
 
+/// Nothing while the checks are under way.
+type Answers = BTreeMap<(ReleaseId, u64), Option<SmokeSeen>>;
+
 pub struct SmokeBoard {
     spawn: Spawn,
-    answers: Arc<Mutex<BTreeMap<(ReleaseId, u64), Option<SmokeSeen>>>>,
+    answers: Arc<Mutex<Answers>>,
 }
 
 impl std::fmt::Debug for SmokeBoard {
