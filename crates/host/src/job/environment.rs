@@ -7,6 +7,7 @@ use std::path::Path;
 use engine::world::JobStart;
 use workflow::job::JobFacts;
 
+use super::sweep::MARK;
 use super::{JobDirs, JobOptions};
 
 /// Whose home directory the job's processes see.
@@ -72,7 +73,7 @@ pub(super) fn facts(start: &JobStart, dirs: &JobDirs, options: &JobOptions) -> R
         .map_err(|error| format!("`{}` can't be written: {error}", event.display()))?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut env = options.env.clone();
-    env.insert("RUNNER_TRACKING_ID".to_string(), text(&dirs.temp));
+    env.insert(MARK.to_string(), text(&dirs.temp));
     Ok(JobFacts {
         workspace: text(&dirs.workspace),
         temp: text(&dirs.temp),

@@ -121,7 +121,7 @@ impl<'a> Runner<'a> {
     fn new(start: &'a JobStart, dirs: &'a JobDirs, options: &JobOptions, cancel: &'a Cancel) -> Result<Runner<'a>, String> {
         let facts = environment::facts(start, dirs, options)?;
         let workspace = Workspace::new(dirs, &facts)?;
-        let owner = Owner::new(&facts.env["RUNNER_TRACKING_ID"], options.alone);
+        let owner = Owner::new(&facts.env[sweep::MARK], options.alone);
         let guard = Guard::new(cancel, start.spec.timeout_ms);
         let job = Job::new(start.spec.clone(), facts);
         let processes = Processes::new(owner, &dirs.temp, options.grace);

@@ -86,7 +86,7 @@ impl Processes {
 
     /// The job is over: nothing survives, and what the last of it said is in the log.
     pub(super) fn end(&mut self, sink: &mut dyn JobSink) -> bool {
-        let gone = self.owner.kill_all_but(&BTreeSet::new());
+        let gone = self.owner.end();
         for mut straggler in std::mem::take(&mut self.stragglers) {
             drain(&straggler.pipe, &mut self.buffer, &mut straggler.output, sink);
             straggler.output.finish(sink);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -15,6 +16,13 @@ use rustix::process::{Pid, Signal};
 /// How long we try; what can't be killed in this time waits inside the kernel and can't be helped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Names the job in the environment of all that it starts.
+pub(super) const MARK: &str = "RUNNER_TRACKING_ID";
+
+/// How many jobs run in this process. What got away without a trace can't be told to be of one or the other: the last one to
+/// end takes it along, and none begins meanwhile.
+static RUNNING: Mutex<usize> = Mutex::new(0);
+
 /// Which of the processes below us belong to a job.
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -24,17 +32,28 @@ pub(super) struct Owner {
     groups: BTreeSet<i32>,
     /// Whether all that is below us is this job's: true in a job's own supervisor.
     alone: bool,
+    ended: bool,
 }
 
 impl Owner {
     pub(super) fn new(mark: &str, alone: bool) -> Owner {
+        *running() += 1;
         // Without it only double forks that keep the mark are found; nothing else to be done where the kernel refuses.
         let _ = nix::sys::prctl::set_child_subreaper(true);
-        Owner { mark: format!("RUNNER_TRACKING_ID={mark}"), groups: BTreeSet::new(), alone }
+        Owner { mark: format!("{MARK}={mark}"), groups: BTreeSet::new(), alone, ended: false }
     }
 
     pub(super) fn started(&mut self, group: i32) {
         self.groups.insert(group);
+    }
+
+    /// The job is over: kills all of its processes, and what no job is known to own if no other runs; says whether that worked.
+    pub(super) fn end(&mut self) -> bool {
+        let mut running = running();
+        *running -= 1;
+        self.ended = true;
+        let gone = self.kill_all_but(&BTreeSet::new());
+        gone && (*running > 0 || kill_until_none(strays))
     }
 
     /// The job's living processes; cheap when there is no child at all.
@@ -57,27 +76,50 @@ impl Owner {
 
     /// Kills the job's processes but for those spared, again and again until there are none; says whether that worked.
     pub(super) fn kill_all_but(&self, spared: &BTreeSet<i32>) -> bool {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left: Vec<i32> = self.living().difference(spared).copied().collect();
-            if left.is_empty() {
-                return true;
-            }
-            if Instant::now() > deadline {
-                return false;
-            }
-            for pid in &left {
-                kill(*pid);
-            }
-            for pid in &left {
-                reap(*pid, deadline);
-            }
-        }
+        kill_until_none(|| self.living().difference(spared).copied().collect())
     }
 
     fn marked(&self, pid: i32) -> bool {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if !self.ended {
+            *running() -= 1;
+        }
+    }
+}
+
+fn running() -> std::sync::MutexGuard<'static, usize> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is below us and not in our own process group: steps are put into groups of their own, other children of ours aren't.
+fn strays() -> Vec<i32> {
+    if !has_children() {
+        return Vec::new();
+    }
+    let below = Tree::below(own_pid());
+    let own_group = Stat::of(own_pid()).map(|stat| stat.group);
+    let stray = |stat: &Stat| stat.lives && Some(stat.group) != own_group;
+    below.stats.iter().filter(|(pid, stat)| stray(stat) && below.contains(**pid)).map(|(pid, _)| *pid).collect()
+}
+
+fn kill_until_none(left: impl Fn() -> Vec<i32>) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = left();
+        if left.is_empty() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        left.iter().for_each(|pid| kill(*pid));
+        left.iter().for_each(|pid| reap(*pid, deadline));
     }
 }
 
@@ -143,6 +185,10 @@ impl Tree {
             }
         }
         Tree { parents_first, stats }
+    }
+
+    fn contains(&self, pid: i32) -> bool {
+        self.parents_first.iter().any(|(below, _)| *below == pid)
     }
 }
 

@@ -6,7 +6,7 @@ use engine::world::Stop;
 use host::job::{Cancel, Grace, JobSink};
 use workflow::job::{Conclusion, StepSeen, StepState};
 
-use crate::harness::{ESCAPES, Heard, Place, job, living_with};
+use crate::harness::{ESCAPES, Heard, Place, job, nap, napping};
 
 /// Cancels as soon as a log holds a text.
 struct CancelAt<'a> {
@@ -56,9 +56,11 @@ fn told(heard: &Heard) -> (Vec<Conclusion>, String) {
 #[test]
 fn a_deaf_step_is_killed_with_all_it_started_and_what_was_there_before_stays() {
     let mut place = place(50, 50);
-    place.options.env.insert("MARK".to_string(), format!("deaf-{}", std::process::id()));
+    let nap = nap(&mut place, 2);
+    // Without its environment it couldn't be told from what the other tests' jobs have running.
+    place.options.env.insert("KEEP".to_string(), "[True]".to_string());
     let steps = format!(
-        "      - run: sleep 1000 & echo $! > pid\n      - shell: python\n        timeout-minutes: 0.02\n        run: |{ESCAPES}          time.sleep(1000)\n      - if: failure()\n        run: kill -0 $(cat pid) && echo it lives; ps -eo args= | grep -c '[s]leep 1000'\n"
+        "      - run: sleep 1000 & echo $! > pid\n      - shell: python\n        timeout-minutes: 0.02\n        run: |{ESCAPES}          time.sleep(1000)\n      - if: failure()\n        run: kill -0 $(cat pid) && echo it lives\n"
     );
     let mut heard = Heard::default();
     let outcome = place.run_one(&job(&steps), &Cancel::new().unwrap(), &mut heard);
@@ -66,7 +68,7 @@ fn a_deaf_step_is_killed_with_all_it_started_and_what_was_there_before_stays() {
     assert_eq!(conclusions, [Conclusion::Success, Conclusion::Failure, Conclusion::Success], "{text}");
     assert!(text.contains("took longer than 1.2s") && text.contains("it lives"), "{text}");
     assert_eq!(outcome.reason.as_deref().map(|reason| reason.ends_with("took longer than 1.2s")), Some(true), "{outcome:?}");
-    assert_eq!(living_with(&format!("MARK={}", place.options.env["MARK"])), [0; 0]);
+    assert_eq!(napping(&nap), [0; 0]);
 }
 
 #[test]
@@ -107,14 +109,14 @@ fn at_once_means_not_even_always() {
 #[test]
 fn a_job_that_takes_too_long_fails_and_says_so() {
     let mut place = place(0, 0);
-    place.timeout_ms = 300;
+    place.timeout_ms = 1_000;
     let mut heard = Heard::default();
     let steps = "      - run: sleep 1000\n      - if: always()\n        run: echo ${{ job.status }}\n";
     let outcome = place.run_one(&job(steps), &Cancel::new().unwrap(), &mut heard);
     let (conclusions, text) = told(&heard);
     assert_eq!(conclusions, [Conclusion::Cancelled, Conclusion::Success]);
     assert!(text.ends_with("cancelled\n"), "{text}");
-    assert_eq!((outcome.conclusion, outcome.reason.as_deref()), (Conclusion::Failure, Some("the job took longer than 300ms")));
+    assert_eq!((outcome.conclusion, outcome.reason.as_deref()), (Conclusion::Failure, Some("the job took longer than 1s")));
 }
 
 #[test]
@@ -131,4 +133,20 @@ fn the_temporary_files_are_gone_at_the_end() {
     let place = place(0, 0);
     place.run_one(&job("      - run: touch $RUNNER_TEMP/x\n"), &Cancel::new().unwrap(), &mut Heard::default());
     assert!(!place.dirs("a").temp.exists() && place.dirs("a").workspace.exists());
+}
+
+#[test]
+fn a_composite_action_out_of_time_is_ended_in_the_middle() {
+    let mut place = place(0, 0);
+    let sources = place.directory.path().join("sources/slow");
+    std::fs::create_dir_all(&sources).unwrap();
+    let steps = "    - { shell: sh, run: sleep 1000 }\n    - { shell: sh, run: echo never, if: always() }\n";
+    let action = format!("name: slow\ndescription: slow\nruns:\n  using: composite\n  steps:\n{steps}");
+    std::fs::write(sources.join("action.yml"), action).unwrap();
+    place.commit(&place.directory.path().join("sources"));
+    let mut heard = Heard::default();
+    let steps = "      - uses: actions/checkout@v4\n      - uses: ./slow\n        timeout-minutes: 0.003\n";
+    let outcome = place.run_one(&job(steps), &Cancel::new().unwrap(), &mut heard);
+    assert!(!told(&heard).1.contains("never"), "{:?}", heard.logs);
+    assert_eq!(outcome.reason.as_deref(), Some("step \"Run ./slow\" took longer than its `timeout-minutes`"));
 }

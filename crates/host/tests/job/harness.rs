@@ -142,17 +142,18 @@ pub fn parse(text: &str) -> Workflow {
     workflow.unwrap_or_else(|| panic!("{}", base::diagnostic::render(&source, &diagnostics, false)))
 }
 
-/// Gets away in every way there is: a daemon by double fork, a new session, no signals heard, an empty environment.
+/// Gets away in every way there is (`KEEP` says whether with its environment, each time): a daemon by double fork, a new session, no signals heard, an empty environment.
 pub const ESCAPES: &str = r#"
           import os, signal, subprocess, sys, time
+          nap = os.environ["NAP"]
           for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(sig, signal.SIG_IGN)
-          subprocess.Popen(["setsid", "sleep", "1000"])
-          for keep in (True, False):
+          subprocess.Popen(["setsid", "sleep", os.environ["NAP"]])
+          for keep in eval(os.environ["KEEP"]):
               if os.fork() == 0:
                   os.setsid()
                   if os.fork() == 0:
                       if keep: time.sleep(1000)
-                      os.execve("/bin/sleep", ["sleep", "1000"], {})
+                      os.execve("/bin/sleep", ["sleep", nap], {})
                   os._exit(0)
 "#;
 
@@ -160,14 +161,21 @@ pub fn job(steps: &str) -> String {
     format!("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n{steps}")
 }
 
-/// Whether a process with this text in its environment lives.
-pub fn living_with(mark: &str) -> Vec<i32> {
+/// A time for `sleep` that no other test uses, in `NAP`: by it, or by the variable, a process is found whatever it did.
+pub fn nap(place: &mut Place, number: u32) -> String {
+    let nap = format!("1000.{}{number}", std::process::id());
+    place.options.env.insert("NAP".to_string(), nap.clone());
+    nap
+}
+
+/// The processes that took their nap with them, in their environment or as an argument.
+pub fn napping(nap: &str) -> Vec<i32> {
     let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let marked = pids.filter(|pid| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
-    });
-    marked.filter(|pid| *pid != std::process::id().cast_signed()).collect()
+    let holds = |file: String, text: &str| {
+        let bytes = fs::read(file).unwrap_or_default();
+        bytes.split(|byte| *byte == 0).any(|part| part == text.as_bytes())
+    };
+    pids.filter(|pid| holds(format!("/proc/{pid}/environ"), &format!("NAP={nap}")) || holds(format!("/proc/{pid}/cmdline"), nap)).collect()
 }
 
 fn write_job(out: &mut String, id: &str, heard: &Heard, outcome: &JobOutcome) {
