@@ -1,0 +1,328 @@
+//! What was promised, checked after every fact, start and route. The oracles know the truth; the machines don't.
+
+mod end;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base::Digest;
+use base::name::ReleaseId;
+use engine::world::Route;
+use record::{Fact, ledger};
+use release::{Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Release};
+use rollout::judge::{Metric, Question, Stream};
+use rollout::{Happened, Phase, RevisionId};
+use workflow::job::JobId;
+
+use crate::scheduler::Sim;
+use crate::world::{STALL_MAX_MS, Truth};
+
+/// Everything on record, folded fact by fact beside the servers.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub releases: BTreeMap<ReleaseId, Release>,
+    pub environment: Environment,
+    /// What can be said of a run, a rollout or an environment, and how often it was.
+    pub covered: BTreeMap<String, u64>,
+    position: u64,
+    versions: BTreeMap<String, u64>,
+    jobs_started: BTreeSet<JobId>,
+    jobs_executed: BTreeSet<JobId>,
+    generations: BTreeSet<u64>,
+    routes: BTreeMap<u64, BTreeMap<RevisionId, u32>>,
+    artifacts: BTreeMap<RevisionId, Digest>,
+    /// Revisions that may have traffic: allowed and admitted.
+    permitted: BTreeSet<RevisionId>,
+    /// Revisions that were taken back, until somebody newer admits them again.
+    taken_back: BTreeSet<RevisionId>,
+    /// Users' requests that a release says it counted.
+    measured: BTreeMap<(ReleaseId, RevisionId), u64>,
+    way_back: Option<WayBack>,
+    was_live: bool,
+}
+
+/// A rollback on record whose traffic is not back yet.
+#[derive(Debug)]
+struct WayBack {
+    release: ReleaseId,
+    stable: RevisionId,
+    since: i64,
+}
+
+/// Ready again, and whatever was under way has arrived.
+const WAY_BACK_MS: i64 = STALL_MAX_MS + 45_000;
+
+impl Truth {
+    /// Everything that was written at once.
+    pub fn facts(&mut self, sim: &Arc<Sim>, facts: &[Fact]) {
+        for fact in facts {
+            self.oracle.contiguous(sim, fact);
+            match fact.stream.split('/').next() {
+                Some("release") => self.release_fact(sim, fact),
+                Some("environment") => {
+                    let event = ledger::read(fact).expect("what was written can be read");
+                    self.oracle.environment_event(&event);
+                }
+                _ => {}
+            }
+        }
+        self.oracle.agreement(sim);
+    }
+
+    fn release_fact(&mut self, sim: &Arc<Sim>, fact: &Fact) {
+        let id: ReleaseId = fact.stream["release/".len()..].parse().expect("a release's stream has its id");
+        if fact.kind == "release.planned" {
+            let plan: Plan = ledger::read(fact).expect("what was written can be read");
+            if self.oracle.releases.insert(id, Release::new(Arc::new(plan))).is_some() {
+                sim.violate("I2 one visible decision", format!("release {id} was accepted twice"));
+            }
+            return;
+        }
+        let event: Event = ledger::read(fact).expect("what was written can be read");
+        self.before(sim, id, &event);
+        let oracle = &mut self.oracle;
+        let Some(release) = oracle.releases.get_mut(&id) else {
+            return sim.violate("I2 one visible decision", format!("{} of release {id}, which has no plan", fact.kind));
+        };
+        if release.outcome().is_some() {
+            return sim.violate("I9 finished is finished", format!("{} of release {id} after its end", fact.kind));
+        }
+        let phase = release.rollout().map(rollout::Rollout::phase);
+        release.apply(&event);
+        oracle.cover(&event, phase, id);
+        if let Event::Finished { .. } = event
+            && oracle.way_back.as_ref().is_some_and(|it| it.release == id)
+            && matches!(oracle.releases[&id].outcome(), Some(Outcome::RollbackFailed { .. } | Outcome::Failed { .. }))
+        {
+            oracle.way_back = None;
+        }
+    }
+
+    /// What must be so for the event to be true.
+    fn before(&mut self, sim: &Arc<Sim>, id: ReleaseId, event: &Event) {
+        match event {
+            Event::Run { event: workflow::run::Event::JobStarted { id, .. }, .. } => {
+                self.oracle.jobs_started.insert(id.clone());
+            }
+            Event::Admitted { instance, rollout, .. } => {
+                self.oracle.admitted(sim, id, instance);
+                self.oracle.generations.insert(rollout.generation_base);
+            }
+            Event::Rollout { event } => self.rollout_event(sim, id, &event.what),
+            Event::Finished { outcome: Outcome::RolledBack { .. }, .. } => {
+                let revision = self.oracle.releases.get(&id).and_then(|it| it.instance()).map(|it| it.revision.clone());
+                let routed = revision.as_ref().is_some_and(|revision| self.weight_in_force(revision) > 0);
+                if routed {
+                    sim.violate("I7 back at stable", format!("release {id} is rolled back on record and its revision has traffic"));
+                }
+                self.oracle.taken_back.extend(revision);
+            }
+            _ => {}
+        }
+    }
+
+    fn rollout_event(&mut self, sim: &Arc<Sim>, id: ReleaseId, what: &Happened) {
+        let Some(rollout) = self.oracle.releases.get(&id).and_then(Release::rollout) else { return };
+        let (new, replicas) = (rollout.plan().revision.id.clone(), rollout.plan().replicas);
+        let stable = rollout.plan().stable.clone().filter(|stable| stable.id != new).map(|stable| stable.id);
+        let (before, going_back) = (rollout.weight(), matches!(rollout.phase(), Phase::RollingBack | Phase::Removing));
+        match what {
+            Happened::Started { generation } | Happened::SmokeAsked { generation } | Happened::StopDecided { generation, .. } => {
+                self.oracle.generations.insert(*generation);
+            }
+            Happened::Routed { generation, weights, .. } => {
+                self.oracle.generations.insert(*generation);
+                self.oracle.routes.insert(*generation, weights.clone());
+                let after = weights.get(&new).copied().unwrap_or(0);
+                if going_back && stable.is_some() && after > before {
+                    sim.violate("I6 weights", format!("the canary of release {id} goes from {before} to {after} on its way back"));
+                }
+                if !going_back && after < before {
+                    sim.violate("I6 weights", format!("the canary of release {id} falls from {before} to {after} without a rollback"));
+                }
+            }
+            Happened::InstancesReady => {
+                let most = self.target.ready_max.get(&new).copied().unwrap_or(0);
+                if most < replicas {
+                    sim.violate("forward on truth only", format!("release {id}: {replicas} instances ready on record, {most} ever were"));
+                }
+            }
+            Happened::RouteTaken { generation } if !self.router.taken.contains(generation) => {
+                sim.violate("forward on truth only", format!("release {id}: route {generation} taken on record, and never in force"));
+            }
+            Happened::Measured { looks } => {
+                let users = Question { stream: Stream::Users, metric: Metric::Errors };
+                for look in looks.iter().filter(|it| it.question == users).map(|it| it.look) {
+                    let counted = [(Some(&new), look.canary.requests), (stable.as_ref(), look.stable.requests)];
+                    for (revision, requests) in counted.into_iter().filter_map(|(revision, n)| Some((revision?, n))) {
+                        let sum = self.oracle.measured.entry((id, revision.clone())).or_default();
+                        *sum += requests;
+                        let served = self.router.served.get(revision).copied().unwrap_or(0);
+                        if *sum > served {
+                            let detail = format!("release {id} measured {sum} requests of {revision}, {served} were ever served");
+                            sim.violate("forward on truth only", detail);
+                        }
+                    }
+                }
+            }
+            Happened::RollbackStarted { reason } => {
+                if reason.sentence().contains("there is no instance to check") {
+                    let detail = format!("release {id} goes back because nobody knew its instances: {}", reason.sentence());
+                    sim.violate("unknown is not bad", detail);
+                }
+                if let Some(stable) = stable
+                    && self.weight_in_force(&new) > 0
+                {
+                    self.oracle.way_back = Some(WayBack { release: id, stable, since: sim.now() });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub fn weight_in_force(&self, revision: &RevisionId) -> u32 {
+        self.router.route.as_ref().and_then(|route| route.weights.get(revision)).copied().unwrap_or(0)
+    }
+
+    /// I7: asked now and then.
+    pub fn way_back_in_time(&self, sim: &Arc<Sim>) {
+        let Some(WayBack { release, stable, since }) = &self.oracle.way_back else { return };
+        let allowed_from = (*since).max(sim.calm_at);
+        if sim.now() > allowed_from + WAY_BACK_MS {
+            let detail = format!("release {release} goes back since {since} ms, and {stable} has {}", self.weight_in_force(stable));
+            sim.violate("I7 back at stable", detail);
+        }
+    }
+}
+
+impl Oracle {
+    pub fn artifact_of(&self, revision: &RevisionId) -> Option<Digest> {
+        self.artifacts.get(revision).copied()
+    }
+
+    pub fn job_asked_for(&mut self, sim: &Arc<Sim>, id: &JobId) {
+        if !self.jobs_started.contains(id) {
+            sim.violate("I3 record before act", format!("job {id} is asked for and not on record"));
+        }
+    }
+
+    pub fn job_executed(&mut self, sim: &Arc<Sim>, id: &JobId) {
+        if !self.jobs_executed.insert(id.clone()) {
+            sim.violate("I4 at most once", format!("job {id} is executed again"));
+        }
+    }
+
+    /// Every action carries a generation that is on record.
+    pub fn acted(&mut self, sim: &Arc<Sim>, generation: u64, action: &str) {
+        if !self.generations.contains(&generation) {
+            sim.violate("I3 record before act", format!("{action} at generation {generation}, which is not on record"));
+        }
+    }
+
+    /// As asked for, whether it is obeyed or refused.
+    pub fn routed(&mut self, sim: &Arc<Sim>, route: &Route) {
+        self.acted(sim, route.generation, "route");
+        match self.routes.get(&route.generation) {
+            Some(weights) if *weights == route.weights => {}
+            other => sim.violate("I3 record before act", format!("route {route:?} is asked for, on record is {other:?}")),
+        }
+    }
+
+    pub fn route_in_force(&mut self, sim: &Arc<Sim>, route: &Route) {
+        let sum: u32 = route.weights.values().sum();
+        if sum != 10_000 {
+            sim.violate("I6 weights", format!("weights sum to {sum}"));
+        }
+        for (revision, _) in route.weights.iter().filter(|(_, weight)| **weight > 0) {
+            if !self.permitted.contains(revision) {
+                sim.violate("I5 gate before traffic", format!("revision {revision} has traffic without a yes on record"));
+            }
+            if self.taken_back.contains(revision) {
+                sim.violate("I7 back at stable", format!("revision {revision} was rolled back and has traffic again"));
+            }
+        }
+        if self.way_back.as_ref().is_some_and(|it| route.weights.get(&it.stable) == Some(&10_000)) {
+            self.way_back = None;
+        }
+    }
+
+    fn contiguous(&mut self, sim: &Arc<Sim>, fact: &Fact) {
+        let version = self.versions.entry(fact.stream.clone()).or_default();
+        if fact.position != self.position + 1 || fact.seq != *version + 1 {
+            let detail = format!("fact {} of {} follows {} and {version}", fact.position, fact.stream, self.position);
+            sim.violate("I1 nothing is lost", detail);
+        }
+        (self.position, *version) = (fact.position, fact.seq);
+    }
+
+    fn admitted(&mut self, sim: &Arc<Sim>, id: ReleaseId, instance: &rollout::InstancePlan) {
+        let Some(release) = self.releases.get(&id) else { return };
+        let allowed = match &release.plan().kind {
+            Kind::Rollback { .. } => self.permitted.contains(&instance.revision),
+            Kind::Change(_) => {
+                release.decision().is_some_and(|it| matches!(it.outcome, gate::Outcome::Allowed { .. }) && it.digest == instance.artifact)
+            }
+        };
+        if !allowed {
+            sim.violate("I5 gate before traffic", format!("release {id} is admitted without a yes for {}", instance.artifact));
+        }
+        self.permitted.insert(instance.revision.clone());
+        self.taken_back.remove(&instance.revision);
+        self.artifacts.insert(instance.revision.clone(), instance.artifact);
+        self.way_back = None;
+    }
+
+    fn environment_event(&mut self, event: &EnvironmentEvent) {
+        *self.covered.entry(event.kind().to_string()).or_default() += 1;
+        match event {
+            EnvironmentEvent::Admitted { generation, .. } | EnvironmentEvent::Released { generation, .. } => {
+                self.generations.insert(*generation);
+            }
+            EnvironmentEvent::WentDown { generation, .. } => {
+                self.generations.insert(*generation);
+                self.was_live = false;
+            }
+            EnvironmentEvent::Rerouted { generation, .. } => {
+                self.generations.insert(*generation);
+                let live = self.environment.live().map(|live| live.instance.revision.clone());
+                self.routes.insert(*generation, live.into_iter().map(|revision| (revision, 10_000)).collect());
+            }
+        }
+        self.environment.apply(event);
+        self.was_live |= self.environment.live().is_some();
+    }
+
+    /// What release and environment say of each other, after everything that was written at once.
+    fn agreement(&mut self, sim: &Arc<Sim>) {
+        let delivering = self.releases.iter().filter(|(_, it)| it.rollout().is_some() && it.outcome().is_none());
+        let delivering: Vec<ReleaseId> = delivering.map(|(id, _)| *id).collect();
+        let occupied: Vec<ReleaseId> = self.environment.occupied().into_iter().collect();
+        if delivering != occupied {
+            sim.violate("I3 one owner", format!("delivering are {delivering:?}, the environment is taken by {occupied:?}"));
+        }
+        if self.was_live && self.environment.live().is_none() {
+            sim.violate("I6 one stable", "the environment lost what was live".to_string());
+        }
+    }
+
+    fn cover(&mut self, event: &Event, before: Option<Phase>, id: ReleaseId) {
+        let after = self.releases[&id].rollout().map(rollout::Rollout::phase);
+        let mut cover = |what: String| *self.covered.entry(what).or_default() += 1;
+        if let (Some(before), Some(after)) = (before, after)
+            && before != after
+        {
+            cover(format!("rollout {before:?} → {after:?}"));
+        }
+        match event {
+            Event::Run { event, .. } => cover(format!("run {}", event.kind())),
+            Event::Rollout { event } => cover(format!("rollout {}", name(&format!("{:?}", event.what)))),
+            Event::Finished { outcome, .. } => cover(format!("release ends {}", name(&format!("{outcome:?}")))),
+            other => cover(other.kind().to_string()),
+        }
+    }
+}
+
+/// The variant's name in a debug text.
+fn name(debug: &str) -> &str {
+    debug.split([' ', '{', '(']).next().unwrap_or(debug)
+}

@@ -1,0 +1,183 @@
+//! Releases as users propose them: small plans, and revisions that behave in one way or another.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use base::name::{ProjectId, ReleaseId, RunId};
+use base::{Digest, Source, Timestamp};
+use fastrand::Rng;
+use gate::{GatePlan, PolicyFile};
+use release::{CodeSource, Commit, Delivery, Kind, Live, Plan, Project, Ships, Workflows};
+use rollout::{Deadline, JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
+use workflow::model::Workflow;
+use workflow::plan::{Repository, Request};
+
+/// How a revision behaves once it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nature {
+    Good,
+    /// Every fifth answer is bad.
+    Worse,
+    Slow,
+    NeverReady,
+    CrashLoop,
+    SmokeFails,
+    DiesLater,
+}
+
+/// What a release is going to make of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Proposal {
+    pub plan: Plan,
+    /// Nothing when its jobs leave nothing to ship.
+    pub makes: Option<Digest>,
+}
+
+pub(crate) const ENVIRONMENT: &str = "production";
+
+pub(crate) fn project() -> ProjectId {
+    ProjectId::new(Timestamp::from_ms(1), 7)
+}
+
+/// A commit that goes the whole way; some make the same artifact as the one before.
+pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<Digest>) -> (Proposal, Option<(Digest, Nature)>) {
+    // What comes first is mostly sound: without something live there is no canary.
+    let sound = number == 1 && rng.u32(0..8) > 0;
+    let fresh = (Digest::of(&number.to_be_bytes()), if sound { Nature::Good } else { nature(rng) });
+    let same = before.filter(|_| rng.u32(0..8) == 0);
+    let makes = (sound || rng.u32(0..15) > 0).then_some(same.unwrap_or(fresh.0));
+    let author = if !sound && rng.u32(0..15) == 0 { "mallory" } else { "ana" };
+    let workflows = Workflows {
+        commit: Commit {
+            sha: format!("{number:040x}"),
+            git_ref: "refs/heads/main".to_string(),
+            subject: format!("change {number}"),
+            author: author.to_string(),
+            dirty: false,
+        },
+        source: CodeSource { repository: "/srv/shop".to_string(), sha: format!("{number:040x}"), subtree: String::new(), snapshot: None },
+        runs: vec![run(rng, number, now)],
+        ships: Ships::Left("dist".to_string()),
+        gate: GatePlan { policies: vec![policy()], policy_limit_ms: 600_000, ..GatePlan::default() },
+    };
+    let delivery = delivery(rng);
+    let plan = plan(rng, number, now, Kind::Change(Box::new(workflows)), delivery);
+    (Proposal { plan, makes }, same.is_none().then_some(fresh))
+}
+
+/// Back to what was live before.
+pub(crate) fn rollback(rng: &mut Rng, number: u64, now: Timestamp, to: &Live) -> Proposal {
+    let kind = Kind::Rollback { revision: Box::new(to.instance.clone()), reason: "asked for by ana".to_string() };
+    Proposal { plan: plan(rng, number, now, kind, to.delivery.clone()), makes: None }
+}
+
+fn plan(rng: &mut Rng, number: u64, now: Timestamp, kind: Kind, delivery: Delivery) -> Plan {
+    let project = Project { id: project(), name: "shop".to_string(), repository: "/srv/shop".to_string(), subtree: String::new() };
+    Plan {
+        id: ReleaseId::new(now, rng.u128(..)),
+        number,
+        project,
+        environment: ENVIRONMENT.to_string(),
+        kind,
+        delivery,
+        actor: "ana".to_string(),
+        created: now,
+    }
+}
+
+fn nature(rng: &mut Rng) -> Nature {
+    match rng.u32(0..16) {
+        0..=8 => Nature::Good,
+        9 | 10 => Nature::Worse,
+        11 => Nature::Slow,
+        12 => Nature::NeverReady,
+        13 => Nature::CrashLoop,
+        14 => Nature::SmokeFails,
+        _ => Nature::DiesLater,
+    }
+}
+
+fn run(rng: &mut Rng, number: u64, now: Timestamp) -> workflow::plan::Plan {
+    let request = Request {
+        run: RunId::new(now, rng.u128(..)),
+        number,
+        workflow: workflow_file(rng.bool()),
+        event: workflow::trigger::Event {
+            name: "push".to_string(),
+            payload: serde_json::json!({}),
+            git_ref: "refs/heads/main".to_string(),
+            sha: format!("{number:040x}"),
+            changed_paths: None,
+        },
+        repository: Repository { name: "ana/shop".to_string(), server_url: "https://github.com".to_string() },
+        actor: "ana".to_string(),
+        inputs: serde_json::Map::new(),
+        vars: BTreeMap::new(),
+        only_job: None,
+        max_parallel: 2,
+        deliver_by_workflow: false,
+    };
+    workflow::plan::Plan::new(request).expect("the workflow below can be planned").0
+}
+
+/// Read once: a schedule is about what happens afterwards.
+fn workflow_file(with_test: bool) -> Workflow {
+    const BUILD: &str = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    timeout-minutes: 1\n    steps:\n      - run: make\n";
+    const TEST: &str =
+        "  test:\n    needs: build\n    runs-on: ubuntu-latest\n    timeout-minutes: 1\n    steps:\n      - run: make test\n";
+    static READ: OnceLock<[Workflow; 2]> = OnceLock::new();
+    let files = READ.get_or_init(|| {
+        [BUILD.to_string(), format!("{BUILD}{TEST}")].map(|text| {
+            let (workflow, problems) = workflow::github::parse(&Source::new(".github/workflows/ci.yml", text));
+            workflow.unwrap_or_else(|| panic!("the simulation's own workflow is right: {problems:?}"))
+        })
+    });
+    files[usize::from(with_test)].clone()
+}
+
+/// One rule: the default policy is tested where it is written, and reading it takes longer than a whole schedule.
+fn policy() -> PolicyFile {
+    let text = "package plimsoll.gate\n\nimport rego.v1\n\nviolations contains {\"id\": \"author/unknown\", \"message\": \"nobody knows the author\"} if input.commit.author == \"mallory\"\n";
+    PolicyFile { path: "policy/gate.rego".to_string(), text: text.to_string() }
+}
+
+fn delivery(rng: &mut Rng) -> Delivery {
+    let probe = || Probe { path: None, delay_ms: 0, period_ms: 500, timeout_ms: 500, failures_max: 3 };
+    let synthetic = SyntheticPlan { paths: vec!["/".to_string()], interval_ms: 100, below_requests_per_minute: 600 };
+    let smoke = SmokeCheck { path: "/".to_string(), expect: vec![200], timeout_ms: 1_000 };
+    Delivery {
+        port: 8080,
+        command: "./serve".to_string(),
+        env: BTreeMap::new(),
+        fixed_port: None,
+        replicas: rng.u32(1..3),
+        probes: Probes { startup: probe(), readiness: probe(), liveness: probe() },
+        grace_ms: 1_000,
+        log_max_bytes: 1_000,
+        strategy: strategy(rng),
+        limits: Limits {
+            ready_ms: 20_000,
+            step_min_ms: 2_000,
+            step_max_ms: 30_000,
+            deadline: if rng.bool() { Deadline::Hold } else { Deadline::Rollback },
+            drain_ms: 2_000,
+            verify_ms: 3_000,
+            restarts_max: 3,
+        },
+        judge: JudgePlan { difference_margin: 0.05, ..JudgePlan::default() },
+        smoke: if rng.bool() { vec![smoke] } else { Vec::new() },
+        synthetic: (rng.u32(0..3) == 0).then_some(synthetic),
+    }
+}
+
+fn strategy(rng: &mut Rng) -> Strategy {
+    let (low, half) = (Step::SetWeight(1_000), Step::SetWeight(5_000));
+    let steps = match rng.u32(0..6) {
+        0 => return Strategy::Immediate,
+        1 => vec![low, Step::Pause { duration_ms: Some(3_000) }, half],
+        2 => vec![low, Step::Pause { duration_ms: None }],
+        3 => vec![half],
+        _ => vec![low, half],
+    };
+    Strategy::Canary { steps }
+}

@@ -1,0 +1,304 @@
+//! Virtual time and the order of things: one queue, whose ties and delays the seed decides.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use base::Timestamp;
+use fastrand::Rng;
+use record::MemoryStore;
+
+use crate::breaks::Break;
+use crate::faults::{Fault, Swarm};
+use crate::world::Truth;
+
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Call = Box<dyn FnOnce(&Arc<Sim>) + Send>;
+
+/// The simulated world and its time. A task waits on nothing but [`Sim::sleep`], so no waker is needed.
+pub(crate) struct Sim {
+    core: Mutex<Core>,
+    truth: Mutex<Truth>,
+    pub memory: MemoryStore,
+    pub broken: Option<Break>,
+    /// Faults stop here.
+    pub calm_at: i64,
+}
+
+/// Who a task dies with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Owner {
+    Server(usize),
+    User,
+}
+
+/// A promise that was not kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Violation {
+    pub oracle: &'static str,
+    pub detail: String,
+}
+
+pub(crate) struct Core {
+    pub now: i64,
+    pub rng: Rng,
+    pub swarm: Swarm,
+    pub violation: Option<Violation>,
+    pub trace: Trace,
+    queue: BinaryHeap<Reverse<Entry>>,
+    pushed: u64,
+    tasks: BTreeMap<u64, (Owner, Option<Work>)>,
+    next_task: u64,
+    current: u64,
+    calls: BTreeMap<u64, Call>,
+    resting: BTreeSet<u64>,
+    nudged: BTreeSet<u64>,
+}
+
+/// Earliest first; what falls on the same moment goes in the order the seed says.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    at: i64,
+    tie: u32,
+    number: u64,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Task(u64),
+    Call(u64),
+}
+
+/// What happened, as lines: all of them in the hash, the last ones kept.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub hash: u64,
+    pub events: u64,
+    pub last: VecDeque<String>,
+    pub keep: usize,
+}
+
+impl Sim {
+    pub fn new(seed: u64, broken: Option<Break>, keep: usize) -> Sim {
+        let mut rng = Rng::with_seed(seed);
+        let swarm = Swarm::new(&mut rng);
+        let calm_at = rng.i64(60_000..300_000);
+        let truth = Truth::new(broken);
+        let core = Core {
+            now: 0,
+            rng,
+            swarm,
+            violation: None,
+            trace: Trace { hash: 0xcbf2_9ce4_8422_2325, events: 0, last: VecDeque::new(), keep },
+            queue: BinaryHeap::new(),
+            pushed: 0,
+            tasks: BTreeMap::new(),
+            next_task: 0,
+            current: 0,
+            calls: BTreeMap::new(),
+            resting: BTreeSet::new(),
+            nudged: BTreeSet::new(),
+        };
+        Sim { core: Mutex::new(core), truth: Mutex::new(truth), memory: MemoryStore::new(), broken, calm_at }
+    }
+
+    /// Never held while [`Sim::truth`] is waited for.
+    pub fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn truth(&self) -> MutexGuard<'_, Truth> {
+        self.truth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn now(&self) -> i64 {
+        self.core().now
+    }
+
+    pub fn timestamp(&self) -> Timestamp {
+        timestamp(self.now())
+    }
+
+    pub fn is_calm(&self) -> bool {
+        self.now() >= self.calm_at
+    }
+
+    /// Whether this kind of fault strikes here; `one_in` is how rarely.
+    pub fn strikes(&self, fault: Fault, one_in: u32) -> bool {
+        let mut core = self.core();
+        let strikes = core.now < self.calm_at && core.swarm.has(fault) && core.rng.u32(0..one_in) == 0;
+        if strikes {
+            core.swarm.count(fault);
+        }
+        strikes
+    }
+
+    pub fn range(&self, range: std::ops::Range<i64>) -> i64 {
+        self.core().rng.i64(range)
+    }
+
+    pub fn trace(&self, line: fmt::Arguments<'_>) {
+        let mut core = self.core();
+        let now = core.now;
+        core.trace.add(now, line);
+    }
+
+    /// The first one counts.
+    pub fn violate(&self, oracle: &'static str, detail: String) {
+        let mut core = self.core();
+        core.violation.get_or_insert(Violation { oracle, detail });
+    }
+
+    pub fn spawn(&self, owner: Owner, work: Work) {
+        let mut core = self.core();
+        let id = core.next_task;
+        core.next_task += 1;
+        core.tasks.insert(id, (owner, Some(work)));
+        let at = core.now;
+        core.push(at, What::Task(id));
+    }
+
+    /// Something happens by itself, whoever lives then.
+    pub fn after(&self, delay: i64, call: impl FnOnce(&Arc<Sim>) + Send + 'static) {
+        let mut core = self.core();
+        let number = core.pushed;
+        core.calls.insert(number, Box::new(call));
+        let at = core.now + delay;
+        core.push(at, What::Call(number));
+    }
+
+    /// All tasks of a server are gone, wherever they stood.
+    pub fn kill(&self, owner: Owner) {
+        let dead: Vec<_> = {
+            let mut core = self.core();
+            let ids: Vec<u64> = core.tasks.iter().filter(|(_, (of, _))| *of == owner).map(|(id, _)| *id).collect();
+            ids.iter().map(|id| core.resting.remove(id)).for_each(drop);
+            ids.into_iter().filter_map(|id| core.tasks.remove(&id)).collect()
+        };
+        drop(dead);
+    }
+
+    /// Those who rest look again now.
+    pub fn nudge(&self) {
+        let mut core = self.core();
+        let resting = std::mem::take(&mut core.resting);
+        for id in resting {
+            core.nudged.insert(id);
+            let at = core.now + core.rng.i64(1..30);
+            core.push(at, What::Task(id));
+        }
+    }
+
+    pub fn sleep(self: &Arc<Self>, delay: i64) -> Sleep {
+        Sleep { sim: self.clone(), until: self.now() + delay, registered: false, rests: false }
+    }
+
+    /// As [`Sim::sleep`], until somebody nudges.
+    pub fn rest(self: &Arc<Self>, delay: i64) -> Sleep {
+        Sleep { rests: true, ..self.sleep(delay) }
+    }
+
+    /// The next thing in the queue happens; false when there is nothing left.
+    pub fn step(self: &Arc<Self>) -> bool {
+        let (what, work) = {
+            let mut core = self.core();
+            let Some(Reverse(entry)) = core.queue.pop() else { return false };
+            core.now = core.now.max(entry.at);
+            match entry.what {
+                What::Call(number) => (entry.what, Err(core.calls.remove(&number))),
+                What::Task(id) => {
+                    core.current = id;
+                    (entry.what, Ok(core.tasks.get_mut(&id).and_then(|(_, work)| work.take())))
+                }
+            }
+        };
+        match (what, work) {
+            (What::Task(id), Ok(Some(mut work))) => {
+                let done = work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+                let mut core = self.core();
+                if done {
+                    core.tasks.remove(&id);
+                } else if let Some((_, place)) = core.tasks.get_mut(&id) {
+                    *place = Some(work);
+                }
+            }
+            (_, Err(Some(call))) => call(self),
+            _ => {}
+        }
+        true
+    }
+}
+
+impl Core {
+    fn push(&mut self, at: i64, what: What) {
+        let entry = Entry { at, tie: self.rng.u32(..), number: self.pushed, what };
+        self.pushed += 1;
+        self.queue.push(Reverse(entry));
+    }
+}
+
+impl Trace {
+    fn add(&mut self, now: i64, line: fmt::Arguments<'_>) {
+        let text = format!("{:>9.3} {line}", now as f64 / 1000.0);
+        for byte in text.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        self.events += 1;
+        if self.last.len() >= self.keep {
+            self.last.pop_front();
+        }
+        self.last.push_back(text);
+    }
+}
+
+/// Ready at its time, or when nudged.
+pub(crate) struct Sleep {
+    sim: Arc<Sim>,
+    until: i64,
+    registered: bool,
+    rests: bool,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let sim = self.sim.clone();
+        let mut core = sim.core();
+        let task = core.current;
+        let nudged = self.rests && core.nudged.remove(&task);
+        if nudged || core.now >= self.until {
+            core.resting.remove(&task);
+            return Poll::Ready(());
+        }
+        if !self.registered {
+            self.registered = true;
+            core.push(self.until, What::Task(task));
+            if self.rests {
+                core.resting.insert(task);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// The first day of the simulated world; any will do.
+const EPOCH_MS: i64 = 1_800_000_000_000;
+
+pub(crate) fn timestamp(now: i64) -> Timestamp {
+    Timestamp::from_ms(EPOCH_MS + now)
+}
+
+/// Runs what never waits, such as the store in memory.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the store in memory never waits"),
+    }
+}
