@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use host::proxy::{Bound, ClientError, Config, Error, RouteAnswer, Synthetic, run};
 use http::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 
-use crate::world::{Instance, Proxy, eventually, free_port, request, tallied, text};
+use crate::world::{Instance, Proxy, eventually, free_port, request, tallied, text, within};
 
 #[tokio::test]
 async fn weights_are_exact() {
@@ -104,6 +106,34 @@ async fn changes_under_load_fail_no_request() {
     let counted: u64 = stats.counts.values().map(|it| it.users.requests).sum();
     assert_eq!((bad, counted), (0, served.load(SeqCst) as u64));
     assert!(instances.len() > 2, "it changed {} times", instances.len());
+}
+
+#[tokio::test]
+async fn connections_outlive_a_change_that_keeps_their_instance_and_no_other() {
+    let proxy = Proxy::start().await;
+    let closed = Arc::new(Notify::new());
+    let told = Arc::clone(&closed);
+    let instance = Instance::raw(move |mut stream| {
+        let told = Arc::clone(&told);
+        async move {
+            let mut some = [0; 4096];
+            while stream.read(&mut some).await.is_ok_and(|count| count > 0) {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na").await;
+            }
+            told.notify_one();
+        }
+    })
+    .await;
+    proxy.put(1, &[("a", 10_000, &[instance.address])]).await;
+    let mut connection = proxy.connect().await;
+    for (generation, weight) in [(2, 10_000), (3, 9_000)] {
+        let there = &[instance.address][..];
+        proxy.put(generation, &[("a", weight, there), ("b", 10_000 - weight, there)]).await;
+        assert_eq!(connection.get("/").await.1, "a");
+    }
+    assert_eq!(instance.connections.load(SeqCst), 1);
+    proxy.put(4, &[("a", 0, &[])]).await;
+    within(closed.notified()).await;
 }
 
 #[tokio::test]
