@@ -191,9 +191,12 @@ impl Rollout {
             let reason = Reason::StableGone { cause: Box::new(self.cause()) };
             return late.then_some(Happened::Finished { outcome: Outcome::RollbackFailed { reason } });
         }
-        self.decide_route(seen, self.canary_weights(0), None)
-            .or_else(|| self.decide_taken(route_state))
-            .or_else(|| self.decide_stop(new, seen, now))
+        let back = self.decide_route(seen, self.canary_weights(0), None).or_else(|| self.decide_taken(route_state));
+        if back.is_some() || self.has_all_traffic(&stable.id) {
+            return back.or_else(|| self.decide_stop(new, seen, now));
+        }
+        // Where the stable listens isn't known yet: what still has the traffic is not stopped.
+        None
     }
 
     fn decide_removing(&self, seen: &Observed) -> Option<Happened> {
