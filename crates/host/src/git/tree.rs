@@ -45,7 +45,7 @@ pub fn tree(root: &Path, sha: &str, subtree: &str) -> Result<Vec<TreeFile>, Erro
 pub(super) fn list(root: &Path, sha: &str, subtree: &str) -> Result<Vec<Entry>, Error> {
     let treeish = format!("{sha}:{subtree}");
     let listed = match git(root, "list the commit's files", &["ls-tree", "-r", "-z", &treeish]) {
-        Err(Error::Failed { why, .. }) if !subtree.is_empty() && why.contains("does not exist in") => {
+        Err(Error::Failed { why, .. }) if !subtree.is_empty() && why.to_lowercase().contains("not a valid object name") => {
             return Err(Error::NotInCommit { subtree: subtree.to_string(), sha: sha.to_string() });
         }
         listed => listed?,

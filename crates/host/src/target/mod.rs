@@ -127,6 +127,8 @@ impl HostTarget {
         let status = match (wanted.wanted, lives, &status) {
             (_, true, Some(status)) if !(wanted.wanted && status.phase == InstancePhase::Stopped) => status.clone(),
             (true, true, _) => told(InstancePhase::Starting, None),
+            // Launched, and about to claim.
+            (true, false, _) if claimed.is_none() => told(InstancePhase::Starting, None),
             (true, false, None) => told(InstancePhase::Starting, None),
             (true, false, Some(status)) if status.phase == InstancePhase::Stopped => told(InstancePhase::Starting, None),
             (true, false, Some(_)) => told(InstancePhase::BackingOff, Some("its supervisor is gone; it is about to be started again")),
