@@ -57,6 +57,15 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// A test that fails leaves nothing running either.
+    fn drop(&mut self) {
+        for pid in processes_of(self.temporary.path()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
 const JUNIT: &str = r#"<testsuite name="s" tests="2" failures="0"><testcase name="a"/><testcase name="b"/></testsuite>"#;
 
 fn id(number: u128) -> JobId {

@@ -73,6 +73,15 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// A test that fails leaves nothing running either.
+    fn drop(&mut self) {
+        for pid in processes_of(self.temporary.path()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
 /// A pause of up to so many microseconds, foreseeable by its seed.
 fn pause(seed: &mut u64, max_us: u64) {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
