@@ -63,7 +63,13 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         subtree: repository.subtree.clone(),
     };
     let event = push_event(&repository, &project, &git_ref, choices);
-    let (start, why_start) = start_command(&config, detected.as_ref())?;
+    if tree.paths.iter().any(|path| path == ".gitlab-ci.yml") {
+        warnings.push("`.gitlab-ci.yml` is not read yet; only GitHub's workflow files run".to_string());
+    }
+    let (start, why_start) = start_command(&config, detected.as_ref()).map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
+        true => failure,
+        false => failure.hint(dirty_warning(&repository)),
+    })?;
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut workflows = triggered(&tree, &event, choices, &mut warnings)?;
     let why_runs = describe_runs(&workflows, &git_ref);
@@ -260,7 +266,7 @@ fn triggered(tree: &Tree, event: &Event, choices: &Choices, warnings: &mut Vec<S
                     warnings.push(format!("{path} does not run: {reason}"));
                     continue;
                 }
-                Triggered::Yes { .. } => {}
+                Triggered::Yes => {}
             }
             diagnostics.extend(workflow::github::unsupported(&workflow));
             diagnostics.extend(check_actions(&workflow, &|path| tree.read(path)));
@@ -324,7 +330,8 @@ fn start_command(config: &Config, detected: Option<&Detected>) -> Result<(String
     }
 }
 
-fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery {
+/// How the artifact runs and how traffic moves to it; what `docs/config.md` calls the defaults is what an empty file gives here.
+pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery {
     let strategy = match (choices.immediate, &config.strategy) {
         (true, _) => Strategy::Immediate,
         (false, Some(strategy)) => strategy.clone(),
@@ -397,8 +404,12 @@ fn read_policies(tree: &Tree) -> Result<Vec<gate::PolicyFile>> {
 fn describe_runs(workflows: &[Workflow], git_ref: &str) -> String {
     match workflows {
         [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
-        _ => workflows.iter().map(|workflow| format!("{} ({} jobs)", workflow.path, workflow.jobs.len())).collect::<Vec<_>>().join(", "),
+        _ => workflows.iter().map(|workflow| format!("{} ({})", workflow.path, counted(workflow.jobs.len(), "job"))).collect::<Vec<_>>().join(", "),
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn describe_ships(ships: &Ships, build: Option<&str>, configured: bool) -> String {

@@ -200,7 +200,7 @@ async fn use_shop(port: u16, user: usize, counts: Arc<(AtomicU64, AtomicU64)>) {
     loop {
         let answered = get(port, PAGES[page % PAGES.len()]).await;
         counts.0.fetch_add(1, Ordering::Relaxed);
-        if !answered.is_some_and(|status| status < 500) {
+        if answered.is_none_or(|status| status >= 500) {
             counts.1.fetch_add(1, Ordering::Relaxed);
         }
         page += 1;
