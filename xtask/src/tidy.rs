@@ -24,12 +24,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Only this crate may depend on that library.
-const OWNERS: &[(&str, &str)] = &[("rusqlite", "record"), ("clap", "plimsoll"), ("axum", "plimsoll"), ("regorus", "gate"), ("granit-parser", "base")];
+const OWNERS: &[(&str, &str)] =
+    &[("rusqlite", "record"), ("clap", "plimsoll"), ("axum", "plimsoll"), ("regorus", "gate"), ("granit-parser", "base")];
 
 /// Crates whose decisions are values: no async, no clock, no randomness, no I/O.
 const PURE: &[&str] = &["base", "workflow", "gate", "rollout", "release"];
 
-const IMPURE: &[&str] = &["std::fs", "std::net", "std::process", "std::thread", "SystemTime::now", "Instant::now", "HashMap", "fastrand", "async fn"];
+const IMPURE: &[&str] =
+    &["std::fs", "std::net", "std::process", "std::thread", "SystemTime::now", "Instant::now", "HashMap", "fastrand", "async fn"];
 
 /// Gate policies run under a time limit, which needs a clock; the limit can only turn a yes into a no.
 const IMPURE_ALLOWED: &[(&str, &str)] = &[("crates/gate/src/policy", "Instant::now")];
@@ -94,7 +96,9 @@ fn words(file: &str, text: &str, wrong: &mut Vec<String>) {
         if file.ends_with(".rs") {
             wrong.extend(unfinished.iter().filter(|word| line.contains(*word)).map(|word| format!("{}: `{word}`", at())));
         }
-        wrong.extend(of_a_machine.iter().filter(|path| line.contains(*path)).map(|path| format!("{}: `{path}` is a path of one machine", at())));
+        wrong.extend(
+            of_a_machine.iter().filter(|path| line.contains(*path)).map(|path| format!("{}: `{path}` is a path of one machine", at())),
+        );
     }
 }
 
