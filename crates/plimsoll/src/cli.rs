@@ -53,7 +53,7 @@ pub enum Command {
     Demo(Demo),
     /// Check this machine, and with --verify the promises on the record
     Doctor(Doctor),
-    /// Replay a release's record or a test script and print what was decided and why
+    /// Replay a script of a rollout and print what was decided and why
     Replay(Replay),
     /// Run the server in the foreground; `up` starts one by itself
     Serve(Serve),
@@ -251,7 +251,7 @@ pub struct Doctor {
 
 #[derive(Debug, Clone, Args)]
 pub struct Replay {
-    /// A script, or a record as `release view --json --record` writes it
+    /// A script as docs/rollout.md describes it
     pub file: PathBuf,
 }
 

@@ -147,7 +147,7 @@ impl Synthetic {
 
 /// The keys at each place, as the schema has them.
 #[cfg(test)]
-const KEYS: &[(&str, &[&str])] = &[
+pub const KEYS: &[(&str, &[&str])] = &[
     ("", ROOT),
     ("health", &["startup", "ready", "live"]),
     ("health.*", PROBE),

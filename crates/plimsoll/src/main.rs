@@ -12,6 +12,8 @@ mod doctor;
 mod exit;
 mod failure;
 mod proposal;
+#[cfg(test)]
+mod reference;
 mod server;
 mod terminal;
 mod view;

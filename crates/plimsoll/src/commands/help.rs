@@ -43,14 +43,14 @@ fn exit_codes() -> String {
     exit::TABLE.iter().map(|(code, meaning)| format!("{code:>3}  {meaning}\n")).collect()
 }
 
-const ENVIRONMENT: &str = "\
+pub const ENVIRONMENT: &str = "\
 PLIMSOLL_STATE_DIR  where everything is kept (else $XDG_STATE_HOME/plimsoll, else ~/.local/state/plimsoll)
 PLIMSOLL_ACTOR      who is asking, as the record has it (else $USER)
 NO_COLOR            no colour; CLICOLOR_FORCE=1 forces it
 RUST_LOG            what the server writes to its log (info when unset)
 ";
 
-const CONFIG: &str = "\
+pub const CONFIG: &str = "\
 plimsoll.yaml, at the project's root; everything but the first line is optional:
 
 apiVersion: plimsoll/v1alpha1
@@ -63,12 +63,12 @@ env: {LOG_LEVEL: info}
 health: {startup: /health/startup, ready: /health/ready, live: /health/live}
 smoke: [{path: /health, expect: 200}]
 strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}
-limits: {ready: 60s, stepMin: 15s, stepMax: 5m, onDeadline: hold, drain: 30s, verify: 5s}
+limits: {ready: 2m, stepMin: 15s, stepMax: 15m, onDeadline: hold, drain: 10s, verify: 10s}
 judge: {alpha: 0.01, differenceMargin: 0.01}
 synthetic: {paths: [/], interval: 50ms, belowRequestsPerMinute: 600}   # or false
 gate: {coverage: 80, require: [tests]}
 deliver: plimsoll               # or workflow: jobs with `environment:` run too
 grace: 30s
 
-The whole of it is in docs/schema/plimsoll.json.
+Each key is explained in docs/config.md, the schema is docs/schema/plimsoll.json.
 ";

@@ -3,7 +3,7 @@
 mod demo;
 mod doctor;
 mod down;
-mod help;
+pub mod help;
 mod logs;
 mod release;
 mod replay;

@@ -1,4 +1,4 @@
-//! `plimsoll replay FILE`: an operator's record and a test script are one format; both are run the same way.
+//! `plimsoll replay FILE`: a rollout's script is run, as the tests run it.
 
 use base::{Source, diagnostic};
 
@@ -9,6 +9,9 @@ use crate::terminal::Terminal;
 
 pub fn replay(args: &Replay, terminal: &Terminal) -> Result<u8> {
     let name = args.file.display().to_string();
+    if !args.file.exists() {
+        return Err(Failure::not_found(format!("there is no file `{name}`")).hint("docs/rollout.md says what a script looks like"));
+    }
     let text = std::fs::read_to_string(&args.file).doing(&format!("read {name}"))?;
     match rollout::script::run(&text) {
         Ok(transcript) if terminal.json => terminal.json(&serde_json::json!({ "transcript": transcript })),

@@ -267,7 +267,7 @@ impl Stage<'_> {
                 for event in &advance.events {
                     run.apply(event);
                     if many || terminal.is_live() {
-                        view::run_event(terminal, event);
+                        view::run_event(terminal, &run, event);
                     }
                 }
                 for action in advance.actions {

@@ -57,7 +57,11 @@ impl<'a> Narrator<'a> {
     /// One event; `release` has it applied already.
     pub fn event(&mut self, release: &Release, event: &Event) {
         match event {
-            Event::Run { event, .. } => run::event(self.terminal, event),
+            Event::Run { run: index, event } => {
+                if let Some((_, run)) = release.runs().nth(*index) {
+                    run::event(self.terminal, run, event);
+                }
+            }
             Event::Packaged { artifact, bytes, files, .. } => {
                 let text = format!("artifact   {} ({files} files, {})", artifact.short(), format_bytes(*bytes));
                 self.line(Mark::Good, &text);

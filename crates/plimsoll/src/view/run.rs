@@ -4,12 +4,13 @@ use base::Timestamp;
 use base::time::format_duration_ms;
 use release::Release;
 use workflow::job::{Conclusion, StepState};
-use workflow::run::{Event, LegStatus, State, Status};
+use workflow::run::{Event, LegStatus, Run, State, Status};
 
 use super::{Mark, marked, spinner};
 use crate::terminal::{Terminal, Tone};
 
-pub fn event(terminal: &Terminal, event: &Event) {
+/// One event; `run` has it applied already.
+pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
     let say = |mark, text: String| terminal.say(&marked(terminal, mark, &text));
     match event {
         Event::JobSkipped { name, reason, .. } => say(Mark::Skipped, format!("{name} was skipped: {reason}")),
@@ -24,18 +25,20 @@ pub fn event(terminal: &Terminal, event: &Event) {
             }
         }
         Event::JobTimedOut { id, budget_ms, .. } => {
-            say(Mark::Bad, format!("{} ran longer than its {} and is being ended", id.key, format_duration_ms(*budget_ms)));
+            say(Mark::Bad, format!("{} ran longer than its {} and is being ended", name_of(run, &id.key), format_duration_ms(*budget_ms)));
         }
         Event::JobFinished { id, outcome, allowed_failure, .. } => {
             let took = format_duration_ms(outcome.finished.since_ms(outcome.started));
             let reason = outcome.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             match (outcome.conclusion, allowed_failure) {
-                (Conclusion::Success, _) => say(Mark::Good, format!("{} ({took})", id.key)),
-                (_, true) => say(Mark::Warn, format!("{} failed, which is allowed ({took}){reason}", id.key)),
-                (conclusion, false) => say(Mark::Bad, format!("{} ended with {} ({took}){reason}", id.key, conclusion.word())),
+                (Conclusion::Success, _) => say(Mark::Good, format!("{} ({took})", name_of(run, &id.key))),
+                (_, true) => say(Mark::Warn, format!("{} failed, which is allowed ({took}){reason}", name_of(run, &id.key))),
+                (conclusion, false) => {
+                    say(Mark::Bad, format!("{} ended with {} ({took}){reason}", name_of(run, &id.key), conclusion.word()))
+                }
             }
         }
-        Event::JobLost { id, reason, .. } => say(Mark::Bad, format!("{}: {reason}", id.key)),
+        Event::JobLost { id, reason, .. } => say(Mark::Bad, format!("{}: {reason}", name_of(run, &id.key))),
         Event::CancelRequested { .. }
         | Event::RunStarted { .. }
         | Event::JobPlanned { .. }
@@ -44,6 +47,13 @@ pub fn event(terminal: &Terminal, event: &Event) {
         | Event::StepStarted { .. }
         | Event::RunFinished { .. } => {}
     }
+}
+
+/// `test (3.x)` for `test.0`: what people read is the job's name.
+fn name_of(run: &Run, key: &str) -> String {
+    let status = run.status();
+    let leg = status.jobs.iter().flat_map(|job| &job.legs).find(|leg| leg.key == key);
+    leg.map_or_else(|| key.to_string(), |leg| leg.name.clone())
 }
 
 /// One line for each job that runs, with the step it is at.
