@@ -4,8 +4,9 @@ use crate::run;
 
 /// Numbers small enough for every change. They are printed, not asserted: a busy machine is no failure.
 pub fn small() -> Result<(), String> {
-    run::script("bench/run/run.sh", &["small"])?;
-    run::script("bench/proxy/run.sh", &["small"])
+    run::script("bench/run/run.sh", &[])?;
+    run::script("bench/proxy/run.sh", &["--rounds", "2", "--seconds", "2"])?;
+    run::script("bench/memory.sh", &[])
 }
 
 pub fn large() -> Result<(), String> {

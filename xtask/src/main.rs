@@ -37,6 +37,8 @@ fn test() -> Result<(), String> {
     run::cargo(&["test", "--release", "--package", "sim"])?;
     run::cargo(&["run", "--release", "--quiet", "--package", "sim", "--", "--seeds", "10000"])?;
     run::script("e2e/up.sh", &[])?;
+    run::script("e2e/kill.sh", &["5"])?;
+    run::script("examples/shop/changes/check.sh", &[])?;
     bench::small()
 }
 
