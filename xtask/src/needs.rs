@@ -12,6 +12,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("ss", "iproute2"),
     ("haproxy", "haproxy"),
     ("wrk", "wrk"),
+    ("taskset", "util-linux"),
+    ("pgrep", "procps"),
 ];
 
 pub fn install() -> Result<(), String> {

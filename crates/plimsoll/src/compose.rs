@@ -66,10 +66,11 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     if tree.paths.iter().any(|path| path == ".gitlab-ci.yml") {
         warnings.push("`.gitlab-ci.yml` is not read yet; only GitHub's workflow files run".to_string());
     }
-    let (start, why_start) = start_command(&config, detected.as_ref()).map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
-        true => failure,
-        false => failure.hint(dirty_warning(&repository)),
-    })?;
+    let (start, why_start) =
+        start_command(&config, detected.as_ref()).map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
+            true => failure,
+            false => failure.hint(dirty_warning(&repository)),
+        })?;
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut workflows = triggered(&tree, &event, choices, &mut warnings)?;
     let why_runs = describe_runs(&workflows, &git_ref);
@@ -404,7 +405,11 @@ fn read_policies(tree: &Tree) -> Result<Vec<gate::PolicyFile>> {
 fn describe_runs(workflows: &[Workflow], git_ref: &str) -> String {
     match workflows {
         [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
-        _ => workflows.iter().map(|workflow| format!("{} ({})", workflow.path, counted(workflow.jobs.len(), "job"))).collect::<Vec<_>>().join(", "),
+        _ => workflows
+            .iter()
+            .map(|workflow| format!("{} ({})", workflow.path, counted(workflow.jobs.len(), "job")))
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 

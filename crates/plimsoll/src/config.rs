@@ -185,6 +185,7 @@ const STRATEGY: &[&str] = &["canary", "immediate"];
 const STEP: &[&str] = &["setWeight", "pause"];
 const LIMITS: &[&str] = &["ready", "stepMin", "stepMax", "onDeadline", "drain", "verify", "restarts"];
 const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "absoluteBadShare", "look"];
+const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
 const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
 const GATE: &[&str] = &["coverage", "require"];
 
@@ -311,6 +312,16 @@ impl Reader {
         }
         self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("a number from {least} to {most} is expected here")));
         None
+    }
+
+    /// The proxy sends none closer together, so asking for it is refused before anything starts.
+    fn synthetic_interval(&mut self, node: &Node) -> Option<u64> {
+        let interval_ms = self.duration(node)?;
+        if interval_ms < SYNTHETIC_INTERVAL_MIN_MS {
+            let message = format!("synthetic requests can't be closer together than {SYNTHETIC_INTERVAL_MIN_MS} ms");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message));
+        }
+        Some(interval_ms)
     }
 
     fn duration(&mut self, node: &Node) -> Option<u64> {
@@ -500,7 +511,7 @@ impl Reader {
         let mapping = self.closed(node, SYNTHETIC)?;
         Some(Synthetic::On {
             paths: self.at(mapping, "paths", |reader, node| reader.list(node, Self::path)),
-            interval_ms: self.at(mapping, "interval", Self::duration),
+            interval_ms: self.at(mapping, "interval", Self::synthetic_interval),
             below_requests_per_minute: self.at(mapping, "belowRequestsPerMinute", |reader, node| reader.whole(node, 0, 1_000_000_000)),
         })
     }

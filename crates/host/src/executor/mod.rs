@@ -67,13 +67,16 @@ impl HostExecutor {
         HostExecutor { secrets, ..self }
     }
 
-    /// Everything a step said from an offset on, or without a step what the job said outside its steps. Empty at the end; to follow, ask again.
+    /// Everything a step said from an offset on, or without a step everything the job said. Empty at the end; to follow, ask again.
     pub fn log(&self, id: &JobId, step: Option<u32>, offset: u64) -> io::Result<Vec<u8>> {
         let dir = self.dirs.job(id);
         if !dir.is_dir() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such job on this machine"));
         }
-        spool::log(&dir, step, offset, LOG_READ_MAX)
+        match step {
+            Some(_) => spool::log(&dir, step, offset, LOG_READ_MAX),
+            None => spool::whole_log(&dir, offset, LOG_READ_MAX),
+        }
     }
 
     /// What the steps remarked about the code, each with its step, in order.

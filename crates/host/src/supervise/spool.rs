@@ -113,6 +113,22 @@ pub fn log(dir: &Path, step: Option<u32>, offset: u64, length: u64) -> io::Resul
     read_from(&log_path(dir, step), offset, length)
 }
 
+/// The same of the whole job: what its steps said in their order, then what it said outside them. Steps run one after another, so what
+/// was read once stays where it was.
+pub fn whole_log(dir: &Path, mut offset: u64, mut length: u64) -> io::Result<Vec<u8>> {
+    let names = std::fs::read_dir(dir.join("logs"))?.flatten().map(|entry| entry.file_name());
+    let mut steps: Vec<u32> = names.filter_map(|name| name.to_str()?.strip_suffix(".log")?.parse().ok()).collect();
+    steps.sort_unstable();
+    let mut bytes = Vec::new();
+    for step in steps.into_iter().map(Some).chain([None]) {
+        let added = log(dir, step, offset, length)?;
+        offset = offset.saturating_sub(log_length(dir, step));
+        length -= added.len() as u64;
+        bytes.extend(added);
+    }
+    Ok(bytes)
+}
+
 /// How many bytes a step said so far.
 pub fn log_length(dir: &Path, step: Option<u32>) -> u64 {
     std::fs::metadata(log_path(dir, step)).map_or(0, |it| it.len())
@@ -182,5 +198,10 @@ mod tests {
         assert_eq!(log(dir.path(), None, 0, 99).unwrap(), b"job\n");
         assert_eq!(log(dir.path(), Some(4), 0, 99).unwrap(), b"");
         assert_eq!(log_length(dir.path(), Some(3)), 12);
+        spool.log(Some(10), b"ten\n").unwrap();
+        assert_eq!(whole_log(dir.path(), 0, 99).unwrap(), b"hello world\nten\njob\n");
+        assert_eq!(whole_log(dir.path(), 6, 8).unwrap(), b"world\nte");
+        assert_eq!(whole_log(dir.path(), 17, 9).unwrap(), b"ob\n");
+        assert_eq!(whole_log(dir.path(), 20, 9).unwrap(), b"");
     }
 }

@@ -48,7 +48,10 @@ async fn job_log(client: &Client, args: &Logs, project: &str, job: &str, termina
         terminal.data_bytes(&bytes);
         let grew = next > offset;
         offset = next;
-        if !args.follow || (!grew && view.status.outcome.is_some()) {
+        if grew {
+            continue;
+        }
+        if !args.follow || view.status.outcome.is_some() {
             return Ok(exit::OK);
         }
         tokio::time::sleep(LOOK).await;

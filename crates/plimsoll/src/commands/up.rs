@@ -235,8 +235,20 @@ impl Follower<'_> {
         Err(failure)
     }
 
+    /// The server answers in pieces.
+    async fn whole_log(&self, job: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let (piece, _) = self.client.log(&format!("job={job}"), bytes.len() as u64).await?;
+            if piece.is_empty() {
+                return Ok(bytes);
+            }
+            bytes.extend_from_slice(&piece);
+        }
+    }
+
     async fn show_log(&self, job: &str) {
-        if let Ok((bytes, _)) = self.client.log(&format!("job={job}"), 0).await {
+        if let Ok(bytes) = self.whole_log(job).await {
             let text = String::from_utf8_lossy(&bytes);
             let lines: Vec<&str> = text.lines().collect();
             let from = lines.len().saturating_sub(TAIL_LINES);

@@ -10,7 +10,7 @@ use release::{Delivery, Kind, Plan, Project, Workflows};
 use serde::{Deserialize, Serialize};
 
 use super::api::{DownRequest, EnvironmentDown};
-use super::journal::Journal;
+use super::journal::{Journal, with_numbers};
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::{Accepted, Proposal};
 use crate::world::Host;
@@ -87,7 +87,8 @@ impl Book {
             }
             let now = self.world.clock.now();
             let event = loaded.environment.go_down(&request.by, now).map_err(|release| {
-                Failure::new(FailureKind::Conflict, format!("release {release} is changing environment `{}`", request.environment))
+                let message = format!("release {release} is changing environment `{}`", request.environment);
+                Failure::new(FailureKind::Conflict, with_numbers(&self.journal.index(), &message))
                     .hint("`plimsoll release abort` ends it, then `plimsoll down` again")
             })?;
             let stream = ledger::environment_stream(request.project, &request.environment);
@@ -166,9 +167,8 @@ impl Book {
         let entry = index.projects.get(&request.project).ok_or_else(missing)?;
         if let Some(release) = environment.occupied() {
             let message = format!("release {release} is changing environment `{}`", request.environment);
-            return Err(
-                Failure::new(FailureKind::Conflict, message).hint("`plimsoll release abort` takes traffic back to the version before")
-            );
+            return Err(Failure::new(FailureKind::Conflict, with_numbers(&index, &message))
+                .hint("`plimsoll release abort` takes traffic back to the version before"));
         }
         let wanted = |live: &&release::Live| match &request.revision {
             Some(revision) => live.instance.revision.0.starts_with(revision.as_str()),

@@ -11,7 +11,7 @@ use base::name::{ProjectId, ReleaseId};
 use engine::{Cache, TickError, Ticked, World, tick_environment, tick_release};
 use tokio::sync::Notify;
 
-use super::journal::Journal;
+use super::journal::{Journal, with_numbers};
 
 /// Between two looks at a release that is moving: fast enough that a verdict is acted on within a tenth of a second.
 const LOOK: Duration = Duration::from_millis(60);
@@ -133,7 +133,7 @@ impl Driver {
         }
         let sentence = match ticked.trouble.first() {
             Some(trouble) => Some(trouble.to_string()),
-            None => ticked.waiting.clone(),
+            None => ticked.waiting.as_deref().map(|sentence| with_numbers(&self.journal.index(), sentence)),
         };
         let mut waiting = self.waiting.lock().expect("no holder panics");
         match sentence {

@@ -57,3 +57,9 @@ impl Journal {
         self.index.read().expect("no holder panics")
     }
 }
+
+/// Machines know releases by their ids, people by their numbers.
+pub fn with_numbers(index: &Index, sentence: &str) -> String {
+    let named = index.unfinished().into_iter().filter_map(|id| index.releases.get(&id));
+    named.fold(sentence.to_string(), |text, entry| text.replace(&format!("release {}", entry.id), &format!("release-{}", entry.number)))
+}

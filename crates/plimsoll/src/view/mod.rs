@@ -117,7 +117,10 @@ impl<'a> Narrator<'a> {
             gate::Outcome::Denied { violations, warnings } => {
                 self.line(Mark::Bad, &format!("gate       denied for {}", release.plan().environment));
                 for violation in violations {
-                    self.line(Mark::Bad, &format!("           {violation}"));
+                    // Where no evidence is to blame, the policy's own line is.
+                    let rule = violation.rule.as_ref().filter(|rule| violation.evidence.is_empty() && !rule.starts_with("built-in/"));
+                    let rule = rule.map(|rule| format!(" ({rule})")).unwrap_or_default();
+                    self.line(Mark::Bad, &format!("           {violation}{rule}"));
                 }
                 for warning in warnings {
                     self.line(Mark::Warn, &format!("           {warning}"));
@@ -134,7 +137,12 @@ impl<'a> Narrator<'a> {
             _ => Mark::Bad,
         };
         let number = release.plan().number;
-        self.line(mark, &format!("release-{number}  {} ({})", outcome.sentence(), format_duration_ms(took)));
+        let sentence = match outcome {
+            // Why has just been said, with its numbers.
+            Outcome::RolledBack { .. } => "rolled back, the version before has all traffic".to_string(),
+            _ => outcome.sentence(),
+        };
+        self.line(mark, &format!("release-{number}  {sentence} ({})", format_duration_ms(took)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A rollout in words: what it did, what the judge said, where the traffic is.
 
 use release::Release;
+use rollout::judge::Proof;
 use rollout::{Happened, Rollout};
 
 use super::{Mark, marked, spinner};
@@ -100,7 +101,8 @@ fn phase_words(phase: rollout::Phase) -> &'static str {
 pub fn evidence_lines(status: &rollout::Status) -> Vec<String> {
     let seen = status.evidence.iter().filter(|evidence| evidence.canary.requests > 0);
     seen.map(|evidence| match evidence.proof {
-        Some(_) => format!("{}; proved not worse", evidence.sentence()),
+        Some(Proof::Ratio) => format!("{}; proved not worse, by the ratio of the rates", evidence.sentence()),
+        Some(Proof::Difference) => format!("{}; proved not worse, by the difference of the rates", evidence.sentence()),
         None => evidence.sentence(),
     })
     .collect()

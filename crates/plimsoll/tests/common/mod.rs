@@ -2,6 +2,8 @@
 //!
 //! Whatever a test starts is ended when its [`Place`] goes, also when the test fails, and the test fails if anything is left.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// Nothing here takes so long on a machine that does anything at all.
-const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 const LOOK: Duration = Duration::from_millis(10);
 

@@ -1,0 +1,364 @@
+//! What can be wrong with what a user brings, and the sentence that says what to do about it.
+
+mod common;
+
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{DEADLINE, Place, SMALL, free_port, open_gate, until};
+
+const CI: &str = ".github/workflows/ci.yml";
+
+#[test]
+fn git_is_missing() {
+    let place = Place::with_app();
+    let tools = place.path("tools");
+    std::fs::create_dir(&tools).unwrap();
+    symlink("/bin/sh", tools.join("sh")).unwrap();
+    let mut up = place.plimsoll(&["up"]);
+    up.env("PATH", &tools);
+    place.start(up).wait().is(2, "error: git is not installed, or not in `PATH`\nhint: install git with the system's package manager");
+}
+
+#[test]
+fn the_folder_is_not_in_a_repository() {
+    Place::empty().up(&[]).is(2, "error: `.` is not in a git repository\nhint: `git init && git add . && git commit` makes one");
+}
+
+#[test]
+fn the_repository_has_no_commit() {
+    let place = Place::empty();
+    place.git(&["init", "--quiet"]);
+    let said = "error: the repository `DIR/app` has no commit yet\nhint: `git add . && git commit` makes one that holds what is there";
+    place.up(&[]).is(2, said);
+}
+
+#[test]
+fn the_tree_is_dirty() {
+    let place = Place::with_app();
+    place.write("app.py", "changed");
+    place.write("new.py", "");
+    let warning = "warning: `app.py` and 1 more are not committed and stay out; `--dirty` takes the working tree as it is";
+    place.up(&["--dry-run"]).ends(0, &["commit   HASH first (main)", warning]);
+}
+
+#[test]
+fn head_is_detached() {
+    let place = Place::with_app();
+    place.git(&["checkout", "--quiet", "--detach"]);
+    let said = "error: HEAD is detached, so it isn't known which branch this commit is a push to\n\
+        hint: `git switch BRANCH`, or name it: `plimsoll up --ref BRANCH`";
+    place.up(&[]).is(2, said);
+    place.up(&["--dry-run", "--ref", "main"]).ends(0, &["commit   HASH first (main)"]);
+}
+
+#[test]
+fn the_port_is_taken() {
+    let place = Place::with_app();
+    let _other = TcpListener::bind(("127.0.0.1", place.port)).unwrap();
+    let hint = "hint: end that process (`ss -ltnp 'sport = :PORT'` names it), or choose another port with `--port`";
+    place.up(&[]).ends(2, &["error: port PORT is taken by another process", hint]);
+}
+
+#[test]
+fn the_application_ignores_port() {
+    let own = free_port().to_string();
+    let app = common::APP.replace("int(os.environ[\"PORT\"])", &own);
+    let place = Place::with(&[("app.py", &app)]);
+    place.up(&[]).ends(0, &["✔ ready      1 of 1 instances"]);
+    let status = place.say(&["status"]);
+    assert!(status.out.contains(&format!("and listens on {own}, where it is reached")), "{}", status.out);
+}
+
+#[test]
+fn the_application_never_gets_healthy() {
+    let app = common::APP.replace("200", "503");
+    let place = Place::with(&[("app.py", &app), ("plimsoll.yaml", &small("ready: 30s", "ready: 6s", "exec python3 app.py"))]);
+    let why = "failed, and there was nothing to go back to: 0 of 1 instances became ready within TIME: GET / answered 503 (TIME)";
+    place.up(&[]).ends(1, &[&format!("✖ release-1  {why}"), "what the application wrote: `plimsoll logs -C .`"]);
+}
+
+#[test]
+fn the_application_dies_at_once() {
+    let place = Place::with(&[("plimsoll.yaml", &small("", "", "echo no database >&2; exit 3"))]);
+    let why = "failed, and there was nothing to go back to: instance 0 crashed 3 times: exited with 3: no database (TIME)";
+    place.up(&[]).ends(1, &[&format!("✖ release-1  {why}"), "what the application wrote: `plimsoll logs -C .`"]);
+}
+
+#[test]
+fn the_application_dies_after_a_moment() {
+    let app =
+        common::APP.replace("import http.server, os", "import http.server, os, threading\nthreading.Timer(1, lambda: os._exit(7)).start()");
+    let config = small("verify: 1s", "verify: 60s, restarts: 1", "exec python3 app.py");
+    let place = Place::with(&[("app.py", &app), ("plimsoll.yaml", &config)]);
+    let said = place.up(&[]);
+    said.ends(1, &["✔ ready      1 of 1 instances", "what the application wrote: `plimsoll logs -C .`"]);
+    assert!(said.err.contains("release-1  failed, and there was nothing to go back to: "), "{}", said.err);
+    assert!(said.err.contains("exited with 7"), "{}", said.err);
+}
+
+#[test]
+fn the_application_has_no_health_endpoint() {
+    let place = Place::with(&[("app.py", &common::APP.replace("200", "404"))]);
+    place.up(&[]).ends(0, &["✔ ready      1 of 1 instances"]);
+    let status = place.say(&["status"]);
+    assert!(status.out.contains("no health path is given, so `GET /` is asked"), "{}", status.out);
+}
+
+#[test]
+fn the_application_does_not_speak_http() {
+    let app = "import os, socketserver\n\
+        class Hello(socketserver.BaseRequestHandler):\n    def handle(self): self.request.sendall(b'220 hello there\\r\\n')\n\
+        socketserver.ThreadingTCPServer(('127.0.0.1', int(os.environ['PORT'])), Hello).serve_forever()\n";
+    let place = Place::with(&[("app.py", app)]);
+    place.up(&[]).ends(0, &["✔ ready      1 of 1 instances"]);
+    let status = place.say(&["status"]);
+    assert!(status.out.contains("it doesn't speak HTTP, so a connection is all that is tried"), "{}", status.out);
+}
+
+#[test]
+fn the_state_directory_can_not_be_made() {
+    let place = Place::with_app();
+    std::fs::write(place.path("file"), "").unwrap();
+    let mut up = place.plimsoll(&["up"]);
+    up.env("PLIMSOLL_STATE_DIR", place.path("file/state"));
+    let hint = "hint: `PLIMSOLL_STATE_DIR=/some/folder` names another one";
+    place.start(up).wait().ends(8, &["error: `DIR/file/state` is there and is not a directory", hint]);
+}
+
+#[test]
+fn the_disk_is_full_before_anything_is_there() {
+    let place = Place::with_app();
+    let up = on_a_small_disk(&place, r#"head -c 9m /dev/zero > "$PLIMSOLL_STATE_DIR/ballast"; "$0" up --port "$1""#);
+    let hint = "hint: free some space, or name a folder elsewhere with `PLIMSOLL_STATE_DIR`";
+    place.start(up).wait().ends(8, &["error: no space is left for the state directory `DIR/state`", hint]);
+}
+
+#[test]
+fn the_disk_gets_full_on_the_way_and_the_release_goes_on_when_there_is_space() {
+    let place = Place::with(&[("large", &"0123456789abcdef".repeat(200_000))]);
+    let script = r#"head -c 6m /dev/zero > "$PLIMSOLL_STATE_DIR/ballast"
+        "$0" up --port "$1" & up=$!
+        until [ -e "$2" ]; do sleep 0.05; done
+        rm "$PLIMSOLL_STATE_DIR/ballast"
+        wait $up; code=$?
+        "$0" down --purge
+        exit $code"#;
+    let mut up = place.start(on_a_small_disk(&place, script));
+    up.until_it_says("No space left on device");
+    open_gate(&place.path("gate"));
+    up.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+}
+
+/// The script in a mount namespace of its own, where the state directory is eight megabytes large; the mount goes with its last process.
+/// `$0` is the program, `$1` the port, `$2` a gate.
+fn on_a_small_disk(place: &Place, script: &str) -> Command {
+    let mut command = place.at_home("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let mounted = r#"mkdir "$PLIMSOLL_STATE_DIR" && mount -t tmpfs -o size=8m tmpfs "$PLIMSOLL_STATE_DIR" || exit 99"#;
+    command.args(["--mount", "sh", "-c", &format!("{mounted}\n{script}"), env!("CARGO_BIN_EXE_plimsoll")]);
+    command.args([place.port.to_string(), place.path("gate").display().to_string()]);
+    command
+}
+
+#[test]
+fn up_again_while_the_same_commit_is_under_way() {
+    let place = Place::with(&[]);
+    let gate = place.path("gate");
+    place.write(CI, &waiting_workflow(&gate));
+    place.commit("wait");
+    let mut first = place.start_up(&[]);
+    first.until_it_says("test started");
+    let mut second = place.start_up(&[]);
+    second.until_it_says("release-1 of this commit is under way already: following it");
+    open_gate(&gate);
+    first.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+    second.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+    let list = place.say(&["release", "list"]);
+    assert_eq!(list.out.matches("release-").count(), 1, "{}", list.out);
+}
+
+#[test]
+fn up_while_another_commit_is_under_way() {
+    let place = Place::with(&[]);
+    let gate = place.path("gate");
+    place.write("plimsoll.yaml", &small("", "", &format!("until [ -e {} ]; do sleep 0.05; done; exec python3 app.py", gate.display())));
+    place.commit("slow to start");
+    let mut first = place.start_up(&[]);
+    first.until_it_says("starts, the first in this environment");
+    place.write("app.py", &format!("# changed\n{}", common::APP));
+    place.commit("second");
+    let mut second = place.start_up(&[]);
+    second.until_it_says("environment `local` is taken by release-1; it goes on when that one ends or is aborted");
+    open_gate(&gate);
+    first.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+    second.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+}
+
+#[test]
+fn ctrl_c_once_waits_for_the_steps() {
+    let (place, began) = begun("until [ -e GATE ]; do sleep 0.05; done");
+    let mut up = place.start_up(&[]);
+    until(DEADLINE, || began.exists()).unwrap();
+    up.interrupt();
+    up.until_it_says("interrupted: waiting for running steps to end, or traffic to be back; once more ends steps at once");
+    up.wait().ends(
+        130,
+        &["⚠ cancelled by ada; running steps are being ended", "⚠ release-1  cancelled by ada; the environment was not touched (TIME)"],
+    );
+}
+
+#[test]
+fn ctrl_c_twice_ends_the_steps_at_once() {
+    let (place, began) = begun("trap '' INT TERM; until [ -e GATE ]; do sleep 0.05; done");
+    let mut up = place.start_up(&[]);
+    until(DEADLINE, || began.exists()).unwrap();
+    up.interrupt();
+    up.until_it_says("interrupted: ");
+    up.interrupt();
+    let again = "interrupted again: steps are ended at once; once more stops watching";
+    up.wait().ends(130, &[again, "⚠ release-1  cancelled by ada; the environment was not touched (TIME)"]);
+}
+
+/// A project whose step makes a file and then does this.
+fn begun(step: &str) -> (Place, PathBuf) {
+    let place = Place::with_app();
+    let began = place.path("began");
+    let step = step.replace("GATE", &place.path("gate").display().to_string());
+    place.write(CI, &workflow(&format!("touch {}; {step}", began.display())));
+    place.commit("wait");
+    (place, began)
+}
+
+#[test]
+fn a_workflow_is_a_yaml_bomb() {
+    let mut bomb = String::from("name: bomb\non: push\na: &a [x, x, x, x, x, x, x, x, x, x]\n");
+    for (name, of) in ["b", "c", "d", "e", "f", "g", "h", "i"].into_iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]) {
+        bomb.push_str(&format!("{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n"));
+    }
+    let place = Place::with(&[(CI, &bomb)]);
+    place.up(&[]).ends(
+        2,
+        &["error[yaml/too-many-nodes]: the aliases make this file larger than 200000 values", "--> .github/workflows/ci.yml:8:12"],
+    );
+}
+
+#[test]
+fn a_workflow_has_ten_mistakes() {
+    let place = Place::with(&[(CI, TEN_MISTAKES)]);
+    let said = place.up(&[]);
+    said.ends(2, &["error: a workflow can't be run as written, so nothing was started"]);
+    let places: Vec<&str> = said.err.lines().filter_map(|line| line.trim().strip_prefix("--> .github/workflows/ci.yml:")).collect();
+    assert_eq!(places, ["2:12", "3:1", "7:12", "8:22", "10:19", "11:23", "13:9", "15:9", "16:3", "20:5"], "{}", said.err);
+    let caret = ["7 |     needs: nowhere", "|            ^^^^^^^"];
+    said.ends(2, &["error[workflow/unknown-need]: job `a` needs `nowhere`, which isn't a job", caret[0], caret[1]]);
+}
+
+const TEN_MISTAKES: &str = "name: ten
+on: [push, pusch]
+permisions: read
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    needs: nowhere
+    timeout-minutes: soon
+    steps:
+      - run: echo ${{ github.sha
+      - run: echo ${{ nothing.at.all }}
+      - uses: ./missing
+      - name: neither
+      - run: one
+        uses: actions/checkout@v4
+  b c:
+    runs-on: ubuntu-latest
+    steps: [{run: 'true'}]
+  d:
+    steps: [{run: 'true'}]
+";
+
+#[test]
+fn a_policy_does_not_parse() {
+    let place = Place::with(&[("policy/gate.rego", "package plimsoll.gate\n\ndeny contains \"no\" if {\n  input.tests. > 3\n}\n")]);
+    place.up(&[]).ends(
+        2,
+        &[
+            "error: a policy can't be read, so nothing was started",
+            "error[policy/syntax]: expecting identifier",
+            "--> policy/gate.rego:4:16",
+        ],
+    );
+}
+
+#[test]
+fn a_policy_throws() {
+    let policy = "package plimsoll.gate\n\nimport rego.v1\n\ndeny contains \"unfit\" if {\n  to_number(\"seven\") > 3\n}\n";
+    let place = Place::with(&[("policy/gate.rego", policy)]);
+    let why = "✖            the policy `plimsoll.gate` failed: could not parse string as number (policy/gate.rego:6)";
+    place.up(&[]).ends(3, &["✖ gate       denied for local", why]);
+}
+
+#[test]
+fn a_test_job_fails() {
+    let place = Place::with(&[(CI, &workflow("echo 19 tests; echo expected 3, got 4; exit 1"))]);
+    let lines =
+        ["✖   Tests: exited with 1", "✖ test ended with failure (TIME): step \"Tests\" exited with 1", "│ 19 tests", "│ expected 3, got 4"];
+    place.up(&[]).ends(1, &lines);
+    assert_eq!(place.say(&["logs", "--job", "test"]).out.matches("expected 3, got 4").count(), 2, "what it ran, and what that wrote");
+}
+
+#[test]
+fn the_coverage_is_too_low_and_that_is_not_all() {
+    let place = Place::with(&[
+        (CI, &(workflow("mkdir reports; cp evidence/* reports/") + UPLOAD)),
+        ("evidence/coverage.xml", r#"<coverage line-rate="0.5" lines-covered="5" lines-valid="10"><packages/></coverage>"#),
+        (
+            "evidence/junit.xml",
+            r#"<testsuite name="t" tests="2" failures="1"><testcase classname="t" name="adds"/><testcase classname="t" name="divides"><failure message="by zero"/></testcase></testsuite>"#,
+        ),
+        ("evidence/scan.sarif", SARIF),
+    ]);
+    let reasons = [
+        "✖            coverage is 50 %, at least 80 % is asked (reports/coverage.xml)",
+        "✖            critical finding: sql-injection at app.py:4, a query is built from input (reports/scan.sarif)",
+        "✖            1 of 2 tests failed: t.divides (reports/junit.xml:1)",
+        "✖ release-1  the gate said no for 3 reasons; the environment was not touched (TIME)",
+    ];
+    place.up(&[]).ends(3, &reasons);
+}
+
+const UPLOAD: &str = "      - uses: actions/upload-artifact@v4
+        with:
+          name: reports
+          path: reports
+";
+
+const SARIF: &str = r#"{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "scan", "rules": [{"id": "sql-injection", "properties": {"security-severity": "9.8"}}]}},
+  "results": [{"ruleId": "sql-injection", "level": "error", "message": {"text": "a query is built from input"},
+    "locations": [{"physicalLocation": {"artifactLocation": {"uri": "app.py"}, "region": {"startLine": 4}}}]}]}]}"#;
+
+/// The small sizes with one of them changed, and this command.
+fn small(from: &str, to: &str, start: &str) -> String {
+    format!("{}start: {}\n", if from.is_empty() { SMALL.to_string() } else { SMALL.replace(from, to) }, quoted(start))
+}
+
+/// One job with one step.
+fn workflow(run: &str) -> String {
+    format!(
+        "on: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - name: Tests\n        run: {}\n",
+        quoted(run)
+    )
+}
+
+/// Its step ends when the gate is there.
+fn waiting_workflow(gate: &std::path::Path) -> String {
+    workflow(&format!("until [ -e {} ]; do sleep 0.05; done", gate.display()))
+}
+
+/// As YAML takes it, too.
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
