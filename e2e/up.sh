@@ -41,7 +41,7 @@ sentence='.*canary [0-9,]+/[0-9,]+ vs stable [0-9,]+/[0-9,]+ '
 users_start "$port"
 change slow
 ok "a slow change goes back by itself" up slow 6
-ok "one sentence says why, with four numbers" says "$work/slow.out" "release-3 +rolled back: $sentence"
+ok "one sentence says why, with four numbers" says "$work/slow.out" "going back $sentence"
 ok "the version before answers" ask /kinds/green
 users_stop
 ok "no request failed meanwhile" is "$(tail -1 "$work/users.out" | cut -d' ' -f3-)" "failed 0"
@@ -50,7 +50,7 @@ take_back
 users_start "$port"
 change broken
 ok "a broken change goes back by itself" up broken 6
-ok "one sentence says why, with four numbers" says "$work/broken.out" "release-4 +rolled back: $sentence"
+ok "one sentence says why, with four numbers" says "$work/broken.out" "going back $sentence"
 users_stop
 ok "only the canary's own answers failed" is "$(failed_elsewhere "$(revision_of broken)")" 0
 take_back
