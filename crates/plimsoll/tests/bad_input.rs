@@ -307,7 +307,8 @@ fn a_test_job_fails() {
     let lines =
         ["✖   Tests: exited with 1", "✖ test ended with failure (TIME): step \"Tests\" exited with 1", "│ 19 tests", "│ expected 3, got 4"];
     place.up(&[]).ends(1, &lines);
-    assert_eq!(place.say(&["logs", "--job", "test"]).out.matches("expected 3, got 4").count(), 2, "what it ran, and what that wrote");
+    let log = place.say(&["logs", "--job", "test"]);
+    assert!(log.out.lines().any(|line| line == "expected 3, got 4"), "{}", log.out);
 }
 
 #[test]
