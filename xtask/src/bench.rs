@@ -13,5 +13,6 @@ pub fn large() -> Result<(), String> {
     run::script("bench/run/run.sh", &[])?;
     run::script("bench/proxy/run.sh", &[])?;
     run::cargo(&["run", "--release", "--quiet", "--package", "rollout", "--example", "judge_table"])?;
-    run::script("bench/memory.sh", &[])
+    run::script("bench/memory.sh", &[])?;
+    run::script("bench/no-failures.sh", &[])
 }

@@ -53,7 +53,7 @@ pub enum Command {
     Demo(Demo),
     /// Check this machine, and with --verify the promises on the record
     Doctor(Doctor),
-    /// Replay a script of a rollout and print what was decided and why
+    /// Replay a release's record, or a script of a rollout, and print what was decided and why
     Replay(Replay),
     /// Run the server in the foreground; `up` starts one by itself
     Serve(Serve),
@@ -157,7 +157,7 @@ pub enum Release {
     /// List releases, newest first
     List(OfDir),
     /// Show one release: its runs, evidence, decision and traffic
-    View(OneRelease),
+    View(View),
     /// Follow a release until it ends
     Watch(OneRelease),
     /// Go on to the next step, or with --full to all traffic
@@ -189,6 +189,15 @@ pub struct OneRelease {
     pub release: Option<String>,
     #[command(flatten)]
     pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct View {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// Print its facts, one in JSON per line: what `plimsoll replay` reads
+    #[arg(long)]
+    pub record: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -251,7 +260,7 @@ pub struct Doctor {
 
 #[derive(Debug, Clone, Args)]
 pub struct Replay {
-    /// A script as docs/rollout.md describes it
+    /// What `release view --record` printed, or a script as docs/rollout.md describes it
     pub file: PathBuf,
 }
 

@@ -71,6 +71,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
             true => failure,
             false => failure.hint(dirty_warning(&repository)),
         })?;
+    let fixed_port = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.fixed_port);
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut workflows = triggered(&tree, &event, choices, &mut warnings)?;
     let why_runs = describe_runs(&workflows, &git_ref);
@@ -79,7 +80,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
     }
-    let delivery = delivery(&config, start.clone(), choices);
+    let mut delivery = delivery(&config, start.clone(), choices);
+    delivery.fixed_port = config.port.or(fixed_port);
     let snapshot = tree.snapshot.clone();
     let commit = Commit {
         sha: repository.sha.clone(),

@@ -5,7 +5,7 @@ use base::time::format_duration_ms;
 use record::ReleaseEntry;
 
 use super::{Ended, actor, follow, project_of, running};
-use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback};
+use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
 use crate::compose::{LOCAL, short};
 use crate::exit;
@@ -19,7 +19,8 @@ use crate::world;
 pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
     match command {
         Release::List(of) => list(&of, terminal).await,
-        Release::View(one) => view(&one, terminal).await,
+        Release::View(args) if args.record => record(&args, terminal).await,
+        Release::View(args) => view(&args.one, terminal).await,
         Release::Watch(one) => watch(&one, terminal).await,
         Release::Promote(args) => promote(&args, terminal).await,
         Release::Pause(one) => steer(&one, "pause", false, terminal).await,
@@ -74,6 +75,15 @@ async fn fetch(one: &OneRelease) -> Result<(Client, ReleaseView)> {
     let client = running().await?;
     let view = client.get(&path(one, project_of(&one.of.dir)?, "")).await?;
     Ok((client, view))
+}
+
+async fn record(args: &View, terminal: &Terminal) -> Result<u8> {
+    let client = running().await?;
+    let facts: Vec<record::Fact> = client.get(&path(&args.one, project_of(&args.one.of.dir)?, "/record")).await?;
+    for fact in &facts {
+        terminal.data(&serde_json::to_string(fact).expect("a fact is JSON"));
+    }
+    Ok(exit::OK)
 }
 
 async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {

@@ -20,6 +20,7 @@ pub fn proxy(args: &ProxyArgs) -> Result<u8> {
 }
 
 pub fn supervise(args: &Supervise) -> Result<u8> {
+    log_to_stderr();
     match args.kind.as_str() {
         "job" => Ok(host::executor::supervise(&args.dir)),
         "instance" => Ok(host::instance::supervise(&args.dir)),

@@ -94,6 +94,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/shutdown", post(shutdown))
         .route("/api/v1/releases", get(releases).post(create))
         .route("/api/v1/releases/{name}", get(release))
+        .route("/api/v1/releases/{name}/record", get(release_record))
         .route("/api/v1/releases/{name}/{verb}", post(command))
         .route("/api/v1/rollbacks", post(roll_back))
         .route("/api/v1/environments", get(environments))
@@ -208,6 +209,16 @@ async fn release(Extract(state): Extract<State>, Path(name): Path<String>, Query
     let id = find(&state, of.project, &name)?;
     let loaded = state.load(id).await?;
     Ok(Json(ReleaseView { status: loaded.release.status(), waiting: state.inner.driver.waiting(id) }))
+}
+
+/// The release's facts, in order: what `plimsoll replay` reads.
+async fn release_record(
+    Extract(state): Extract<State>,
+    Path(name): Path<String>,
+    Query(of): Query<OfProject>,
+) -> Answer<Vec<record::Fact>> {
+    let id = find(&state, of.project, &name)?;
+    Ok(Json(state.store().load(&ledger::release_stream(id), 0).await.doing("read the release's record")?))
 }
 
 #[derive(Debug, Deserialize)]
