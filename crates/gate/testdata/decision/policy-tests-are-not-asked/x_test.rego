@@ -1,0 +1,3 @@
+package plimsoll.x
+
+deny contains "from a test"
