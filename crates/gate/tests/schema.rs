@@ -55,6 +55,15 @@ fn every_property_of_the_schema_is_in_the_example() {
     assert_eq!(described.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
+/// JSON has no NaN, and Rego sorts the `null` in its place below every number.
+#[test]
+fn a_minimum_that_is_no_number_asks_for_everything() {
+    for percent in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let document = input().document(&GatePlan { coverage_min_percent: percent, ..GatePlan::default() });
+        assert_eq!(document["limits"]["coverage_min_percent"], json!(100.0));
+    }
+}
+
 /// Every field there is, from real reports.
 fn example() -> Value {
     let mut evidence = Evidence::default();

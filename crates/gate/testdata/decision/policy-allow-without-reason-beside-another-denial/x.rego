@@ -1,0 +1,3 @@
+package plimsoll.x
+
+allow if input.actor == "bob"
