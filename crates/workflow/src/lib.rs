@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no randomness, no map order in results.
 
+pub mod container;
 pub mod expr;
 pub mod github;
 pub mod glob;

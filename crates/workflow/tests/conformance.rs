@@ -10,7 +10,7 @@ use base::{Diagnostic, Severity, Source};
 use serde_json::Value as Json;
 use workflow::expr::{self, ErrorKind, Object, Scope, Value};
 use workflow::github;
-use workflow::model::{Job, Work, Workflow};
+use workflow::model::{Job, Step, StepAction, Work, Workflow};
 
 #[test]
 fn every_official_expression_case() {
@@ -175,9 +175,17 @@ fn official_job(job: &Json) -> Vec<String> {
     let text = |json: &Json| json.as_str().or_else(|| json["lit"].as_str()).unwrap_or_default().to_owned();
     let needs: Vec<String> = job["needs"].as_array().unwrap_or(&empty).iter().map(text).collect();
     let mut lines = vec![format!("{} needs {} if {}", text(&job["id"]), needs.join(" "), text(&job["if"]["expr"]))];
-    // Steps without a condition only steer others; we refuse them for now.
-    for step in job["steps"].as_array().unwrap_or(&empty).iter().filter(|step| step.get("if").is_some()) {
-        lines.push(format!("{} if {}", text(&step["id"]), text(&step["if"]["expr"])));
+    for step in job["steps"].as_array().unwrap_or(&empty) {
+        let background = if step["background"] == true { " in the background" } else { "" };
+        lines.push(match ["wait", "wait-all", "cancel"].into_iter().find(|kind| step.get(kind).is_some()) {
+            Some("wait-all") => format!("{} waits for all", text(&step["id"])),
+            Some(kind) => {
+                let targets = step[kind].as_array().cloned().unwrap_or_else(|| vec![step[kind].clone()]);
+                let targets: Vec<String> = targets.iter().map(text).collect();
+                format!("{} {kind} {}", text(&step["id"]), targets.join(" "))
+            }
+            None => format!("{} if {}{background}", text(&step["id"]), text(&step["if"]["expr"])),
+        });
     }
     lines
 }
@@ -185,9 +193,21 @@ fn official_job(job: &Json) -> Vec<String> {
 fn our_job(job: &Job) -> Vec<String> {
     let mut lines = vec![format!("{} needs {} if {}", job.id, job.needs.join(" "), job.condition)];
     if let Work::Steps { steps, .. } = &job.work {
-        lines.extend(steps.iter().map(|step| format!("{} if {}", step.id, step.condition)));
+        lines.extend(steps.iter().map(our_step));
     }
     lines
+}
+
+fn our_step(step: &Step) -> String {
+    match &step.action {
+        StepAction::WaitAll => format!("{} waits for all", step.id),
+        StepAction::Wait { steps } => format!("{} wait {}", step.id, steps.join(" ")),
+        StepAction::Cancel { steps } => format!("{} cancel {}", step.id, steps.join(" ")),
+        StepAction::Run { .. } | StepAction::Uses { .. } => {
+            let background = if step.background { " in the background" } else { "" };
+            format!("{} if {}{background}", step.id, step.condition)
+        }
+    }
 }
 
 /// Where the official error stands, which is where a value begins; ours may stand inside of that value.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
-use workflow::model::{Defaults, Trigger, Workflow};
+use workflow::model::{Trigger, Workflow};
 use workflow::trigger::{Event, Triggered, dispatch_inputs, dispatch_inputs_as_text, matches};
 
 #[test]
@@ -70,18 +70,8 @@ fn workflow(on: &Json) -> Workflow {
         config: config.as_object().cloned().unwrap_or_default(),
         span: base::Span::default(),
     };
-    Workflow {
-        path: ".github/workflows/ci.yml".into(),
-        name: None,
-        run_name: None,
-        on: on.as_object().unwrap().iter().map(trigger).collect(),
-        env: None,
-        defaults: Defaults::default(),
-        permissions: None,
-        concurrency: None,
-        jobs: Vec::new(),
-        unsupported: Vec::new(),
-    }
+    let on = on.as_object().unwrap().iter().map(trigger).collect();
+    Workflow { on, ..Workflow::new(".github/workflows/ci.yml") }
 }
 
 #[test]

@@ -258,7 +258,9 @@ fn pending_key(node: &Node, text: Option<String>, seen: &mut HashSet<String>, op
         if options.merge_keys {
             return (PendingKey::Merge, None);
         }
-        return wrong("yaml/merge", "merge keys (`<<`) aren't allowed here".to_owned());
+        let diagnostic = Diagnostic::error("yaml/merge", node.span, "merge keys (`<<`) aren't allowed here");
+        let hint = "write the keys out, or let an alias (`*name`) stand for a whole value";
+        return (PendingKey::Wrong, Some(diagnostic.hint(hint)));
     }
     let identity = if options.ignore_key_case { text.to_uppercase() } else { text.clone() };
     if !seen.insert(identity) {

@@ -12,39 +12,17 @@ use workflow::model::{Defaults, Job, Step, StepAction, Template, Work};
 /// A job whose steps are these scripts.
 pub fn job(scripts: &[&str]) -> JobStart {
     let span = base::Span { start: 0, end: 0 };
-    let steps = scripts.iter().enumerate().map(|(index, script)| Step {
-        id: format!("step{index}"),
-        span,
-        name: None,
-        condition: "success()".into(),
-        env: None,
-        continue_on_error: None,
-        timeout_minutes: None,
-        action: StepAction::Run { script: Template::String((*script).into()), shell: None, working_directory: None },
-    });
+    let run = |script: &str| StepAction::Run { script: Template::String(script.into()), shell: None, working_directory: None };
+    let steps = scripts.iter().enumerate().map(|(index, script)| Step::new(format!("step{index}"), span, run(script)));
     let work = Work::Steps {
         runs_on: Template::String("ubuntu-latest".into()),
         container: None,
         services: None,
+        snapshot: None,
         defaults: Defaults::default(),
         steps: steps.collect(),
     };
-    let job = Job {
-        id: "build".into(),
-        span,
-        name: None,
-        needs: Vec::new(),
-        condition: "success()".into(),
-        permissions: None,
-        environment: None,
-        concurrency: None,
-        strategy: None,
-        env: None,
-        timeout_minutes: None,
-        continue_on_error: None,
-        outputs: Vec::new(),
-        work,
-    };
+    let job = Job::new("build", span, work);
     let spec = JobSpec {
         name: "build".into(),
         job,

@@ -4,9 +4,10 @@ use base::Span;
 use base::yaml::{Entry, Mapping, Node, Value};
 
 use super::reader::{Reader, scalar_text};
+use super::retry;
 use super::step;
 use super::workflow::{concurrency, defaults, permissions};
-use crate::model::{CallSecrets, Defaults, Environment, Job, Step, Strategy, Template, Work};
+use crate::model::{CallSecrets, Defaults, Environment, Job, RetryOn, Snapshot, Step, Strategy, Template, Work};
 use crate::schema::places::{self, Place};
 use crate::schema::{identifier, uses};
 
@@ -24,6 +25,7 @@ const KEYS: &[&str] = &[
     "timeout-minutes",
     "cancel-timeout-minutes",
     "continue-on-error",
+    "retry",
     "outputs",
     "container",
     "services",
@@ -57,22 +59,8 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<(Job, Vec<(
             reader.unknown_key(&entry.key, known);
         }
     }
-    let mut job = Job {
-        id: key.text.clone(),
-        span: key.span,
-        name: None,
-        needs: Vec::new(),
-        condition: "success()".to_owned(),
-        permissions: None,
-        environment: None,
-        concurrency: None,
-        strategy: None,
-        env: None,
-        timeout_minutes: None,
-        continue_on_error: None,
-        outputs: Vec::new(),
-        work: if calls { call(reader, key.span, node) } else { steps(reader, &key.text, node) },
-    };
+    let work = if calls { call(reader, key.span, node) } else { steps(reader, &key.text, node) };
+    let mut job = Job::new(key.text.clone(), key.span, work);
     let mut needs = Vec::new();
     for Entry { key, value } in entries {
         let name = key.text.as_str();
@@ -87,13 +75,16 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<(Job, Vec<(
             "env" => job.env = reader.strings(name, value, &places::JOB_ENV),
             "timeout-minutes" => job.timeout_minutes = reader.number(name, value, &places::JOB_TIMEOUT),
             "cancel-timeout-minutes" => {
-                reader.number(name, value, &places::JOB_CANCEL_TIMEOUT);
+                job.cancel_timeout_minutes = reader.number(name, value, &places::JOB_CANCEL_TIMEOUT);
                 let message = "`cancel-timeout-minutes` isn't heeded here yet: a cancelled job is stopped as every other";
                 reader.warning("workflow/unheeded", key.span, message);
             }
+            "retry" => {
+                job.retry = retry::read(reader, key.span, value, &[RetryOn::Failure, RetryOn::Lost, RetryOn::Timeout]);
+                reader.unsupported(key.span, "`retry` on a job");
+            }
             "continue-on-error" => job.continue_on_error = reader.boolean(name, value, &places::JOB_CONTINUE),
             "outputs" => job.outputs = outputs(reader, value),
-            "snapshot" => snapshot(reader, key.span, value),
             _ => {}
         }
     }
@@ -175,9 +166,13 @@ fn steps(reader: &mut Reader<'_>, id: &str, node: &Node) -> Work {
         reader.unsupported(entry.key.span, "a service container");
         services(reader, &entry.value)
     });
+    let snapshot = node.as_mapping().and_then(|mapping| mapping.entry("snapshot")).and_then(|entry| {
+        reader.unsupported(entry.key.span, "a snapshot of the job's machine");
+        snapshot(reader, &entry.value)
+    });
     let defaults = node.get("defaults").map_or_else(Defaults::default, |value| defaults(reader, value, &places::JOB_DEFAULTS));
     let steps: Vec<Step> = node.get("steps").map_or_else(Vec::new, |value| step::read(reader, value));
-    Work::Steps { runs_on: runs_on.unwrap_or(Template::Null), container, services, defaults, steps }
+    Work::Steps { runs_on: runs_on.unwrap_or(Template::Null), container, services, snapshot, defaults, steps }
 }
 
 fn runs_on(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
@@ -274,21 +269,22 @@ fn check_group(reader: &mut Reader<'_>, node: &Node) {
 
 fn environment(reader: &mut Reader<'_>, node: &Node) -> Option<Environment> {
     if node.as_mapping().is_none() {
-        return reader.string("environment", node, &places::JOB_ENVIRONMENT).map(|name| Environment { name, url: None });
+        return reader.string("environment", node, &places::JOB_ENVIRONMENT).map(|name| Environment { name, url: None, deployment: None });
     }
     let mut name = None;
     let mut url = None;
+    let mut deployment = None;
     for Entry { key, value } in reader.closed("environment", node, &["name", "url", "deployment"])? {
         match key.text.as_str() {
             "name" => name = reader.string("name", value, &places::JOB_ENVIRONMENT),
             "url" => url = reader.string("url", value, &places::JOB_ENVIRONMENT_URL),
-            _ => drop(reader.boolean("deployment", value, &places::JOB_ENVIRONMENT)),
+            _ => deployment = reader.boolean("deployment", value, &places::JOB_ENVIRONMENT),
         }
     }
     if node.get("name").is_none() {
         reader.missing(node, "name", "`environment`");
     }
-    Some(Environment { name: name?, url })
+    Some(Environment { name: name?, url, deployment })
 }
 
 fn outputs(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, Template)> {
@@ -309,9 +305,9 @@ fn strategy(reader: &mut Reader<'_>, node: &Node) -> Option<Strategy> {
         if expression.is_some() {
             reader.unsupported(node.span, "`strategy` as one expression");
         }
-        return None;
+        return expression.map(|whole| Strategy { whole: Some(whole), matrix: None, fail_fast: None, max_parallel: None });
     }
-    let mut strategy = Strategy { matrix: None, fail_fast: None, max_parallel: None };
+    let mut strategy = Strategy { whole: None, matrix: None, fail_fast: None, max_parallel: None };
     for Entry { key, value } in reader.closed("strategy", node, &["matrix", "fail-fast", "max-parallel"])? {
         match key.text.as_str() {
             "matrix" => strategy.matrix = matrix(reader, value, place),
@@ -394,19 +390,21 @@ fn services(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
     Some(Template::Mapping(services))
 }
 
-fn snapshot(reader: &mut Reader<'_>, key: Span, node: &Node) {
-    reader.unsupported(key, "a snapshot of the job's machine");
+fn snapshot(reader: &mut Reader<'_>, node: &Node) -> Option<Snapshot> {
+    let mut snapshot = Snapshot { image_name: String::new(), version: None, condition: "success()".to_owned() };
     if node.as_mapping().is_none() {
-        reader.non_empty_literal("snapshot", node);
-        return;
+        snapshot.image_name = reader.non_empty_literal("snapshot", node)?;
+        return Some(snapshot);
     }
-    for Entry { key, value } in reader.closed("snapshot", node, &["image-name", "if", "version"]).unwrap_or_default() {
+    for Entry { key, value } in reader.closed("snapshot", node, &["image-name", "if", "version"])? {
         match key.text.as_str() {
-            "if" => drop(reader.condition("if", value, &places::JOB_SNAPSHOT_IF)),
-            name => drop(reader.non_empty_literal(name, value)),
+            "if" => snapshot.condition = reader.condition("if", value, &places::JOB_SNAPSHOT_IF).unwrap_or_default(),
+            "version" => snapshot.version = reader.non_empty_literal("version", value),
+            name => snapshot.image_name = reader.non_empty_literal(name, value).unwrap_or_default(),
         }
     }
     if node.get("image-name").is_none() {
         reader.missing(node, "image-name", "`snapshot`");
     }
+    Some(snapshot)
 }

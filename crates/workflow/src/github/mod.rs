@@ -5,6 +5,7 @@ mod expression;
 mod job;
 mod needs;
 mod reader;
+mod retry;
 mod step;
 mod triggers;
 mod workflow;

@@ -1,9 +1,12 @@
-use base::Diagnostic;
+use std::ops::Range;
+
 use base::yaml::{Entry, Mapping, Node};
+use base::{Diagnostic, Span};
 
 use super::reader::Reader;
+use super::retry;
 use super::workflow::check_shell;
-use crate::model::{Step, StepAction, Template};
+use crate::model::{RetryOn, Step, StepAction, Template};
 use crate::schema::identifier::{self, Ids};
 use crate::schema::places::{self, Place};
 use crate::schema::uses;
@@ -44,8 +47,8 @@ const IN_ACTION: Rules = Rules {
 };
 
 const RUN_KEYS: &[&str] =
-    &["name", "id", "if", "timeout-minutes", "run", "continue-on-error", "env", "working-directory", "shell", "background"];
-const USES_KEYS: &[&str] = &["name", "id", "if", "continue-on-error", "timeout-minutes", "uses", "with", "env", "background"];
+    &["name", "id", "if", "timeout-minutes", "run", "continue-on-error", "env", "working-directory", "shell", "background", "retry"];
+const USES_KEYS: &[&str] = &["name", "id", "if", "continue-on-error", "timeout-minutes", "uses", "with", "env", "background", "retry"];
 const ACTION_RUN_KEYS: &[&str] = &["name", "id", "if", "run", "continue-on-error", "env", "working-directory", "shell"];
 const ACTION_USES_KEYS: &[&str] = &["name", "id", "if", "continue-on-error", "uses", "with", "env"];
 /// Steps that only steer others; each also has a name, an id and `continue-on-error`.
@@ -61,34 +64,155 @@ pub(super) fn read_composite(reader: &mut Reader<'_>, node: &Node) -> Vec<Step> 
 
 /// Steps that have no id are given one after all written ones are known.
 fn all(reader: &mut Reader<'_>, node: &Node, rules: &Rules) -> Vec<Step> {
-    let mut ids = Ids::default();
-    let mut steps = Vec::new();
-    list(reader, node, rules, &mut ids, &mut steps);
-    for step in steps.iter_mut().filter(|step| step.id.is_empty()) {
-        let base = match &step.action {
-            StepAction::Run { .. } => "run".to_owned(),
-            StepAction::Uses { uses, .. } => {
-                uses::step_target(uses).filter(|target| !target.is_empty()).unwrap_or_else(|| "run".to_owned())
-            }
-        };
-        step.id = ids.generate(&base);
-    }
-    steps
+    let mut list = List { rules, ids: Ids::default(), steps: Vec::new(), groups: Vec::new(), targets: Vec::new() };
+    list.read(reader, node);
+    list.name();
+    list.check_targets(reader);
+    list.steps
 }
 
-fn list(reader: &mut Reader<'_>, node: &Node, rules: &Rules, ids: &mut Ids, steps: &mut Vec<Step>) {
-    for item in reader.sequence("steps", node).unwrap_or_default() {
-        let Some(mapping) = reader.mapping("a step", item) else { continue };
-        let steering = STEERING.into_iter().find_map(|key| mapping.entry(key));
-        if let Some(parallel) = mapping.entry("parallel").filter(|_| rules.in_workflow) {
-            reader.unsupported(parallel.key.span, "a group of parallel steps");
-            reader.known(mapping, &["parallel"]);
-            list(reader, &parallel.value, rules, ids, steps);
-        } else if let Some(entry) = steering.filter(|_| rules.in_workflow) {
-            reader.unsupported(entry.key.span, format!("a step with `{}`", entry.key.text));
-            steer(reader, mapping, &entry.key.text, ids);
-        } else {
-            steps.extend(step(reader, item, mapping, rules, ids));
+/// A list of steps while it is read.
+struct List<'a> {
+    rules: &'a Rules,
+    ids: Ids,
+    steps: Vec<Step>,
+    /// The members of each `parallel` group; the wait for them stands behind the last one.
+    groups: Vec<Range<usize>>,
+    /// What is waited for or cancelled: by which step, and where that stands.
+    targets: Vec<(usize, String, Span)>,
+}
+
+impl List<'_> {
+    fn read(&mut self, reader: &mut Reader<'_>, node: &Node) {
+        for item in reader.sequence("steps", node).unwrap_or_default() {
+            let Some(mapping) = reader.mapping("a step", item) else { continue };
+            let parallel = mapping.entry("parallel").filter(|_| self.rules.in_workflow);
+            let steering = STEERING.into_iter().find_map(|key| mapping.entry(key)).filter(|_| self.rules.in_workflow);
+            if let Some(entry) = parallel {
+                reader.unsupported(entry.key.span, "a group of parallel steps");
+                reader.known(mapping, &["parallel"]);
+                self.group(reader, entry);
+            } else if let Some(entry) = steering {
+                reader.unsupported(entry.key.span, format!("a step with `{}`", entry.key.text));
+                self.steering(reader, mapping, entry);
+            } else {
+                self.steps.extend(step(reader, item, mapping, self.rules, &mut self.ids));
+            }
+        }
+    }
+
+    /// As the official server hands it on: steps in the background, and a wait for all of them.
+    fn group(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+        let first = self.steps.len();
+        for item in reader.sequence("parallel", &entry.value).unwrap_or_default() {
+            let Some(mapping) = reader.mapping("a step", item) else { continue };
+            let foreign = ["parallel", "wait", "wait-all", "cancel"].into_iter().find_map(|key| mapping.entry(key));
+            if let Some(foreign) = foreign {
+                let message = format!("`{}` can't stand in a `parallel` group", foreign.key.text);
+                reader.report(Diagnostic::error("workflow/parallel", foreign.key.span, message).hint("a group has `run` and `uses` steps"));
+                continue;
+            }
+            if let Some(background) = mapping.entry("background") {
+                let message = "`background` can't be given in a `parallel` group: its steps are in the background anyway";
+                reader.error("workflow/parallel", background.key.span, message);
+            }
+            let step = step(reader, item, mapping, self.rules, &mut self.ids);
+            self.steps.extend(step.map(|step| Step { background: true, ..step }));
+        }
+        self.groups.push(first..self.steps.len());
+        let wait = Step::new("", entry.key.span, StepAction::Wait { steps: Vec::new() });
+        self.steps.push(Step { condition: "always()".to_owned(), ..wait });
+    }
+
+    fn steering(&mut self, reader: &mut Reader<'_>, mapping: &Mapping, entry: &Entry) {
+        let kind = entry.key.text.as_str();
+        let action = match kind {
+            "wait" => StepAction::Wait { steps: Vec::new() },
+            "cancel" => StepAction::Cancel { steps: Vec::new() },
+            _ => StepAction::WaitAll,
+        };
+        let mut step = Step { condition: "always()".to_owned(), ..Step::new("", entry.key.span, action) };
+        for Entry { key, value } in reader.known(mapping, &["name", "id", "continue-on-error", kind]) {
+            match key.text.as_str() {
+                "name" => step.name = reader.string("name", value, &places::STEP_NAME),
+                "id" => step.id = id(reader, value, &mut self.ids).unwrap_or_default(),
+                "continue-on-error" => step.continue_on_error = reader.boolean("continue-on-error", value, &places::STEP_CONTINUE),
+                "wait-all" => {
+                    if !value.is_null() && reader.flag("wait-all", value) == Some(false) {
+                        reader.error("workflow/value", value.span, "`wait-all` is `true`, or has no value");
+                    }
+                }
+                "cancel" => {
+                    let target = reader.non_empty_literal("cancel", value);
+                    self.targets.extend(target.map(|target| (self.steps.len(), target, value.span)));
+                }
+                name => {
+                    let targets = reader.literals(name, value);
+                    self.targets.extend(targets.into_iter().map(|(target, span)| (self.steps.len(), target, span)));
+                }
+            }
+        }
+        self.steps.push(step);
+    }
+
+    /// Ids for the steps that have none, and then the groups' waits know what they wait for.
+    fn name(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.id.is_empty()) {
+            let base = match &step.action {
+                StepAction::Run { .. } => "run".to_owned(),
+                StepAction::Uses { uses, .. } => {
+                    uses::step_target(uses).filter(|target| !target.is_empty()).unwrap_or_else(|| "run".to_owned())
+                }
+                StepAction::Wait { .. } => "wait".to_owned(),
+                StepAction::WaitAll => "wait-all".to_owned(),
+                StepAction::Cancel { .. } => "cancel".to_owned(),
+            };
+            step.id = self.ids.generate(&base);
+        }
+        for members in &self.groups {
+            let group = self.steps[members.end].id.clone();
+            let ids: Vec<String> = self.steps[members.clone()].iter().map(|step| step.id.clone()).collect();
+            self.steps[members.end].action = StepAction::Wait { steps: ids };
+            self.steps[members.start..=members.end].iter_mut().for_each(|step| step.group = Some(group.clone()));
+        }
+    }
+
+    /// Only steps that stand before can be waited for or cancelled.
+    fn check_targets(&mut self, reader: &mut Reader<'_>) {
+        for (at, target, span) in std::mem::take(&mut self.targets) {
+            let same = |step: &Step| step.id.eq_ignore_ascii_case(&target);
+            let problem = match self.steps[..at].iter().position(same) {
+                _ if target.starts_with("__") => Err(format!("`{target}` can't be named: ids that start with `__` are generated")),
+                _ if same(&self.steps[at]) => Err(format!("the step `{target}` can't wait for itself or cancel itself")),
+                Some(found) => Ok(found),
+                None if self.steps[at..].iter().any(same) => {
+                    Err(format!("the step `{target}` comes later, and only what was started can be named"))
+                }
+                None => Err(format!("there is no step with the id `{target}`")),
+            };
+            match problem {
+                Ok(found) => {
+                    let step = &self.steps[found];
+                    if !step.background {
+                        let message = format!("the step `{}` isn't in the background, so it has ended already", step.id);
+                        reader.warning("workflow/not-in-background", span, message);
+                    }
+                    let id = step.id.clone();
+                    if let StepAction::Wait { steps } | StepAction::Cancel { steps } = &mut self.steps[at].action
+                        && !steps.contains(&id)
+                    {
+                        steps.push(id);
+                    }
+                }
+                Err(message) => {
+                    let diagnostic = Diagnostic::error("workflow/unknown-step", span, message);
+                    let known = self.steps[..at].iter().filter(|step| step.background).map(|step| step.id.as_str());
+                    reader.report(match base::name::nearest(&target, known) {
+                        Some(nearest) if nearest != target => diagnostic.hint(format!("did you mean `{nearest}`?")),
+                        _ => diagnostic,
+                    });
+                }
+            }
         }
     }
 }
@@ -105,16 +229,8 @@ fn step(reader: &mut Reader<'_>, node: &Node, mapping: &Mapping, rules: &Rules, 
         Kind::Run => run_action(reader, node, rules),
         Kind::Uses => uses_action(reader, node, rules),
     };
-    let mut step = Step {
-        id: String::new(),
-        span: mapping.entry(kind.key()).map_or(node.span, |entry| entry.key.span),
-        name: None,
-        condition: "success()".to_owned(),
-        env: None,
-        continue_on_error: None,
-        timeout_minutes: None,
-        action: action.unwrap_or(StepAction::Uses { uses: String::new(), with: None }),
-    };
+    let span = mapping.entry(kind.key()).map_or(node.span, |entry| entry.key.span);
+    let mut step = Step::new("", span, action.unwrap_or(StepAction::Uses { uses: String::new(), with: None }));
     for Entry { key, value } in &mapping.entries {
         let name = key.text.as_str();
         match name {
@@ -125,9 +241,14 @@ fn step(reader: &mut Reader<'_>, node: &Node, mapping: &Mapping, rules: &Rules, 
             "continue-on-error" => step.continue_on_error = reader.boolean(name, value, &rules.continue_on_error),
             "timeout-minutes" if rules.in_workflow => step.timeout_minutes = reader.number(name, value, &places::STEP_TIMEOUT),
             "background" if rules.in_workflow => {
-                if reader.flag(name, value) == Some(true) {
+                step.background = reader.flag(name, value) == Some(true);
+                if step.background {
                     reader.unsupported(key.span, "a step in the background");
                 }
+            }
+            "retry" if rules.in_workflow => {
+                step.retry = retry::read(reader, key.span, value, &[RetryOn::Failure, RetryOn::Timeout]);
+                reader.unsupported(key.span, "`retry` on a step");
             }
             // What isn't this kind's own has been reported as a conflict.
             "run" | "uses" => {}
@@ -224,17 +345,4 @@ fn id(reader: &mut Reader<'_>, node: &Node, ids: &mut Ids) -> Option<String> {
         reader.error("workflow/duplicate-id", node.span, format!("another step before has the id `{id}`"));
     }
     Some(id)
-}
-
-fn steer(reader: &mut Reader<'_>, mapping: &Mapping, kind: &str, ids: &mut Ids) {
-    for Entry { key, value } in reader.known(mapping, &["name", "id", "continue-on-error", kind]) {
-        match key.text.as_str() {
-            "name" => drop(reader.string("name", value, &places::STEP_NAME)),
-            "id" => drop(id(reader, value, ids)),
-            "continue-on-error" => drop(reader.boolean("continue-on-error", value, &places::STEP_CONTINUE)),
-            "wait-all" if value.is_null() => {}
-            "wait-all" => drop(reader.flag("wait-all", value)),
-            name => drop(reader.literals(name, value)),
-        }
-    }
 }

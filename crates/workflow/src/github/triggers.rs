@@ -1,25 +1,31 @@
 //! `on:`.
 
-use base::yaml::{Entry, Node, Value};
+use base::yaml::{Entry, Key, Node, Value};
 use base::{Diagnostic, Severity, Span};
 use serde_json::{Map, Value as Json};
 
 use super::reader::Reader;
 use crate::expr;
-use crate::model::Trigger;
+use crate::model::{CallInput, CallSecret, InputKind, Interface, Template, Trigger};
 use crate::schema::places::{CALL_INPUT_DEFAULT, CALL_OUTPUT_VALUE};
 use crate::schema::{cron, events};
 
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Vec<Trigger> {
-    match node.value() {
+/// The events, and what `workflow_call` declares where it is among them.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> (Vec<Trigger>, Option<Interface>) {
+    let mut interface = None;
+    let triggers: Vec<Trigger> = match node.value() {
         Value::Sequence(items) => items.iter().filter_map(|item| named(reader, item)).collect(),
-        Value::Mapping(mapping) => mapping.entries.iter().filter_map(|entry| configured(reader, entry)).collect(),
+        Value::Mapping(mapping) => mapping.entries.iter().filter_map(|entry| configured(reader, entry, &mut interface)).collect(),
         Value::String(_) => named(reader, node).into_iter().collect(),
         _ => {
             reader.wrong_type("on", node, "an event, a list of events, or a mapping of events");
             Vec::new()
         }
+    };
+    if interface.is_none() && triggers.iter().any(|trigger| trigger.event == "workflow_call") {
+        interface = Some(Interface::default());
     }
+    (triggers, interface)
 }
 
 fn named(reader: &mut Reader<'_>, node: &Node) -> Option<Trigger> {
@@ -27,7 +33,7 @@ fn named(reader: &mut Reader<'_>, node: &Node) -> Option<Trigger> {
     known(reader, &event, node.span).then(|| Trigger { event, config: Map::new(), span: node.span })
 }
 
-fn configured(reader: &mut Reader<'_>, entry: &Entry) -> Option<Trigger> {
+fn configured(reader: &mut Reader<'_>, entry: &Entry, interface: &mut Option<Interface>) -> Option<Trigger> {
     let Entry { key, value } = entry;
     let event = key.text.clone();
     if event.contains("${{") {
@@ -40,7 +46,7 @@ fn configured(reader: &mut Reader<'_>, entry: &Entry) -> Option<Trigger> {
     match event.as_str() {
         "schedule" => schedule(reader, value),
         _ if value.is_null() => {}
-        "workflow_call" => workflow_call(reader, value),
+        "workflow_call" => *interface = Some(workflow_call(reader, value)),
         "workflow_dispatch" => workflow_dispatch(reader, value),
         _ => filters(reader, &event, value),
     }
@@ -112,7 +118,8 @@ fn schedule(reader: &mut Reader<'_>, node: &Node) {
     }
 }
 
-fn workflow_call(reader: &mut Reader<'_>, node: &Node) {
+fn workflow_call(reader: &mut Reader<'_>, node: &Node) -> Interface {
+    let mut interface = Interface::default();
     for Entry { key, value } in reader.closed("workflow_call", node, &["inputs", "outputs", "secrets"]).unwrap_or_default() {
         if value.is_null() {
             continue;
@@ -123,51 +130,68 @@ fn workflow_call(reader: &mut Reader<'_>, node: &Node) {
                 reader.error("workflow/value", id.span, "a key is empty");
             }
             match key.text.as_str() {
-                "inputs" => call_input(reader, &id.text, definition),
-                "outputs" => call_output(reader, &id.text, definition),
-                _ => call_secret(reader, &id.text, definition),
+                "inputs" => interface.inputs.extend(call_input(reader, id, definition)),
+                "outputs" => interface.outputs.extend(call_output(reader, &id.text, definition)),
+                _ => interface.secrets.push(call_secret(reader, id, definition)),
             }
         }
     }
+    interface
 }
 
-fn call_input(reader: &mut Reader<'_>, id: &str, node: &Node) {
+fn call_input(reader: &mut Reader<'_>, id: &Key, node: &Node) -> Option<CallInput> {
     const TYPES: &[&str] = &["boolean", "number", "string"];
-    for Entry { key, value } in reader.closed(id, node, &["description", "required", "type", "default"]).unwrap_or_default() {
+    let mut input = CallInput { name: id.text.clone(), kind: InputKind::String, required: false, default: None, span: id.span };
+    for Entry { key, value } in reader.closed(&id.text, node, &["description", "required", "type", "default"])? {
         match key.text.as_str() {
-            "type" => drop(reader.choice("type", value, TYPES)),
-            "required" => drop(reader.flag("required", value)),
-            "default" => drop(reader.string("default", value, &CALL_INPUT_DEFAULT)),
+            "type" => {
+                input.kind = match reader.choice("type", value, TYPES).as_deref() {
+                    Some("boolean") => InputKind::Boolean,
+                    Some("number") => InputKind::Number,
+                    _ => InputKind::String,
+                }
+            }
+            "required" => input.required = reader.flag("required", value).unwrap_or_default(),
+            "default" => {
+                // A literal keeps its type, so that `default: true` is no text.
+                reader.text("default", value);
+                input.default = reader.any("default", value, &CALL_INPUT_DEFAULT);
+            }
             _ => drop(reader.literal(&key.text, value)),
         }
     }
-    if node.as_mapping().is_some() && node.get("type").is_none() {
-        reader.missing(node, "type", &format!("the input `{id}`"));
+    if node.get("type").is_none() {
+        reader.missing(node, "type", &format!("the input `{}`", id.text));
     }
+    Some(input)
 }
 
-fn call_output(reader: &mut Reader<'_>, id: &str, node: &Node) {
-    for Entry { key, value } in reader.closed(id, node, &["description", "value"]).unwrap_or_default() {
+fn call_output(reader: &mut Reader<'_>, id: &str, node: &Node) -> Option<(String, Template)> {
+    let mut output = None;
+    for Entry { key, value } in reader.closed(id, node, &["description", "value"])? {
         match key.text.as_str() {
-            "value" => drop(reader.string("value", value, &CALL_OUTPUT_VALUE)),
+            "value" => output = reader.string("value", value, &CALL_OUTPUT_VALUE),
             _ => drop(reader.literal(&key.text, value)),
         }
     }
-    if node.as_mapping().is_some() && node.get("value").is_none() {
+    if node.get("value").is_none() {
         reader.missing(node, "value", &format!("the output `{id}`"));
     }
+    Some((id.to_owned(), output?))
 }
 
-fn call_secret(reader: &mut Reader<'_>, id: &str, node: &Node) {
+fn call_secret(reader: &mut Reader<'_>, id: &Key, node: &Node) -> CallSecret {
+    let mut secret = CallSecret { name: id.text.clone(), required: false, span: id.span };
     if node.is_null() {
-        return;
+        return secret;
     }
-    for Entry { key, value } in reader.closed(id, node, &["description", "required"]).unwrap_or_default() {
+    for Entry { key, value } in reader.closed(&id.text, node, &["description", "required"]).unwrap_or_default() {
         match key.text.as_str() {
-            "required" => drop(reader.flag("required", value)),
+            "required" => secret.required = reader.flag("required", value).unwrap_or_default(),
             _ => drop(reader.literal(&key.text, value)),
         }
     }
+    secret
 }
 
 fn workflow_dispatch(reader: &mut Reader<'_>, node: &Node) {

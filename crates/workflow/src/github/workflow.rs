@@ -12,25 +12,14 @@ const KEYS: &[&str] = &["name", "description", "run-name", "on", "permissions", 
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Workflow> {
     let entries = reader.closed("a workflow", root, KEYS)?;
-    let mut workflow = Workflow {
-        path: reader.source.name.to_string(),
-        name: None,
-        run_name: None,
-        on: Vec::new(),
-        env: None,
-        defaults: Defaults::default(),
-        permissions: None,
-        concurrency: None,
-        jobs: Vec::new(),
-        unsupported: Vec::new(),
-    };
+    let mut workflow = Workflow::new(reader.source.name.to_string());
     for Entry { key, value } in entries {
         let name = key.text.as_str();
         match name {
             "name" => workflow.name = reader.literal(name, value).filter(|name| !name.is_empty()),
             "description" => drop(reader.literal(name, value)),
             "run-name" => workflow.run_name = reader.string(name, value, &places::RUN_NAME_PLACE),
-            "on" => workflow.on = triggers::read(reader, value),
+            "on" => (workflow.on, workflow.interface) = triggers::read(reader, value),
             "permissions" => workflow.permissions = permissions(reader, value),
             "env" => workflow.env = reader.strings(name, value, &places::WORKFLOW_ENV_PLACE),
             "defaults" => workflow.defaults = defaults(reader, value, &places::WORKFLOW_DEFAULTS),
@@ -91,6 +80,7 @@ pub(super) fn defaults(reader: &mut Reader<'_>, node: &Node, place: &Place) -> D
             if expression.is_some() {
                 reader.unsupported(entry.value.span, "`defaults.run` as one expression");
             }
+            defaults.run = expression;
             continue;
         }
         for Entry { key, value } in reader.closed("run", &entry.value, &["shell", "working-directory"]).unwrap_or_default() {

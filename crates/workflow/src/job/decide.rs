@@ -138,6 +138,9 @@ impl Job {
         let advance = match &step.action {
             StepAction::Run { script, shell, working_directory } => self.run(&ready, script, shell.as_ref(), working_directory.as_ref()),
             StepAction::Uses { uses, with } => self.uses(step, &ready, uses, with.as_ref(), files),
+            StepAction::Wait { .. } | StepAction::WaitAll | StepAction::Cancel { .. } => {
+                Err("steps in the background can't be run here yet".to_owned())
+            }
         };
         advance.unwrap_or_else(broken)
     }
@@ -491,6 +494,10 @@ fn step_name(step: &Step, scope: &StepScope<'_>) -> String {
             let text = scope.text(script).unwrap_or_else(|_| as_written(script));
             format!("Run {}", text.trim_start().lines().next().unwrap_or_default().trim_end())
         }
+        StepAction::Wait { .. } if step.group.is_some() => "Parallel group".to_string(),
+        StepAction::Wait { .. } => "Wait".to_string(),
+        StepAction::WaitAll => "Wait for all".to_string(),
+        StepAction::Cancel { .. } => "Cancel".to_string(),
     }
 }
 
