@@ -6,7 +6,8 @@ use crate::run;
 pub fn small() -> Result<(), String> {
     run::script("bench/run/run.sh", &[])?;
     run::script("bench/proxy/run.sh", &["--rounds", "2", "--seconds", "2"])?;
-    run::script("bench/memory.sh", &[])
+    run::script("bench/memory.sh", &[])?;
+    run::script("bench/way-back.sh", &["3"])
 }
 
 pub fn large() -> Result<(), String> {
@@ -14,5 +15,6 @@ pub fn large() -> Result<(), String> {
     run::script("bench/proxy/run.sh", &[])?;
     run::cargo(&["run", "--release", "--quiet", "--package", "rollout", "--example", "judge_table"])?;
     run::script("bench/memory.sh", &[])?;
+    run::script("bench/way-back.sh", &["20"])?;
     run::script("bench/no-failures.sh", &[])
 }
