@@ -38,6 +38,7 @@ fn test() -> Result<(), String> {
     run::cargo(&["run", "--release", "--quiet", "--package", "sim", "--", "--seeds", "10000"])?;
     run::script("e2e/up.sh", &[])?;
     run::script("e2e/kill.sh", &["5"])?;
+    run::script("e2e/clients.sh", &[])?;
     run::script("examples/shop/changes/check.sh", &[])?;
     bench::small()
 }

@@ -8,6 +8,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("bash", "bash"),
     ("python3", "python3"),
     ("node", "nodejs"),
+    ("npm", "npm"),
     ("curl", "curl"),
     ("ss", "iproute2"),
     ("haproxy", "haproxy"),

@@ -12,6 +12,7 @@ pub mod harvest;
 pub mod instance;
 pub mod job;
 pub mod proxy;
+pub mod results;
 pub mod router;
 pub mod supervise;
 pub mod target;

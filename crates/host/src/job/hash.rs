@@ -38,6 +38,11 @@ pub(super) fn digest(file: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
+/// As [`digest`], as a digest.
+pub(crate) fn file(path: &Path) -> io::Result<base::Digest> {
+    digest(path).map(base::Digest::from_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ mod files;
 mod hash;
 mod output;
 mod process;
+mod service;
 mod sweep;
 mod walk;
 mod watch;
@@ -28,6 +29,10 @@ pub use cancel::Cancel;
 pub use check::check;
 pub use environment::{Home, inherited};
 
+pub(crate) use action::artifact as artifacts;
+pub(crate) use hash::file as digest;
+
+use crate::results::Results;
 use action::Actions;
 use output::{Output, error_line};
 use process::Processes;
@@ -96,6 +101,7 @@ pub trait JobSink {
 /// Runs the job's steps to their end, here and now. Nothing it started is left running.
 pub fn run(start: &JobStart, dirs: &JobDirs, options: &JobOptions, sink: &mut dyn JobSink, cancel: &Cancel) -> JobOutcome {
     let started = now();
+    let dirs = &service::confined(start, dirs);
     match Runner::new(start, dirs, options, cancel) {
         Ok(mut runner) => runner.run(sink),
         Err(reason) => {
@@ -111,6 +117,8 @@ struct Runner<'a> {
     workspace: Workspace,
     processes: Processes,
     actions: Actions<'a>,
+    /// Ends with the job.
+    _service: Option<Results>,
     guard: Guard<'a>,
     debug: bool,
     /// How many of the job's steps the sink has heard of, and whether the last of them was still running then.
@@ -119,14 +127,15 @@ struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     fn new(start: &'a JobStart, dirs: &'a JobDirs, options: &JobOptions, cancel: &'a Cancel) -> Result<Runner<'a>, String> {
-        let facts = environment::facts(start, dirs, options)?;
+        let mut facts = environment::facts(start, dirs, options)?;
+        let service = service::start(start, dirs, &mut facts)?;
         let workspace = Workspace::new(dirs, &facts)?;
         let owner = Owner::new(&facts.env[sweep::MARK], options.alone);
         let guard = Guard::new(cancel, start.spec.timeout_ms);
         let job = Job::new(start.spec.clone(), facts);
         let processes = Processes::new(owner, &dirs.temp, options.grace);
         let actions = Actions::new(start, dirs);
-        Ok(Runner { dirs, job, workspace, processes, actions, guard, debug: options.debug, told: (0, false) })
+        Ok(Runner { dirs, job, workspace, processes, actions, _service: service, guard, debug: options.debug, told: (0, false) })
     }
 
     fn run(&mut self, sink: &mut dyn JobSink) -> JobOutcome {
@@ -263,7 +272,11 @@ fn masked(step: &StepSeen, mask: &base::mask::Mask) -> StepSeen {
     StepSeen { name: mask.apply(&step.name), reason: step.reason.as_ref().map(|reason| mask.apply(reason)), ..step.clone() }
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+pub(crate) fn now() -> Timestamp {
+    timestamp(SystemTime::now())
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

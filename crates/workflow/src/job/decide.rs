@@ -232,7 +232,8 @@ impl Job {
         }
     }
 
-    fn node(&self, file: String, env: BTreeMap<String, String>, timeout_ms: Option<u64>) -> Command {
+    fn node(&self, file: String, mut env: BTreeMap<String, String>, timeout_ms: Option<u64>) -> Command {
+        env.extend(self.facts.action_env.clone());
         let (programs, directory) = (vec!["node".to_string()], self.facts.workspace.clone());
         let (arguments, warnings) = (vec![file], Vec::new());
         Command { step: self.place(), programs, arguments, script: None, env, directory, timeout_ms, warnings }

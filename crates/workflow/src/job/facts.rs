@@ -19,6 +19,10 @@ pub struct JobFacts {
     pub secrets: BTreeMap<String, String>,
     /// What every process of the job inherits: `PATH`, `HOME`, `LANG` …
     pub env: BTreeMap<String, String>,
+    /// What the processes of actions get besides, and no `run:` step: where artifacts and caches are served, and with which token.
+    pub action_env: BTreeMap<String, String>,
+    /// Masked like secrets, and in no context.
+    pub masks: Vec<String>,
     /// Where the event's payload lies: `GITHUB_EVENT_PATH`.
     pub event_path: String,
     /// Whether `::debug::` lines are shown.

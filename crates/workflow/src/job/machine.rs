@@ -94,7 +94,7 @@ impl Job {
     pub fn new(spec: JobSpec, facts: JobFacts) -> Job {
         let fixed = Fixed::new(&spec.contexts, &facts);
         let mut mask = Mask::new();
-        for secret in facts.secrets.values() {
+        for secret in facts.secrets.values().chain(&facts.masks) {
             mask.add(secret);
         }
         let steps: Arc<[Step]> = match &spec.job.work {

@@ -10,15 +10,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::Digest;
 use base::mask::Mask;
+use base::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 use workflow::job::glob::{Globs, Matched};
 use workflow::job::{ActionCall, Wrote};
 
-use super::super::JobDirs;
 use super::super::hash;
 use super::super::walk::Walk;
+use super::super::{JobDirs, timestamp};
 use super::Say;
 use super::inputs::{Inputs, inside};
 
@@ -47,12 +47,7 @@ struct Entry {
 pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mask, say: Say<'_>) -> Result<Wrote, String> {
     let inputs = Inputs(&call.inputs);
     let name = inputs.get("name").unwrap_or("artifact");
-    if let Some(wrong) = name.chars().find(|letter| FORBIDDEN.contains(letter)) {
-        return Err(format!("the artifact's name `{name}` holds `{}`, which isn't allowed", wrong.escape_default()));
-    }
-    if name.starts_with('.') {
-        return Err(format!("the artifact's name `{name}` begins with a dot, which isn't allowed"));
-    }
+    check_name(name)?;
     let hidden = version < 4 || inputs.flag("include-hidden-files")?;
     let root = dirs.workspace.to_string_lossy();
     let globs = Globs::parse(inputs.required("path")?, &root, call.env.get("HOME").map(String::as_str))?;
@@ -74,7 +69,7 @@ pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mas
     let manifest = store.put(name, &common, &files, version < 4, inputs.flag("overwrite")?, mask)?;
     let digest = manifest.digest.expect("a stored artifact has a digest");
     say(&format!("Uploaded {} files as `{name}`, {digest}", manifest.files.len()));
-    let id = u64::from_str_radix(&digest.hex()[..12], 16).unwrap_or_default().to_string();
+    let id = number(&digest).to_string();
     let outputs =
         [("artifact-id", id), ("artifact-url", format!("file://{}", store.folder(name).display())), ("artifact-digest", digest.hex())];
     Ok(Wrote { outputs: outputs.map(|(name, value)| (name.to_string(), value)).to_vec(), ..Wrote::default() })
@@ -111,6 +106,23 @@ pub(super) fn download(dirs: &JobDirs, call: &ActionCall, version: u32, say: Say
     Ok(Wrote { outputs, ..Wrote::default() })
 }
 
+/// Whether an artifact may be called so.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    if let Some(wrong) = name.chars().find(|letter| FORBIDDEN.contains(letter)) {
+        return Err(format!("the artifact's name `{name}` holds `{}`, which isn't allowed", wrong.escape_default()));
+    }
+    match name.chars().next() {
+        None => Err("the artifact has no name".to_string()),
+        Some('.') => Err(format!("the artifact's name `{name}` begins with a dot, which isn't allowed")),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The number by which an artifact is asked for.
+fn number(digest: &Digest) -> u64 {
+    u64::from_str_radix(&digest.hex()[..12], 16).unwrap_or_default()
+}
+
 /// Paths in an artifact are relative to this: the one folder searched, the one file's folder, or what several have in common.
 fn common_folder(globs: &Globs, files: &[PathBuf]) -> PathBuf {
     let roots: Vec<PathBuf> = globs.roots().into_iter().map(PathBuf::from).collect();
@@ -131,11 +143,64 @@ fn common_folder(globs: &Globs, files: &[PathBuf]) -> PathBuf {
     }
 }
 
-struct Store<'a> {
-    artifacts: &'a Path,
+/// The artifacts of one release or run.
+#[derive(Debug)]
+pub(crate) struct Store<'a> {
+    pub artifacts: &'a Path,
+}
+
+/// An artifact that is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub id: u64,
+    pub name: String,
+    pub bytes: u64,
+    pub created: Option<Timestamp>,
 }
 
 impl Store<'_> {
+    /// Stores all files of a folder; a name is taken once.
+    pub fn put_folder(&self, name: &str, folder: &Path, mask: &Mask) -> Result<Stored, String> {
+        let globs = Globs::parse(".", &folder.to_string_lossy(), None)?;
+        let files = Walk { follow_links: false, hidden: true }.files(&globs);
+        self.put(name, folder, &files, false, false, mask).map(|manifest| self.stored(&manifest))
+    }
+
+    /// Copies the files of an artifact, checked, and says which.
+    pub fn copy(&self, name: &str, into: &Path) -> Result<Vec<String>, String> {
+        self.get(name, into)?;
+        Ok(self.read(name)?.files.into_iter().map(|file| file.path).collect())
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.manifest(name).is_file()
+    }
+
+    pub fn list(&self) -> Result<Vec<Stored>, String> {
+        self.names(None)?.iter().map(|name| self.read(name).map(|manifest| self.stored(&manifest))).collect()
+    }
+
+    pub fn remove(&self, name: &str) -> Result<(), String> {
+        check_name(name)?;
+        let removed = fs::remove_file(self.manifest(name)).and_then(|()| fs::remove_dir_all(self.folder(name)));
+        removed.map_err(|error| format!("the artifact `{name}` can't be removed: {error}"))
+    }
+
+    fn read(&self, name: &str) -> Result<Manifest, String> {
+        let text = fs::read(self.manifest(name)).map_err(|error| format!("the list of `{name}` can't be read: {error}"))?;
+        serde_json::from_slice(&text).map_err(|error| format!("the list of `{name}` can't be read: {error}"))
+    }
+
+    fn stored(&self, manifest: &Manifest) -> Stored {
+        let written = fs::metadata(self.manifest(&manifest.name)).and_then(|metadata| metadata.modified());
+        Stored {
+            id: manifest.digest.as_ref().map(number).unwrap_or_default(),
+            name: manifest.name.clone(),
+            bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+            created: written.ok().map(timestamp),
+        }
+    }
+
     fn folder(&self, name: &str) -> PathBuf {
         self.artifacts.join(name)
     }

@@ -1,6 +1,6 @@
 //! Actions: those that lie in the workspace are read here, those built in are performed here.
 
-mod artifact;
+pub(crate) mod artifact;
 mod cache;
 mod checkout;
 mod inputs;

@@ -1,0 +1,61 @@
+//! Whether a job gets a service for actions of others, and what its trust lets it touch.
+
+use base::Digest;
+use base::mask::Mask;
+use engine::world::JobStart;
+use workflow::job::{Builtin, JobFacts};
+use workflow::model::{StepAction, Work};
+use workflow::trust::{self, Trust};
+
+use super::JobDirs;
+use crate::results::{Domain, Place, Results};
+
+/// Below a project's caches; what an untrusted run saves lies here, by where it comes from.
+const UNTRUSTED: &str = ".untrusted";
+
+/// The directories with the caches that the built-in actions of this job may read and write: a stranger's are its own.
+pub(super) fn confined(start: &JobStart, dirs: &JobDirs) -> JobDirs {
+    match domain(start) {
+        Domain::Trusted => dirs.clone(),
+        Domain::Untrusted { name } => {
+            let own = Digest::of(name.as_bytes()).hex();
+            JobDirs { cache: dirs.cache.join(UNTRUSTED).join(own), ..dirs.clone() }
+        }
+    }
+}
+
+/// Only a job with an action that is not built in may need it; for all others it would cost time.
+pub(super) fn start(start: &JobStart, dirs: &JobDirs, facts: &mut JobFacts) -> Result<Option<Results>, String> {
+    if !uses_foreign(start) {
+        return Ok(None);
+    }
+    let domain = domain(start);
+    let caches = match &domain {
+        Domain::Trusted => dirs.cache.clone(),
+        // Past its own folder and the folder of all of them, back to the project's.
+        Domain::Untrusted { .. } => dirs.cache.ancestors().nth(2).unwrap_or(&dirs.cache).to_path_buf(),
+    };
+    let plain =
+        |text: &str| -> String { text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect() };
+    let job = start.spec.contexts.github["job"].as_str().unwrap_or("job");
+    let place =
+        Place { run: plain(&start.artifacts), job: plain(job), artifacts: dirs.artifacts.clone(), caches, domain, temp: dirs.temp.clone() };
+    let mut mask = Mask::new();
+    facts.secrets.values().for_each(|secret| mask.add(secret));
+    let results = Results::start(place, mask).map_err(|error| format!("the service for actions can't be started: {error}"))?;
+    facts.masks.push(results.token().to_string());
+    facts.action_env = results.env();
+    Ok(Some(results))
+}
+
+fn domain(start: &JobStart) -> Domain {
+    match trust::of(&start.spec.contexts.github) {
+        Trust::Trusted => Domain::Trusted,
+        Trust::Untrusted { origin, .. } => Domain::Untrusted { name: origin },
+    }
+}
+
+fn uses_foreign(start: &JobStart) -> bool {
+    let Work::Steps { steps, .. } = &start.spec.job.work else { return false };
+    steps.iter().any(|step| matches!(&step.action, StepAction::Uses { uses, .. } if Builtin::of(uses).is_none()))
+}
