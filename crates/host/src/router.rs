@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use engine::world::{Route, RouteSeen, Router, WorldError};
 use rollout::RevisionId;
 
-use crate::proxy::{self, Backend, Client, ClientError, RouteAnswer, ServiceStats};
+use crate::proxy::{self, Backend, Client, ClientError, RemoveAnswer, RouteAnswer, ServiceStats};
 
 /// Routes of one state directory, through its proxy process.
 #[derive(Debug)]
@@ -95,11 +95,10 @@ impl Router for ProxyRouter {
     async fn remove(&self, service: &str, generation: u64) -> Result<(), WorldError> {
         let doing = || format!("remove the route of {service}");
         let Ok(client) = self.running().await else { return Ok(()) };
-        let stats = client.stats().await.map_err(|error| WorldError::new(doing(), chain(&error)))?;
-        if stats.services.get(service).is_none_or(|seen| seen.generation > generation) {
-            return Ok(());
+        match client.remove(service, generation).await {
+            Ok(RemoveAnswer::Removed | RemoveAnswer::Stale { .. }) => Ok(()),
+            Err(error) => Err(WorldError::new(doing(), chain(&error))),
         }
-        client.remove(service).await.map(drop).map_err(|error| WorldError::new(doing(), chain(&error)))
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 use super::Error;
-use super::control::{Route, RouteAnswer};
+use super::control::{RemoveAnswer, Route, RouteAnswer};
 use super::registry::{ChangeError, Registry};
 use super::socket::Reachable;
 
@@ -69,7 +69,7 @@ async fn answer(registry: Rc<Registry>, request: Request<Incoming>) -> Result<Re
         (&Method::GET, ["health"]) => json(StatusCode::OK, &registry.health()),
         (&Method::GET, ["stats"]) => json(StatusCode::OK, &registry.stats()),
         (&Method::PUT, ["services", name, "route"]) => put(&registry, name, request).await,
-        (&Method::DELETE, ["services", name]) => remove(&registry, name).await,
+        (&Method::DELETE, ["services", name]) => remove(&registry, name, request.uri().query()).await,
         (&Method::POST, ["shutdown"]) => {
             registry.ask_shutdown();
             json(StatusCode::ACCEPTED, &registry.health())
@@ -94,10 +94,14 @@ async fn put(registry: &Registry, name: &str, request: Request<Incoming>) -> Rep
     }
 }
 
-async fn remove(registry: &Registry, name: &str) -> Reply {
-    match registry.remove(name).await {
-        Ok(true) => json(StatusCode::OK, &serde_json::json!({})),
-        Ok(false) => refuse(StatusCode::NOT_FOUND, format!("there is no service `{name}`")),
+async fn remove(registry: &Registry, name: &str, query: Option<&str>) -> Reply {
+    let generation = query.and_then(|it| it.strip_prefix("generation=")).and_then(|it| it.parse().ok());
+    let Some(generation) = generation else {
+        return refuse(StatusCode::BAD_REQUEST, format!("which generation removes `{name}`? say `?generation=NUMBER`"));
+    };
+    match registry.remove(name, generation).await {
+        Ok(answer @ RemoveAnswer::Removed) => json(StatusCode::OK, &answer),
+        Ok(answer @ RemoveAnswer::Stale { .. }) => json(StatusCode::CONFLICT, &answer),
         Err(error) => refuse_change(&error),
     }
 }

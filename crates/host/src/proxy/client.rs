@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::api::Refusal;
-use super::control::{Health, Route, RouteAnswer, Stats};
+use super::control::{Health, RemoveAnswer, Route, RouteAnswer, Stats};
 use super::socket::Reachable;
 
 /// Speaks with the proxy of one state directory. Each call is a connection of its own, so a restarted proxy is simply met again.
@@ -64,12 +64,14 @@ impl Client {
         }
     }
 
-    /// Whether there was such a service.
-    pub async fn remove(&self, service: &str) -> Result<bool, ClientError> {
-        let (status, body) = self.call(Method::DELETE, &format!("/services/{service}"), Vec::new()).await?;
+    /// Removes the service unless a newer route is in force, whether or not there is such a service: a route that is late
+    /// must not bring it back.
+    pub async fn remove(&self, service: &str, generation: u64) -> Result<RemoveAnswer, ClientError> {
+        let path = format!("/services/{service}?generation={generation}");
+        let (status, body) = self.call(Method::DELETE, &path, Vec::new()).await?;
         match status {
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => understood::<serde_json::Value>((status, body)).map(|_| true),
+            StatusCode::CONFLICT => Ok(serde_json::from_slice(&body)?),
+            _ => understood((status, body)),
         }
     }
 

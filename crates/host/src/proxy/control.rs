@@ -45,7 +45,16 @@ pub struct Synthetic {
 pub enum RouteAnswer {
     /// Every request that arrives from now on follows this route.
     Applied,
-    /// A newer route, or another one of the same generation, is in force.
+    /// A newer route, or another one of the same generation, is in force, or the service was removed with this generation.
+    Stale { generation: u64 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RemoveAnswer {
+    /// Nothing listens for the service any more, and no route up to this generation brings it back.
+    Removed,
+    /// A newer route is in force and stays.
     Stale { generation: u64 },
 }
 
@@ -133,12 +142,17 @@ pub enum RouteError {
     SyntheticRevision(String),
 }
 
+pub(super) fn check_name(name: &str) -> Result<(), RouteError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match name.is_empty() || name.len() > 100 || !name.chars().all(plain) {
+        true => Err(RouteError::Name(name.to_owned())),
+        false => Ok(()),
+    }
+}
+
 impl Route {
     pub fn check(&self, name: &str) -> Result<(), RouteError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 100 || !name.chars().all(plain) {
-            return Err(RouteError::Name(name.to_owned()));
-        }
+        check_name(name)?;
         if self.port == 0 {
             return Err(RouteError::Port);
         }

@@ -39,7 +39,8 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use claim::{Identity, identity};
 pub use client::{Client, ClientError};
 pub use control::{
-    Backend, Bound, Counts, EndpointStats, Health, RevisionCounts, Route, RouteAnswer, RouteError, ServiceStats, Stats, Synthetic,
+    Backend, Bound, Counts, EndpointStats, Health, RemoveAnswer, RevisionCounts, Route, RouteAnswer, RouteError, ServiceStats, Stats,
+    Synthetic,
 };
 
 /// How one proxy process is set up.

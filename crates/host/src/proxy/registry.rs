@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, oneshot};
 
-use super::control::{Bound, EndpointStats, Health, Route, RouteAnswer, RouteError, ServiceStats, Stats};
+use super::control::{self, Bound, EndpointStats, Health, RemoveAnswer, Route, RouteAnswer, RouteError, ServiceStats, Stats};
 use super::counters::Tally;
 use super::listen::{Listening, listen, sentence};
+use super::routes::{self, Routes};
 use super::table::{Endpoint, Table, now_ms};
 use super::worker::{Handle, Order, Service};
-use super::{Config, Limits, routes};
+use super::{Config, Limits};
 
 pub(super) struct Registry {
     dir: PathBuf,
@@ -23,6 +24,8 @@ pub(super) struct Registry {
     epoch: String,
     workers: Rc<Vec<Handle>>,
     services: RefCell<BTreeMap<String, Entry>>,
+    /// Services that are gone, and with which generation they went. Kept for good: a late hand has no deadline, and names are few.
+    removed: RefCell<BTreeMap<String, u64>>,
     next_service: Cell<u64>,
     /// Held while a change is written and put into force, so that changes happen one after the other.
     changing: Mutex<()>,
@@ -65,6 +68,7 @@ impl Registry {
             epoch,
             workers: Rc::new(workers),
             services: RefCell::default(),
+            removed: RefCell::default(),
             next_service: Cell::new(0),
             changing: Mutex::new(()),
             draining: Cell::new(false),
@@ -73,8 +77,9 @@ impl Registry {
     }
 
     /// Puts the routes of the process before into force, each port as far as it is free.
-    pub(super) async fn restore(&self, routes: BTreeMap<String, Route>) {
-        for (name, route) in routes {
+    pub(super) async fn restore(&self, routes: Routes) {
+        self.removed.replace(routes.removed);
+        for (name, route) in routes.services {
             self.put_into_force(&name, route).await;
         }
     }
@@ -86,11 +91,17 @@ impl Registry {
             return Err(ChangeError::Draining);
         }
         let current = self.services.borrow().get(name).map(|it| (it.route.generation, it.route == route));
-        match current {
+        let removed = self.removed.borrow().get(name).map(|it| (*it, false));
+        match current.or(removed) {
             Some((generation, false)) if generation >= route.generation => return Ok(RouteAnswer::Stale { generation }),
             Some((_, true)) => self.listen_again(name),
             _ => {
-                self.write(|services| drop(services.insert(name.to_owned(), route.clone()))).await?;
+                let change = |routes: &mut Routes| {
+                    routes.services.insert(name.to_owned(), route.clone());
+                    routes.removed.remove(name);
+                };
+                self.write(change).await?;
+                self.removed.borrow_mut().remove(name);
                 self.put_into_force(name, route).await;
             }
         }
@@ -100,18 +111,28 @@ impl Registry {
         }
     }
 
-    /// Whether there was such a service.
-    pub(super) async fn remove(&self, name: &str) -> Result<bool, ChangeError> {
+    /// Looks and removes in one turn, so that no route comes in between; the generation stays behind.
+    pub(super) async fn remove(&self, name: &str, generation: u64) -> Result<RemoveAnswer, ChangeError> {
+        control::check_name(name)?;
         let _changing = self.changing.lock().await;
-        if !self.services.borrow().contains_key(name) {
-            return Ok(false);
+        let current = self.services.borrow().get(name).map(|it| it.route.generation);
+        if let Some(newer) = current.filter(|it| *it > generation) {
+            return Ok(RemoveAnswer::Stale { generation: newer });
         }
-        self.write(|services| drop(services.remove(name))).await?;
-        let Some(entry) = self.services.borrow_mut().remove(name) else { return Ok(false) };
-        let service = entry.service.id;
-        drop(entry);
-        self.ask_all(|done| Order::Remove { service, done }).await;
-        Ok(true)
+        if current.is_none() && self.removed.borrow().get(name).is_some_and(|it| *it >= generation) {
+            return Ok(RemoveAnswer::Removed);
+        }
+        let change = |routes: &mut Routes| {
+            routes.services.remove(name);
+            routes.removed.insert(name.to_owned(), generation);
+        };
+        self.write(change).await?;
+        self.removed.borrow_mut().insert(name.to_owned(), generation);
+        let entry = self.services.borrow_mut().remove(name);
+        if let Some(service) = entry.map(|it| it.service.id) {
+            self.ask_all(|done| Order::Remove { service, done }).await;
+        }
+        Ok(RemoveAnswer::Removed)
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -147,12 +168,12 @@ impl Registry {
     }
 
     /// On disk first: what was answered with `applied` survives a crash of the machine.
-    async fn write(&self, change: impl FnOnce(&mut BTreeMap<String, Route>)) -> Result<(), ChangeError> {
-        let mut services: BTreeMap<String, Route> =
-            self.services.borrow().iter().map(|(name, it)| (name.clone(), it.route.clone())).collect();
-        change(&mut services);
+    async fn write(&self, change: impl FnOnce(&mut Routes)) -> Result<(), ChangeError> {
+        let services = self.services.borrow().iter().map(|(name, it)| (name.clone(), it.route.clone())).collect();
+        let mut routes = Routes { services, removed: self.removed.borrow().clone() };
+        change(&mut routes);
         let dir = self.dir.clone();
-        let written = tokio::task::spawn_blocking(move || routes::save(&dir, &services)).await;
+        let written = tokio::task::spawn_blocking(move || routes::save(&dir, routes)).await;
         let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         written.map_err(|source| ChangeError::Write { dir: self.dir.clone(), source })
     }

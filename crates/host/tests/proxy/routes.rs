@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use host::proxy::{Bound, ClientError, Config, Error, RouteAnswer, Synthetic, run};
+use host::proxy::{Bound, ClientError, Config, Error, RemoveAnswer, RouteAnswer, Synthetic, run};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -167,10 +167,56 @@ async fn a_restarted_proxy_serves_its_last_routes() {
     let stats = proxy.client.stats().await.expect("stats");
     assert_eq!((stats.services["web"].generation, stats.services["web"].counts["a"].users.requests), (3, 1));
     assert_ne!(stats.epoch, before);
-    assert!(proxy.client.remove("web").await.expect("an answer"));
-    assert!(!proxy.client.remove("web").await.expect("an answer"));
+    assert_eq!(proxy.client.remove("web", 4).await.expect("an answer"), RemoveAnswer::Removed);
     proxy.restart().await;
     assert_eq!(proxy.client.stats().await.expect("stats").services.len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_removed_does_not_come_back_by_a_late_hand() {
+    let mut proxy = Proxy::start().await;
+    let instance = Instance::named("a").await;
+    let route = |generation, proxy: &Proxy| proxy.route(generation, &[("a", 10_000, &[instance.address])]);
+    proxy.put(5, &[("a", 10_000, &[instance.address])]).await;
+    assert_eq!(proxy.client.remove("web", 4).await.expect("an answer"), RemoveAnswer::Stale { generation: 5 });
+    assert_eq!(proxy.get("/").await, (StatusCode::OK, "a".to_owned()));
+    for _ in 0..2 {
+        assert_eq!(proxy.client.remove("web", 7).await.expect("an answer"), RemoveAnswer::Removed);
+    }
+    for restarted in [false, true] {
+        if restarted {
+            proxy.restart().await;
+        }
+        for late in [5, 6, 7] {
+            let answer = proxy.client.put_route("web", &route(late, &proxy)).await.expect("an answer");
+            assert_eq!(answer, RouteAnswer::Stale { generation: 7 }, "restarted: {restarted}");
+        }
+        // A removal that is late takes nothing back of what a later one said.
+        assert_eq!(proxy.client.remove("web", 3).await.expect("an answer"), RemoveAnswer::Removed);
+        assert_eq!(proxy.client.stats().await.expect("stats").services.len(), 0, "restarted: {restarted}");
+    }
+    // The removal may even come before the first route.
+    assert_eq!(proxy.client.remove("other", 2).await.expect("an answer"), RemoveAnswer::Removed);
+    assert_eq!(proxy.client.put_route("other", &route(2, &proxy)).await.expect("an answer"), RouteAnswer::Stale { generation: 2 });
+    proxy.put(8, &[("a", 10_000, &[instance.address])]).await;
+    assert_eq!(proxy.get("/").await, (StatusCode::OK, "a".to_owned()));
+    let unnamed = proxy.client.remove("a/b", 1).await.expect_err("refused").to_string();
+    assert_eq!(unnamed, "there is no DELETE /services/a/b here");
+}
+
+/// A newer route that is put while an older hand takes the service away stays, whichever comes first.
+#[tokio::test]
+async fn removing_and_routing_at_once_ends_with_the_newer() {
+    let proxy = Proxy::start().await;
+    let instance = Instance::named("a").await;
+    for round in 0..20 {
+        let (older, newer) = (round * 2 + 1, round * 2 + 2);
+        let routed = proxy.route(newer, &[("a", 10_000, &[instance.address])]);
+        let (routed, removed) = tokio::join!(proxy.client.put_route("web", &routed), proxy.client.remove("web", older));
+        assert_eq!(routed.expect("an answer"), RouteAnswer::Applied);
+        removed.expect("an answer");
+        assert_eq!(proxy.stats().await.generation, newer);
+    }
 }
 
 #[tokio::test]
