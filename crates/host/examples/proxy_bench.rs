@@ -1,12 +1,17 @@
 //! The proxy beside HAProxy, on one core each and in one run.
 //!
-//! `cargo run --release -p host --example proxy_bench -- [--rounds N] [--seconds N]`; needs `haproxy`, `wrk` and `taskset`.
-//! Rounds alternate between the two, so that whatever else the machine does falls on both; medians are compared.
+//! `cargo run --release -p host --example proxy_bench -- [--rounds N] [--seconds N] [--before PROGRAM]`; needs `haproxy`, `wrk`
+//! and `taskset`. `--before` names another build of this program, whose proxy is measured beside.
+//!
+//! The proxies have one core to themselves and the load and the backend share the other. Everything alternates, so that
+//! whatever else the machine does falls on all alike: throughput from run to run, latency in slices of a quarter of a second
+//! that go round between the way without a proxy and the ways through each. What a proxy adds is the difference of two
+//! percentiles of one round, and the median of the rounds is the figure.
 
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,76 +32,92 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["backend", port] => backend(port.parse()?),
         ["proxy", dir] => Ok(run(Config { threads: 1, ..Config::new(dir) })?),
-        ["load", port, seconds] => load(port.parse()?, seconds.parse()?),
-        _ => bench(number(&arguments, "--rounds", 5), number(&arguments, "--seconds", 4)),
+        ["load", seconds, ref ports @ ..] => {
+            load(seconds.parse()?, &ports.iter().map(|it| it.parse()).collect::<std::result::Result<Vec<_>, _>>()?)
+        }
+        _ => bench(number(&arguments, "--rounds", 7), number(&arguments, "--seconds", 3), given(&arguments, "--before")),
     }
 }
 
 fn number(arguments: &[String], name: &str, default: u64) -> u64 {
-    let given = arguments.iter().skip_while(|it| *it != name).nth(1);
-    given.and_then(|it| it.parse().ok()).unwrap_or(default)
+    given(arguments, name).and_then(|it| it.parse().ok()).unwrap_or(default)
 }
 
-fn bench(rounds: u64, seconds: u64) -> Result<()> {
+fn given<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    arguments.iter().skip_while(|it| *it != name).nth(1).map(String::as_str)
+}
+
+/// One way to the backend.
+struct Peer {
+    name: &'static str,
+    port: u16,
+    process: Running,
+}
+
+fn bench(rounds: u64, seconds: u64, before: Option<&str>) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let [backend, haproxy, ours] = free_ports()?;
     let own = std::env::current_exe()?;
     let own = own.to_str().ok_or("the path of this program is not text")?;
-    let backend_process = Running::start(LOAD, &[own, "backend", &backend.to_string()])?;
+    let [backend, haproxy] = free_ports()?;
+    let mut peers = vec![Peer { name: "direct", port: backend, process: Running::start(LOAD, &[own, "backend", &backend.to_string()])? }];
     let config = dir.path().join("haproxy.cfg");
     std::fs::write(&config, haproxy_config(haproxy, backend))?;
-    let haproxy_process = Running::start(UNDER_TEST, &["haproxy", "-db", "-f", &config.to_string_lossy()])?;
-    let state = dir.path().join("state");
-    let proxy = Running::start(UNDER_TEST, &[own, "proxy", &state.to_string_lossy()])?;
+    let process = Running::start(UNDER_TEST, &["haproxy", "-db", "-f", &config.to_string_lossy()])?;
+    peers.push(Peer { name: "haproxy", port: haproxy, process });
     wait_for(backend)?;
     wait_for(haproxy)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(set_route(&state, ours, backend))?;
-    wait_for(ours)?;
-    let idle = resident_kib(&proxy)?;
+    peers.push(proxy("plimsoll", own, &dir.path().join("state"), backend)?);
+    let idle = resident_kib(&peers[2].process)?;
+    if let Some(before) = before {
+        peers.push(proxy("before", before, &dir.path().join("before"), backend)?);
+    }
 
     let (mut rates, mut costs, mut latencies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let peers = [("direct", backend, &backend_process), ("haproxy", haproxy, &haproxy_process), ("plimsoll", ours, &proxy)];
     for _ in 0..rounds {
-        for (name, port, process) in peers {
-            let before = processor_ns(process)?;
-            let rate = requests_per_second(port, seconds)?;
-            rates.entry(name).or_insert_with(Vec::new).push(rate);
-            costs.entry(name).or_insert_with(Vec::new).push((processor_ns(process)? - before) / (rate * seconds).max(1));
+        for peer in &peers {
+            let before = processor_ns(&peer.process)?;
+            let rate = requests_per_second(peer.port, seconds)?;
+            rates.entry(peer.name).or_insert_with(Vec::new).push(rate);
+            costs.entry(peer.name).or_insert_with(Vec::new).push((processor_ns(&peer.process)? - before) / (rate * seconds).max(1));
         }
-        for (name, port, _) in peers {
-            latencies.entry(name).or_insert_with(Vec::new).push(at_fixed_rate(own, port, seconds)?);
+        for (peer, latency) in peers.iter().zip(at_fixed_rate(own, &peers, seconds)?) {
+            latencies.entry(peer.name).or_insert_with(Vec::new).push(latency);
         }
     }
-    for (name, ..) in peers {
+    for Peer { name, .. } in &peers {
         let us = |it: fn(&Latency) -> u64| median(latencies[name].iter().map(it).collect());
-        let rate = median(rates[name].clone());
-        let cost = median(costs[name].clone());
+        let (rate, cost) = (median(rates[name].clone()), median(costs[name].clone()));
+        let (late, p50, p99) = (us(|it| it.late_us), us(|it| it.p50_us), us(|it| it.p99_us));
         println!(
-            "{name:<9} {rate:>7} req/s, {cost:>6} ns of processor each   at {RATE}/s: p50 {:>5} us, p99 {:>5} us",
-            us(|it| it.p50_us),
-            us(|it| it.p99_us)
+            "{name:<9} {rate:>7} req/s, {cost:>6} ns of processor each   at {RATE}/s: p50 {p50:>4} us, p99 {p99:>4} us \
+             (of it sent late: p99 {late} us)"
         );
     }
-    let ratios: Vec<u64> = (0..rates["plimsoll"].len()).map(|it| rates["plimsoll"][it] * 100 / rates["haproxy"][it].max(1)).collect();
-    let added = |name: &str, it: fn(&Latency) -> u64| -> Vec<u64> {
-        let pairs = latencies[name].iter().zip(&latencies["direct"]);
-        pairs.map(|(through, direct)| it(through).saturating_sub(it(direct))).collect()
-    };
-    println!("ratio to haproxy, {CONNECTIONS} connections, 1 core: {:.2} (at least 0.80)", median(ratios) as f64 / 100.0);
-    // What the machine does besides falls on single rounds; the quietest is the one in which the way without a proxy was fastest.
-    let quietest = (0..latencies["direct"].len()).min_by_key(|it| latencies["direct"][*it].p99_us).unwrap_or(0);
-    for name in ["haproxy", "plimsoll"] {
-        let (p50, p99) = (added(name, |it| it.p50_us), added(name, |it| it.p99_us));
-        let (p50_quiet, p99_quiet) = (p50[quietest], p99[quietest]);
+    for Peer { name, .. } in &peers[1..] {
+        let ratios: Vec<u64> = rates[name].iter().zip(&rates["haproxy"]).map(|(it, haproxy)| it * 100 / haproxy.max(&1)).collect();
+        let added = |it: fn(&Latency) -> u64| -> Vec<u64> {
+            let pairs = latencies[name].iter().zip(&latencies["direct"]);
+            pairs.map(|(through, direct)| it(through).saturating_sub(it(direct))).collect()
+        };
+        let (p50, p99) = (added(|it| it.p50_us), added(|it| it.p99_us));
         println!(
-            "{name} adds at {RATE}/s: p50 {} us, p99 {} us; in the quietest round p50 {p50_quiet} us, p99 {p99_quiet} us (p99 at most 1000)",
+            "{name:<9} {:.2} x haproxy, {CONNECTIONS} connections, 1 core; adds at {RATE}/s: p50 {} us, p99 {} us (rounds: {p99:?})",
+            median(ratios) as f64 / 100.0,
             median(p50),
-            median(p99)
+            median(p99.clone())
         );
     }
-    println!("resident: {idle} KiB idle, {} KiB after the load", resident_kib(&proxy)?);
+    println!("limits: at least 0.80 x haproxy; p99 adds at most 1000 us");
+    println!("resident: {idle} KiB idle, {} KiB after the load", resident_kib(&peers[2].process)?);
     Ok(())
+}
+
+fn proxy(name: &'static str, program: &str, state: &Path, backend: u16) -> Result<Peer> {
+    let [port] = free_ports()?;
+    let process = Running::start(UNDER_TEST, &[program, "proxy", &state.to_string_lossy()])?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(set_route(state, port, backend))?;
+    wait_for(port)?;
+    Ok(Peer { name, port, process })
 }
 
 fn median(mut values: Vec<u64>) -> u64 {
@@ -140,57 +161,151 @@ fn requests_per_second(port: u16, seconds: u64) -> Result<u64> {
 }
 
 struct Latency {
+    /// How long after its moment a request was sent: the load's own part in its latency.
+    late_us: u64,
     p50_us: u64,
     p99_us: u64,
 }
 
-fn at_fixed_rate(own: &str, port: u16, seconds: u64) -> Result<Latency> {
-    let output = Command::new("taskset").args(["-c", LOAD, own, "load", &port.to_string(), &seconds.to_string()]).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    let mut words = text.split_whitespace().map(str::parse);
-    match (words.next(), words.next()) {
-        (Some(p50_us), Some(p99_us)) => Ok(Latency { p50_us: p50_us?, p99_us: p99_us? }),
-        _ => Err(format!("the load ended early: {}", String::from_utf8_lossy(&output.stderr)).into()),
+fn at_fixed_rate(own: &str, peers: &[Peer], seconds: u64) -> Result<Vec<Latency>> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", LOAD, own, "load", &seconds.to_string()]).args(peers.iter().map(|it| it.port.to_string()));
+    let output = command.output()?;
+    let latency = |line: &str| -> Result<Latency> {
+        match line.split_whitespace().map(str::parse).collect::<std::result::Result<Vec<u64>, _>>()?[..] {
+            [late_us, p50_us, p99_us] => Ok(Latency { late_us, p50_us, p99_us }),
+            _ => Err(format!("the load says {line:?}").into()),
+        }
+    };
+    let latencies = String::from_utf8(output.stdout)?.lines().map(latency).collect::<Result<Vec<_>>>()?;
+    match latencies.len() == peers.len() {
+        true => Ok(latencies),
+        false => Err(format!("the load ended early: {}", String::from_utf8_lossy(&output.stderr)).into()),
     }
 }
 
+/// Requests of one slice, a quarter of a second's worth.
+const SLICE: u64 = RATE / 4;
+
 /// Open loop: each request has its moment, and its latency counts from there whether or not it could be sent in time.
-fn load(port: u16, seconds: u64) -> Result<()> {
-    let begin = Instant::now() + Duration::from_millis(100);
-    let one = move |connection: u64| -> std::io::Result<Vec<u64>> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
-        let mut latencies = Vec::new();
-        for request in (connection..RATE * seconds).step_by(CONNECTIONS as usize) {
-            let due = begin + Duration::from_micros(request * 1_000_000 / RATE);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            stream.write_all(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")?;
-            read_answer(&mut stream)?;
-            latencies.push(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
+///
+/// One thread does it all, so that no request waits for another's thread, and it sleeps to the microsecond.
+fn load(seconds: u64, ports: &[u16]) -> Result<()> {
+    rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1))?;
+    let mut lanes = ports.iter().map(|port| Lane::open(*port)).collect::<Result<Vec<_>>>()?;
+    for round in 0..(RATE * seconds / SLICE) as usize {
+        // Nobody is always the one after the same other.
+        for index in 0..lanes.len() {
+            let lane = (index + round) % lanes.len();
+            lanes[lane].slice(SLICE)?;
         }
-        Ok(latencies)
-    };
-    let threads: Vec<_> = (0..CONNECTIONS).map(|it| std::thread::spawn(move || one(it))).collect();
-    let mut latencies = Vec::new();
-    for thread in threads {
-        latencies.extend(thread.join().map_err(|_| "a thread of the load panicked")??);
     }
-    latencies.sort_unstable();
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-    println!("{} {}", at(0.50), at(0.99));
+    for Lane { late_us, latencies_us, .. } in &mut lanes {
+        late_us.sort_unstable();
+        latencies_us.sort_unstable();
+        let at = |all: &[u64], share: f64| all[((all.len() - 1) as f64 * share) as usize];
+        println!("{} {} {}", at(late_us, 0.99), at(latencies_us, 0.50), at(latencies_us, 0.99));
+    }
     Ok(())
 }
 
-fn read_answer(stream: &mut TcpStream) -> std::io::Result<()> {
-    let mut seen = Vec::new();
-    let mut more = [0; 1024];
-    while !seen.ends_with(BODY) {
-        match stream.read(&mut more)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            count => seen.extend_from_slice(&more[..count]),
+/// The connections to one port.
+struct Lane {
+    connections: Vec<Connection>,
+    idle: VecDeque<usize>,
+    busy: Vec<usize>,
+    late_us: Vec<u64>,
+    latencies_us: Vec<u64>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    due: Instant,
+    seen: Vec<u8>,
+}
+
+impl Lane {
+    fn open(port: u16) -> Result<Lane> {
+        let connect = |_| -> Result<Connection> {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            Ok(Connection { stream, due: Instant::now(), seen: Vec::new() })
+        };
+        let connections = (0..CONNECTIONS).map(connect).collect::<Result<Vec<_>>>()?;
+        let idle = (0..connections.len()).collect();
+        Ok(Lane { connections, idle, busy: Vec::new(), late_us: Vec::new(), latencies_us: Vec::new() })
+    }
+
+    fn slice(&mut self, requests: u64) -> Result<()> {
+        let begin = Instant::now() + Duration::from_millis(2);
+        let mut sent = 0;
+        while sent < requests || !self.busy.is_empty() {
+            let due = begin + Duration::from_micros(sent * 1_000_000 / RATE);
+            let now = Instant::now();
+            if sent < requests
+                && due <= now
+                && let Some(index) = self.idle.pop_front()
+            {
+                sent += 1;
+                self.send(index, due, now)?;
+                continue;
+            }
+            let until = if sent < requests && !self.idle.is_empty() { due - now } else { Duration::from_secs(5) };
+            self.answers(until)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, index: usize, due: Instant, now: Instant) -> Result<()> {
+        let connection = &mut self.connections[index];
+        connection.due = due;
+        connection.seen.clear();
+        connection.stream.write_all(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")?;
+        self.busy.push(index);
+        self.late_us.push(micros(now - due));
+        Ok(())
+    }
+
+    /// Takes the answers that are there, waiting for the first one so long.
+    fn answers(&mut self, wait: Duration) -> Result<()> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
+        let mut waiting: Vec<_> = self.busy.iter().map(|it| PollFd::new(&self.connections[*it].stream, PollFlags::IN)).collect();
+        if poll(&mut waiting, Some(&timeout))? == 0 {
+            return if wait < Duration::from_secs(5) { Ok(()) } else { Err("no answer for 5 s".into()) };
+        }
+        let ready: Vec<usize> = waiting.iter().zip(&self.busy).filter(|(it, _)| !it.revents().is_empty()).map(|(_, it)| *it).collect();
+        for index in ready {
+            if self.connections[index].answered()? {
+                self.latencies_us.push(micros(self.connections[index].due.elapsed()));
+                self.busy.retain(|it| *it != index);
+                self.idle.push_back(index);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn answered(&mut self) -> Result<bool> {
+        let mut more = [0; 4096];
+        match self.stream.read(&mut more) {
+            Ok(0) => return Err("closed before the answer".into()),
+            Ok(count) => self.seen.extend_from_slice(&more[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        match self.seen.ends_with(BODY) {
+            true if self.seen.starts_with(b"HTTP/1.1 200") => Ok(true),
+            true => Err("an answer that is not 200".into()),
+            false => Ok(false),
         }
     }
-    if seen.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(std::io::Error::other("not 200")) }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 const BODY: &[u8] = b"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
@@ -227,9 +342,9 @@ fn backend(port: u16) -> Result<()> {
     })
 }
 
-fn free_ports() -> Result<[u16; 3]> {
-    let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    let mut ports = [0; 3];
+fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    let listeners = [(); COUNT].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let mut ports = [0; COUNT];
     for (port, listener) in ports.iter_mut().zip(listeners) {
         *port = listener?.local_addr()?.port();
     }
