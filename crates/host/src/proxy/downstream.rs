@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::forward::forward;
 use super::head::Forwarded;
+use super::streams::Streams;
 use super::tap::{Tap, Tapped};
 use super::worker::OpenConnection;
 
@@ -23,6 +24,8 @@ pub(super) struct Downstream {
     pub(super) forwarded: RefCell<Forwarded>,
     /// HTTP/2 says in one way only where a body ends.
     pub(super) tap: Option<Tap>,
+    /// HTTP/2 has several requests at a time.
+    pub(super) streams: Option<Rc<Streams>>,
 }
 
 /// When the service ends, a new connection may have a request on its way that nobody has looked at yet.
@@ -46,20 +49,27 @@ async fn serve_stream(open: OpenConnection, stream: TcpStream, client: SocketAdd
     let header_bytes_max = open.worker.limits.header_bytes_max;
     let (stream, tap) = Tapped::new(stream, header_bytes_max);
     let tap = (!speaks_http2).then_some(tap);
-    let downstream = Rc::new(Downstream { open, forwarded: RefCell::new(Forwarded::new(client.ip())), tap });
+    let streams = speaks_http2.then(Rc::<Streams>::default);
+    let send_timeout = open.worker.limits.send_timeout;
+    let forwarded = RefCell::new(Forwarded::new(client.ip()));
+    let downstream = Rc::new(Downstream { open, forwarded, tap, streams: streams.clone() });
     let service = {
         let downstream = Rc::clone(&downstream);
         service_fn(move |request| forward(Rc::clone(&downstream), request))
     };
     let io = TokioIo::new(stream);
-    if speaks_http2 {
+    if let Some(streams) = streams {
         let connection = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .max_concurrent_streams(256)
             .max_header_list_size(u32::try_from(header_bytes_max).unwrap_or(u32::MAX))
             .keep_alive_interval(head_timeout)
             .serve_connection(io, service);
-        until_closing(&downstream, connection, |it| it.graceful_shutdown()).await?;
+        let served = until_closing(&downstream, connection, streams.idle(head_timeout), |it| it.graceful_shutdown());
+        tokio::select! {
+            served = served => served?,
+            () = streams.hopeless(head_timeout.max(send_timeout)) => {}
+        }
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -68,7 +78,7 @@ async fn serve_stream(open: OpenConnection, stream: TcpStream, client: SocketAdd
             .max_buf_size(header_bytes_max)
             .serve_connection(io, service)
             .with_upgrades();
-        until_closing(&downstream, connection, |it| it.graceful_shutdown()).await?;
+        until_closing(&downstream, connection, std::future::pending(), |it| it.graceful_shutdown()).await?;
     }
     Ok(())
 }
@@ -104,18 +114,23 @@ async fn ended_by<F: Future>(open: &OpenConnection, future: F) -> Option<F::Outp
     output
 }
 
-async fn until_closing<C>(downstream: &Downstream, connection: C, close: impl Fn(Pin<&mut C>)) -> hyper::Result<()>
+async fn until_closing<C>(
+    downstream: &Downstream,
+    connection: C,
+    idle: impl Future<Output = ()>,
+    close: impl Fn(Pin<&mut C>),
+) -> hyper::Result<()>
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let closing = &downstream.open.service.closing;
-    let mut connection = pin!(connection);
+    let (mut connection, mut idle) = (pin!(connection), pin!(idle));
     let (mut key, mut told) = (None, false);
     let output = poll_fn(|context: &mut Context<'_>| {
         key.get_or_insert_with(|| closing.watch(context.waker().clone()));
         // A request that has already come is taken up before the connection is told to end.
         let polled = connection.as_mut().poll(context);
-        if polled.is_pending() && closing.begun() && !told {
+        if polled.is_pending() && !told && (closing.begun() || idle.as_mut().poll(context).is_ready()) {
             told = true;
             close(connection.as_mut());
             return connection.as_mut().poll(context);

@@ -17,6 +17,7 @@ use super::counters::Kind;
 use super::downstream::Downstream;
 use super::head;
 use super::passing::{Passing, Ticket};
+use super::streams::Streams;
 use super::tunnel;
 use super::upstream::{Connection, Pool, Progress, Upload};
 use super::worker::{LocalRoute, Worker};
@@ -25,6 +26,7 @@ pub(super) async fn forward(downstream: Rc<Downstream>, mut request: Request<Inc
     let service = &downstream.open.service;
     let worker = &downstream.open.worker;
     let route = Rc::clone(&service.route.borrow());
+    let stream = downstream.streams.as_ref().map(Streams::begin);
     let client_side = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let unambiguous = downstream.tap.as_ref().map_or(Ok(()), |it| it.check(request.headers(), request.body()));
     let (mut parts, incoming) = request.into_parts();
@@ -36,10 +38,10 @@ pub(super) async fn forward(downstream: Rc<Downstream>, mut request: Request<Inc
         }
     };
     let revision = &route.table.revisions[choice.revision];
-    let mut ticket = Ticket::new(&revision.tally, worker.index, Kind::User);
+    let mut ticket = Ticket::new(&revision.tally, worker.index, Kind::User, stream);
     let upgrade = head::upgrade(&parts);
     let upgrades = upgrade.is_some();
-    head::to_backend(&mut parts, &mut downstream.forwarded.borrow_mut(), upgrade);
+    head::to_backend(&mut parts, &mut downstream.forwarded.borrow_mut(), upgrade, route.table.port);
     let (upload, progress) = Upload::new(incoming);
     let head = Head { method: parts.method, uri: parts.uri, headers: parts.headers };
     let exchanged = Exchange { worker, route: &route, revision: choice.revision, upgrades, progress }.run(head, upload, &mut ticket).await;
@@ -100,9 +102,11 @@ fn pass_on(
             None => refuse(&Failure::backend(StatusCode::BAD_GATEWAY, "the instance changed protocols unasked".to_owned()), ticket),
         };
     }
+    if let Err(sentence) = head::check_answer(response.headers()) {
+        return refuse(&Failure::backend(StatusCode::BAD_GATEWAY, sentence.to_owned()), ticket);
+    }
     let (mut parts, incoming) = response.into_parts();
-    head::strip_hop_by_hop(&mut parts.headers);
-    parts.headers.remove(head::REVISION);
+    head::to_client(&mut parts.headers);
     parts.version = http::Version::HTTP_11;
     let bad = parts.status.is_server_error();
     if is_event_stream(&parts.headers) {

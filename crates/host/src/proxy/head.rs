@@ -58,10 +58,14 @@ pub(super) fn check(parts: &Parts) -> Result<(), Failure> {
     if parts.method == Method::CONNECT {
         return Err(Failure::client(StatusCode::METHOD_NOT_ALLOWED, "this is a gateway, not a tunnel: CONNECT is not served"));
     }
+    if parts.headers.contains_key(header::TRANSFER_ENCODING) && !only_chunked(&parts.headers) {
+        return Err(Failure::client(StatusCode::NOT_IMPLEMENTED, "only `chunked` is understood as a transfer coding"));
+    }
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => refuse("the request has more than one Host"),
         (None, _) if parts.version == Version::HTTP_11 => refuse("the request has no Host"),
+        (None, _) if parts.version == Version::HTTP_2 && parts.uri.authority().is_none() => refuse("the request has no authority"),
         (Some(host), _) if host.as_bytes().iter().any(|it| matches!(it, b'/' | b'@' | b' ' | b'\\' | b'"' | b'?' | b'#')) => {
             refuse("the request's Host is not a name and port")
         }
@@ -80,9 +84,42 @@ pub(super) fn upgrade(parts: &Parts) -> Option<HeaderValue> {
     Some(protocol.clone())
 }
 
+/// Whether the body is in pieces and nothing else. Another coding would be taken away with the field, and nobody could read the
+/// body any more.
+fn only_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().flat_map(tokens);
+    codings.next().is_some_and(|it| it.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+}
+
+/// Refuses what a client could not read or would read in two ways.
+pub(super) fn check_answer(headers: &HeaderMap) -> Result<(), &'static str> {
+    match headers.contains_key(header::TRANSFER_ENCODING) && !only_chunked(headers) {
+        true => Err("the instance's answer has a transfer coding that is not `chunked`"),
+        false => Ok(()),
+    }
+}
+
+/// Turns an instance's answer's head into the one the client gets.
+pub(super) fn to_client(headers: &mut HeaderMap) {
+    // Of the two the HTTP library has followed this one.
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    // The library has made sure that they are all the same; one says it better.
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let (first, more) = (lengths.next(), lengths.next().is_some());
+    let again = first.filter(|it| more || it.as_bytes().contains(&b','));
+    let once = again.and_then(|it| HeaderValue::from_bytes(tokens(it).next()?).ok());
+    if let Some(once) = once {
+        headers.insert(header::CONTENT_LENGTH, once);
+    }
+    strip_hop_by_hop(headers);
+    headers.remove(REVISION);
+}
+
 /// Turns a client's request head into the one its backend gets.
-pub(super) fn to_backend(parts: &mut Parts, forwarded: &mut Forwarded, upgrade: Option<HeaderValue>) {
-    name_host(parts);
+pub(super) fn to_backend(parts: &mut Parts, forwarded: &mut Forwarded, upgrade: Option<HeaderValue>, port: u16) {
+    name_host(parts, port);
     let headers = &mut parts.headers;
     strip_hop_by_hop(headers);
     headers.remove(HTTP2_SETTINGS);
@@ -128,9 +165,17 @@ fn end_to_end(name: &HeaderName) -> bool {
         || [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, header::FORWARDED].contains(name)
 }
 
-/// HTTP/2 and absolute targets carry the host in the target; HTTP/1.1 to the backend wants it in `Host`.
-fn name_host(parts: &mut Parts) {
-    let Some(authority) = parts.uri.authority() else { return };
+/// HTTP/2 and absolute targets carry the host in the target; HTTP/1.1 to the backend wants it in `Host`. A client of HTTP/1.0
+/// need not say one, but whoever speaks HTTP/1.1 must.
+fn name_host(parts: &mut Parts, port: u16) {
+    let Some(authority) = parts.uri.authority() else {
+        if !parts.headers.contains_key(header::HOST)
+            && let Ok(own) = HeaderValue::from_str(&format!("127.0.0.1:{port}"))
+        {
+            parts.headers.insert(header::HOST, own);
+        }
+        return;
+    };
     if let Ok(host) = HeaderValue::from_str(authority.as_str().rsplit('@').next().unwrap_or_default()) {
         parts.headers.insert(header::HOST, host);
     }
@@ -180,7 +225,7 @@ mod tests {
         }
         let mut parts = request.body(()).expect("a request").into_parts().0;
         let upgrade = upgrade(&parts);
-        to_backend(&mut parts, &mut Forwarded::new("127.0.0.1".parse().expect("an address")), upgrade);
+        to_backend(&mut parts, &mut Forwarded::new("127.0.0.1".parse().expect("an address")), upgrade, 80);
         let mut found: Vec<String> =
             parts.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
         found.sort();

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::task::JoinHandle;
 
+use super::Limits;
 use super::worker::{Handle, Order};
 
 /// A port that is being listened on; dropped, it is let go.
@@ -22,15 +23,15 @@ pub(super) struct Listening {
 }
 
 /// Binds without `SO_REUSEPORT`: with it, two proxies could share a port and nobody would notice. One thread accepts for all.
-pub(super) fn listen(port: u16, service: u64, workers: &Rc<Vec<Handle>>, connections_max: usize) -> io::Result<Listening> {
-    let mut listeners = vec![bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?];
-    match bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))) {
+pub(super) fn listen(port: u16, service: u64, workers: &Rc<Vec<Handle>>, limits: &Limits) -> io::Result<Listening> {
+    let mut listeners = vec![bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), limits)?];
+    match bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port)), limits) {
         Ok(listener) => listeners.push(listener),
         Err(error) => tracing::info!(port, %error, "listening on 127.0.0.1 only, not on [::1]"),
     }
     let queues = listeners.iter().map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
     let listeners = listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
-    let accept = |it| tokio::task::spawn_local(accept(it, service, Rc::clone(workers), connections_max));
+    let accept = |it| tokio::task::spawn_local(accept(it, service, Rc::clone(workers), limits.connections_max));
     Ok(Listening { tasks: listeners.into_iter().map(accept).collect(), queues, workers: Rc::clone(workers), service })
 }
 
@@ -59,12 +60,20 @@ impl Drop for Listening {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// The kernel counts this in whole seconds.
+const KEEPALIVE_MIN: Duration = Duration::from_secs(1);
+
+/// What is set here holds for the connections too.
+fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // A client that takes nothing, or is no longer there, would otherwise keep its connection and an instance's for ever.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(limits.send_timeout))?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(limits.send_timeout.max(KEEPALIVE_MIN)))?;
     socket.bind(&address.into())?;
     socket.listen(4096)?;
     socket.set_nonblocking(true)?;

@@ -23,6 +23,7 @@ mod passing;
 mod registry;
 mod routes;
 mod socket;
+mod streams;
 mod synthetic;
 mod table;
 mod tap;
@@ -68,6 +69,8 @@ pub struct Limits {
     pub first_byte_timeout: Duration,
     /// How long a connection may be open without a complete request head.
     pub head_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it.
+    pub send_timeout: Duration,
     pub drain_timeout: Duration,
     pub header_bytes_max: usize,
     /// Over all services; further connections wait in the listener's queue.
@@ -80,6 +83,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(2),
             first_byte_timeout: Duration::from_secs(30),
             head_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             header_bytes_max: 64 * 1024,
             connections_max: 10_000,

@@ -10,6 +10,7 @@ use std::time::Instant;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 
 use super::counters::{Kind, Tally};
+use super::streams::Stream;
 use super::table::Endpoint;
 use super::upstream::{Connection, Pool};
 
@@ -23,6 +24,8 @@ pub(super) struct Passing {
 
 impl Passing {
     pub(super) fn new(incoming: Incoming, bad: bool, ticket: Ticket, connection: Option<(Connection, Rc<Pool>)>) -> Passing {
+        // The head is the first thing given; a client without room for more never asks.
+        ticket.stream.iter().for_each(Stream::given);
         let mut passing = Passing { incoming, bad, ticket: Some(ticket), connection };
         if passing.incoming.is_end_stream() {
             passing.finish();
@@ -31,7 +34,10 @@ impl Passing {
     }
 
     pub(super) fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let stream = self.ticket.as_ref().and_then(|it| it.stream.as_ref());
+        stream.into_iter().for_each(Stream::asked);
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(context));
+        stream.into_iter().for_each(Stream::given);
         match &frame {
             Some(Ok(_)) if !self.incoming.is_end_stream() => {}
             Some(Ok(_)) | None => self.finish(),
@@ -75,12 +81,13 @@ pub(super) struct Ticket {
     begun: Instant,
     endpoint: Option<Arc<Endpoint>>,
     counted: bool,
+    stream: Option<Stream>,
 }
 
 impl Ticket {
-    pub(super) fn new(tally: &Arc<Tally>, thread: usize, kind: Kind) -> Ticket {
+    pub(super) fn new(tally: &Arc<Tally>, thread: usize, kind: Kind, stream: Option<Stream>) -> Ticket {
         tally.begin(thread);
-        Ticket { tally: Arc::clone(tally), thread, kind, begun: Instant::now(), endpoint: None, counted: false }
+        Ticket { tally: Arc::clone(tally), thread, kind, begun: Instant::now(), endpoint: None, counted: false, stream }
     }
 
     /// The request is now with this instance, and no longer with the one before.
@@ -121,6 +128,7 @@ impl Drop for Ticket {
         self.leave_endpoint();
         if !self.counted {
             self.tally.aborted(self.thread, self.kind);
+            self.stream.iter().for_each(Stream::cut);
         }
         self.tally.leave(self.thread);
     }

@@ -209,7 +209,7 @@ impl Registry {
     }
 
     fn listen(&self, port: u16, service: u64) -> Result<Listening, String> {
-        listen(port, service, &self.workers, self.limits.connections_max).map_err(|error| sentence(port, &error))
+        listen(port, service, &self.workers, &self.limits).map_err(|error| sentence(port, &error))
     }
 
     fn listen_again(&self, name: &str) {

@@ -48,7 +48,7 @@ pub(super) async fn probe(worker: Rc<Worker>, service: Weak<LocalService>, synth
 }
 
 async fn one(worker: &Worker, route: &LocalRoute, revision: usize, head: Head) {
-    let mut ticket = Ticket::new(&route.table.revisions[revision].tally, worker.index, Kind::Synthetic);
+    let mut ticket = Ticket::new(&route.table.revisions[revision].tally, worker.index, Kind::Synthetic, None);
     let exchange = Exchange { worker, route, revision, upgrades: false, progress: None };
     match exchange.run(head, Upload::Nothing, &mut ticket).await {
         Ok((response, connection, pool)) => {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::world::{Instance, Proxy, eventually, read_until, request, text, with_body, within};
 
 /// A body that is as long as somebody goes on sending.
-struct Pieces(mpsc::UnboundedReceiver<Bytes>);
+pub struct Pieces(pub mpsc::UnboundedReceiver<Bytes>);
 
 impl Body for Pieces {
     type Data = Bytes;
@@ -67,6 +67,16 @@ async fn ambiguous_and_broken_requests_are_refused_and_go_nowhere() {
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nabc", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc", 400),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\nabc", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\rX-B: 2\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET / HTTP/3.1\r\nHost: a\r\n\r\n", 400),
         ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     ];
     for (raw, status) in table {
@@ -99,6 +109,54 @@ async fn a_smuggled_request_behind_an_honest_one_is_refused_too() {
 }
 
 #[tokio::test]
+async fn nothing_hides_behind_a_body_in_malformed_pieces() {
+    let instance = mirror().await;
+    let proxy = in_front_of(&instance).await;
+    let sizes = ["-1", "+3", "0x3", " 3", "g", "", "10000000000000003", "3\n", "3\r", "3;a=\n1"];
+    for size in sizes {
+        let raw = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\nabc\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
+        let answer = proxy.raw(raw.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{size:?}: {answer}");
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{size:?}: {answer}");
+    }
+    let sum = sizes.len() as u64;
+    let users = eventually(async || Some(proxy.users("a").await).filter(|it| it.requests + it.aborted == sum)).await;
+    assert_eq!((users.requests, users.bad), (0, 0), "the clients are to blame, each for one request");
+}
+
+#[tokio::test]
+async fn answers_that_can_be_read_in_two_ways_are_made_plain_or_refused() {
+    let table = [
+        ("Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, "\r\ncontent-length: 2\r\n", "ok"),
+        ("Content-Length: 2, 2\r\n\r\nok", 200, "\r\ncontent-length: 2\r\n", "ok"),
+        (
+            "Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            200,
+            "\r\ntransfer-encoding: chunked\r\n",
+            "0\r\n\r\n",
+        ),
+        ("Content-Length: 2\r\nContent-Length: 3\r\n\r\nok!", 502, "", "\n"),
+        ("Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 502, "", "`chunked`\n"),
+        ("Transfer-Encoding: gzip\r\n\r\nok", 502, "", "`chunked`\n"),
+        ("X-A: 1\r\n folded\r\nContent-Length: 2\r\n\r\nok", 502, "", "\n"),
+    ];
+    for (rest, status, part, end) in table {
+        let instance = Instance::raw(move |mut stream| async move {
+            read_until(&mut stream, "\r\n\r\n").await;
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{rest}").as_bytes()).await;
+        })
+        .await;
+        let proxy = in_front_of(&instance).await;
+        let answer = proxy.raw(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with(end), "{rest:?}: {answer}");
+        assert!(answer.contains(part) && answer.matches("\r\ncontent-length").count() <= 1, "{rest:?}: {answer}");
+        assert!(!answer.contains("content-length: 9"), "{rest:?}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn heads_arrive_as_they_should() {
     let instance = mirror().await;
     let proxy = in_front_of(&instance).await;
@@ -107,7 +165,8 @@ async fn heads_arrive_as_they_should() {
     let expected = "GET /p?q=1 HTTP/1.1\nforwarded: for=127.0.0.1;host=\"real.test\";proto=http\nhost: real.test\n\
                     x-forwarded-for: 127.0.0.1\nx-forwarded-host: real.test\nx-forwarded-proto: http\nbody 0";
     assert!(answer.ends_with(expected), "{answer}");
-    assert!(proxy.raw(b"GET /old HTTP/1.0\r\n\r\n").await.contains("GET /old HTTP/1.1\n"));
+    let old = proxy.raw(b"GET /old HTTP/1.0\r\n\r\n").await;
+    assert!(old.contains("GET /old HTTP/1.1\n") && old.contains(&format!("\nhost: 127.0.0.1:{}\n", proxy.port)), "{old}");
     assert!(proxy.raw(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.contains("OPTIONS * HTTP/1.1\n"));
 }
 
@@ -305,4 +364,56 @@ async fn requests_sent_ahead_are_answered_in_order() {
     let answer = proxy.raw(raw.as_bytes()).await;
     let paths: Vec<_> = answer.lines().filter_map(|it| it.split_once("GET /")?.1.split_once(' ')).map(|it| it.0).collect();
     assert_eq!(paths, ["1", "2", "3"], "{answer}");
+}
+
+/// What HTTP/2 could say and HTTP/1.1 to the instance could not, sent as frames.
+#[tokio::test]
+async fn requests_over_http2_are_no_looser() {
+    let instance = mirror().await;
+    let proxy = in_front_of(&instance).await;
+    // Fields of the static table by their number, others in full: `:method POST`, `:scheme http`, `:path /`.
+    let begin = [0x83, 0x86, 0x84].to_vec();
+    let field = |name: &str, value: &str| {
+        let mut field = vec![0x00, name.len() as u8];
+        field.extend_from_slice(name.as_bytes());
+        field.push(value.len() as u8);
+        field.extend_from_slice(value.as_bytes());
+        field
+    };
+    let host = field(":authority", "a.test");
+    let table: [(&str, Vec<Vec<u8>>); 6] = [
+        ("no authority", vec![]),
+        ("a length that is not that of the body", vec![host.clone(), field("content-length", "5")]),
+        ("two lengths", vec![host.clone(), field("content-length", "0"), field("content-length", "5")]),
+        ("a transfer coding", vec![host.clone(), field("transfer-encoding", "chunked")]),
+        ("a field of the connection", vec![host.clone(), field("connection", "close")]),
+        ("a line break in a value", vec![host, field("x-a", "1\r\nx-b: 2")]),
+    ];
+    for (what, fields) in table {
+        let block = [begin.clone(), fields.concat()].concat();
+        let mut stream = proxy.raw_stream().await;
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec();
+        bytes.extend_from_slice(&[0, 0, block.len() as u8, 0x1, 0x5, 0, 0, 0, 1]);
+        bytes.extend_from_slice(&block);
+        stream.write_all(&bytes).await.expect("written");
+        let refused = async {
+            loop {
+                let mut head = [0; 9];
+                if stream.read_exact(&mut head).await.is_err() {
+                    return "closed".to_owned();
+                }
+                let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+                stream.read_exact(&mut payload).await.expect("a whole frame");
+                match head[3] {
+                    // 0x8d is `:status 404` and 0x8c is `:status 400` in the static table.
+                    0x1 => return format!("answered {:#x}", payload[0]),
+                    0x3 | 0x7 => return "refused".to_owned(),
+                    _ => {}
+                }
+            }
+        };
+        let refused = within(refused).await;
+        assert!(["refused", "answered 0x8c"].contains(&refused.as_str()), "{what}: {refused}");
+    }
+    assert_eq!(instance.requests.load(SeqCst), 0);
 }
