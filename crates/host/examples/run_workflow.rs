@@ -69,6 +69,7 @@ fn run_job(
         tool_cache: below("tools"),
         artifacts: below("artifacts"),
         cache: below("cache"),
+        actions: below("actions"),
         snapshot: None,
     };
     let needs: BTreeMap<&String, &Json> = needs.iter().filter(|(id, _)| job.needs.contains(id)).collect();
@@ -84,6 +85,7 @@ fn run_job(
         workflow_defaults: workflow.defaults.clone(),
         contexts,
         timeout_ms: 6 * 3_600_000,
+        actions: BTreeMap::new(),
     };
     let repository = std::env::current_dir()?.to_string_lossy().into_owned();
     let source = CodeSource { repository, sha: "HEAD".to_string(), subtree: String::new(), snapshot: None };

@@ -9,6 +9,7 @@
 //!   releases/RELEASE/jobs/   which jobs those are
 //!   caches/PROJECT/          what jobs of a project keep from run to run
 //!   tools/                   what `setup-*` actions find
+//!   actions/                 actions of other repositories, by commit
 //!   instances/SCOPE/REV/     files, and one folder per instance
 //!   ports/                   which instance has which port
 //! ```
@@ -166,6 +167,11 @@ impl Dirs {
     /// Shared by all jobs: tools that `setup-*` finds or keeps.
     pub fn tools(&self) -> PathBuf {
         self.state.join("tools")
+    }
+
+    /// Shared by all projects: actions of other repositories.
+    pub fn actions(&self) -> PathBuf {
+        self.state.join("actions")
     }
 
     pub fn caches(&self, project: &str) -> PathBuf {

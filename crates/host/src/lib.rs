@@ -4,6 +4,7 @@
 
 mod blocking;
 
+pub mod actions;
 pub mod blobs;
 pub mod dirs;
 pub mod executor;

@@ -10,3 +10,5 @@ mod golden;
 mod harness;
 #[path = "job/lines.rs"]
 mod lines;
+#[path = "job/remote.rs"]
+mod remote;

@@ -47,6 +47,9 @@ pub enum Command {
     Release(Release),
     /// Show what the application or a job wrote
     Logs(Logs),
+    /// Lock the actions of other repositories, check the lock, list what is used
+    #[command(subcommand)]
+    Actions(Actions),
     /// Take the project's environment down
     Down(Down),
     /// Walk through a good, a slow and a broken change on a copy of the example shop
@@ -174,6 +177,37 @@ pub enum Release {
     Explain(OneRelease),
     /// Show what was live when
     History(OfDir),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Actions {
+    /// Write `.github/workflows/actions.lock`: the commit of every action of another repository, however deep
+    Lock(ActionsLock),
+    /// Ask whether what is locked is all that is used, and still what its sources have; exit code 10 when not
+    Verify(ActionsVerify),
+    /// Show every action that the workflows use, and how it is run
+    List(OfDir),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ActionsLock {
+    /// Take the newest commit of this repository (`owner/name`) instead of the one locked; of all when none is named
+    #[arg(long, value_name = "REPOSITORY", num_args = 0..=1, default_missing_value = "")]
+    pub update: Option<String>,
+    /// Lock the built-in ones too, as GitHub itself wants it
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ActionsVerify {
+    /// Ask nobody: only compare the lock with the workflows
+    #[arg(long)]
+    pub offline: bool,
+    #[command(flatten)]
+    pub of: OfDir,
 }
 
 #[derive(Debug, Clone, Args)]

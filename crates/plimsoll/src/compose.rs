@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base::name::{ProjectId, ReleaseId};
 use base::{Diagnostic, Digest, Severity, Source, Timestamp, diagnostic};
+use host::actions::Resolver;
 use host::git::{self, Repository};
 use release::{CodeSource, Commit, Delivery, Project, Ships};
 use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
@@ -14,6 +15,7 @@ use workflow::trigger::{self, Event, Triggered};
 use crate::config::{self, Config};
 use crate::detect::{Detected, Files, detect};
 use crate::failure::{Failure, Result};
+use crate::fetching;
 use crate::proposal::Proposal;
 
 /// What the command line says over everything else.
@@ -73,7 +75,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         })?;
     let fixed_port = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.fixed_port);
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
-    let mut workflows = triggered(&tree, &event, choices, &mut warnings)?;
+    let mut resolver = fetching::resolver(&config.actions, &|path| tree.read(path))?;
+    let mut workflows = triggered(&tree, &event, choices, &mut resolver, &mut warnings)?;
+    warnings.extend(resolver.remarks());
     let why_runs = describe_runs(&workflows, &git_ref);
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
     if let Some(build) = &build {
@@ -199,6 +203,11 @@ fn dirty_warning(repository: &Repository) -> String {
     format!("{files} not committed and stay out; `--dirty` takes the working tree as it is")
 }
 
+/// What the project configures, from a file that isn't of a commit; what is wrong in it is said where it is used as a whole.
+pub fn config_of(text: Option<String>) -> Config {
+    text.map(|text| config::parse(&Source::new("plimsoll.yaml", text)).0).unwrap_or_default()
+}
+
 fn read_config(tree: &Tree) -> Result<(Config, bool)> {
     let Some(text) = tree.read("plimsoll.yaml") else { return Ok((Config::default(), false)) };
     let source = Source::new("plimsoll.yaml", text);
@@ -247,7 +256,13 @@ fn push_event(repository: &Repository, project: &Project, git_ref: &str, choices
 }
 
 /// Workflows that the event triggers; a file that is wrong, or wants what isn't there yet, refuses everything, with all its places.
-fn triggered(tree: &Tree, event: &Event, choices: &Choices, warnings: &mut Vec<String>) -> Result<Vec<Workflow>> {
+fn triggered(
+    tree: &Tree,
+    event: &Event,
+    choices: &Choices,
+    resolver: &mut Resolver<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Workflow>> {
     let mut workflows = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
     let files: Vec<&String> = tree.paths.iter().filter(|path| is_workflow(path)).filter(|path| chosen(path, choices)).collect();
@@ -261,7 +276,7 @@ fn triggered(tree: &Tree, event: &Event, choices: &Choices, warnings: &mut Vec<S
     for path in files {
         let source = Source::new(path.as_str(), tree.read(path).unwrap_or_default());
         let (workflow, mut diagnostics) = workflow::github::parse(&source);
-        if let Some(workflow) = workflow
+        if let Some(mut workflow) = workflow
             && !has_errors(&diagnostics)
         {
             match trigger::matches(&workflow, event) {
@@ -272,7 +287,7 @@ fn triggered(tree: &Tree, event: &Event, choices: &Choices, warnings: &mut Vec<S
                 Triggered::Yes => {}
             }
             diagnostics.extend(workflow::github::unsupported(&workflow));
-            diagnostics.extend(check_actions(&workflow, &|path| tree.read(path)));
+            diagnostics.extend(check_actions(&mut workflow, &|path| tree.read(path), resolver));
             if !has_errors(&diagnostics) {
                 workflows.push(workflow);
                 continue;
@@ -287,9 +302,11 @@ fn triggered(tree: &Tree, event: &Event, choices: &Choices, warnings: &mut Vec<S
         .hint("`--workflow FILE` runs only the files you name"))
 }
 
-/// What a job would fail on for want of an action or a tool, before anything runs.
-pub fn check_actions(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>) -> Vec<Diagnostic> {
-    host::job::check(workflow, read, &std::env::var("PATH").unwrap_or_default())
+/// What a job would fail on for want of an action or a tool, before anything runs. The workflow takes what its actions are pinned to.
+pub fn check_actions(workflow: &mut Workflow, read: &dyn Fn(&str) -> Option<String>, resolver: &mut Resolver<'_>) -> Vec<Diagnostic> {
+    let checked = host::job::check(workflow, read, &std::env::var("PATH").unwrap_or_default(), resolver);
+    workflow.actions = checked.actions;
+    checked.diagnostics
 }
 
 fn has_errors(diagnostics: &[Diagnostic]) -> bool {

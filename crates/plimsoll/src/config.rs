@@ -35,6 +35,15 @@ pub struct Config {
     /// `deliver: workflow`: jobs with `environment:` run too.
     pub deliver_by_workflow: bool,
     pub grace_ms: Option<u64>,
+    pub actions: Actions,
+}
+
+/// Where actions of other repositories come from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Actions {
+    /// Addresses with `{repo}` in them, in the order they are asked.
+    pub sources: Option<Vec<String>>,
+    pub moved: Option<host::actions::Moved>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -159,6 +168,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("judge", JUDGE),
     ("synthetic", SYNTHETIC),
     ("gate", GATE),
+    ("actions", ACTIONS),
 ];
 
 const ROOT: &[&str] = &[
@@ -178,6 +188,7 @@ const ROOT: &[&str] = &[
     "gate",
     "deliver",
     "grace",
+    "actions",
 ];
 const PROBE: &[&str] = &["path", "delay", "period", "timeout", "failures"];
 const SMOKE: &[&str] = &["path", "expect", "timeout"];
@@ -188,6 +199,7 @@ const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQua
 const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
 const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
 const GATE: &[&str] = &["coverage", "require"];
+const ACTIONS: &[&str] = &["sources", "movedTags"];
 
 /// The names under which evidence can be required.
 const EVIDENCE: &[(&str, gate::EvidenceKind)] =
@@ -198,6 +210,17 @@ pub fn parse(source: &Source) -> (Config, Vec<Diagnostic>) {
     let mut reader = Reader { diagnostics };
     let config = node.map(|node| reader.config(&node)).unwrap_or_default();
     (config, reader.diagnostics)
+}
+
+/// The user's own file: what holds for all projects that say nothing.
+pub fn parse_user(source: &Source) -> (Actions, Vec<Diagnostic>) {
+    let (node, diagnostics) = yaml::parse(source);
+    let mut reader = Reader { diagnostics };
+    let actions = node.and_then(|node| {
+        let root = reader.closed(&node, &["apiVersion", "actions"])?.clone();
+        reader.at(&root, "actions", Reader::actions)
+    });
+    (actions.unwrap_or_default(), reader.diagnostics)
 }
 
 struct Reader {
@@ -234,6 +257,7 @@ impl Reader {
             gate: self.at(root, "gate", Self::gate).unwrap_or_default(),
             deliver_by_workflow: self.at(root, "deliver", Self::deliver).unwrap_or_default(),
             grace_ms: self.at(root, "grace", Self::duration),
+            actions: self.at(root, "actions", Self::actions).unwrap_or_default(),
         }
     }
 
@@ -532,6 +556,34 @@ impl Reader {
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("evidence is one of {}", names.join(", "))));
         }
         found.map(|(_, kind)| *kind)
+    }
+
+    fn actions(&mut self, node: &Node) -> Option<Actions> {
+        let mapping = self.closed(node, ACTIONS)?;
+        Some(Actions {
+            sources: self.at(mapping, "sources", |reader, node| reader.list(node, Self::source)),
+            moved: self.at(mapping, "movedTags", Self::moved),
+        })
+    }
+
+    fn source(&mut self, node: &Node) -> Option<String> {
+        let template = self.text(node)?;
+        let Some(complaint) = host::actions::Sources::complaint(&template) else { return Some(template) };
+        let message = format!("actions can't be fetched from `{template}`: {complaint}");
+        self.diagnostics
+            .push(Diagnostic::error(VALUE, node.span, message).hint("`https://github.com/{repo}`, `file:///srv/mirror/{repo}.git`"));
+        None
+    }
+
+    fn moved(&mut self, node: &Node) -> Option<host::actions::Moved> {
+        match node.as_str() {
+            Some("refuse") => Some(host::actions::Moved::Refuse),
+            Some("keep") => Some(host::actions::Moved::Keep),
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`refuse` or `keep` is expected here"));
+                None
+            }
+        }
     }
 
     fn deliver(&mut self, node: &Node) -> Option<bool> {

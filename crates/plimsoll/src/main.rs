@@ -11,6 +11,7 @@ mod detect;
 mod doctor;
 mod exit;
 mod failure;
+mod fetching;
 mod proposal;
 #[cfg(test)]
 mod reference;

@@ -2,7 +2,9 @@
 //!
 //! Serialisable, because a run's plan carries its workflow and a record must replay after the file has changed.
 
-use base::Span;
+use std::collections::BTreeMap;
+
+use base::{Digest, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -27,6 +29,18 @@ pub struct Workflow {
     /// Correct, and not run here yet: see [`crate::github::unsupported`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<Unsupported>,
+    /// The actions of other repositories that it uses, however deep, by [`key`](crate::job::Remote::key): found out before the
+    /// run, so that every job runs the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<String, Pinned>,
+}
+
+/// Which state of another repository is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    pub commit: String,
+    /// Over the names, modes and bytes of all its files.
+    pub tree: Digest,
 }
 
 /// A place in the file that is right and that the runner can't run yet.
@@ -342,6 +356,7 @@ impl Workflow {
             interface: None,
             jobs: Vec::new(),
             unsupported: Vec::new(),
+            actions: BTreeMap::new(),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use base::{Source, Timestamp};
 use serde_json::json;
 use workflow::job::{Command, Contexts, Ended, Event, Exit, FilePaths, Files, Job, JobFacts, JobSpec, Next, StepState, Wrote};
-use workflow::model::Action;
+use workflow::model::{Action, Pinned};
 
 struct Given {
     actions: BTreeMap<String, Action>,
@@ -29,6 +29,10 @@ impl Files for Given {
     fn action(&self, directory: &str) -> Result<Action, String> {
         self.asked.set(self.asked.get() + 1);
         self.actions.get(directory).cloned().ok_or_else(|| format!("there is no action in `{directory}`"))
+    }
+
+    fn fetched(&self, key: &str, _: &Pinned) -> Result<String, String> {
+        Ok(format!("/fetched/{key}"))
     }
 
     fn paths(&self) -> FilePaths {
@@ -78,6 +82,7 @@ fn transcript(text: &str) -> String {
         workflow_defaults: workflow.defaults.clone(),
         contexts,
         timeout_ms: 3_600_000,
+        actions: BTreeMap::new(),
     };
     let facts = JobFacts {
         workspace: "/w".to_string(),

@@ -42,6 +42,7 @@ fn prepare(work: &Work<'_>) -> Result<(JobDirs, JobOptions, job::Cancel), String
         tool_cache: dirs.tools(),
         artifacts: dirs.uploads(artifacts),
         cache: dirs.caches(project),
+        actions: dirs.actions(),
         snapshot: source.snapshot.as_ref().map(|digest| FileBlobs::new(&dirs).path(digest)),
     };
     let home = work.dir.join("home");

@@ -7,13 +7,13 @@ use std::process::{Command, Output, Stdio};
 use super::Error;
 
 /// What it prints; anything but success is an error that carries its own words.
-pub(super) fn git(folder: &Path, doing: &str, arguments: &[&str]) -> Result<Vec<u8>, Error> {
+pub(crate) fn git(folder: &Path, doing: &str, arguments: &[&str]) -> Result<Vec<u8>, Error> {
     let output = run(folder, arguments, None)?;
     if output.status.success() { Ok(output.stdout) } else { Err(failed(doing, &output)) }
 }
 
 /// The same, with nothing for exit code 1 without a word: git's way to say "there is none".
-pub(super) fn try_git(folder: &Path, doing: &str, arguments: &[&str]) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn try_git(folder: &Path, doing: &str, arguments: &[&str]) -> Result<Option<Vec<u8>>, Error> {
     let output = run(folder, arguments, None)?;
     match output.status.code() {
         Some(0) => Ok(Some(output.stdout)),
@@ -23,12 +23,12 @@ pub(super) fn try_git(folder: &Path, doing: &str, arguments: &[&str]) -> Result<
 }
 
 /// The same with something to read.
-pub(super) fn git_with(folder: &Path, doing: &str, arguments: &[&str], input: Vec<u8>) -> Result<Vec<u8>, Error> {
+pub(crate) fn git_with(folder: &Path, doing: &str, arguments: &[&str], input: Vec<u8>) -> Result<Vec<u8>, Error> {
     let output = run(folder, arguments, Some(input))?;
     if output.status.success() { Ok(output.stdout) } else { Err(failed(doing, &output)) }
 }
 
-pub(super) fn text(bytes: Vec<u8>) -> String {
+pub(crate) fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A project may be a folder inside its repository; every path here is relative to that folder.
 
-mod command;
+pub(crate) mod command;
 mod tree;
 
 use std::path::{Path, PathBuf};

@@ -1,19 +1,32 @@
-//! What can be known to be missing before anything runs: actions that would have to be fetched, a `node` that isn't there.
+//! What can be known to be missing before anything runs: actions that can't be fetched, a `node` that isn't there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use base::{Diagnostic, Severity, Source, Span};
-use workflow::job::Builtin;
-use workflow::job::builtin::refusal;
-use workflow::model::{ActionRuns, Step, StepAction, Template, Work, Workflow};
+use workflow::job::{Builtin, Remote};
+use workflow::model::{Action, ActionRuns, Pinned, Step, StepAction, Template, Work, Workflow};
 
 use super::action::refuse_foreign;
 use super::process::find;
+use crate::actions::Resolver;
+
+/// What a workflow uses, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Checked {
+    pub diagnostics: Vec<Diagnostic>,
+    /// For [`Workflow::actions`]: every action of another repository, however deep.
+    pub actions: BTreeMap<String, Pinned>,
+    /// Who uses whom: the workflow itself (with its local actions) under an empty name, actions of other repositories under their keys.
+    /// Those built in are here too.
+    pub uses: BTreeMap<String, BTreeSet<Remote>>,
+}
 
 /// Everything in the workflow that a job would fail on for want of an action or of `node`. `read` gives a file of the sources by
 /// its path below the project; `path` is the `PATH` that jobs get.
-pub fn check(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>, path: &str) -> Vec<Diagnostic> {
-    let mut check = Check { read, path, found: Vec::new(), around: Vec::new(), seen: BTreeSet::new() };
+pub fn check(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>, path: &str, resolver: &mut Resolver<'_>) -> Checked {
+    let (around, seen) = (Vec::new(), BTreeSet::new());
+    let mut check = Check { read, path, resolver, workflow: &workflow.path, checked: Checked::default(), around, seen };
     for job in &workflow.jobs {
         if let Work::Steps { steps, .. } = &job.work {
             // Sources that lie elsewhere than in the workspace's root can't be looked into from here.
@@ -23,92 +36,141 @@ pub fn check(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>, path: &
             }
         }
     }
-    check.found
+    check.checked
 }
 
-struct Check<'a> {
+struct Check<'a, 'r> {
     read: &'a dyn Fn(&str) -> Option<String>,
     path: &'a str,
-    found: Vec<Diagnostic>,
-    /// The composite actions we are in.
-    around: Vec<String>,
+    resolver: &'a mut Resolver<'r>,
+    workflow: &'a str,
+    checked: Checked,
+    /// The composite actions we are in, as they are named by `uses`.
+    around: Vec<Around>,
     seen: BTreeSet<(Span, String)>,
 }
 
-impl Check<'_> {
+struct Around {
+    uses: String,
+    /// Of an action of another repository.
+    key: Option<String>,
+}
+
+impl Check<'_, '_> {
     /// `span` is the step of the workflow that leads here, however many actions lie between.
     fn step(&mut self, step: &Step, span: Span, elsewhere: bool) {
         let StepAction::Uses { uses, with } = &step.action else { return };
         if let Some(local) = uses.strip_prefix("./") {
-            self.local(local.trim_end_matches('/'), span, elsewhere);
-        } else if uses.starts_with("docker://") {
-            self.error(
-                "workflow/docker-action",
-                span,
-                format!("{}`{uses}` needs a container; those come with the next release", self.inside()),
-            );
-        } else if let Some(builtin) = Builtin::of(uses) {
-            let literal = literals(with.as_ref());
-            if builtin == Builtin::Checkout
-                && let Err(why) = refuse_foreign(&literal)
-            {
-                self.error("workflow/checkout", span, format!("{}{why}", self.inside()));
+            return self.local(local.trim_end_matches('/'), span, elsewhere);
+        }
+        if uses.starts_with("docker://") {
+            let message = format!("{}`{uses}` needs a container; those come with the next release", self.inside());
+            return self.error("workflow/docker-action", span, message);
+        }
+        match (Builtin::of(uses), Remote::parse(uses)) {
+            (Some(builtin), remote) => {
+                let literal = literals(with.as_ref());
+                if builtin == Builtin::Checkout
+                    && let Err(why) = refuse_foreign(&literal)
+                {
+                    self.error("workflow/checkout", span, format!("{}{why}", self.inside()));
+                }
+                if let Ok(remote) = remote {
+                    self.note(remote);
+                }
             }
-        } else {
-            self.error("workflow/remote-action", span, format!("{}{}", self.inside(), refusal(uses)));
+            (None, Ok(remote)) => self.remote(remote, span, elsewhere),
+            (None, Err(why)) => self.error("workflow/remote-action", span, format!("{}{why}", self.inside())),
         }
     }
 
     fn local(&mut self, folder: &str, span: Span, elsewhere: bool) {
         let folder = folder.trim_start_matches("./");
-        if self.around.iter().any(|around| around == folder) {
-            return self.error("workflow/action-cycle", span, format!("the action `./{folder}` uses itself"));
-        }
+        let uses = format!("./{folder}");
         let read = |name: &str| {
             let path = if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") };
             (self.read)(&path).map(|text| (path, text))
         };
         let Some((path, text)) = read("action.yml").or_else(|| read("action.yaml")) else {
             if !elsewhere {
-                let message = format!("{}there is no `action.yml` in `./{folder}` of the sources", self.inside());
+                let message = format!("{}there is no `action.yml` in `{uses}` of the sources", self.inside());
                 let diagnostic = Diagnostic::warning("workflow/no-action", span, message);
-                self.found.push(diagnostic.hint("that is fine if an earlier step makes it"));
+                self.checked.diagnostics.push(diagnostic.hint("that is fine if an earlier step makes it"));
             }
             return;
         };
-        let source = Source::new(path.as_str(), text);
+        if let Some(action) = self.parse(&path, text, span) {
+            self.look_into(&uses, None, action, span, elsewhere);
+        }
+    }
+
+    fn remote(&mut self, remote: Remote, span: Span, elsewhere: bool) {
+        let (key, uses) = (remote.key(), remote.to_string());
+        self.note(remote.clone());
+        let fetched = match self.resolver.find(&remote, self.workflow) {
+            Ok(fetched) => fetched,
+            Err(why) => return self.error("workflow/remote-action", span, format!("{}{why}", self.inside())),
+        };
+        self.checked.actions.insert(key.clone(), fetched.pinned());
+        let read = |name: &str| {
+            let path = fetched.folder.join(&remote.path).join(name);
+            fs::read_to_string(path).ok().map(|text| (format!("{uses}: {name}"), text))
+        };
+        let Some((path, text)) = read("action.yml").or_else(|| read("action.yaml")) else {
+            let message = format!("{}there is no `action.yml` in `{uses}` (commit {})", self.inside(), fetched.commit);
+            return self.error("workflow/no-action", span, message);
+        };
+        if let Some(action) = self.parse(&path, text, span) {
+            self.look_into(&uses, Some(key), action, span, elsewhere);
+        }
+    }
+
+    fn parse(&mut self, path: &str, text: String, span: Span) -> Option<Action> {
+        let source = Source::new(path, text);
         let (action, diagnostics) = workflow::github::parse_action(&source);
         for wrong in diagnostics.iter().filter(|wrong| wrong.severity == Severity::Error) {
             let (line, column) = source.line_column(wrong.span.start);
             self.error("workflow/bad-action", span, format!("{path}:{line}:{column}: {}", wrong.message));
         }
-        match action.map(|action| action.runs) {
-            None => {}
-            Some(ActionRuns::Docker { .. }) => {
-                self.error("workflow/docker-action", span, format!("`./{folder}` runs in a container; those come with the next release"));
+        action
+    }
+
+    fn look_into(&mut self, uses: &str, key: Option<String>, action: Action, span: Span, elsewhere: bool) {
+        if self.around.iter().any(|around| around.uses == uses) {
+            return self.error("workflow/action-cycle", span, format!("the action `{uses}` uses itself"));
+        }
+        match action.runs {
+            ActionRuns::Docker { .. } => {
+                self.error("workflow/docker-action", span, format!("`{uses}` runs in a container; those come with the next release"));
             }
-            Some(ActionRuns::Node { using, .. }) if find("node", self.path, "/").is_none() => {
-                let message = format!("`./{folder}` is a JavaScript action ({using}), and there is no `node` on the PATH");
+            ActionRuns::Node { using, .. } if find("node", self.path, "/").is_none() => {
+                let message = format!("`{uses}` is a JavaScript action ({using}), and there is no `node` on the PATH");
                 self.error("workflow/no-node", span, message);
             }
-            Some(ActionRuns::Node { .. }) => {}
-            Some(ActionRuns::Composite { steps }) => {
-                self.around.push(folder.to_string());
+            ActionRuns::Node { .. } => {}
+            ActionRuns::Composite { steps } => {
+                self.around.push(Around { uses: uses.to_string(), key });
                 steps.iter().for_each(|step| self.step(step, span, elsewhere));
                 self.around.pop();
             }
         }
     }
 
+    /// A local action's uses are the workflow's own, or those of the repository it was reached through.
+    fn note(&mut self, remote: Remote) {
+        let user = self.around.iter().rev().find_map(|around| around.key.clone()).unwrap_or_default();
+        self.checked.uses.entry(user).or_default().insert(remote);
+    }
+
     /// Once for each step and sentence: an action may be used by several paths.
     fn error(&mut self, code: &'static str, span: Span, message: String) {
         if self.seen.insert((span, message.clone())) {
-            self.found.push(Diagnostic::error(code, span, message));
+            self.checked.diagnostics.push(Diagnostic::error(code, span, message));
         }
     }
 
     fn inside(&self) -> String {
-        self.around.last().map(|folder| format!("in `./{folder}`: ")).unwrap_or_default()
+        self.around.last().map(|around| format!("in `{}`: ", around.uses)).unwrap_or_default()
     }
 }
 
@@ -122,8 +184,8 @@ fn checks_out_elsewhere(step: &Step) -> bool {
 }
 
 /// The inputs that are plain text in the file.
-fn literals(with: Option<&Template>) -> std::collections::BTreeMap<String, String> {
-    let Some(Template::Mapping(entries)) = with else { return std::collections::BTreeMap::new() };
+fn literals(with: Option<&Template>) -> BTreeMap<String, String> {
+    let Some(Template::Mapping(entries)) = with else { return BTreeMap::new() };
     let plain = |(name, value): &(Template, Template)| match (name, value) {
         (Template::String(name), Template::String(value)) => Some((name.to_lowercase(), value.clone())),
         (Template::String(name), Template::Bool(value)) => Some((name.to_lowercase(), value.to_string())),
@@ -136,22 +198,21 @@ fn literals(with: Option<&Template>) -> std::collections::BTreeMap<String, Strin
 mod tests {
     use super::*;
 
-    const REMOTE: &str = "remote actions come with the next release";
-
     /// Each file below the project as `(path, text)`; what is found, one line each.
     fn check_steps(steps: &str, files: &[(&str, &str)], path: &str) -> Vec<String> {
         let text = format!("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n{steps}");
         let (workflow, wrong) = workflow::github::parse(&Source::new("ci.yml", text.clone()));
         let workflow = workflow.unwrap_or_else(|| panic!("{wrong:?}"));
         let read = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| text.to_string());
-        check(&workflow, &read, path).into_iter().map(|found| found.message).collect()
+        check(&workflow, &read, path, &mut Resolver::offline()).diagnostics.into_iter().map(|found| found.message).collect()
     }
 
     #[test]
-    fn remote_actions_are_refused_with_what_is_built_in() {
-        let found = check_steps("      - uses: actions/checkout@v4\n      - uses: a/b@v1\n", &[], "");
-        assert_eq!(found.len(), 1);
-        assert!(found[0].starts_with("`a/b@v1`") && found[0].contains(REMOTE) && found[0].contains("actions/cache"), "{found:?}");
+    fn every_action_that_can_t_be_had_is_named_at_once() {
+        let found = check_steps("      - uses: actions/checkout@v4\n      - uses: a/b@v1\n      - uses: a/../c@v1\n", &[], "");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0], "nothing is fetched here");
+        assert!(found[1].contains("`..` is neither"), "{found:?}");
     }
 
     #[test]
@@ -161,7 +222,7 @@ mod tests {
         let files = [("a/action.yml", composite), ("b/action.yaml", node)];
         let found = check_steps("      - uses: ./a\n      - uses: ./missing\n", &files, "");
         assert!(found[0].contains("JavaScript action (node20)") && found[0].contains("no `node` on the PATH"), "{found:?}");
-        assert!(found[1].starts_with("in `./a`: `x/y@v2`"), "{found:?}");
+        assert!(found[1].starts_with("in `./a`: nothing is fetched"), "{found:?}");
         assert!(found[2].contains("no `action.yml` in `./missing`"), "{found:?}");
         assert_eq!(check_steps("      - uses: ./b\n", &files, &std::env::var("PATH").unwrap()), [""; 0], "node is expected on the PATH");
     }

@@ -26,7 +26,7 @@ use workflow::job::command::Annotation;
 use workflow::job::{Conclusion, Ended, Event, Exit, Job, JobOutcome, Next, StepSeen, Wrote, files as env_files};
 
 pub use cancel::Cancel;
-pub use check::check;
+pub use check::{Checked, check};
 pub use environment::{Home, inherited};
 
 pub(crate) use action::artifact as artifacts;
@@ -51,6 +51,8 @@ pub struct JobDirs {
     pub artifacts: PathBuf,
     /// Of the project; lives on from run to run.
     pub cache: PathBuf,
+    /// Actions of other repositories, fetched before the run: [`crate::actions::Store`].
+    pub actions: PathBuf,
     /// The tar of the working tree, when that is the source instead of a commit.
     pub snapshot: Option<PathBuf>,
 }

@@ -6,22 +6,28 @@ use std::path::{Path, PathBuf};
 
 use workflow::job::files::StepFiles;
 use workflow::job::{FilePaths, Files, JobFacts};
-use workflow::model::Action;
+use workflow::model::{Action, Pinned};
 
 use super::files::EnvFiles;
 use super::{JobDirs, action, hash};
+use crate::actions::Store;
+use crate::dirs::file_name;
 
 #[derive(Debug)]
 pub(super) struct Workspace {
     root: PathBuf,
     home: Option<PathBuf>,
     env_files: EnvFiles,
+    fetched: Store,
+    /// The job's own copies of what was fetched; an action may write where it lies.
+    copies: PathBuf,
 }
 
 impl Workspace {
     pub(super) fn new(dirs: &JobDirs, facts: &JobFacts) -> Result<Workspace, String> {
         let env_files = EnvFiles::new(&dirs.temp).map_err(|error| format!("the environment files can't be made: {error}"))?;
-        Ok(Workspace { root: dirs.workspace.clone(), home: facts.env.get("HOME").map(PathBuf::from), env_files })
+        let (fetched, copies) = (Store::new(dirs.actions.clone()), dirs.temp.join("_actions"));
+        Ok(Workspace { root: dirs.workspace.clone(), home: facts.env.get("HOME").map(PathBuf::from), env_files, fetched, copies })
     }
 
     pub(super) fn collect(&mut self) -> io::Result<Option<StepFiles>> {
@@ -44,6 +50,14 @@ impl Files for Workspace {
             format!("there is no `action.yml` or `action.yaml` in `{directory}`; did the job run `actions/checkout` before?")
         })?;
         action::parse(&path, &text)
+    }
+
+    fn fetched(&self, key: &str, pinned: &Pinned) -> Result<String, String> {
+        let folder = self.copies.join(file_name(key));
+        if !folder.is_dir() {
+            self.fetched.copy(pinned, &folder).map_err(|why| format!("`{key}` can't be used: {why}"))?;
+        }
+        Ok(folder.to_string_lossy().into_owned())
     }
 
     fn paths(&self) -> FilePaths {

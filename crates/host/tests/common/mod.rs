@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ pub fn job(scripts: &[&str]) -> JobStart {
         workflow_defaults: Defaults::default(),
         contexts: Contexts::default(),
         timeout_ms: 60_000,
+        actions: BTreeMap::new(),
     };
     let source = CodeSource { repository: "/nowhere".into(), sha: "0".repeat(40), subtree: String::new(), snapshot: None };
     JobStart { spec, source, artifacts: "release".into(), project: "project".into() }

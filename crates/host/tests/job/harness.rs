@@ -86,6 +86,7 @@ impl Place {
             tool_cache: below("tools"),
             artifacts: below("artifacts"),
             cache: below("cache"),
+            actions: below("actions"),
             snapshot: self.snapshot.clone(),
         }
     }
@@ -106,6 +107,7 @@ impl Place {
             workflow_defaults: workflow.defaults.clone(),
             contexts,
             timeout_ms: self.timeout_ms,
+            actions: workflow.actions.clone(),
         };
         JobStart { spec, source: self.source.clone(), artifacts: "release".to_string(), project: "shop".to_string() }
     }

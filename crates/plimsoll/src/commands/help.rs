@@ -46,6 +46,7 @@ fn exit_codes() -> String {
 pub const ENVIRONMENT: &str = "\
 PLIMSOLL_STATE_DIR  where everything is kept (else $XDG_STATE_HOME/plimsoll, else ~/.local/state/plimsoll)
 PLIMSOLL_ACTOR      who is asking, as the record has it (else $USER)
+PLIMSOLL_ACTIONS_SOURCES  addresses that actions of other repositories are fetched from: https://git.example.org/{repo}
 NO_COLOR            no colour; CLICOLOR_FORCE=1 forces it
 RUST_LOG            what the server writes to its log (info when unset)
 ";
@@ -69,6 +70,7 @@ synthetic: {paths: [/], interval: 50ms, belowRequestsPerMinute: 600}   # or fals
 gate: {coverage: 80, require: [tests]}
 deliver: plimsoll               # or workflow: jobs with `environment:` run too
 grace: 30s
+actions: {sources: ['https://github.com/{repo}'], movedTags: refuse}
 
 Each key is explained in docs/config.md, the schema is docs/schema/plimsoll.json.
 ";

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod actions;
 mod demo;
 mod doctor;
 mod down;
@@ -34,6 +35,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
         Command::Supervise(args) => serve::supervise(&args),
         Command::Serve(args) => serve::serve(&args),
         Command::Run(args) => run::run(&args, terminal),
+        Command::Actions(args) => actions::actions(args, terminal),
         Command::Help(args) => help::help(&args, terminal),
         Command::Completions(args) => help::completions(&args, terminal),
         Command::Replay(args) => replay::replay(&args, terminal),

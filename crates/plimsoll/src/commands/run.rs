@@ -23,9 +23,10 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::Run as RunArgs;
-use crate::compose::git_failure;
+use crate::compose::{check_actions, config_of, git_failure};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
+use crate::fetching;
 use crate::terminal::{Terminal, Tone};
 use crate::view;
 use crate::world;
@@ -106,6 +107,8 @@ impl Project {
             Some(file) => vec![file.clone()],
             None => workflow_files(&self.root())?,
         };
+        let read = |path: &str| std::fs::read_to_string(self.root().join(path)).ok();
+        let mut resolver = fetching::resolver(&config_of(read("plimsoll.yaml")).actions, &read)?;
         let mut workflows = Vec::new();
         let mut wrong = Vec::new();
         for file in files {
@@ -115,13 +118,13 @@ impl Project {
             let source = Source::new(name.as_str(), text);
             let (workflow, mut diagnostics) = workflow::github::parse(&source);
             let errors = |diagnostics: &[Diagnostic]| diagnostics.iter().any(|it| it.severity == Severity::Error);
-            if let Some(workflow) = workflow.filter(|_| !errors(&diagnostics)) {
+            if let Some(mut workflow) = workflow.filter(|_| !errors(&diagnostics)) {
                 if !named && let Triggered::No { reason } = matches(&workflow, event) {
                     terminal.say(&terminal.paint(&format!("{name} does not run: {reason}"), Tone::Faint));
                     continue;
                 }
                 diagnostics.extend(workflow::github::unsupported(&workflow));
-                diagnostics.extend(crate::compose::check_actions(&workflow, &|path| std::fs::read_to_string(self.root().join(path)).ok()));
+                diagnostics.extend(check_actions(&mut workflow, &read, &mut resolver));
                 if !errors(&diagnostics) {
                     workflows.push(workflow);
                     continue;
@@ -132,6 +135,7 @@ impl Project {
         if !wrong.is_empty() {
             return Err(Failure::usage(format!("a workflow can't be run as written, so nothing was started\n\n{}", wrong.join("\n\n"))));
         }
+        resolver.remarks().iter().for_each(|remark| terminal.say(&terminal.paint(remark, Tone::Faint)));
         if workflows.is_empty() {
             return Err(Failure::not_found(format!("no workflow runs on `{}`", event.name))
                 .hint("`plimsoll run FILE` runs one whatever its triggers say"));
@@ -163,7 +167,7 @@ fn project_folder(file: &Path) -> Option<PathBuf> {
     folder.is_dir().then(|| folder.to_path_buf())
 }
 
-fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join(".github/workflows");
     let entries = std::fs::read_dir(&folder).map_err(|error| {
         Failure::usage(format!("failed to read `{}`: {error}", folder.display()))
@@ -343,6 +347,7 @@ impl Stage<'_> {
             tool_cache: self.folder.join("tools"),
             artifacts: self.folder.join("artifacts"),
             cache: self.folder.join("cache"),
+            actions: host::dirs::Dirs::open().map(|dirs| dirs.actions()).unwrap_or_default(),
             snapshot,
         };
         let mut env = host::job::inherited(std::env::vars(), host::job::Home::Users);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use base::Timestamp;
 
-use super::builtin::{Builtin, refusal};
+use super::builtin::{Builtin, unforeseen};
 use super::call::{ActionCall, Advance, Command, Entrance, Event, Foreseen, Next, Post, PostWork, Script, Stage};
 use super::facts::{FilePaths, Files};
 use super::machine::{Job, Phase};
+use super::remote::Remote;
 use super::scope::{StepScope, env_name};
 use super::shell::Shell;
 use super::spec::{Conclusion, JobOutcome};
@@ -175,7 +176,10 @@ impl Job {
             let action = files.action(&directory)?;
             return self.local(step, ready, directory, action, given);
         }
-        let builtin = Builtin::of(uses).ok_or_else(|| refusal(uses))?;
+        let Some(builtin) = Builtin::of(uses) else {
+            let (directory, action) = self.remote(uses, files)?;
+            return self.local(step, ready, directory, action, given);
+        };
         let inputs = given.into_iter().collect();
         let post = builtin.post_condition().map(|condition| self.leave_post(step, ready, condition, PostWork::Builtin(builtin), &inputs));
         let call = ActionCall {
@@ -189,6 +193,16 @@ impl Job {
             timeout_ms: ready.timeout_ms,
         };
         Ok(Advance { event: Some(ready.started(post)), next: Next::Action(Box::new(call)) })
+    }
+
+    /// Where an action of another repository lies, and what it is.
+    fn remote(&self, uses: &str, files: &dyn Files) -> Result<(String, Action), String> {
+        let remote = Remote::parse(uses)?;
+        let key = remote.key();
+        let pinned = self.spec.actions.get(&key).ok_or_else(|| unforeseen(uses))?;
+        let directory = below(&files.fetched(&key, pinned)?, &remote.path);
+        let action = files.action(&directory)?;
+        Ok((directory, action))
     }
 
     fn local(

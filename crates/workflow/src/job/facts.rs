@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Action;
+use crate::model::{Action, Pinned};
 
 /// Known before the first step and fixed from then on.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,6 +37,10 @@ pub trait Files {
 
     /// The `action.yml` or `action.yaml` in a directory below the workspace; a sentence when it can't be used.
     fn action(&self, directory: &str) -> Result<Action, String>;
+
+    /// The job's own copy of another repository's files, fetched before the run; a sentence when it isn't there, or isn't what was
+    /// pinned. The key is [`Remote::key`](super::Remote::key).
+    fn fetched(&self, key: &str, pinned: &Pinned) -> Result<String, String>;
 
     /// The environment files of the step to come.
     fn paths(&self) -> FilePaths;

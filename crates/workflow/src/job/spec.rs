@@ -7,7 +7,7 @@ use base::{Timestamp, name::RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::model::{Defaults, Job, Template};
+use crate::model::{Defaults, Job, Pinned, Template};
 
 /// One attempt at one leg of one job; names of started things derive from it, so "already exists" means "already started".
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct JobSpec {
     pub contexts: Contexts,
     /// From the job's start to its forced end.
     pub timeout_ms: u64,
+    /// As in [`Workflow::actions`](crate::model::Workflow::actions).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<String, Pinned>,
 }
 
 /// The contexts that are fixed when a job starts; `env`, `job`, `steps`, `runner` and `secrets` grow where it runs.

@@ -64,6 +64,7 @@ impl Run {
                 inputs: self.plan.inputs.clone(),
             },
             timeout_ms: leg.leg.timeout_ms,
+            actions: self.plan.workflow.actions.clone(),
         }
     }
 
