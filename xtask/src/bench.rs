@@ -12,6 +12,7 @@ pub fn small() -> Result<(), String> {
 
 pub fn large() -> Result<(), String> {
     run::script("bench/run/run.sh", &[])?;
+    run::cargo(&["run", "--release", "--quiet", "--package", "base", "--example", "mask_battery"])?;
     run::script("bench/proxy/run.sh", &[])?;
     run::cargo(&["run", "--release", "--quiet", "--package", "rollout", "--example", "judge_table"])?;
     run::script("bench/memory.sh", &[])?;

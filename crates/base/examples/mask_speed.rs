@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::Instant;
 
 use base::mask::Mask;
 
@@ -21,9 +20,9 @@ fn main() -> std::io::Result<()> {
         mask.add(&secret);
         secrets.push(secret);
     }
-    let started = Instant::now();
+    let started = cpu_seconds()?;
     drop(mask.stream());
-    let mut table = format!("{mask:?} made ready in {:.1} ms\n", started.elapsed().as_secs_f64() * 1e3);
+    let mut table = format!("{mask:?} made ready in {:.1} ms\n", (cpu_seconds()? - started) * 1e3);
     let words =
         ["compiling", "src/main.rs", "warning:", "test", "ok", "0.1.14", "download", "[INFO]", "step", "=>", "/usr/bin/env", "a1f3e9"];
     for (name, every) in [("no secret in the text", usize::MAX), ("a secret in every 100th line", 100), ("a secret in every line", 1)] {
@@ -44,18 +43,25 @@ fn main() -> std::io::Result<()> {
         for chunk in [64 << 10, 80] {
             let mut stream = mask.stream();
             let mut out = Vec::with_capacity(1 << 20);
-            let started = Instant::now();
+            let started = cpu_seconds()?;
             let mut written = 0;
             for bytes in text.as_bytes().chunks(chunk) {
                 out.clear();
                 stream.push(bytes, &mut out);
                 written += out.len();
             }
-            let seconds = started.elapsed().as_secs_f64();
+            let seconds = cpu_seconds()? - started;
             let rate = text.len() as f64 / seconds / 1e6;
             writeln!(table, "{name}, chunks of {chunk}: {seconds:.3} s, {rate:.0} MB/s, {written} bytes out")
                 .map_err(std::io::Error::other)?;
         }
     }
     std::io::stdout().write_all(table.as_bytes())
+}
+
+/// The time this process has been on a core, which doesn't depend on what else the machine does.
+fn cpu_seconds() -> std::io::Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/schedstat")?;
+    let nanoseconds: f64 = text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or_default();
+    Ok(nanoseconds / 1e9)
 }

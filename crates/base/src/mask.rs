@@ -1,16 +1,20 @@
 //! The mask over secrets: every writer of logs, records and pages goes through it.
 //!
 //! Any byte that belongs to an occurrence of a secret, or of one of the [forms](forms) it commonly takes, is covered;
-//! a run of covered bytes becomes one `***`. What comes out does not depend on how the input was cut into chunks.
+//! a run of covered bytes becomes one `***`. A [second look](deep) finds secrets that are spread out, escaped or encoded.
+//! What comes out does not depend on how the input was cut into chunks.
 
+mod deep;
 mod engine;
 mod forms;
+mod view;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use deep::Deep;
 use engine::{Engine, State};
+use forms::Forms;
 
 /// What stands where a secret stood.
 pub const STARS: &str = "***";
@@ -18,11 +22,17 @@ pub const STARS: &str = "***";
 /// The secrets known so far.
 ///
 /// Any secret is covered, however short, as GitHub's runner does; the forms that could meet ordinary words by accident
-/// are made only of secrets of [four bytes](forms::DERIVED_MIN_BYTES) or more. White space alone is not a secret.
+/// are made only of secrets of [four bytes](forms::DERIVED_MIN_BYTES) or more, and the second look is only for secrets that
+/// are unlike words. White space alone is not a secret.
 #[derive(Clone, Default)]
 pub struct Mask {
-    forms: BTreeSet<Vec<u8>>,
-    engine: OnceLock<Arc<Engine>>,
+    forms: Arc<Forms>,
+    finders: OnceLock<Arc<Finders>>,
+}
+
+struct Finders {
+    engine: Engine,
+    deep: Option<Deep>,
 }
 
 impl Mask {
@@ -32,67 +42,80 @@ impl Mask {
 
     /// Covers `secret`, each of its lines, and the forms they take, from now on.
     pub fn add(&mut self, secret: &str) {
-        let before = self.forms.len();
-        forms::collect(secret, &mut self.forms);
-        if self.forms.len() != before {
-            self.engine = OnceLock::new();
-        }
+        forms::collect(secret, Arc::make_mut(&mut self.forms));
+        self.finders = OnceLock::new();
     }
 
     pub fn is_empty(&self) -> bool {
-        self.forms.is_empty()
+        self.forms.text.is_empty()
     }
 
     /// The text with every secret covered.
     pub fn apply(&self, text: &str) -> String {
+        if self.is_empty() {
+            return text.to_string();
+        }
         let mut out = Vec::with_capacity(text.len());
         let mut stream = self.stream();
         stream.push(text.as_bytes(), &mut out);
         stream.finish(&mut out);
-        String::from_utf8(out).expect("secrets are text, so a match begins and ends between characters")
+        // Secrets are text, so a match begins and ends between characters, unless an encoding cut one.
+        String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
     /// Whether a secret occurs in the bytes, in any of its forms.
     pub fn contains(&self, bytes: &[u8]) -> bool {
+        let finders = self.finders();
         let mut found = false;
-        self.engine().scan(bytes, 0, State::default(), |_| {
+        finders.engine.scan(bytes, 0, State::default(), |_| {
             found = true;
             false
         });
+        if let Some(deep) = finders.deep.as_ref().filter(|_| !found) {
+            deep.look(bytes, 0, true, &mut |_| found = true);
+        }
         found
     }
 
     /// A mask for one output whose bytes arrive in chunks.
     pub fn stream(&self) -> MaskStream {
         MaskStream {
-            engine: self.engine(),
+            finders: self.finders(),
             mask: self.clone(),
+            is_stale: false,
             state: State::default(),
             pending: Vec::new(),
+            looked: 0,
             covered: Covered::default(),
             after_stars: false,
         }
     }
 
-    fn engine(&self) -> Arc<Engine> {
-        self.engine.get_or_init(|| Arc::new(Engine::new(&self.forms))).clone()
+    fn finders(&self) -> Arc<Finders> {
+        let make = || Arc::new(Finders { engine: Engine::new(&self.forms.text), deep: Deep::new(&self.forms) });
+        self.finders.get_or_init(make).clone()
     }
 }
 
 /// Says how much is masked, never what.
 impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mask({} forms)", self.forms.len())
+        write!(f, "Mask({} forms)", self.forms.text.len() + self.forms.inner.len())
     }
 }
 
-/// Masks one output, chunk by chunk; holds back only bytes that may be the beginning of a secret.
+/// Masks one output, chunk by chunk; holds back only bytes that may be the beginning of a secret, and lines that haven't ended
+/// where secrets could be spread out in them.
 pub struct MaskStream {
     mask: Mask,
-    engine: Arc<Engine>,
+    finders: Arc<Finders>,
+    /// Secrets have come that the finders don't know.
+    is_stale: bool,
     state: State,
-    /// The bytes held back: the longest end of the input that begins a secret.
+    /// The bytes held back.
     pending: Vec<u8>,
+    /// How far the second look has come in them.
+    looked: usize,
     /// What of the pending bytes is known to be covered.
     covered: Covered,
     /// Whether the last thing written was [`STARS`], so that a secret right behind it writes nothing more.
@@ -102,6 +125,7 @@ pub struct MaskStream {
 impl MaskStream {
     /// Takes the next bytes and writes what is decided of them to `out`.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        self.refresh();
         if self.pending.is_empty() {
             self.advance(chunk, 0, out);
         } else {
@@ -114,32 +138,51 @@ impl MaskStream {
 
     /// The input ends: writes what was held back. The stream may be used again for another input.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.refresh();
         let text = std::mem::take(&mut self.pending);
+        self.look(&text, true);
         self.write(&text, text.len(), out);
-        self.state = State::default();
-        self.covered = Covered::default();
-        self.after_stars = false;
+        (self.state, self.looked, self.covered, self.after_stars) = (State::default(), 0, Covered::default(), false);
     }
 
     /// Covers another secret from here on, in the bytes held back too (`::add-mask::` arrives midway).
     pub fn add(&mut self, secret: &str) {
         self.mask.add(secret);
-        self.engine = self.mask.engine();
-        let pending = std::mem::take(&mut self.pending);
-        let covered = &mut self.covered;
-        self.state = self.engine.scan(&pending, 0, State::default(), |range| covered.insert(range));
-        self.pending = pending;
+        self.is_stale = true;
+    }
+
+    /// Makes the finders anew, once for all secrets that came since.
+    fn refresh(&mut self) {
+        if self.is_stale {
+            self.is_stale = false;
+            self.finders = self.mask.finders();
+            let covered = &mut self.covered;
+            self.state = self.finders.engine.scan(&self.pending, 0, State::default(), |range| covered.insert(range));
+            self.looked = 0;
+        }
     }
 
     /// Looks at `text` from `scanned` on, writes what is decided and keeps the rest.
     fn advance(&mut self, text: &[u8], scanned: usize, out: &mut Vec<u8>) {
         let covered = &mut self.covered;
-        self.state = self.engine.scan(text, scanned, self.state, |range| covered.insert(range));
+        self.state = self.finders.engine.scan(text, scanned, self.state, |range| covered.insert(range));
+        self.look(text, false);
         // After `add`, more may be pending than the state needs; it is decided all the same.
-        let decided = text.len() - self.engine.held_back(self.state);
+        let decided = (text.len() - self.finders.engine.held_back(self.state)).min(self.looked);
         self.write(text, decided, out);
         self.pending.extend_from_slice(&text[decided..]);
+        self.looked -= decided;
         self.covered.forget(decided);
+    }
+
+    fn look(&mut self, text: &[u8], is_last: bool) {
+        let covered = &mut self.covered;
+        self.looked = match &self.finders.deep {
+            Some(deep) => deep.look(text, self.looked, is_last, &mut |range| {
+                covered.insert(range);
+            }),
+            None => text.len(),
+        };
     }
 
     fn write(&mut self, text: &[u8], decided: usize, out: &mut Vec<u8>) {
@@ -175,7 +218,6 @@ struct Covered(Vec<(usize, usize)>);
 impl Covered {
     /// Always true: go on searching.
     fn insert(&mut self, (mut start, mut end): (usize, usize)) -> bool {
-        // Only `add` looks at bytes twice; everywhere else a new range ends behind all others.
         let later = self.0.partition_point(|range| range.1 < start);
         let mut touching = later;
         while let Some(range) = self.0.get(touching).filter(|range| range.0 <= end) {

@@ -1,10 +1,10 @@
 //! The search: an automaton over all forms, and a table that says how far it need not look.
 
-use std::collections::BTreeSet;
-
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
+
+use super::forms::{Form, FormSet};
 
 /// A place in the automaton: which beginning of a form the bytes so far end with. Zero is the place where nothing has begun.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) struct State(u32);
 pub(super) struct Engine {
     automaton: Option<NFA>,
     root: StateID,
+    /// By pattern of the automaton, which itself does not look at case.
+    forms: Vec<(Vec<u8>, Form)>,
     /// By state: what reaching it means. The automaton itself knows neither depths nor what can still grow.
     nodes: Vec<Node>,
     skip: Skip,
@@ -22,27 +24,30 @@ pub(super) struct Engine {
 struct Node {
     /// How many of the last bytes begin a form.
     depth: u32,
-    /// The length of the longest form that ends here; 0 when none does.
-    matched: u32,
+    /// Whether forms end here, if the case is right.
+    matches: bool,
     /// Where to go on from here: the node itself, or, when no form is longer, the longest beginning that is left.
     /// It lets a complete secret be written at once instead of being held back until the next byte.
     next: u32,
 }
 
 impl Engine {
-    pub(super) fn new(forms: &BTreeSet<Vec<u8>>) -> Engine {
-        let mut engine = Engine { automaton: None, root: StateID::default(), nodes: Vec::new(), skip: Skip::new(forms) };
-        if forms.is_empty() {
+    pub(super) fn new(forms: &FormSet) -> Engine {
+        let skip = Skip::new(forms);
+        let forms: Vec<(Vec<u8>, Form)> = forms.iter().map(|(folded, form)| (folded.to_vec(), form.clone())).collect();
+        let mut engine = Engine { automaton: None, root: StateID::default(), forms, nodes: Vec::new(), skip };
+        if engine.forms.is_empty() {
             return engine;
         }
         let automaton = NFA::builder()
             .match_kind(MatchKind::Standard)
             .prefilter(false)
-            .build(forms)
+            .ascii_case_insensitive(true)
+            .build(engine.forms.iter().map(|(folded, _)| folded))
             .expect("the forms of all secrets together are far below the automaton's limit of 2^31 states");
         engine.root = automaton.start_state(Anchored::No).expect("the automaton is built for searches that start anywhere");
-        engine.learn_depths(&automaton, forms);
-        engine.learn_exits(&automaton, forms);
+        engine.learn_depths(&automaton);
+        engine.learn_exits(&automaton);
         engine.automaton = Some(automaton);
         engine
     }
@@ -69,9 +74,13 @@ impl Engine {
             // Follow the automaton while the beginning it has in view is the candidate, or too long for the table to judge.
             while at < text.len() {
                 let id = StateID::new(state as usize).expect("states come from the automaton");
-                let node = self.nodes[automaton.next_state(Anchored::No, id, text[at]).as_usize()];
+                let reached = automaton.next_state(Anchored::No, id, text[at]);
+                let node = self.nodes[reached.as_usize()];
                 at += 1;
-                if node.matched > 0 && !found((at - node.matched as usize, at)) {
+                if node.matches
+                    && let Some(length) = self.longest_match(automaton, reached, &text[..at])
+                    && !found((at - length, at))
+                {
                     return State(0);
                 }
                 state = node.next;
@@ -89,29 +98,37 @@ impl Engine {
         (self.nodes[state as usize].depth as usize) < self.skip.window
     }
 
-    fn learn_depths(&mut self, automaton: &NFA, forms: &BTreeSet<Vec<u8>>) {
-        self.node_mut(self.root).next = self.root.as_u32();
-        for form in forms {
-            let mut state = self.root;
-            for (index, &byte) in form.iter().enumerate() {
+    /// The length of the longest form the text ends with, of those that end at `state`.
+    fn longest_match(&self, automaton: &NFA, state: StateID, text: &[u8]) -> Option<usize> {
+        (0..automaton.match_len(state))
+            .map(|which| &self.forms[automaton.match_pattern(state, which).as_usize()])
+            .filter(|(folded, form)| form.admits(&text[text.len() - folded.len()..]))
+            .map(|(folded, _)| folded.len())
+            .max()
+    }
+
+    fn learn_depths(&mut self, automaton: &NFA) {
+        let root = self.root;
+        self.node_mut(root).next = root.as_u32();
+        let forms = std::mem::take(&mut self.forms);
+        for (folded, _) in &forms {
+            let mut state = root;
+            for (index, &byte) in folded.iter().enumerate() {
                 state = automaton.next_state(Anchored::No, state, byte);
                 let node = self.node_mut(state);
                 node.depth = index as u32 + 1;
                 node.next = state.as_u32();
-                if automaton.is_match(state) {
-                    let lengths = (0..automaton.match_len(state)).map(|which| automaton.pattern_len(automaton.match_pattern(state, which)));
-                    node.matched = lengths.max().unwrap_or(0) as u32;
-                }
+                node.matches = automaton.is_match(state);
             }
         }
+        self.forms = forms;
     }
 
-    fn learn_exits(&mut self, automaton: &NFA, forms: &BTreeSet<Vec<u8>>) {
-        let mut forms: Vec<&[u8]> = forms.iter().map(Vec::as_slice).collect();
+    fn learn_exits(&mut self, automaton: &NFA) {
         // In order, a form that is the beginning of another one stands right before one of those.
-        let grows = |index: usize| forms.get(index + 1).is_some_and(|next| next.starts_with(forms[index]));
-        let ends: Vec<bool> = (0..forms.len()).map(|index| !grows(index)).collect();
-        let mut leaves: Vec<&[u8]> = forms.drain(..).zip(ends).filter(|(_, ends)| *ends).map(|(form, _)| form).collect();
+        let grows = |index: usize| self.forms.get(index + 1).is_some_and(|next| next.0.starts_with(&self.forms[index].0));
+        let mut leaves: Vec<&[u8]> =
+            (0..self.forms.len()).filter(|&index| !grows(index)).map(|index| self.forms[index].0.as_slice()).collect();
         // Shorter ones first: the exit of a leaf may be a shorter leaf, which has its own exit by then.
         leaves.sort_by_key(|form| form.len());
         for leaf in leaves {
@@ -141,20 +158,20 @@ struct Skip {
 impl Skip {
     /// Longer windows skip further but hold more blocks, so that the table says "here" more often.
     const WINDOW_MAX: usize = 12;
-    /// Three bytes tell text from secrets well and leave most of the window to be skipped.
-    const BLOCK_MAX: usize = 3;
-    /// 2^15 entries of a byte stay within a core's first-level cache.
-    const BITS: u32 = 15;
+    /// Four bytes tell text, and digits, from secrets well and leave most of the window to be skipped.
+    const BLOCK_MAX: usize = 4;
+    /// 2^16 entries of a byte stay well within the second-level cache, and a thousand forms fill few of them.
+    const BITS: u32 = 16;
 
-    fn new(forms: &BTreeSet<Vec<u8>>) -> Skip {
-        let window = forms.iter().map(Vec::len).min().unwrap_or(0).min(Skip::WINDOW_MAX);
+    fn new(forms: &FormSet) -> Skip {
+        let window = forms.iter().map(|(folded, _)| folded.len()).min().unwrap_or(0).min(Skip::WINDOW_MAX);
         let block = window.min(Skip::BLOCK_MAX);
         let farthest = window - block + 1;
         let mut skip = Skip { window, block, distances: vec![farthest as u8; 1 << Skip::BITS] };
-        for form in forms {
+        for (folded, _) in forms.iter() {
             for offset in 0..farthest {
                 let mut bytes = [0; 4];
-                bytes[..block].copy_from_slice(&form[offset..offset + block]);
+                bytes[..block].copy_from_slice(&folded[offset..offset + block]);
                 let slot = skip.slot(bytes);
                 skip.distances[slot] = skip.distances[slot].min((farthest - 1 - offset) as u8);
             }
@@ -175,7 +192,8 @@ impl Skip {
     }
 
     fn slot(&self, bytes: [u8; 4]) -> usize {
-        let kept = u32::from_le_bytes(bytes) & (u32::MAX >> (8 * (4 - self.block)));
+        // The bit that tells upper from lower case is set everywhere: that other bytes fall together costs a second look, no more.
+        let kept = (u32::from_le_bytes(bytes) | 0x2020_2020) & (u32::MAX >> (8 * (4 - self.block)));
         (kept.wrapping_mul(0x9E37_79B1) >> (32 - Skip::BITS)) as usize
     }
 }

@@ -19,7 +19,8 @@ fn secrets_are_covered_and_the_rest_is_left_alone() {
     check(&["hunter22"], "a hunter22 b", "a *** b");
     check(&["hunter22"], "hunter22", "***");
     check(&["hunter22"], "hunter2 hunter", "hunter2 hunter");
-    check(&["hunter22"], "Hunter22", "Hunter22");
+    check(&["hunter22"], "Hunter22", "***");
+    check(&["production"], "Production", "Production");
     check(&["abcd", "abcdef"], "abcdef abcde", "*** ***e");
     check(&["abcd", "cdef"], "xabcdefx", "x***x");
     check(&["abcabc"], "abcabcabc", "***");
@@ -38,7 +39,8 @@ fn each_line_of_a_longer_secret_is_one() {
     check(&["{\n\"k\": \"v1v2\"\n}"], "if a { b }", "if a *** b ***");
 }
 
-/// The cases of GitHub's runner (`HostContextL0.cs`); base64 is covered from one or two characters earlier than there.
+/// The cases of GitHub's runner (`HostContextL0.cs`); base64 is covered from one to three characters earlier
+/// than there, and what a colour cuts in two together with the colour.
 #[test]
 fn what_the_github_runner_covers_is_covered() {
     let secrets =
@@ -53,15 +55,15 @@ fn what_the_github_runner_covers_is_covered() {
         ("OlBhc3N3b3JkMTIzIQ==", "Ol***"),
         ("YTpQYXNzd29yZDEyMyE=", "YTp***"),
         ("YWI6UGFzc3dvcmQxMjMh", "YWI6***"),
-        ("YWJjOlBhc3N3b3JkMTIzIQ==", "YWJjOl***"),
+        ("YWJjOlBhc3N3b3JkMTIzIQ==", "YWJjO***"),
         ("123Password123!!123", "123***123"),
         ("123short123", "123short123"),
         ("123\"short\"123", "123***123"),
     ] {
         check(&secrets, text, expected);
     }
-    check(&["secret&secret&secret"], "secret&secret&\u{1b}[96msecret\u{1b}[0m", "***\u{1b}[96m***\u{1b}[0m");
-    check(&["secret&+secret&secret"], "secret&+\u{1b}[96ms\u{1b}[0mecret&secret", "***\u{1b}[96ms\u{1b}[0m***");
+    check(&["secret&secret&secret"], "secret&secret&\u{1b}[96msecret\u{1b}[0m", "***\u{1b}[0m");
+    check(&["secret&+secret&secret"], "secret&+\u{1b}[96ms\u{1b}[0mecret&secret", "***");
 }
 
 #[test]
@@ -126,7 +128,7 @@ fn encode(bytes: &[u8]) -> String {
 
 #[test]
 fn only_what_may_begin_a_secret_is_held_back() {
-    let mut stream = mask(&["hunter22"]).stream();
+    let mut stream = mask(&["hunters"]).stream();
     let mut pushed = |chunk: &str| {
         let mut out = Vec::new();
         stream.push(chunk.as_bytes(), &mut out);
@@ -134,14 +136,85 @@ fn only_what_may_begin_a_secret_is_held_back() {
     };
     assert_eq!(pushed("ready, h"), "ready, ");
     assert_eq!(pushed("unt"), "");
-    assert_eq!(pushed("s and hunt"), "hunts and ");
-    assert_eq!(pushed("er22"), "***");
+    assert_eq!(pushed("x and hunt"), "huntx and ");
+    assert_eq!(pushed("ers"), "***");
     assert_eq!(pushed("hunter"), "");
-    assert_eq!(pushed("22!\n"), "!\n", "a secret right behind another joins its stars");
-    assert_eq!(pushed("hunter2"), "");
+    assert_eq!(pushed("s!\n"), "!\n", "a secret right behind another joins its stars");
+    assert_eq!(pushed("hunter"), "");
     let mut out = Vec::new();
     stream.finish(&mut out);
-    assert_eq!(out, b"hunter2");
+    assert_eq!(out, b"hunter");
+}
+
+#[test]
+fn a_line_is_held_back_until_it_ends_and_longer_only_when_a_secret_may_go_on_in_the_next() {
+    let mut stream = mask(&["hunter2!", "line-1\nline-2"]).stream();
+    let mut pushed = |chunk: &str| {
+        let mut out = Vec::new();
+        stream.push(chunk.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(pushed("ready, "), "");
+    assert_eq!(pushed("steady\ngo"), "ready, steady\n");
+    assert_eq!(pushed(" hunt\n"), "");
+    assert_eq!(pushed("er2! caught\n"), "go *** caught\n");
+    assert_eq!(pushed("hunt\n"), "");
+    assert_eq!(pushed("is on\n"), "hunt\nis on\n");
+}
+
+#[test]
+fn a_line_without_end_is_not_held_back_for_ever() {
+    let mut stream = mask(&["hunter2!"]).stream();
+    let mut out = Vec::new();
+    stream.push(&vec![b'.'; 10 * deep::PARAGRAPH_BYTES_MAX], &mut out);
+    assert!(out.len() >= 9 * deep::PARAGRAPH_BYTES_MAX);
+    stream.push(b" hunter2! ", &mut out);
+    stream.finish(&mut out);
+    assert!(out.ends_with(b". *** "));
+}
+
+#[test]
+fn what_is_spread_out_escaped_or_encoded_is_covered() {
+    let secrets = ["hunter2!", "s3cr3t-t0ken-4u", "correct horse battery"];
+    for (text, expected) in [
+        ("HUNTER2!", "***"),
+        ("> hun\nter2! <", "> *** <"),
+        ("hun\r\n  ter2! <", "*** <"),
+        ("h\nu\nn\nt\ne\nr\n2\n!\n", "***\n"),
+        ("hun\u{1b}[1mter2!\u{1b}[0m", "***\u{1b}[0m"),
+        ("h u n t e r 2 ! x", "*** x"),
+        ("h-u-n-t-e-r-2-!-x", "***-x"),
+        ("password=h\nunter2! <", "password=*** <"),
+        ("h\0u\0n\0t\0e\0r\x002\0!\0", "***\0"),
+        ("   h   u   n   t   e   r   2   !", "   ***"),
+        (r"\x68\x75\x6e\x74\x65\x72\x32\x21", "***"),
+        (r"\150\165\156\164\145\162\62\41", "***"),
+        (r"\u0068\u0075\u006e\u0074\u0065\u0072\u0032\u0021", "***"),
+        ("&#104;&#117;&#x6e;ter2&#33;", "***"),
+        ("%68%75nter2%21", "***"),
+        ("0x68, 0x75, 0x6e, 0x74, 0x65, 0x72, 0x32, 0x21", "***"),
+        ("<Buffer 68 75 6e 74 65 72 32 21>", "<Buffer ***>"),
+        ("[104,117,110,116,101,114,50,33]", "[***]"),
+        ("68:75:6E:74:65:72:32:21", "***"),
+        ("00000000: 6875 6e74 6572 3221 0a                   hunter2!.", "00000000: ***"),
+        ("00000000  70 61 73 73 3a 68 75 6e  74 65 72 32 21 0a        |pass:hunter2!.|", "00000000  70 61 73 73 3a ***"),
+        ("hvagre2!", "hvagre2!"),
+        ("uhagre2!", "***"),
+        ("!2retnuh", "***"),
+        ("correct\nhorse battery", "***"),
+        ("CorrectHorseBattery", "CorrectHorseBattery"),
+    ] {
+        let masked = mask(&secrets).apply(text);
+        // Where dumps have gaps, the stars may take them along.
+        assert_eq!(masked.replace("  ", " "), expected.replace("  ", " "), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_like_ordinary_words_is_covered_as_it_is_only() {
+    check(&["test"], "t e s t, te\nst, TEST, tset, test", "t e s t, te\nst, TEST, tset, ***");
+    check(&["00000000"], "00 00 00 00 00 00 00 00", "00 00 00 00 00 00 00 00");
+    check(&["------------"], "- - - - - - - - - - - - - -", "- - - - - - - - - - - - - -");
 }
 
 #[test]
@@ -152,7 +225,7 @@ fn a_secret_added_midway_is_covered_from_there_on_also_in_what_was_held_back() {
     stream.add("then");
     stream.push(b" then ab-then-more", &mut out);
     stream.finish(&mut out);
-    assert_eq!(String::from_utf8(out).unwrap(), "then ab-*** *** ***");
+    assert_eq!(String::from_utf8(out).unwrap(), "*** ab-*** *** ***");
 }
 
 /// A generator of our own, so that a failing seed fails everywhere alike.
@@ -172,12 +245,16 @@ impl Random {
 /// The definition, without cleverness: mark every byte of every occurrence, then write runs as stars.
 fn plainly(mask: &Mask, text: &[u8]) -> Vec<u8> {
     let mut covered = vec![false; text.len()];
-    for form in &mask.forms {
+    for (folded, form) in mask.forms.text.iter() {
         for at in 0..text.len() {
-            if text[at..].starts_with(form) {
-                covered[at..at + form.len()].fill(true);
+            let end = at + folded.len();
+            if text.get(at..end).is_some_and(|part| part.eq_ignore_ascii_case(folded) && form.admits(part)) {
+                covered[at..end].fill(true);
             }
         }
+    }
+    if let Some(deep) = &mask.finders().deep {
+        deep.look(text, 0, true, &mut |(start, end)| covered[start..end].fill(true));
     }
     let mut out = Vec::new();
     for at in 0..text.len() {
@@ -192,7 +269,7 @@ fn plainly(mask: &Mask, text: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_outcome_is_the_plain_definition_however_the_input_is_cut() {
-    for seed in 0..3_000 {
+    for seed in 0..1_500 {
         let mut random = Random(seed);
         let alphabet = ["ab", "abc", "abcdefgh", "a\n "][random.below(4)];
         let shortest = 1 + random.below(9);
@@ -203,7 +280,7 @@ fn the_outcome_is_the_plain_definition_however_the_input_is_cut() {
         }
         let length = random.below(120);
         let mut text = random.text(alphabet, length);
-        let forms: Vec<Vec<u8>> = mask.forms.iter().cloned().collect();
+        let forms: Vec<Vec<u8>> = mask.forms.text.iter().map(|(folded, _)| folded.to_vec()).collect();
         for _ in 0..random.below(4) {
             let at = random.below(text.len() + 1);
             if !forms.is_empty() {

@@ -1,0 +1,456 @@
+//! The second look: secrets that are spread out, escaped or encoded so that no fixed [form](super::forms) shows them.
+//!
+//! ```text
+//! output → paragraphs → what is suspicious in them → views (joined, uncoloured, unescaped, decoded) → search
+//!                                                      └──────── once more, in what was found ─────────┘
+//! ```
+//!
+//! Suspicion must be cheap, because nearly all text is innocent; a view may be dear, because it is rare.
+//! A paragraph is a line, or several when a line ends so that a secret may go on in the next; where one ends depends on
+//! nothing but the text from its beginning on, so what is found doesn't depend on how the text arrives.
+
+use super::engine::{Engine, State};
+use super::forms::Forms;
+use super::view::{self, Notation, Span, Text, View};
+
+/// Where a paragraph is cut when it doesn't end; also the most that is held back.
+pub(super) const PARAGRAPH_BYTES_MAX: usize = 16 * 1024;
+/// How often text is decoded again that came out of a decoding.
+const DEPTH_MAX: usize = 2;
+/// The shortest run of base64 or hexadecimal digits that is decoded; shorter ones are [forms](super::forms) of their own.
+const RUN_MIN_BYTES: usize = 20;
+
+pub(super) struct Deep {
+    engine: Engine,
+    /// The shortest secret looked for.
+    min: usize,
+    grams: Grams,
+}
+
+/// What a line says about the next.
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Line {
+    Ends,
+    GoesOn,
+    /// A row of `xxd`, `hexdump` or `od`.
+    Dump,
+}
+
+impl Deep {
+    /// Nothing when no secret is worth a second look.
+    pub(super) fn new(forms: &Forms) -> Option<Deep> {
+        let min = forms.inner.iter().map(|(folded, _)| folded.len()).min()?;
+        Some(Deep { engine: Engine::new(&forms.inner), min, grams: Grams::new(forms) })
+    }
+
+    /// Looks at every paragraph of `text` from `from` on that is complete, and returns where the first begins that isn't.
+    pub(super) fn look(&self, text: &[u8], from: usize, is_last: bool, found: &mut dyn FnMut(Span)) -> usize {
+        let mut search = Search { deep: self, found };
+        // Lines are looked at together as far as that changes nothing; paragraphs of several lines on their own besides.
+        let (mut block, mut paragraph, mut line) = (from, from, from);
+        let mut is_dump = false;
+        loop {
+            let newline = memchr::memchr(b'\n', &text[line..]).map(|newline| line + newline);
+            let end = newline.map_or(text.len(), |newline| newline + 1);
+            if end - paragraph > PARAGRAPH_BYTES_MAX {
+                let cut = paragraph + PARAGRAPH_BYTES_MAX;
+                search.paragraph(text, paragraph, cut, paragraph != line, is_dump);
+                search.suspects(&Text::of_output(&text[block..cut], block), 0);
+                (block, paragraph, line, is_dump) = (cut, cut, cut, false);
+                continue;
+            }
+            if newline.is_none() && !is_last {
+                search.suspects(&Text::of_output(&text[block..paragraph], block), 0);
+                return paragraph;
+            }
+            let kind = self.read_line(&text[line..newline.unwrap_or(end)]);
+            is_dump |= kind == Line::Dump;
+            if kind == Line::Ends || newline.is_none() {
+                search.paragraph(text, paragraph, end, paragraph != line, is_dump);
+                (paragraph, is_dump) = (end, false);
+            }
+            if newline.is_none() {
+                search.suspects(&Text::of_output(&text[block..], block), 0);
+                return text.len();
+            }
+            line = end;
+        }
+    }
+
+    /// Whether a secret may go on behind the end of the line.
+    fn read_line(&self, line: &[u8]) -> Line {
+        let line = visible_end(line);
+        let may_be_dump = line.first_chunk::<6>().is_some_and(|start| start.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b' '));
+        if may_be_dump && view::dump_columns(line).is_some() {
+            Line::Dump
+        } else if self.grams.may_go_on(line) || ends_in_bytes(line) || ends_in_row(line) {
+            Line::GoesOn
+        } else {
+            Line::Ends
+        }
+    }
+}
+
+/// The line without what is invisible at its end.
+fn visible_end(mut line: &[u8]) -> &[u8] {
+    loop {
+        match line {
+            [rest @ .., b'\r' | b' ' | b'\t' | b'\\'] => line = rest,
+            [.., b'm' | b'K'] => {
+                let near = line.len().saturating_sub(16);
+                let escape = memchr::memrchr(0x1b, &line[near..]).map(|escape| near + escape);
+                match escape.filter(|&escape| view::control_sequence(&line[escape..]) == line.len() - escape) {
+                    Some(escape) => line = &line[..escape],
+                    None => return line,
+                }
+            }
+            _ => return line,
+        }
+    }
+}
+
+/// `73:65:63` or `73 65 63`, perhaps with a separator behind.
+fn ends_in_bytes(line: &[u8]) -> bool {
+    let line = match line {
+        [rest @ .., b':' | b',' | b'-'] => rest,
+        _ => line,
+    };
+    let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
+    matches!(line.last_chunk::<8>(), Some([a, b, s, c, d, t, e, f])
+        if s == t && !s.is_ascii_alphanumeric() && [a, b, c, d, e, f].into_iter().all(is_digit))
+}
+
+/// A full row of wrapped base64, or of digits as `xxd -p` writes it; commit ids and other sums are none.
+fn ends_in_row(line: &[u8]) -> bool {
+    const ROW_MIN_BYTES: usize = 40;
+    const DIGITS_ROW_BYTES: usize = 60;
+    let is_base64 = |byte: &&u8| view::base64_value(**byte) < 64;
+    if line.len() < ROW_MIN_BYTES || !is_base64(&&line[line.len() - ROW_MIN_BYTES]) {
+        return false;
+    }
+    let run = &line[line.len() - line.iter().rev().take_while(is_base64).count()..];
+    let is_digits = run.iter().all(u8::is_ascii_hexdigit);
+    if is_digits { run.len() == DIGITS_ROW_BYTES } else { run.len() >= ROW_MIN_BYTES && run.len().is_multiple_of(4) }
+}
+
+/// Which bytes stand next to each other in secrets: a set that now and then says yes to others too.
+struct Grams(Vec<u64>);
+
+#[derive(Clone, Copy)]
+enum Place {
+    /// Anywhere in one of the inner forms.
+    Form = 1,
+    /// Anywhere in a secret itself.
+    Secret,
+    /// At the beginning of one.
+    Beginning,
+}
+
+impl Grams {
+    /// 64 KiB: a hundred secrets fill a twentieth of it.
+    const BITS: u32 = 19;
+
+    fn new(forms: &Forms) -> Grams {
+        let mut grams = Grams(vec![0; 1 << (Grams::BITS - 6)]);
+        for (folded, _) in forms.inner.iter().filter(|(folded, _)| !folded.iter().any(u8::is_ascii_whitespace)) {
+            // What looks like a ruler would let every ruler go on.
+            let grams_of_four = folded.windows(4).filter(|gram| gram.iter().any(|byte| *byte != gram[0]));
+            grams_of_four.for_each(|gram| grams.insert(gram, Place::Form));
+        }
+        for secret in &forms.plain {
+            for length in 1..4 {
+                secret.windows(length).for_each(|gram| grams.insert(gram, Place::Secret));
+                grams.insert(&secret[..length], Place::Beginning);
+            }
+        }
+        grams
+    }
+
+    /// Whether the end of the line may be the first part of a secret.
+    ///
+    /// Four bytes or more are looked for wherever they stand, fewer only where they are the whole line or begin with it, or
+    /// stand behind something that ends a word.
+    fn may_go_on(&self, line: &[u8]) -> bool {
+        const SHORT_LINE_BYTES: usize = 24;
+        match line.last_chunk::<4>() {
+            Some(end) if end.iter().any(u8::is_ascii_whitespace) => {
+                let mut end = [0; 4];
+                let letters = line.iter().rev().take(8).filter(|byte| !byte.is_ascii_whitespace());
+                let count = letters.zip(end.iter_mut().rev()).map(|(&letter, place)| *place = letter).count();
+                if count == 4 && self.contains(&end, Place::Form) {
+                    return true;
+                }
+            }
+            Some(end) if self.contains(end, Place::Form) => return true,
+            Some(end) if end[1..].iter().all(u8::is_ascii_alphanumeric) && end[0].is_ascii_alphanumeric() => return false,
+            _ => {}
+        }
+        let is_short = line.len() < SHORT_LINE_BYTES;
+        if is_short && (1..4).contains(&line.trim_ascii_start().len()) && self.contains(line.trim_ascii_start(), Place::Secret) {
+            return true;
+        }
+        // Many lines end with a word of one letter; few of those are short.
+        (if is_short { 1 } else { 2 }..4.min(line.len())).any(|length| {
+            let (before, end) = line.split_at(line.len() - length);
+            before.last().is_some_and(|byte| !byte.is_ascii_alphanumeric()) && self.contains(end, Place::Beginning)
+        })
+    }
+
+    fn insert(&mut self, gram: &[u8], place: Place) {
+        let slot = Grams::slot(gram, place);
+        self.0[slot >> 6] |= 1 << (slot & 63);
+    }
+
+    fn contains(&self, gram: &[u8], place: Place) -> bool {
+        let slot = Grams::slot(gram, place);
+        self.0[slot >> 6] >> (slot & 63) & 1 == 1
+    }
+
+    fn slot(gram: &[u8], place: Place) -> usize {
+        let bytes = gram.iter().fold(place as u64, |bytes, byte| bytes << 8 | u64::from(byte.to_ascii_lowercase()));
+        (bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - Grams::BITS)) as usize
+    }
+}
+
+struct Search<'a> {
+    deep: &'a Deep,
+    found: &'a mut dyn FnMut(Span),
+}
+
+impl Search<'_> {
+    /// What only a paragraph as a whole can show.
+    fn paragraph(&mut self, text: &[u8], start: usize, end: usize, is_several: bool, is_dump: bool) {
+        let paragraph = Text::of_output(&text[start..end], start);
+        if is_several {
+            let visible = view::visible(&paragraph);
+            self.view(&view::squeezed(&visible.text()), 1);
+        }
+        if is_dump {
+            self.dump(&paragraph);
+        }
+    }
+
+    fn view(&mut self, view: &View, depth: usize) {
+        let text = view.text();
+        self.deep.engine.scan(text.bytes, 0, State::default(), |range| {
+            (self.found)(text.span(range));
+            true
+        });
+        if depth < DEPTH_MAX {
+            self.suspects(&text, depth);
+        }
+    }
+
+    /// What is suspicious within lines.
+    fn suspects(&mut self, text: &Text<'_>, depth: usize) {
+        self.colours(text, depth);
+        self.escapes(text, depth);
+        self.patterns(text, depth);
+        self.runs(text, depth);
+    }
+
+    fn colours(&mut self, text: &Text<'_>, depth: usize) {
+        let mut at = 0;
+        while let Some(escape) = memchr::memchr(0x1b, &text.bytes[at..]) {
+            let (start, end) = text.line_around(at + escape);
+            let line = text.part(start, end);
+            if self.may_be_cut(line.bytes) {
+                self.view(&view::visible(&line), depth + 1);
+            }
+            at = end;
+        }
+    }
+
+    /// Whether a secret may go on behind one of the control sequences in the line.
+    fn may_be_cut(&self, line: &[u8]) -> bool {
+        const SEGMENT_MIN_BYTES: usize = 4;
+        let mut segment = 0;
+        while let Some(escape) = memchr::memchr(0x1b, &line[segment..]) {
+            let before = &line[segment..segment + escape];
+            // Short segments are too many to judge by their ends, as where every letter has its colour.
+            let is_short = !before.is_empty() && before.len() < SEGMENT_MIN_BYTES && !before.iter().all(|byte| byte.is_ascii_whitespace());
+            if is_short || self.deep.grams.may_go_on(before) {
+                return true;
+            }
+            segment += escape + view::control_sequence(&line[segment + escape..]);
+        }
+        false
+    }
+
+    fn escapes(&mut self, text: &Text<'_>, depth: usize) {
+        let mut at = 0;
+        while let Some(escape) = memchr::memchr3(b'\\', b'%', b'&', &text.bytes[at..]) {
+            let (start, end) = text.line_around(at + escape);
+            if let Some(view) = view::unescaped(&text.part(start, end)) {
+                self.view(&view, depth + 1);
+            }
+            at = end;
+        }
+    }
+
+    /// Characters with the same thing between each, and lists of numbers.
+    fn patterns(&mut self, text: &Text<'_>, depth: usize) {
+        let mut start = 0;
+        while start < text.bytes.len() {
+            // Each line is cut into words from its own beginning, so that what stands before it changes nothing.
+            let end = memchr::memchr(b'\n', &text.bytes[start..]).map_or(text.bytes.len(), |newline| start + newline);
+            let line = &text.bytes[start..end];
+            let (words, _) = line.as_chunks::<8>();
+            // The rest of the line is looked at as the end of a last word.
+            let last = line.last_chunk::<8>().filter(|_| line.len() > words.len() * 8);
+            let mut seen = Pattern::default();
+            for word in words.iter().chain(last) {
+                if Pattern::is_likely(u64::from_le_bytes(*word)) {
+                    self.pattern(&text.part(start, end), *word, &mut seen, depth);
+                }
+            }
+            start = end + 1;
+        }
+        let mut listed = 0;
+        for at in memchr::memmem::find_iter(text.bytes, b"0x") {
+            let next = text.bytes.get(at + 6..).unwrap_or_default();
+            if at >= listed && next.iter().take(3).take_while(|byte| **byte != b'\n').any(|byte| *byte == b'x') {
+                let (start, end) = text.line_around(at);
+                self.lists(&text.part(start, end), depth);
+                listed = end;
+            }
+        }
+    }
+
+    /// Looks closer at a word of a line, unless the line has been `seen` for what the word shows.
+    fn pattern(&mut self, line: &Text<'_>, word: [u8; 8], seen: &mut Pattern, depth: usize) {
+        let pattern = Pattern::of(word);
+        if pattern.is_list && !seen.is_list {
+            self.lists(line, depth);
+            seen.is_list = true;
+        }
+        if pattern.is_spaced && !seen.is_spaced {
+            self.spaced(line, [word[0], word[1]], depth);
+            seen.is_spaced = true;
+        }
+    }
+
+    /// `s e c r e t`, `s.e.c.r.e.t` and UTF-16.
+    fn spaced(&mut self, line: &Text<'_>, separators: [u8; 2], depth: usize) {
+        self.view(&view::squeezed(line), depth + 1);
+        for separator in separators {
+            if !separator.is_ascii_whitespace() && separator != 0 {
+                self.view(&view::between(line, separator), depth + 1);
+            }
+        }
+    }
+
+    fn lists(&mut self, line: &Text<'_>, depth: usize) {
+        for notation in [Notation::Hex, Notation::HexSwapped, Notation::Decimal, Notation::Octal] {
+            view::lists(line, notation, &mut |view| self.view(view, depth + 1));
+        }
+    }
+
+    fn dump(&mut self, paragraph: &Text<'_>) {
+        let (mut digits, mut characters) = (View::default(), View::default());
+        let mut at = 0;
+        while at < paragraph.bytes.len() {
+            let (_, end) = paragraph.line_around(at);
+            if let Some((hex, text)) = view::dump_columns(visible_end(&paragraph.bytes[at..end])) {
+                digits.copy(paragraph, (at + hex.0, at + hex.1));
+                digits.push(b' ', paragraph.span((at + hex.1 - 1, at + hex.1)));
+                characters.copy(paragraph, (at + text.0, at + text.1));
+            }
+            at = end + 1;
+        }
+        // What is found in the digits stands in the last row's text too.
+        let mut ranges = Vec::new();
+        let mut search = Search { deep: self.deep, found: &mut |range| ranges.push(range) };
+        for notation in [Notation::Hex, Notation::HexSwapped] {
+            view::lists(&digits.text(), notation, &mut |view| search.view(view, 1));
+        }
+        search.view(&characters, 1);
+        let origin = paragraph.span((0, 1)).0;
+        for (start, end) in ranges {
+            let row = paragraph.line_around(end - origin - 1);
+            (self.found)((start, end.max(origin + row.1)));
+        }
+    }
+
+    fn runs(&mut self, text: &Text<'_>, depth: usize) {
+        let is_word = |at: usize| view::base64_value(text.bytes[at]) < 64;
+        let mut at = 0;
+        while at + RUN_MIN_BYTES <= text.bytes.len() {
+            // From behind: most words are short, and the first byte that is in none tells how far to go on.
+            if let Some(gap) = (at..at + RUN_MIN_BYTES).rev().find(|&at| !is_word(at)) {
+                at = gap + 1;
+                continue;
+            }
+            let end = (at + RUN_MIN_BYTES..text.bytes.len()).find(|&at| !is_word(at)).unwrap_or(text.bytes.len());
+            self.run(&text.part(at, end), depth);
+            at = end + 1;
+        }
+    }
+
+    fn run(&mut self, run: &Text<'_>, depth: usize) {
+        let min = self.deep.min;
+        let all = |is: fn(&u8) -> bool| run.bytes.iter().all(is);
+        let mut look = |view: &View| self.view(view, depth + 1);
+        if all(u8::is_ascii_hexdigit) {
+            view::hex_texts(run, min, &mut look);
+        }
+        if !run.bytes.iter().any(u8::is_ascii_uppercase) {
+            // Base64 of text without a capital is rarer than paths and names by far.
+            return;
+        }
+        if all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')) {
+            view::base32_texts(run, min, &mut look);
+        }
+        view::base64_texts(run, min, &mut look);
+        for gzip in memchr::memmem::find_iter(run.bytes, b"H4sI") {
+            look(&view::gunzipped(&run.part(gzip, run.bytes.len())));
+        }
+    }
+}
+
+/// What eight bytes look like.
+#[derive(Default)]
+struct Pattern {
+    is_spaced: bool,
+    is_list: bool,
+}
+
+impl Pattern {
+    /// Whether it is worth while to look closer; few words of ordinary text are, so this is nearly all the cost.
+    fn is_likely(word: u64) -> bool {
+        let spaces = word ^ 0x2020_2020_2020_2020;
+        let wide = (spaces & 0xffff_ff00_ffff_ff00 == 0)
+            | (spaces & 0xffff_00ff_ffff_00ff == 0)
+            | (spaces & 0xff00_ffff_ff00_ffff == 0)
+            | (spaces & 0x00ff_ffff_00ff_ffff == 0);
+        // No letters: digits and what stands between them.
+        let no_letters = word & 0xc0c0_c0c0_c0c0_c0c0 == 0;
+        (Pattern::every_second(word) | Pattern::every_third(word) | no_letters | wide) && word != word.rotate_left(8)
+    }
+
+    fn every_second(word: u64) -> bool {
+        let differing = word ^ word >> 16;
+        (differing & 0x0000_00ff_00ff_00ff == 0) | (differing & 0x0000_ff00_ff00_ff00 == 0)
+    }
+
+    fn every_third(word: u64) -> bool {
+        let differing = word ^ word >> 24;
+        (differing & 0x0000_0000_ff00_00ff == 0) | (differing & 0x0000_00ff_0000_ff00 == 0) | (differing & 0x00ff_0000 == 0)
+    }
+
+    fn of(bytes: [u8; 8]) -> Pattern {
+        let word = u64::from_le_bytes(bytes);
+        let spaces = bytes.iter().filter(|byte| **byte == b' ').count();
+        let wide_gap = spaces == 6 && bytes.iter().position(|byte| *byte != b' ').is_some_and(|at| at < 4 && bytes[at + 4] != b' ');
+        let between = |first: usize| (first..8).step_by(2).filter(|at| bytes[*at] == bytes[1 - first]).count();
+        let is_spaced = Pattern::every_second(word) && (between(1) == 0 || between(0) == 0) || wide_gap;
+        let separators = spaces + bytes.iter().filter(|byte| **byte == b',').count();
+        let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+        let decimal = separators >= 2 && digits >= 4 && separators + digits == 8 && !bytes.windows(4).any(is_number);
+        let is_pair =
+            |at: usize| bytes[at].is_ascii_hexdigit() && bytes[at + 1].is_ascii_hexdigit() && !bytes[at + 2].is_ascii_alphanumeric();
+        let pairs = is_pair(0) && is_pair(3) || is_pair(1) && is_pair(4) || is_pair(2) && is_pair(5);
+        Pattern { is_spaced, is_list: Pattern::every_third(word) && pairs || decimal }
+    }
+}
