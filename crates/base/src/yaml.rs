@@ -22,6 +22,7 @@ pub struct Node {
 #[derive(Debug, PartialEq)]
 struct Content {
     value: Value,
+    tag: Option<&'static str>,
     /// Nodes in this tree, counted as if aliases were copies.
     nodes: usize,
     /// Levels below this one.
@@ -69,6 +70,8 @@ pub struct Options {
     pub merge_keys: bool,
     /// Whether `Key` and `key` are the same key.
     pub ignore_key_case: bool,
+    /// Tags that a list may have and keep, with their `!`. GitLab knows `!reference`.
+    pub list_tags: &'static [&'static str],
 }
 
 impl Default for Options {
@@ -80,6 +83,7 @@ impl Default for Options {
             nodes_max: 200_000,
             merge_keys: false,
             ignore_key_case: false,
+            list_tags: &[],
         }
     }
 }
@@ -113,6 +117,11 @@ pub fn documents(source: &Source, options: &Options) -> (Vec<Node>, Vec<Diagnost
 impl Node {
     pub fn value(&self) -> &Value {
         &self.content.value
+    }
+
+    /// Of a list, one of [`Options::list_tags`].
+    pub fn tag(&self) -> Option<&'static str> {
+        self.content.tag
     }
 
     /// Only of a text; a number or a truth value isn't one.
@@ -309,6 +318,16 @@ mod tests {
         let all = node.get("all").and_then(Node::as_mapping).expect("it is a mapping");
         let found: Vec<(&str, Option<f64>)> = all.iter().map(|(key, value)| (key.text.as_str(), value.as_number())).collect();
         assert_eq!(found, [("b", Some(0.0)), ("a", Some(1.0)), ("c", Some(2.0))]);
+    }
+
+    #[test]
+    fn lists_keep_the_tags_that_are_allowed() {
+        let options = Options { list_tags: &["!reference"], ..Options::default() };
+        let node = check("a: !reference [.b, script]\nc: [d]\n", &options, &[]).expect("it is a document");
+        assert_eq!(node.get("a").and_then(Node::tag), Some("!reference"));
+        assert_eq!(node.get("c").and_then(Node::tag), None);
+        check("a: !reference {b: c}\n", &options, &["1:4 the tag `!reference` isn't known here"]);
+        check("a: !reference [b]\n", &Options::default(), &["1:4 the tag `!reference` isn't known here"]);
     }
 
     #[test]

@@ -92,9 +92,12 @@ pub struct Up {
     /// How traffic moves to the new version
     #[arg(long, value_enum)]
     pub strategy: Option<StrategyChoice>,
-    /// A configuration variable for `vars`
+    /// A configuration variable for `vars`; in GitLab's files a variable
     #[arg(long = "var", value_name = "K=V")]
     pub vars: Vec<String>,
+    /// What becomes of `image:` in GitLab's files
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub gitlab_images: Option<ImagesChoice>,
     /// Print the plan and start nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -114,9 +117,17 @@ pub enum StrategyChoice {
     Immediate,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImagesChoice {
+    /// Jobs run on this machine, whatever image they ask for
+    Host,
+    /// A job that asks for an image isn't run
+    Refuse,
+}
+
 #[derive(Debug, Clone, Args)]
 pub struct Run {
-    /// A workflow file; all that the event triggers when absent
+    /// A workflow file, or a `.gitlab-ci.yml`; all that the event triggers when absent
     pub file: Option<PathBuf>,
     /// The event that happened
     #[arg(long, default_value = "push", value_name = "NAME")]
@@ -133,10 +144,16 @@ pub struct Run {
     /// A secret; without a value it is read from the environment
     #[arg(long = "secret", value_name = "K[=V]")]
     pub secrets: Vec<String>,
-    /// A configuration variable for `vars`
+    /// A configuration variable for `vars`; in GitLab's files a variable
     #[arg(long = "var", value_name = "K=V")]
     pub vars: Vec<String>,
-    /// An input of `workflow_dispatch`
+    /// Start this manual job of a GitLab file when its turn comes; may be repeated
+    #[arg(long = "manual", value_name = "JOB")]
+    pub manual: Vec<String>,
+    /// What becomes of `image:` in GitLab's files
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub gitlab_images: Option<ImagesChoice>,
+    /// An input of `workflow_dispatch`, or of a GitLab file's `spec:inputs`
     #[arg(long = "input", value_name = "K=V")]
     pub inputs: Vec<String>,
     /// Take the working tree as it is, not the commit

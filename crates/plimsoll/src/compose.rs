@@ -1,6 +1,6 @@
 //! From a folder to a proposal: what is committed, what it triggers, what ships, how it starts, and why we think so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use base::name::{ProjectId, ReleaseId};
@@ -12,10 +12,12 @@ use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, Synt
 use workflow::model::Workflow;
 use workflow::trigger::{self, Event, Triggered};
 
+use crate::cli::ImagesChoice;
 use crate::config::{self, Config};
 use crate::detect::{Detected, Files, detect};
 use crate::failure::{Failure, Result};
 use crate::fetching;
+use crate::gitlab;
 use crate::proposal::Proposal;
 
 /// What the command line says over everything else.
@@ -27,6 +29,8 @@ pub struct Choices {
     pub workflows: Vec<String>,
     pub port: Option<u16>,
     pub immediate: bool,
+    /// What becomes of `image:` in GitLab's files.
+    pub gitlab_images: Option<ImagesChoice>,
     pub vars: BTreeMap<String, String>,
     pub actor: String,
 }
@@ -65,9 +69,6 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         subtree: repository.subtree.clone(),
     };
     let event = push_event(&repository, &project, &git_ref, choices);
-    if tree.paths.iter().any(|path| path == ".gitlab-ci.yml") {
-        warnings.push("`.gitlab-ci.yml` is not read yet; only GitHub's workflow files run".to_string());
-    }
     let (start, why_start) =
         start_command(&config, detected.as_ref()).map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
             true => failure,
@@ -76,7 +77,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let fixed_port = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.fixed_port);
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut resolver = fetching::resolver(&config.actions, &|path| tree.read(path))?;
-    let mut workflows = triggered(&tree, &event, choices, &mut resolver, &mut warnings)?;
+    let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
+    let mut workflows = triggered(&tree, &event, &gitlab, &mut resolver, &mut warnings)?;
     warnings.extend(resolver.remarks());
     let why_runs = describe_runs(&workflows, &git_ref);
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
@@ -259,13 +261,14 @@ fn push_event(repository: &Repository, project: &Project, git_ref: &str, choices
 fn triggered(
     tree: &Tree,
     event: &Event,
-    choices: &Choices,
+    gitlab: &GitlabOf<'_>,
     resolver: &mut Resolver<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Workflow>> {
+    let choices = gitlab.choices;
     let mut workflows = Vec::new();
     let mut wrong: Vec<String> = Vec::new();
-    let files: Vec<&String> = tree.paths.iter().filter(|path| is_workflow(path)).filter(|path| chosen(path, choices)).collect();
+    let files = chosen_files(tree, choices, warnings);
     for wanted in &choices.workflows {
         if !files.iter().any(|path| names(path, wanted)) {
             return Err(
@@ -275,6 +278,13 @@ fn triggered(
     }
     for path in files {
         let source = Source::new(path.as_str(), tree.read(path).unwrap_or_default());
+        if gitlab::is_file(path) {
+            match gitlab.compile(tree, event, &source, warnings) {
+                Ok(workflow) => workflows.extend(workflow),
+                Err(rendered) => wrong.push(rendered),
+            }
+            continue;
+        }
         let (workflow, mut diagnostics) = workflow::github::parse(&source);
         if let Some(mut workflow) = workflow
             && !has_errors(&diagnostics)
@@ -313,12 +323,73 @@ fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
-fn is_workflow(path: &str) -> bool {
-    path.strip_prefix(".github/workflows/").is_some_and(|name| !name.contains('/') && (name.ends_with(".yml") || name.ends_with(".yaml")))
+/// GitHub's files, or GitLab's where there are none; those that are named, whoever's they are.
+fn chosen_files<'t>(tree: &'t Tree, choices: &Choices, warnings: &mut Vec<String>) -> Vec<&'t String> {
+    if !choices.workflows.is_empty() {
+        let known = |path: &&String| is_workflow(path) || gitlab::is_file(path);
+        return tree.paths.iter().filter(known).filter(|path| choices.workflows.iter().any(|wanted| names(path, wanted))).collect();
+    }
+    let github: Vec<&String> = tree.paths.iter().filter(|path| is_workflow(path)).collect();
+    let gitlab = tree.paths.iter().find(|path| *path == gitlab::FILE);
+    match (github.is_empty(), gitlab) {
+        (true, gitlab) => gitlab.into_iter().collect(),
+        (false, Some(_)) => {
+            warnings.push(format!("`{0}` is left alone beside `.github/workflows`; `--workflow {0}` runs it instead", gitlab::FILE));
+            github
+        }
+        (false, None) => github,
+    }
 }
 
-fn chosen(path: &str, choices: &Choices) -> bool {
-    choices.workflows.is_empty() || choices.workflows.iter().any(|wanted| names(path, wanted))
+/// What a GitLab file is compiled with.
+struct GitlabOf<'a> {
+    project: &'a str,
+    config: &'a config::Gitlab,
+    choices: &'a Choices,
+}
+
+impl GitlabOf<'_> {
+    /// Nothing when there is no pipeline for the event; an error is rendered already.
+    fn compile(
+        &self,
+        tree: &Tree,
+        event: &Event,
+        source: &Source,
+        warnings: &mut Vec<String>,
+    ) -> std::result::Result<Option<Workflow>, String> {
+        let request = gitlab::Request {
+            event,
+            repository: Some(&tree.repository),
+            project: self.project,
+            actor: &self.choices.actor,
+            config: self.config,
+            images: self.choices.gitlab_images,
+            vars: &self.choices.vars,
+            secrets: Vec::new(),
+            inputs: BTreeMap::new(),
+            play: BTreeSet::new(),
+            changed: event.changed_paths.clone(),
+            root: tree.folder(),
+        };
+        match gitlab::compile(source, tree, &request) {
+            Ok((compiled, more)) => {
+                warnings.extend(more);
+                warnings.extend(
+                    compiled.not_added.iter().map(|it| format!("{}: the job `{}` does not run: {}", source.name, it.job, it.reason)),
+                );
+                Ok(Some(compiled.workflow))
+            }
+            Err(gitlab::Problem::NoPipeline(why)) => {
+                warnings.push(format!("{} does not run: {why}", source.name));
+                Ok(None)
+            }
+            Err(gitlab::Problem::Wrong(rendered)) => Err(rendered),
+        }
+    }
+}
+
+fn is_workflow(path: &str) -> bool {
+    path.strip_prefix(".github/workflows/").is_some_and(|name| !name.contains('/') && (name.ends_with(".yml") || name.ends_with(".yaml")))
 }
 
 fn names(path: &str, wanted: &str) -> bool {

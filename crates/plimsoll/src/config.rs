@@ -32,6 +32,7 @@ pub struct Config {
     pub judge: JudgeConfig,
     pub synthetic: Option<Synthetic>,
     pub gate: Gate,
+    pub gitlab: Gitlab,
     /// `deliver: workflow`: jobs with `environment:` run too.
     pub deliver_by_workflow: bool,
     pub grace_ms: Option<u64>,
@@ -99,6 +100,15 @@ pub enum Synthetic {
 pub struct Gate {
     pub coverage: Option<f64>,
     pub require: BTreeSet<gate::EvidenceKind>,
+}
+
+/// How `.gitlab-ci.yml` is run here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gitlab {
+    pub images: Option<workflow::gitlab::Images>,
+    /// Where the files of other projects and of addresses are: by project or by the beginning of the address, a git repository or a
+    /// folder, relative to this one.
+    pub mirrors: BTreeMap<String, String>,
 }
 
 impl LimitsConfig {
@@ -169,6 +179,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("synthetic", SYNTHETIC),
     ("gate", GATE),
     ("actions", ACTIONS),
+    ("gitlab", GITLAB),
 ];
 
 const ROOT: &[&str] = &[
@@ -186,6 +197,7 @@ const ROOT: &[&str] = &[
     "judge",
     "synthetic",
     "gate",
+    "gitlab",
     "deliver",
     "grace",
     "actions",
@@ -200,6 +212,7 @@ const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
 const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
 const GATE: &[&str] = &["coverage", "require"];
 const ACTIONS: &[&str] = &["sources", "movedTags"];
+const GITLAB: &[&str] = &["images", "mirrors"];
 
 /// The names under which evidence can be required.
 const EVIDENCE: &[(&str, gate::EvidenceKind)] =
@@ -255,6 +268,7 @@ impl Reader {
             judge: self.at(root, "judge", Self::judge).unwrap_or_default(),
             synthetic: self.at(root, "synthetic", Self::synthetic),
             gate: self.at(root, "gate", Self::gate).unwrap_or_default(),
+            gitlab: self.at(root, "gitlab", Self::gitlab).unwrap_or_default(),
             deliver_by_workflow: self.at(root, "deliver", Self::deliver).unwrap_or_default(),
             grace_ms: self.at(root, "grace", Self::duration),
             actions: self.at(root, "actions", Self::actions).unwrap_or_default(),
@@ -392,6 +406,19 @@ impl Reader {
             };
         }
         Some(env)
+    }
+
+    fn gitlab(&mut self, node: &Node) -> Option<Gitlab> {
+        let mapping = self.closed(node, GITLAB)?;
+        let images = self.at(mapping, "images", |reader, node| match node.as_str() {
+            Some("host") => Some(workflow::gitlab::Images::Host),
+            Some("refuse") => Some(workflow::gitlab::Images::Refuse),
+            _ => {
+                reader.diagnostics.push(Diagnostic::error(VALUE, node.span, "`host` or `refuse` is expected here"));
+                None
+            }
+        });
+        Some(Gitlab { images, mirrors: self.at(mapping, "mirrors", Self::env).unwrap_or_default() })
     }
 
     fn health(&mut self, node: &Node) -> Option<Health> {

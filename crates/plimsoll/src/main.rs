@@ -12,6 +12,7 @@ mod doctor;
 mod exit;
 mod failure;
 mod fetching;
+mod gitlab;
 mod proposal;
 #[cfg(test)]
 mod reference;

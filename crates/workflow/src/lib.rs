@@ -5,6 +5,7 @@
 pub mod container;
 pub mod expr;
 pub mod github;
+pub mod gitlab;
 pub mod glob;
 pub mod job;
 pub mod matrix;

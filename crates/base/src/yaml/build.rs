@@ -45,6 +45,7 @@ struct Builder<'a> {
 struct Open {
     start: usize,
     anchor: usize,
+    tag: Option<&'static str>,
     items: Items,
     /// So far, with the aliases counted as what they repeat.
     nodes: usize,
@@ -80,13 +81,16 @@ impl Builder<'_> {
                 self.finish(leaf(value, span), anchor, Some(key))
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.collection_tag(tag.as_deref(), "seq", span);
-                self.begin(span, anchor, Items::Sequence(Vec::new()))
+                let known = self.list_tag(tag.as_deref());
+                if known.is_none() {
+                    self.collection_tag(tag.as_deref(), "seq", span);
+                }
+                self.begin(span, anchor, known, Items::Sequence(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.collection_tag(tag.as_deref(), "map", span);
                 let items = Items::Mapping { mapping: Mapping::default(), seen: HashSet::new(), key: None, merged: Vec::new() };
-                self.begin(span, anchor, items)
+                self.begin(span, anchor, None, items)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(anchor) => {
@@ -108,11 +112,11 @@ impl Builder<'_> {
         }
     }
 
-    fn begin(&mut self, span: Span, anchor: usize, items: Items) -> Result<(), Fatal> {
+    fn begin(&mut self, span: Span, anchor: usize, tag: Option<&'static str>, items: Items) -> Result<(), Fatal> {
         if self.open.len() >= self.options.depth_max {
             return Err(self.too_deep(span));
         }
-        self.open.push(Open { start: span.start, anchor, items, nodes: 1, height: 0, end: span.end });
+        self.open.push(Open { start: span.start, anchor, tag, items, nodes: 1, height: 0, end: span.end });
         Ok(())
     }
 
@@ -123,7 +127,7 @@ impl Builder<'_> {
             Items::Sequence(items) => Value::Sequence(items),
             Items::Mapping { mapping, merged, .. } => Value::Mapping(self.merge(mapping, &merged)),
         };
-        let content = Arc::new(Content { value, nodes: open.nodes, height: open.height });
+        let content = Arc::new(Content { value, tag: open.tag, nodes: open.nodes, height: open.height });
         self.finish(Node { span: Span::new(open.start, end), content }, open.anchor, None)
     }
 
@@ -194,6 +198,11 @@ impl Builder<'_> {
             self.report("yaml/tag", span, format!("`{text}` isn't what the tag `{}` says", tag.original()));
             string()
         })
+    }
+
+    fn list_tag(&self, tag: Option<&Tag>) -> Option<&'static str> {
+        let tag = tag?.original();
+        self.options.list_tags.iter().find(|known| **known == tag).copied()
     }
 
     fn collection_tag(&mut self, tag: Option<&Tag>, expected: &str, span: Span) {
@@ -270,7 +279,7 @@ fn pending_key(node: &Node, text: Option<String>, seen: &mut HashSet<String>, op
 }
 
 fn leaf(value: Value, span: Span) -> Node {
-    Node { span, content: Arc::new(Content { value, nodes: 1, height: 0 }) }
+    Node { span, content: Arc::new(Content { value, tag: None, nodes: 1, height: 0 }) }
 }
 
 fn place(text: &str, span: &granit_parser::Span) -> Span {

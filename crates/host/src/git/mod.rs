@@ -132,6 +132,25 @@ pub fn read(repository: &Repository, sha: &str, path: &str) -> Result<Option<Vec
     git(&repository.root, &format!("read `{path}`"), &["cat-file", "blob", &object]).map(Some)
 }
 
+/// A file of another repository at a name that stands for a commit there, or at a branch of its `origin`; nothing when it isn't there.
+pub fn show(folder: &Path, name: &str, path: &str) -> Option<String> {
+    let candidates = [name.to_string(), format!("origin/{name}")];
+    let shown = |name: &String| git(folder, "read a file", &["cat-file", "blob", &format!("{name}:{path}")]).ok();
+    candidates.iter().filter(|name| !name.starts_with('-')).find_map(shown).map(text)
+}
+
+/// What `origin` calls its default branch, else `main` or `master` where there is one, else the branch that is checked out.
+pub fn default_branch(repository: &Repository) -> String {
+    let root = &repository.root;
+    if let Ok(Some(head)) = optional(root, &["symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD"]) {
+        return head.strip_prefix("origin/").unwrap_or(&head).to_string();
+    }
+    let is_there =
+        |name: &&str| matches!(optional(root, &["rev-parse", "--quiet", "--verify", &format!("refs/heads/{name}")]), Ok(Some(_)));
+    let usual = ["main", "master"].into_iter().find(is_there).map(str::to_string);
+    usual.or_else(|| repository.branch.clone()).unwrap_or_else(|| "main".to_string())
+}
+
 /// The folder's files as they lie there, sorted: tracked, and untracked but not ignored.
 pub fn working_files(repository: &Repository) -> Result<Vec<String>, Error> {
     let folder = repository.root.join(&repository.subtree);

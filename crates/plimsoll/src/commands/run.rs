@@ -27,6 +27,7 @@ use crate::compose::{check_actions, config_of, git_failure};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
+use crate::gitlab;
 use crate::terminal::{Terminal, Tone};
 use crate::view;
 use crate::world;
@@ -37,12 +38,21 @@ const LOOK: Duration = Duration::from_millis(500);
 pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
     let project = Project::find(args)?;
     let event = project.event(args)?;
-    let workflows = project.workflows(args, &event, terminal)?;
-    let plans = plan(args, &project, &event, workflows, terminal)?;
-    if args.dry_run {
-        return dry_run(&plans, terminal);
-    }
     let secrets = secrets(&args.secrets)?;
+    let mut waiting = Vec::new();
+    let found = match project.gitlab_file(args, terminal) {
+        Some(file) => {
+            let gitlab = project.gitlab(&file, args, &event, secrets.keys().cloned().collect(), terminal)?;
+            waiting = gitlab.blocking.clone();
+            Found { only_job: gitlab.only_job, stages: gitlab.stages, workflows: vec![gitlab.workflow] }
+        }
+        None => Found { only_job: args.job.clone(), stages: Vec::new(), workflows: project.workflows(args, &event, terminal)? },
+    };
+    let stages = found.stages.clone();
+    let plans = plan(args, &project, &event, found, terminal)?;
+    if args.dry_run {
+        return dry_run(&plans, &stages, terminal);
+    }
     let env = pairs("env", &args.env)?;
     let folder = tempfile::Builder::new().prefix("plimsoll-run-").tempdir().doing("make a folder for the run")?;
     let mut conclusions = Vec::new();
@@ -54,11 +64,31 @@ pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
     let good = conclusions.iter().all(|conclusion| matches!(conclusion, Conclusion::Success | Conclusion::Skipped));
     Ok(if cancelled {
         exit::INTERRUPTED
+    } else if good && !waiting.is_empty() {
+        let jobs: Vec<String> = waiting.iter().map(|job| format!("`{job}`")).collect();
+        terminal.say(&format!("the pipeline waits for {}; `--manual JOB` starts a manual job", jobs.join(", ")));
+        exit::WAITING
     } else if good {
         exit::OK
     } else {
         exit::FAILED
     })
+}
+
+/// What is to be planned.
+struct Found {
+    workflows: Vec<Workflow>,
+    only_job: Option<String>,
+    /// Of a GitLab file.
+    stages: Vec<(String, Vec<String>)>,
+}
+
+/// A GitLab file's pipeline.
+struct Gitlab {
+    workflow: Workflow,
+    only_job: Option<String>,
+    stages: Vec<(String, Vec<String>)>,
+    blocking: Vec<String>,
 }
 
 /// The repository the run is of; a folder without one can run a file that doesn't check it out.
@@ -143,6 +173,84 @@ impl Project {
         Ok(workflows)
     }
 
+    /// The GitLab file that is named, or that stands there instead of GitHub's.
+    fn gitlab_file(&self, args: &RunArgs, terminal: &Terminal) -> Option<PathBuf> {
+        if let Some(file) = &args.file {
+            return gitlab::is_file(&file.to_string_lossy()).then(|| file.clone());
+        }
+        let file = self.root().join(gitlab::FILE);
+        if !file.is_file() {
+            return None;
+        }
+        let github = workflow_files(&self.root()).is_ok_and(|files| !files.is_empty());
+        if github {
+            let text = format!("`{0}` is left alone beside `.github/workflows`; `plimsoll run {0}` runs it instead", gitlab::FILE);
+            terminal.say(&terminal.paint(&text, Tone::Faint));
+        }
+        (!github).then_some(file)
+    }
+
+    fn gitlab(&self, file: &Path, args: &RunArgs, event: &Event, secrets: Vec<String>, terminal: &Terminal) -> Result<Gitlab> {
+        let text =
+            std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+        let root = self.root();
+        let here = std::env::current_dir().doing("find the current folder")?;
+        let name = here.join(file).strip_prefix(&root).unwrap_or(file).display().to_string();
+        let source = Source::new(name.as_str(), text);
+        let config = match std::fs::read_to_string(root.join("plimsoll.yaml")) {
+            Ok(text) => {
+                let source = Source::new("plimsoll.yaml", text);
+                let (config, wrong) = crate::config::parse(&source);
+                if !wrong.is_empty() {
+                    return Err(Failure::usage(format!("`plimsoll.yaml` is wrong\n\n{}", diagnostic::render(&source, &wrong, false))));
+                }
+                config.gitlab
+            }
+            Err(_) => crate::config::Gitlab::default(),
+        };
+        let repository = self.repository.as_ref();
+        let changed = match repository.and_then(|it| Some((it, it.parent.as_ref()?))) {
+            Some((repository, parent)) if !args.dirty && event.name == "push" => {
+                git::changed_paths(repository, parent, &repository.sha).ok()
+            }
+            _ => None,
+        };
+        let request = gitlab::Request {
+            event,
+            repository,
+            project: &format!("local/{}", root.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()),
+            actor: &actor(),
+            config: &config,
+            images: args.gitlab_images,
+            vars: &pairs("var", &args.vars)?,
+            secrets,
+            inputs: pairs("input", &args.inputs)?,
+            play: args.manual.iter().chain(&args.job).cloned().collect(),
+            changed,
+            root: root.clone(),
+        };
+        let files = gitlab::InFolder::new(&root, repository);
+        let (compiled, warnings) = gitlab::compile(&source, &files, &request).map_err(|problem| match problem {
+            gitlab::Problem::NoPipeline(why) => Failure::not_found(format!("{name} makes no pipeline on `{}`: {why}", event.name)),
+            gitlab::Problem::Wrong(rendered) => {
+                Failure::usage(format!("a workflow can't be run as written, so nothing was started\n\n{rendered}"))
+            }
+        })?;
+        warnings.iter().for_each(|warning| terminal.say(warning));
+        for left_out in compiled.not_added.iter().filter(|_| args.job.is_none()) {
+            terminal.say(&terminal.paint(&format!("{} is left out: {}", left_out.job, left_out.reason), Tone::Faint));
+        }
+        let only_job = match &args.job {
+            None => None,
+            Some(job) => match compiled.not_added.iter().find(|it| it.job == *job) {
+                Some(it) => return Err(Failure::not_found(format!("the job `{job}` is not in this pipeline: {}", it.reason))),
+                None => Some(compiled.ids.get(job).unwrap_or(job).clone()),
+            },
+        };
+        let blocking = if args.job.is_none() { compiled.blocking } else { Vec::new() };
+        Ok(Gitlab { workflow: compiled.workflow, only_job, stages: compiled.stages, blocking })
+    }
+
     fn root(&self) -> PathBuf {
         self.repository.as_ref().map_or_else(|| self.folder.clone(), |repository| repository.root.join(&repository.subtree))
     }
@@ -182,12 +290,12 @@ fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
-fn plan(args: &RunArgs, project: &Project, event: &Event, workflows: Vec<Workflow>, terminal: &Terminal) -> Result<Vec<Plan>> {
+fn plan(args: &RunArgs, project: &Project, event: &Event, found: Found, terminal: &Terminal) -> Result<Vec<Plan>> {
     let vars = pairs("var", &args.vars)?;
     let inputs = pairs("input", &args.inputs)?;
     let name = project.root().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "project".to_string());
     let mut plans = Vec::new();
-    for (index, workflow) in workflows.into_iter().enumerate() {
+    for (index, workflow) in found.workflows.into_iter().enumerate() {
         let path = workflow.path.clone();
         let request = Request {
             run: RunId::new(world::now(), world::random()),
@@ -198,7 +306,7 @@ fn plan(args: &RunArgs, project: &Project, event: &Event, workflows: Vec<Workflo
             actor: actor(),
             inputs: inputs.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect(),
             vars: vars.clone(),
-            only_job: args.job.clone(),
+            only_job: found.only_job.clone(),
             max_parallel: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
             deliver_by_workflow: false,
         };
@@ -211,13 +319,16 @@ fn plan(args: &RunArgs, project: &Project, event: &Event, workflows: Vec<Workflo
     Ok(plans)
 }
 
-fn dry_run(plans: &[Plan], terminal: &Terminal) -> Result<u8> {
+fn dry_run(plans: &[Plan], stages: &[(String, Vec<String>)], terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&plans);
         return Ok(exit::OK);
     }
     for plan in plans {
         terminal.data(&format!("{} on {}", plan.workflow.path, plan.event.name));
+        for (stage, jobs) in stages {
+            terminal.data(&format!("  stage {stage}: {}", jobs.join(", ")));
+        }
         for job in &plan.workflow.jobs {
             let needs = if job.needs.is_empty() { String::new() } else { format!(" after {}", job.needs.join(", ")) };
             terminal.data(&format!("  {}{needs}  if {}", job.id, job.condition));

@@ -315,6 +315,7 @@ fn choices(args: &Up) -> Result<Choices> {
         workflows: args.workflow.clone(),
         port: args.port,
         immediate: args.strategy == Some(StrategyChoice::Immediate),
+        gitlab_images: args.gitlab_images,
         vars: pairs("var", &args.vars)?,
         actor: actor(),
     })

@@ -109,6 +109,8 @@ fn the_schema_judges_as_the_parser_does() {
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"synthetic\":true}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"require\":[\"luck\"]}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"name\":\"Über\"}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"host\",\"mirrors\":{\"a/b\":\"../b\"}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"docker\"}}", false),
     ];
     for (text, expected) in cases {
         let json: Json = serde_json::from_str(text).expect("the case is JSON");

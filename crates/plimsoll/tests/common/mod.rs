@@ -2,7 +2,7 @@
 //!
 //! Whatever a test starts is ended when its [`Place`] goes, also when the test fails, and the test fails if anything is left.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, dead_code, reason = "each file of tests uses a part of it")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;

@@ -20,10 +20,15 @@ pub enum Builtin {
     SetupJava,
     SetupPnpm,
     RustToolchain,
+    /// Of GitLab's files: artifacts of earlier jobs, and the variables in their dotenv reports.
+    GitlabLoad,
+    GitlabSave,
+    GitlabCacheRestore,
+    GitlabCacheSave,
 }
 
 /// Owner and repository (and folder) of each, with the number of their newest version.
-const ALL: [(&str, Builtin); 12] = [
+const ALL: [(&str, Builtin); 16] = [
     ("actions/checkout", Builtin::Checkout),
     ("actions/upload-artifact", Builtin::UploadArtifact { version: 4 }),
     ("actions/download-artifact", Builtin::DownloadArtifact { version: 4 }),
@@ -36,6 +41,10 @@ const ALL: [(&str, Builtin); 12] = [
     ("actions/setup-java", Builtin::SetupJava),
     ("pnpm/action-setup", Builtin::SetupPnpm),
     ("dtolnay/rust-toolchain", Builtin::RustToolchain),
+    ("plimsoll/gitlab-load", Builtin::GitlabLoad),
+    ("plimsoll/gitlab-save", Builtin::GitlabSave),
+    ("plimsoll/gitlab-cache-restore", Builtin::GitlabCacheRestore),
+    ("plimsoll/gitlab-cache-save", Builtin::GitlabCacheSave),
 ];
 
 impl Builtin {
@@ -57,8 +66,9 @@ impl Builtin {
         ALL.iter().find(|(_, builtin)| same(*builtin)).map(|(name, _)| *name).expect("every built-in action is in the list")
     }
 
+    /// Those that a file of GitHub's may use.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        ALL.iter().map(|(name, _)| *name)
+        ALL.iter().map(|(name, _)| *name).filter(|name| !name.starts_with("plimsoll/"))
     }
 
     /// When it has something to do at the job's end: on which condition.

@@ -22,7 +22,8 @@ impl Run {
 
     /// One sentence: what keeps the job from running, with the values that its condition looked at.
     pub(super) fn why_not(&self, job: &Job) -> String {
-        let needs_success = job.condition.to_ascii_lowercase().contains("success(");
+        let condition = job.condition.to_ascii_lowercase();
+        let needs_success = condition.contains("success(") || condition.contains("!failure(");
         let culprits = self.unsuccessful(job);
         if needs_success && !culprits.is_empty() {
             return culprits.join(", ");

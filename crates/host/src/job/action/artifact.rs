@@ -30,15 +30,15 @@ const MANIFESTS: &str = ".manifests";
 
 /// What was uploaded under a name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Manifest {
+pub(super) struct Manifest {
     name: String,
     /// Over all lines `sha256  path` in order.
     digest: Option<Digest>,
-    files: Vec<Entry>,
+    pub(super) files: Vec<Entry>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry {
+pub(super) struct Entry {
     path: String,
     bytes: u64,
     digest: Digest,
@@ -201,7 +201,7 @@ impl Store<'_> {
         }
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
         self.artifacts.join(name)
     }
 
@@ -210,7 +210,15 @@ impl Store<'_> {
     }
 
     /// All or nothing: the files are gathered beside and moved into place at once.
-    fn put(&self, name: &str, common: &Path, files: &[PathBuf], merge: bool, overwrite: bool, mask: &Mask) -> Result<Manifest, String> {
+    pub(super) fn put(
+        &self,
+        name: &str,
+        common: &Path,
+        files: &[PathBuf],
+        merge: bool,
+        overwrite: bool,
+        mask: &Mask,
+    ) -> Result<Manifest, String> {
         let failed = |error: io::Error| format!("the artifact `{name}` can't be stored: {error}");
         fs::create_dir_all(self.artifacts.join(MANIFESTS)).map_err(failed)?;
         let gathered = tempfile::Builder::new().prefix(".new-").tempdir_in(self.artifacts).map_err(failed)?;
@@ -242,7 +250,7 @@ impl Store<'_> {
     }
 
     /// Copies an artifact's files, checking each against what it was when it was uploaded; says how many.
-    fn get(&self, name: &str, into: &Path) -> Result<usize, String> {
+    pub(super) fn get(&self, name: &str, into: &Path) -> Result<usize, String> {
         if name.starts_with('.') || name.contains('/') {
             return Err(format!("`{name}` can't be an artifact's name"));
         }

@@ -81,6 +81,38 @@ pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>)
     Ok(Wrote::default())
 }
 
+/// As GitLab has it: the exact key, else the first of the `fallback` keys that is there.
+pub(super) fn restore_any(dirs: &JobDirs, call: &ActionCall, say: Say<'_>) -> Result<Wrote, String> {
+    let inputs = Inputs(&call.inputs);
+    let cache = Cache::new(dirs, call)?;
+    let key = inputs.get("key").unwrap_or("default");
+    let mut wanted = std::iter::once(key).chain(inputs.lines("fallback"));
+    match wanted.find_map(|key| cache.find_exact(key)) {
+        Some((entry, folder)) => {
+            cache.unpack(&folder)?;
+            say(&format!("Restored the cache `{}`", entry.key));
+        }
+        None => say(&format!("There is no cache `{key}` yet")),
+    }
+    Ok(Wrote::default())
+}
+
+/// As GitLab has it: what is saved takes the place of what was there.
+pub(super) fn replace(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>) -> Result<Wrote, String> {
+    let cache = Cache::new(dirs, call)?;
+    let key = Inputs(&call.inputs).get("key").unwrap_or("default");
+    let before = cache.place(key);
+    if before.is_dir() {
+        // A reader that has it open goes on reading; whoever comes now finds none, and then the new one.
+        fs::remove_dir_all(&before).map_err(|error| format!("the cache `{key}` can't be replaced: {error}"))?;
+    }
+    match cache.pack(key, mask)? {
+        0 => say("##[warning]None of the cache's paths is there, so nothing is saved."),
+        count => say(&format!("Saved the cache `{key}` ({count} files)")),
+    }
+    Ok(Wrote::default())
+}
+
 fn valid_key(key: &str) -> Result<&str, String> {
     if key.chars().count() > KEY_CHARS_MAX {
         return Err(format!("Key Validation Error: {key} cannot be larger than {KEY_CHARS_MAX} characters."));

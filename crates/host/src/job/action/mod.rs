@@ -3,6 +3,7 @@
 pub(crate) mod artifact;
 mod cache;
 mod checkout;
+mod gitlab;
 mod inputs;
 mod setup;
 mod tool;
@@ -65,6 +66,10 @@ impl<'a> Actions<'a> {
             Builtin::Cache if call.stage == Stage::Main => cache::restore(self.dirs, call, say),
             Builtin::CacheRestore => cache::restore(self.dirs, call, say),
             Builtin::Cache | Builtin::CacheSave => cache::save(self.dirs, call, mask, say),
+            Builtin::GitlabLoad => gitlab::load(self.dirs, call, say),
+            Builtin::GitlabSave => gitlab::save(self.dirs, call, mask, say),
+            Builtin::GitlabCacheRestore => cache::restore_any(self.dirs, call, say),
+            Builtin::GitlabCacheSave => cache::replace(self.dirs, call, mask, say),
             setup => {
                 let tool = setup::tool(setup).expect("what isn't about files sets a tool up");
                 let read = |path: &str| fs::read_to_string(self.dirs.workspace.join(path)).ok();

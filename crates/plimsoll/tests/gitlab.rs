@@ -1,0 +1,308 @@
+//! `.gitlab-ci.yml` through the binary: stages, rules, artifacts, dotenv reports, failures that are allowed, manual jobs.
+
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
+mod common;
+
+use common::Place;
+
+const PIPELINE: &str = r#"
+stages: [build, test, deploy]
+
+variables:
+  GREETING: "hello from $CI_PROJECT_NAME"
+  OUT: "$CI_PROJECT_DIR/out"
+
+default:
+  before_script:
+    - echo "before $CI_JOB_NAME"
+
+compile:
+  stage: build
+  script:
+    - mkdir -p out && echo "$GREETING on $CI_COMMIT_BRANCH" > "$OUT/greeting.txt"
+    - echo "VERSION=1.2.$CI_PIPELINE_IID" >> build.env
+    - echo "object" > out/x.o
+    - test -z "${GITHUB_ACTIONS:-}"
+  artifacts:
+    paths: [out/]
+    exclude: ["out/*.o"]
+    reports: {dotenv: build.env}
+
+unit:
+  stage: test
+  variables: {TAGGED: "v$VERSION"}
+  script:
+    - cat out/greeting.txt
+    - ls out
+    - echo "version $VERSION tagged $TAGGED"
+    - |
+      if [ "$CI_NODE_TOTAL" = 1 ]; then
+        echo "alone in $CI_JOB_STAGE"
+      fi
+  after_script:
+    - echo "after unit it is $CI_JOB_STATUS"
+    - exit 3
+
+flaky:
+  stage: test
+  script:
+    - echo "about to fail"
+    - false
+    - echo "never said"
+  after_script: [echo "after flaky it is $CI_JOB_STATUS"]
+  allow_failure: true
+
+legs:
+  stage: test
+  needs: []
+  script: [echo "leg $CI_NODE_INDEX of $CI_NODE_TOTAL is $LETTER"]
+  parallel: {matrix: [{LETTER: [a, b]}]}
+
+codes:
+  stage: test
+  script: [exit 42]
+  allow_failure: {exit_codes: [42]}
+
+only-tags:
+  stage: deploy
+  script: [echo tags]
+  rules: [{if: $CI_COMMIT_TAG}]
+
+ship:
+  stage: deploy
+  script: [echo "shipping $VERSION"]
+
+undo:
+  stage: deploy
+  script: [echo undoing]
+  when: manual
+
+cleanup:
+  stage: deploy
+  script: [echo "something failed"]
+  when: on_failure
+"#;
+
+fn without_prefixes(out: &str) -> Vec<String> {
+    out.lines().map(|line| line.split_once(" | ").map_or(line, |(_, rest)| rest).to_string()).collect()
+}
+
+#[test]
+fn a_pipeline_runs_as_written() {
+    let place = Place::with(&[(".gitlab-ci.yml", PIPELINE)]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let lines = without_prefixes(&said.out);
+    let said_once = |line: &str| assert_eq!(lines.iter().filter(|it| *it == line).count(), 1, "`{line}` in\n{}", said.out);
+    said_once("before compile");
+    said_once("hello from app on main");
+    said_once("greeting.txt");
+    said_once("version 1.2.1 tagged v1.2.1");
+    said_once("alone in test");
+    said_once("$ if [ \"$CI_NODE_TOTAL\" = 1 ]; then # collapsed multi-line command");
+    said_once("after unit it is success");
+    said_once("about to fail");
+    said_once("after flaky it is failed");
+    said_once("leg 1 of 2 is a");
+    said_once("leg 2 of 2 is b");
+    said_once("shipping 1.2.1");
+    for never in ["never said", "x.o", "tags", "undoing", "something failed"] {
+        assert!(!lines.iter().any(|line| line == never), "`{never}` in\n{}", said.out);
+    }
+    for left_out in ["only-tags is left out: none of its rules matches", "undo is left out: it is manual; `--manual 'undo'` runs it"] {
+        assert!(said.err.lines().any(|line| line == left_out), "`{left_out}` in\n{}", said.err);
+    }
+}
+
+#[test]
+fn a_failure_stops_later_stages_and_starts_what_waits_for_it() {
+    let file = "
+stages: [one, two, three]
+bad: {stage: one, script: [exit 7], artifacts: {paths: [x], when: on_failure}}
+next: {stage: two, script: [echo next]}
+rescue: {stage: two, script: [echo rescued], when: on_failure}
+last: {stage: three, script: [echo last], when: always}
+";
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    let lines = without_prefixes(&said.out);
+    assert!(lines.contains(&"rescued".to_string()) && lines.contains(&"last".to_string()), "{}", said.out);
+    assert!(!lines.contains(&"next".to_string()), "{}", said.out);
+}
+
+#[test]
+fn a_blocking_manual_job_is_waited_for_or_started() {
+    let file = "
+stages: [build, approve, deploy]
+build: {stage: build, script: [echo built]}
+approve: {stage: approve, script: [echo approved], rules: [{when: manual}]}
+deploy: {stage: deploy, script: [echo deployed]}
+";
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 5, "{}{}", said.out, said.err);
+    assert!(said.err.contains("the pipeline waits for `approve`; `--manual JOB` starts a manual job"), "{}", said.err);
+    assert!(!said.out.contains("deployed"), "{}", said.out);
+    let said = place.say(&["run", "--manual", "approve"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("approved") && said.out.contains("deployed"), "{}", said.out);
+    let said = place.say(&["run", "--job", "approve"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("approved") && !said.out.contains("deployed"), "{}", said.out);
+}
+
+#[test]
+fn a_cache_lives_from_job_to_job_and_changes() {
+    let file = "
+stages: [one, two, three]
+cache: {key: $CI_COMMIT_REF_SLUG, paths: [kept/]}
+one: {stage: one, script: [mkdir kept, echo 1 > kept/n]}
+two: {stage: two, script: [echo \"two finds $(cat kept/n)\", echo 2 > kept/n]}
+three: {stage: three, script: [echo \"three finds $(cat kept/n)\"], cache: {key: main, paths: [kept/], policy: pull}}
+";
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.say(&["run", "--var", "X=1"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let lines = without_prefixes(&said.out);
+    for line in ["two finds 1", "three finds 2"] {
+        assert!(lines.contains(&line.to_string()), "`{line}` in\n{}", said.out);
+    }
+}
+
+#[test]
+fn secrets_and_variables_given_by_hand_win_and_are_masked() {
+    let file = "
+a:
+  variables: {LEVEL: job, AUTH: \"Bearer $TOKEN\"}
+  script: [echo \"level $LEVEL\", 'echo \"auth $AUTH\"', 'echo \"length ${#TOKEN}\"']
+";
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.say(&["run", "--var", "LEVEL=given", "--secret", "TOKEN=s3cr3t-value"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("level given") && said.out.contains("auth Bearer ***") && said.out.contains("length 12"), "{}", said.out);
+}
+
+#[test]
+fn mistakes_are_shown_with_their_places_and_nothing_runs() {
+    let file = "a: {scirpt: [a]}\nb: {stage: biuld, script: [b]}\n";
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 2);
+    for text in ["unknown key `scirpt`", ".gitlab-ci.yml:1:5", "did you mean `script`?", ".gitlab-ci.yml:2:12", "did you mean `build`?"] {
+        assert!(said.err.contains(text), "`{text}` in\n{}", said.err);
+    }
+}
+
+#[test]
+fn images_are_refused_unless_they_are_to_be_ignored() {
+    let file = "image: alpine:3\na: {script: [echo here]}\n";
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("container image `alpine:3`") && said.err.contains("--gitlab-images host"), "{}", said.err);
+    assert_eq!(place.say(&["run", "--gitlab-images", "host"]).code, 0);
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &format!("{config}gitlab: {{images: host}}\n"));
+    assert_eq!(place.say(&["run"]).code, 0);
+}
+
+#[test]
+fn includes_come_from_the_project_and_from_mirrors() {
+    let file = "include: [{local: ci/a.yml}, {project: group/tools, ref: main, file: b.yml}]\nmine: {extends: .shared, stage: test}\n";
+    let place = Place::with(&[(".gitlab-ci.yml", file), ("ci/a.yml", "theirs: {script: [echo theirs]}\n")]);
+    place.git(&["init", "--quiet", "--initial-branch", "main", "../tools"]);
+    std::fs::write(place.path("tools/b.yml"), ".shared: {script: [echo shared]}\n").unwrap();
+    place.git(&["-C", "../tools", "add", "--all"]);
+    place.git(&["-C", "../tools", "commit", "--quiet", "--message", "tools"]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("the project `group/tools` isn't fetched"), "{}", said.err);
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &format!("{config}gitlab: {{mirrors: {{group/tools: ../tools}}}}\n"));
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("theirs") && said.out.contains("shared"), "{}", said.out);
+}
+
+#[test]
+fn beside_github_s_files_it_is_left_alone_unless_it_is_named() {
+    let github = "on: push\njobs: {hub: {runs-on: x, steps: [{run: echo from hub}]}}\n";
+    let place = Place::with(&[(".gitlab-ci.yml", "lab: {script: [echo from lab]}\n"), (".github/workflows/ci.yml", github)]);
+    let said = place.say(&["run"]);
+    assert!(said.out.contains("from hub") && !said.out.contains("from lab"), "{}", said.out);
+    assert!(said.err.contains("`.gitlab-ci.yml` is left alone beside `.github/workflows`"), "{}", said.err);
+    let said = place.say(&["run", ".gitlab-ci.yml"]);
+    assert!(said.out.contains("from lab") && !said.out.contains("from hub"), "{}", said.out);
+    place.up(&["--dry-run", "--workflow", ".gitlab-ci.yml"]).ends(0, &["runs     .gitlab-ci.yml (1 job)"]);
+}
+
+#[test]
+fn a_dry_run_shows_stages_and_jobs() {
+    let place = Place::with(&[(".gitlab-ci.yml", PIPELINE)]);
+    let said = place.say(&["run", "--dry-run"]);
+    assert_eq!(said.code, 0);
+    let expected = ".gitlab-ci.yml on push
+  stage build: compile
+  stage test: unit, flaky, legs: [a], legs: [b], codes
+  stage deploy: ship, cleanup
+";
+    assert!(said.out.starts_with(expected), "{}", said.out);
+}
+
+/// Several components, the scanners' templates, reports that the gate reads: the pipeline of a team that builds five services.
+#[test]
+fn a_release_runs_the_pipeline_of_a_real_team_and_reads_its_evidence() {
+    let file = r#"
+stages: [quality, build, test, security, package, deploy]
+
+include:
+  - template: Security/SAST.gitlab-ci.yml
+  - template: Security/Secret-Detection.gitlab-ci.yml
+  - template: Security/Dependency-Scanning.gitlab-ci.yml
+
+.component: &component
+  parallel:
+    matrix:
+      - COMPONENT: [consciousness, context-engine, security, orchestrator, message-bus]
+
+lint:
+  stage: quality
+  script: [echo "linting"]
+
+build component:
+  stage: build
+  <<: *component
+  script:
+    - mkdir -p "dist/$COMPONENT"
+    - echo "$COMPONENT $CI_COMMIT_SHORT_SHA" > "dist/$COMPONENT/bin"
+  artifacts: {paths: ["dist/$COMPONENT/"]}
+
+test component:
+  stage: test
+  <<: *component
+  needs: ["build component"]
+  script:
+    - test "$(cat "dist/$COMPONENT/bin")" = "$COMPONENT $CI_COMMIT_SHORT_SHA"
+    - echo '<testsuite name="'"$COMPONENT"'" tests="2"><testcase name="a"/><testcase name="b"/></testsuite>' > report.xml
+  artifacts: {reports: {junit: report.xml}}
+
+package:
+  stage: package
+  script: [test "$(ls dist | wc -l)" = 5]
+  artifacts: {paths: [dist]}
+
+deploy staging:
+  stage: deploy
+  script: [echo deploying]
+  environment: {name: staging, url: "https://staging.example.com"}
+  rules: [{if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH, when: manual}]
+"#;
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.up(&[]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let view = place.say(&["release", "view"]);
+    assert_eq!(view.code, 0, "{}{}", view.out, view.err);
+    assert!(view.out.contains("10 tests"), "{}", view.out);
+}

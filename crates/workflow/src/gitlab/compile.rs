@@ -1,0 +1,482 @@
+//! A file becomes a workflow for one pipeline, as GitLab creates pipelines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::{Diagnostic, Source, Span};
+use serde_json::Map;
+
+use super::file::{AllowFailure, Environment, File, Job, Parallel, Retry, When};
+use super::needs::{Waits, earlier, held_back, waits};
+use super::pipeline::{Images, Pipeline, slug};
+use super::rules::{self, Added};
+use super::steps::{Making, job_condition};
+use super::template::TOOL;
+use super::tree::{Place, Problem, error};
+use super::variables::{NUMBER, Variable, Variables, expand_known, finish_empty as closed, keeping, references, secret, template};
+use super::{Report, reports};
+use crate::model::{self, Defaults, RetryOn, Template, Trigger, Work, Workflow};
+
+/// A pipeline, ready to be planned.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    pub workflow: Workflow,
+    /// Each stage that has jobs, with their names, in order.
+    pub stages: Vec<(String, Vec<String>)>,
+    /// From a job's name to its id in the workflow.
+    pub ids: BTreeMap<String, String>,
+    /// Jobs of the file that don't run in this pipeline, in its order.
+    pub not_added: Vec<NotAdded>,
+    /// Manual jobs that hold up what comes after them.
+    pub blocking: Vec<String>,
+    /// Tools that built-in templates will call.
+    pub tools: Vec<Tool>,
+    pub reports: Vec<Report>,
+}
+
+/// A job that isn't in the pipeline, or waits for a person, and why: a sentence without a full stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAdded {
+    pub job: String,
+    pub reason: String,
+    pub manual: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    pub job: String,
+    pub tool: String,
+}
+
+#[derive(Debug, Clone)]
+pub enum Refused {
+    /// GitLab wouldn't create a pipeline; a sentence without a full stop.
+    NoPipeline(String),
+    Wrong(Vec<Report>),
+}
+
+/// A job, or a leg of one, that is in the pipeline.
+pub(super) struct Entry<'a> {
+    pub job: &'a Job,
+    /// `test 1/3`, `deploy: [aws, eu]`.
+    pub name: String,
+    pub id: String,
+    pub stage: usize,
+    /// The leg's own variables.
+    pub leg: Vec<(String, String)>,
+    pub variables: Variables,
+    pub added: Added,
+    /// Manual, and asked for.
+    pub played: bool,
+}
+
+impl Entry<'_> {
+    /// Whether it is what `environment` is about: bringing something there, or taking it away.
+    pub(super) fn delivers(&self) -> bool {
+        self.job.environment.as_ref().is_some_and(delivers)
+    }
+}
+
+fn delivers(environment: &Environment) -> bool {
+    matches!(environment.action.as_str(), "start" | "stop")
+}
+
+/// GitLab's hour.
+const TIMEOUT_MS: u64 = 3_600_000;
+
+/// The jobs of this pipeline.
+///
+/// # Errors
+/// When there is no pipeline for the event, or something in it can't be.
+pub fn compile(file: &File, pipeline: &Pipeline) -> Result<Compiled, Refused> {
+    let mut compiler = Compiler { file, pipeline, problems: Vec::new(), base: Variables::default() };
+    compiler.base = compiler.base_variables()?;
+    let (entries, mut not_added) = compiler.entries();
+    if entries.is_empty() {
+        return Err(Refused::NoPipeline(nothing_left(&not_added)));
+    }
+    let mut missing: BTreeMap<String, String> = not_added.iter().map(|it| (it.job.clone(), it.reason.clone())).collect();
+    let waits = waits(&entries, &missing, &mut compiler.problems);
+    missing.clear();
+    let only_edges = entries.iter().all(|entry| entry.stage == 0 || entry.stage + 1 == file.stages.len());
+    if only_edges {
+        return Err(Refused::NoPipeline("only jobs of `.pre` and `.post` are left, and those alone make no pipeline".to_string()));
+    }
+    let (held, blocking) = held_back(&entries, &waits);
+    not_added.extend(held.values().cloned());
+    let kept: Vec<usize> = (0..entries.len()).filter(|index| !held.contains_key(index)).collect();
+    let jobs: Vec<model::Job> = kept.iter().map(|index| compiler.job(&entries, &waits, &held, *index)).collect();
+    let reports = reports(&file.sources, std::mem::take(&mut compiler.problems));
+    if reports.iter().any(Report::has_errors) {
+        return Err(Refused::Wrong(reports));
+    }
+    if jobs.is_empty() {
+        return Err(Refused::NoPipeline(nothing_left(&not_added)));
+    }
+    let order: Vec<&str> = file.jobs.iter().map(|job| job.name.as_str()).collect();
+    not_added.sort_by_key(|it| order.iter().position(|name| it.job.starts_with(name)));
+    let in_stage =
+        |stage: usize| kept.iter().filter(|index| entries[**index].stage == stage).map(|index| entries[*index].name.clone()).collect();
+    let stages: Vec<(String, Vec<String>)> = file
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(stage, name)| (name.clone(), in_stage(stage)))
+        .filter(|(_, jobs): &(_, Vec<String>)| !jobs.is_empty())
+        .collect();
+    let tool = |index: &usize| {
+        let entry = &entries[*index];
+        let tool = entry.variables.iter().find(|variable| variable.name == TOOL)?;
+        Some(Tool { job: entry.name.clone(), tool: tool.value.clone() })
+    };
+    Ok(Compiled {
+        workflow: compiler.workflow(jobs),
+        stages,
+        ids: kept.iter().map(|index| (entries[*index].name.clone(), entries[*index].id.clone())).collect(),
+        tools: kept.iter().filter_map(tool).collect(),
+        not_added,
+        blocking,
+        reports,
+    })
+}
+
+fn nothing_left(not_added: &[NotAdded]) -> String {
+    match not_added {
+        [] => "it has no job".to_string(),
+        [only] => format!("`{}` isn't in it: {}", only.job, only.reason),
+        [first, ..] => format!("none of its {} jobs is in it; `{}`: {}", not_added.len(), first.job, first.reason),
+    }
+}
+
+struct Compiler<'a> {
+    file: &'a File,
+    pipeline: &'a Pipeline,
+    problems: Vec<Problem>,
+    /// What every job starts from: predefined ones and the file's.
+    base: Variables,
+}
+
+impl<'a> Compiler<'a> {
+    fn base_variables(&self) -> Result<Variables, Refused> {
+        let mut variables = Variables::default();
+        variables.extend(self.pipeline.predefined());
+        let mut seen = variables.clone();
+        seen.extend(self.file.variables.clone());
+        seen.extend(self.project_variables());
+        let of_rule = rules::pipeline(self.file.rules.as_deref(), self.pipeline, &seen.expanded()).map_err(Refused::NoPipeline)?;
+        if let Some((name, _)) = &self.file.name {
+            seen.extend(of_rule.clone());
+            variables.put(Variable { raw: true, ..Variable::new("CI_PIPELINE_NAME", closed(&expand_known(name, &seen.expanded()))) });
+        }
+        variables.extend(of_rule.into_iter().map(|variable| Variable { name: format!("{OF_RULE}{}", variable.name), ..variable }));
+        Ok(variables)
+    }
+
+    /// They win over everything in the file.
+    fn project_variables(&self) -> Vec<Variable> {
+        let given = self.pipeline.variables.iter().map(|(name, value)| Variable::new(name, value));
+        let secrets = self.pipeline.secrets.iter().enumerate();
+        let secrets = secrets.filter_map(|(index, name)| Some(Variable { raw: true, ..Variable::new(name, secret(index)?.to_string()) }));
+        given.chain(secrets).collect()
+    }
+
+    fn entries(&mut self) -> (Vec<Entry<'a>>, Vec<NotAdded>) {
+        let file: &'a File = self.file;
+        let mut entries: Vec<Entry<'a>> = Vec::new();
+        let mut not_added = Vec::new();
+        let mut ids = BTreeSet::new();
+        for job in &file.jobs {
+            let legs = legs(job);
+            let total = legs.len();
+            for (index, (name, leg)) in legs.into_iter().enumerate() {
+                let mut variables = self.variables_of(job, &name, &leg);
+                if job.parallel != Parallel::No {
+                    variables.put(Variable::new("CI_NODE_INDEX", (index + 1).to_string()));
+                }
+                variables.put(Variable::new("CI_NODE_TOTAL", total.to_string()));
+                let seen = variables.expanded();
+                let added = match rules::job(job, self.pipeline, &seen) {
+                    Ok(added) => added,
+                    Err(reason) => {
+                        not_added.push(NotAdded { job: name, reason, manual: false });
+                        continue;
+                    }
+                };
+                let played = self.pipeline.play.contains(&name) || self.pipeline.play.contains(&job.name);
+                let stage = file.stages.iter().position(|stage| *stage == job.stage).expect("a job's stage is one of the file's");
+                let id = unique_id(&name, &mut ids);
+                variables.extend(added.variables.clone());
+                variables.extend(self.project_variables());
+                variables.put(Variable::new("CI_JOB_ID", format!("{NUMBER}{:04}", entries.len() + 1)));
+                if added.when == When::Manual {
+                    variables.put(Variable::new("CI_JOB_MANUAL", "true"));
+                }
+                entries.push(Entry { job, name, id, stage, leg, variables, added, played });
+            }
+        }
+        entries.sort_by_key(|entry| entry.stage);
+        (entries, not_added)
+    }
+
+    /// Without those of the rule, which aren't known yet.
+    fn variables_of(&self, job: &Job, name: &str, leg: &[(String, String)]) -> Variables {
+        let mut variables = Variables::default();
+        let of_rule = |variable: &&Variable| variable.name.starts_with(OF_RULE);
+        variables.extend(self.base.iter().filter(|variable| !of_rule(variable)).cloned());
+        let raw = |name: &str, value: &str| Variable { raw: true, ..Variable::new(name, value) };
+        variables.put(raw("CI_JOB_NAME", name));
+        variables.put(raw("CI_JOB_NAME_SLUG", &slug(name)));
+        variables.put(raw("CI_JOB_GROUP_NAME", &job.name));
+        variables.put(raw("CI_JOB_STAGE", &job.stage));
+        variables.put(raw("CI_JOB_STATUS", "running"));
+        variables.put(raw("CI_JOB_TIMEOUT", &(job.timeout_ms.unwrap_or(TIMEOUT_MS) / 1_000).to_string()));
+        if let Some((image, _)) = &job.image {
+            variables.put(Variable::new("CI_JOB_IMAGE", image));
+        }
+        let inherits = |name: &str| job.inherited.as_ref().is_none_or(|names| names.iter().any(|it| it == name));
+        variables.extend(self.file.variables.iter().filter(|variable| inherits(&variable.name)).cloned());
+        let stripped = self
+            .base
+            .iter()
+            .filter(of_rule)
+            .map(|variable| Variable { name: variable.name[OF_RULE.len()..].to_string(), ..variable.clone() });
+        variables.extend(stripped);
+        variables.extend(job.variables.clone());
+        variables.extend(leg.iter().map(|(name, value)| Variable::new(name, value)));
+        variables.extend(self.project_variables());
+        if let Some(environment) = &job.environment {
+            let name = expand_known(&environment.name, &variables.expanded());
+            variables.put(raw("CI_ENVIRONMENT_NAME", &name));
+            variables.put(raw("CI_ENVIRONMENT_SLUG", slug(&name).get(..24).unwrap_or(&slug(&name)).trim_end_matches('-')));
+            variables.put(raw("CI_ENVIRONMENT_ACTION", &environment.action));
+            variables.put(raw("CI_ENVIRONMENT_TIER", environment.tier.as_deref().unwrap_or_else(|| tier(&name))));
+            if let Some(url) = &environment.url {
+                variables.put(Variable::new("CI_ENVIRONMENT_URL", url));
+            }
+        }
+        variables
+    }
+
+    fn job(&mut self, entries: &[Entry<'a>], waits: &[Waits], held: &BTreeMap<usize, NotAdded>, index: usize) -> model::Job {
+        let entry = &entries[index];
+        let Entry { job, .. } = entry;
+        self.refuse_unsupported(entry);
+        let expanded = entry.variables.expanded();
+        let value = |text: &str| closed(&keeping(text, &expanded));
+        let needs: Vec<usize> = match waits[index].named {
+            true => waits[index].on.iter().map(|(need, _)| *need).collect(),
+            false => earlier(entries, waits, held, entry.stage),
+        };
+        let needs: Vec<String> = needs.into_iter().map(|need| entries[need].id.clone()).collect();
+        let sources = self.artifact_sources(entries, waits, held, index);
+        let dotenv = sources.iter().any(|(_, dotenv)| !dotenv.is_empty());
+        let mut open = Vec::new();
+        let mut env = Vec::new();
+        for variable in entry.variables.iter() {
+            let full = &expanded[&variable.name];
+            if dotenv && !variable.raw && !references(full).is_empty() {
+                open.push((variable.name.clone(), full.clone()));
+            }
+            let shown = if variable.raw { full.clone() } else { closed(full) };
+            env.push((Template::String(variable.name.clone()), template(&shown, &self.pipeline.secrets)));
+        }
+        let mut caches = job.caches.clone();
+        for cache in &mut caches {
+            if let Some(policy) = cache.policy.as_ref().map(|policy| value(policy)) {
+                cache.set_policy(&policy);
+            }
+        }
+        let strategy = expanded.get("GIT_STRATEGY").map(String::as_str);
+        let delay_ms = entry.added.start_in_ms.filter(|_| entry.added.when == When::Delayed);
+        let making = Making {
+            id: &entry.id,
+            span: job.place.span,
+            value: &value,
+            secrets: &self.pipeline.secrets,
+            before_script: &job.before_script,
+            script: &job.script,
+            after_script: &job.after_script,
+            caches: &caches,
+            artifacts: job.artifacts.as_ref(),
+            sources,
+            kept: self.project_variables().into_iter().map(|variable| variable.name).collect(),
+            open,
+            allow_failure: &entry.added.allow_failure,
+            delay_ms,
+            without_sources: matches!(strategy, Some("none" | "empty")),
+        };
+        let environment = job.environment.as_ref().filter(|environment| delivers(environment)).map(|environment| model::Environment {
+            name: template(&value(&environment.name), &self.pipeline.secrets),
+            url: environment.url.as_ref().map(|url| template(&value(url), &self.pipeline.secrets)),
+            deployment: None,
+        });
+        let minutes = |ms: u64| Template::Number(std::time::Duration::from_millis(ms).as_secs_f64() / 60.0);
+        let work = Work::Steps {
+            runs_on: Template::String("self-hosted".to_string()),
+            container: None,
+            services: None,
+            snapshot: None,
+            defaults: Defaults::default(),
+            steps: making.steps(),
+        };
+        model::Job {
+            name: Some(Template::String(entry.name.clone())),
+            condition: job_condition(entry.added.when, &needs, waits[index].named),
+            needs,
+            environment,
+            concurrency: job.resource_group.as_ref().map(|group| model::Concurrency {
+                group: template(&value(group), &self.pipeline.secrets),
+                cancel_in_progress: None,
+                queue: Some("max".to_string()),
+            }),
+            env: Some(Template::Mapping(env)),
+            timeout_minutes: Some(minutes(job.timeout_ms.unwrap_or(TIMEOUT_MS) + delay_ms.unwrap_or(0))),
+            continue_on_error: (entry.added.allow_failure == AllowFailure::Always(true)).then_some(Template::Bool(true)),
+            retry: job.retry.as_ref().filter(|retry| retry.max > 0).map(retry_of),
+            ..model::Job::new(&entry.id, job.place.span, work)
+        }
+    }
+
+    /// Jobs whose artifacts this one finds, with the paths of their dotenv reports.
+    fn artifact_sources(
+        &mut self,
+        entries: &[Entry<'a>],
+        waits: &[Waits],
+        held: &BTreeMap<usize, NotAdded>,
+        index: usize,
+    ) -> Vec<(String, Vec<String>)> {
+        let entry = &entries[index];
+        let mut sources: Vec<usize> = match waits[index].named {
+            true => waits[index].on.iter().filter(|(_, artifacts)| *artifacts).map(|(need, _)| *need).collect(),
+            false => (0..entries.len()).filter(|other| entries[*other].stage < entry.stage && !held.contains_key(other)).collect(),
+        };
+        if let Some(dependencies) = &entry.job.dependencies {
+            for (wanted, place) in dependencies {
+                let is = |other: &Entry<'_>| other.job.name == *wanted || other.name == *wanted;
+                if !self.file.jobs.iter().any(|job| job.name == *wanted) && !entries.iter().any(is) {
+                    let message = format!("`{}` depends on `{wanted}`, and there is no such job", entry.job.name);
+                    self.problems.push(error("gitlab/dependencies", *place, message));
+                } else if entries.iter().any(|other| is(other) && other.stage >= entry.stage && !waits[index].named) {
+                    let message = format!("`{}` depends on `{wanted}`, which is in no earlier stage", entry.job.name);
+                    self.problems.push(error("gitlab/dependencies", *place, message));
+                }
+            }
+            let named = |other: &Entry<'_>| dependencies.iter().any(|(name, _)| other.job.name == *name || other.name == *name);
+            sources.retain(|other| named(&entries[*other]));
+        }
+        let passed_on = |other: &usize| {
+            let artifacts = entries[*other].job.artifacts.as_ref().filter(|artifacts| artifacts.is_passed_on())?;
+            let expanded = entries[*other].variables.expanded();
+            let dotenv = artifacts.dotenv().map(|path| closed(&keeping(path, &expanded))).collect();
+            Some((entries[*other].id.clone(), dotenv))
+        };
+        sources.iter().filter_map(passed_on).collect()
+    }
+
+    fn refuse_unsupported(&mut self, entry: &Entry<'_>) {
+        let job = entry.job;
+        let mut refuse = |place: Place, what: &str, hint: Option<&str>| {
+            let (file, problem) = error("gitlab/unsupported", place, format!("{what} can't be run here yet"));
+            self.problems.push((file, if let Some(hint) = hint { problem.hint(hint) } else { problem }));
+        };
+        for (place, what) in &job.unsupported {
+            refuse(*place, what, None);
+        }
+        let submodules = entry.variables.iter().find(|variable| variable.name == "GIT_SUBMODULE_STRATEGY").map(|it| it.value.as_str());
+        if matches!(submodules, Some("normal" | "recursive")) {
+            refuse(job.place, "`GIT_SUBMODULE_STRATEGY`, which fetches other repositories,", None);
+        }
+        const HINT: &str =
+            "`gitlab: { images: host }` in `plimsoll.yaml`, or `--gitlab-images host`, runs the jobs on this machine with the tools it has";
+        match self.pipeline.images {
+            Images::Refuse => {
+                if let Some((image, place)) = &job.image {
+                    refuse(*place, &format!("a job in the container image `{image}`"), Some(HINT));
+                }
+                for (service, place) in &job.services {
+                    refuse(*place, &format!("the service `{service}`, which needs a container,"), Some(HINT));
+                }
+            }
+            Images::Host => {
+                for (service, place) in &job.services {
+                    let message = format!("the service `{service}` isn't started: with `images: host` jobs find what this machine has");
+                    self.problems.push((place.file, Diagnostic::warning("gitlab/service", place.span, message)));
+                }
+            }
+        }
+    }
+
+    fn workflow(&self, jobs: Vec<model::Job>) -> Workflow {
+        let source: &Source = &self.file.sources[0];
+        let name = self.base.iter().find(|variable| variable.name == "CI_PIPELINE_NAME").map(|variable| variable.value.clone());
+        Workflow {
+            name,
+            // Whether it runs at all is decided by now.
+            on: vec![Trigger { event: self.pipeline.event.name.clone(), config: Map::new(), span: Span::default() }],
+            jobs,
+            ..Workflow::new(&*source.name)
+        }
+    }
+}
+
+/// Without `when` everything is tried again.
+fn retry_of(retry: &Retry) -> model::Retry {
+    let asks = |words: &[&str]| retry.when.is_empty() || retry.when.iter().any(|when| when == "always" || words.contains(&when.as_str()));
+    let kinds = [
+        (RetryOn::Failure, asks(&["script_failure"])),
+        (RetryOn::Lost, asks(&["runner_system_failure", "unknown_failure", "api_failure", "scheduler_failure"])),
+        (RetryOn::Timeout, asks(&["job_execution_timeout", "stuck_or_timeout_failure"])),
+    ];
+    let on = kinds.into_iter().filter(|(_, asked)| *asked).map(|(kind, _)| kind).collect();
+    model::Retry { max: retry.max, on, backoff_ms: 0 }
+}
+
+/// Before the name of a variable that `workflow:rules` set; no variable's name has it.
+const OF_RULE: &str = "\u{E0FF}";
+
+fn legs(job: &Job) -> Vec<(String, Vec<(String, String)>)> {
+    match &job.parallel {
+        Parallel::No => vec![(job.name.clone(), Vec::new())],
+        Parallel::Times(times) => (1..=*times).map(|index| (format!("{} {index}/{times}", job.name), Vec::new())).collect(),
+        Parallel::Matrix(legs) => legs
+            .iter()
+            .map(|leg| {
+                let values: Vec<&str> = leg.iter().map(|(_, value)| value.as_str()).collect();
+                (format!("{}: [{}]", job.name, values.join(", ")), leg.clone())
+            })
+            .collect(),
+    }
+}
+
+/// Letters, digits, `-` and `_`; ids that differ by case alone would be the same one.
+fn unique_id(name: &str, taken: &mut BTreeSet<String>) -> String {
+    const LENGTH_MAX: usize = 80;
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(LENGTH_MAX).collect();
+    let mut collapsed = String::new();
+    for letter in plain.chars() {
+        if letter != '-' || !collapsed.ends_with('-') {
+            collapsed.push(letter);
+        }
+    }
+    let plain = collapsed.trim_matches('-');
+    let plain = if plain.is_empty() { "job" } else { plain };
+    let mut id = plain.to_string();
+    let mut number = 2;
+    while !taken.insert(id.to_ascii_lowercase()) {
+        id = format!("{plain}-{number}");
+        number += 1;
+    }
+    id
+}
+
+/// GitLab's guess by the environment's name.
+fn tier(name: &str) -> &'static str {
+    let name = name.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    match () {
+        () if has(&["dev", "review", "trunk"]) => "development",
+        () if has(&["test", "tst", "int", "ac", "qa", "qc", "control"]) && !has(&["prod"]) => "testing",
+        () if has(&["st", "model", "pre", "demo", "non"]) && !has(&["prod"]) => "staging",
+        () if has(&["pr", "live"]) => "production",
+        () => "other",
+    }
+}

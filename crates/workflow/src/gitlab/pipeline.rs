@@ -1,0 +1,243 @@
+//! What a pipeline is created for, and the predefined variables that follow from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::variables::{NUMBER, Variable, WORKSPACE};
+use crate::trigger::Event;
+
+/// Everything that decides which jobs a pipeline has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// `CI_PIPELINE_SOURCE`: `push`, `merge_request_event`, `schedule`, `web` …
+    pub source: String,
+    pub event: Event,
+    /// The commit before; zeros when there is none.
+    pub before: String,
+    pub default_branch: String,
+    /// `group/name`.
+    pub project: String,
+    pub server_url: String,
+    pub actor: String,
+    pub commit: Commit,
+    /// Nothing when it isn't known; `changes` then holds, as in GitLab.
+    pub changed: Option<Vec<String>>,
+    /// Every file of the commit, for `exists`.
+    pub files: Vec<String>,
+    /// Set for the project or given on the command line: they win over the file's.
+    pub variables: BTreeMap<String, String>,
+    /// Names of variables whose values only the job's machine knows.
+    pub secrets: Vec<String>,
+    /// For `spec:inputs`.
+    pub inputs: BTreeMap<String, String>,
+    /// Manual jobs that are asked for, by name.
+    pub play: BTreeSet<String>,
+    pub images: Images,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commit {
+    pub message: String,
+    pub author: String,
+    pub author_email: String,
+    /// `2026-11-25T07:26:59+00:00`; empty when it isn't known.
+    pub timestamp: String,
+}
+
+/// What becomes of `image:` and `services:`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Images {
+    /// A job that asks for a container isn't run.
+    #[default]
+    Refuse,
+    /// Jobs run on this machine whatever image they ask for.
+    Host,
+}
+
+impl Pipeline {
+    /// A pipeline for something that happened, with nothing more known.
+    pub fn new(event: Event) -> Pipeline {
+        let text = |key: &str| event.payload.get(key).and_then(serde_json::Value::as_str).map(str::to_string);
+        let before = text("before").unwrap_or_else(|| "0".repeat(40));
+        Pipeline {
+            source: source(&event.name).to_string(),
+            before,
+            default_branch: "main".to_string(),
+            project: "local/project".to_string(),
+            server_url: "https://gitlab.com".to_string(),
+            actor: "local".to_string(),
+            commit: Commit::default(),
+            changed: event.changed_paths.clone(),
+            files: Vec::new(),
+            variables: BTreeMap::new(),
+            secrets: Vec::new(),
+            inputs: BTreeMap::new(),
+            play: BTreeSet::new(),
+            images: Images::Refuse,
+            event,
+        }
+    }
+
+    pub(crate) fn is_merge_request(&self) -> bool {
+        self.source == "merge_request_event"
+    }
+
+    /// Nothing for tags and merge requests.
+    pub(crate) fn branch(&self) -> Option<&str> {
+        self.event.branch().filter(|_| !self.is_merge_request())
+    }
+
+    /// `CI_COMMIT_REF_NAME`.
+    pub(crate) fn ref_name(&self) -> String {
+        if self.is_merge_request()
+            && let Some(source) = self.merge_request("source_branch")
+        {
+            return source;
+        }
+        let git_ref = &self.event.git_ref;
+        ["refs/heads/", "refs/tags/"].iter().find_map(|prefix| git_ref.strip_prefix(prefix)).unwrap_or(git_ref).to_string()
+    }
+
+    /// What a rule of an include may look at: all that isn't any job's.
+    pub(crate) fn variables_for_includes(&self) -> BTreeMap<String, String> {
+        let mut all: BTreeMap<String, String> = self.predefined().into_iter().map(|variable| (variable.name, variable.value)).collect();
+        all.extend(self.variables.clone());
+        all
+    }
+
+    /// `CI_*` and its like, as far as they can be known before a job runs.
+    pub(crate) fn predefined(&self) -> Vec<Variable> {
+        let mut out = Vec::new();
+        let mut put = |name: &str, value: &str| out.push(Variable { raw: true, ..Variable::new(name, value) });
+        let sha = &self.event.sha;
+        let ref_name = self.ref_name();
+        let protected = self.branch() == Some(&self.default_branch);
+        let Commit { message, author, author_email, timestamp } = &self.commit;
+        let (title, description) = message.split_once('\n').unwrap_or((message, ""));
+        put("CI", "true");
+        put("GITLAB_CI", "true");
+        put("CI_SERVER", "yes");
+        put("CI_PIPELINE_SOURCE", &self.source);
+        put("CI_PIPELINE_ID", &NUMBER.to_string());
+        put("CI_PIPELINE_IID", &NUMBER.to_string());
+        put("CI_COMMIT_SHA", sha);
+        put("CI_COMMIT_SHORT_SHA", sha.get(..8).unwrap_or(sha));
+        put("CI_COMMIT_BEFORE_SHA", &self.before);
+        put("CI_COMMIT_REF_NAME", &ref_name);
+        put("CI_COMMIT_REF_SLUG", &slug(&ref_name));
+        put("CI_COMMIT_REF_PROTECTED", if protected { "true" } else { "false" });
+        put("CI_COMMIT_MESSAGE", message);
+        put("CI_COMMIT_TITLE", title);
+        put("CI_COMMIT_DESCRIPTION", description.trim_start_matches('\n'));
+        if !author.is_empty() {
+            put("CI_COMMIT_AUTHOR", &format!("{author} <{author_email}>"));
+        }
+        if !timestamp.is_empty() {
+            put("CI_COMMIT_TIMESTAMP", timestamp);
+        }
+        if let Some(branch) = self.branch() {
+            put("CI_COMMIT_BRANCH", branch);
+        }
+        if let Some(tag) = self.event.tag() {
+            put("CI_COMMIT_TAG", tag);
+        }
+        put("CI_DEFAULT_BRANCH", &self.default_branch);
+        put("CI_CONFIG_PATH", ".gitlab-ci.yml");
+        self.put_project(&mut put);
+        self.put_server(&mut put);
+        self.put_merge_request(&mut put);
+        put("GITLAB_USER_LOGIN", &self.actor);
+        put("GITLAB_USER_NAME", if author.is_empty() { &self.actor } else { author });
+        put("GITLAB_USER_EMAIL", author_email);
+        put("CI_BUILDS_DIR", &WORKSPACE.to_string());
+        put("CI_PROJECT_DIR", &WORKSPACE.to_string());
+        put("CI_RUNNER_DESCRIPTION", "plimsoll");
+        put("CI_SHARED_ENVIRONMENT", "true");
+        out
+    }
+
+    fn put_project(&self, put: &mut dyn FnMut(&str, &str)) {
+        let (namespace, name) = self.project.rsplit_once('/').unwrap_or(("", &self.project));
+        put("CI_PROJECT_ID", "1");
+        put("CI_PROJECT_NAME", name);
+        put("CI_PROJECT_TITLE", name);
+        put("CI_PROJECT_NAMESPACE", namespace);
+        put("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or_default());
+        put("CI_PROJECT_PATH", &self.project);
+        put("CI_PROJECT_PATH_SLUG", &slug(&self.project));
+        put("CI_PROJECT_URL", &format!("{}/{}", self.server_url, self.project));
+        put("CI_PROJECT_VISIBILITY", "private");
+    }
+
+    fn put_server(&self, put: &mut dyn FnMut(&str, &str)) {
+        let (protocol, host) = self.server_url.split_once("://").unwrap_or(("https", &self.server_url));
+        let (name, port) = host.split_once(':').unwrap_or((host, if protocol == "http" { "80" } else { "443" }));
+        put("CI_SERVER_URL", &self.server_url);
+        put("CI_SERVER_HOST", name);
+        put("CI_SERVER_FQDN", host);
+        put("CI_SERVER_PORT", port);
+        put("CI_SERVER_PROTOCOL", protocol);
+        put("CI_SERVER_NAME", "Plimsoll");
+        // The version whose language is spoken here.
+        put("CI_SERVER_VERSION", "18.0.0");
+        put("CI_SERVER_VERSION_MAJOR", "18");
+        put("CI_SERVER_VERSION_MINOR", "0");
+        put("CI_SERVER_VERSION_PATCH", "0");
+        put("CI_API_V4_URL", &format!("{}/api/v4", self.server_url));
+    }
+
+    fn put_merge_request(&self, put: &mut dyn FnMut(&str, &str)) {
+        if !self.is_merge_request() {
+            return;
+        }
+        put("CI_MERGE_REQUEST_EVENT_TYPE", "detached");
+        for (name, key) in [
+            ("CI_MERGE_REQUEST_IID", "iid"),
+            ("CI_MERGE_REQUEST_TITLE", "title"),
+            ("CI_MERGE_REQUEST_DESCRIPTION", "description"),
+            ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "source_branch"),
+            ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "target_branch"),
+        ] {
+            if let Some(value) = self.merge_request(key) {
+                put(name, &value);
+            }
+        }
+        if let Some(iid) = self.merge_request("iid") {
+            put("CI_MERGE_REQUEST_ID", &iid);
+            put("CI_MERGE_REQUEST_REF_PATH", &format!("refs/merge-requests/{iid}/head"));
+        }
+        put("CI_MERGE_REQUEST_PROJECT_PATH", &self.project);
+        put("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", &self.project);
+    }
+
+    /// From GitLab's payload, or from GitHub's for a pull request.
+    fn merge_request(&self, key: &str) -> Option<String> {
+        let text = |path: &[&str]| {
+            let value = path.iter().try_fold(&self.event.payload, |json, key| json.get(key))?;
+            value.as_str().map(str::to_string).or_else(|| value.as_u64().map(|number| number.to_string()))
+        };
+        text(&["object_attributes", key]).or_else(|| match key {
+            "iid" => text(&["pull_request", "number"]),
+            "source_branch" => text(&["pull_request", "head", "ref"]),
+            "target_branch" => text(&["pull_request", "base", "ref"]),
+            "description" => text(&["pull_request", "body"]),
+            other => text(&["pull_request", other]),
+        })
+    }
+}
+
+/// GitLab's word for an event of GitHub's; its own words stay.
+fn source(event: &str) -> &str {
+    match event {
+        "pull_request" | "pull_request_target" => "merge_request_event",
+        "workflow_dispatch" => "web",
+        "repository_dispatch" => "trigger",
+        "workflow_run" | "workflow_call" => "pipeline",
+        other => other,
+    }
+}
+
+/// Lower case, everything but letters and digits a `-`, at most 63 letters, none of the dashes at an end.
+pub(crate) fn slug(text: &str) -> String {
+    let slug: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    slug.trim_matches('-').to_string()
+}
