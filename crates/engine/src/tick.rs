@@ -9,7 +9,7 @@ use base::Timestamp;
 use base::name::{ProjectId, ReleaseId};
 use record::ledger::{self, Unreadable};
 use record::{Append, AppendError, NewFact, Store, StoreError};
-use release::{Action, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Observed, Outcome, Phase, Plan, Release};
+use release::{Action, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Observed, Outcome, Phase, Plan, Release, Waiting};
 
 use crate::smoke::SmokeBoard;
 use crate::world::{Clock, Executor, Harvest, JobStart, Route, Router, Stop, Target, WorldError};
@@ -40,8 +40,8 @@ pub struct Ticked {
     /// Another writer was first; look again now.
     pub conflict: bool,
     pub finished: Option<Outcome>,
-    /// Why nothing moves, in a sentence.
-    pub waiting: Option<String>,
+    /// Why nothing moves.
+    pub waiting: Option<Waiting>,
     /// When to look again at the latest.
     pub wake: Option<Timestamp>,
     /// What the world could not do; it is asked again at the next look.
@@ -63,14 +63,14 @@ pub enum TickError {
 /// A release as the record has it, and the version that was read.
 #[derive(Debug, Clone)]
 pub struct LoadedRelease {
-    pub release: Release,
+    pub release: Arc<Release>,
     pub version: u64,
 }
 
 /// An environment as the record has it, and the version that was read.
 #[derive(Debug, Clone, Default)]
 pub struct LoadedEnvironment {
-    pub environment: Environment,
+    pub environment: Arc<Environment>,
     pub version: u64,
 }
 
@@ -85,28 +85,33 @@ impl Cache {
     /// # Errors
     /// When the record can't be read, or has no such release.
     pub async fn release(&self, store: &dyn Store, id: ReleaseId) -> Result<LoadedRelease, TickError> {
-        let known = self.releases.lock().expect("no holder panics").get(&id).cloned();
+        let known = self.known_release(id);
         let after = known.as_ref().map_or(0, |loaded| loaded.version);
         let facts = store.load(&ledger::release_stream(id), after).await?;
         let mut facts = facts.iter();
         let mut loaded = match known {
+            Some(loaded) if facts.len() == 0 => return Ok(loaded),
             Some(loaded) => loaded,
             None => {
                 let plan: Plan = ledger::read(facts.next().ok_or(TickError::Absent(id))?)?;
-                LoadedRelease { release: Release::new(Arc::new(plan)), version: 1 }
+                LoadedRelease { release: Arc::new(Release::new(Arc::new(plan))), version: 1 }
             }
         };
+        // Out of the map while it is folded further: nobody else has it then, as a rule, and nothing is copied.
+        self.releases.lock().expect("no holder panics").remove(&id);
+        let release = Arc::make_mut(&mut loaded.release);
         for fact in facts {
-            loaded.release.apply(&ledger::read::<Event>(fact)?);
+            release.apply(&ledger::read::<Event>(fact)?);
             loaded.version = fact.seq;
         }
-        let mut releases = self.releases.lock().expect("no holder panics");
-        if loaded.release.outcome().is_some() {
-            releases.remove(&id);
-        } else {
-            releases.insert(id, loaded.clone());
+        if loaded.release.outcome().is_none() {
+            self.releases.lock().expect("no holder panics").insert(id, loaded.clone());
         }
         Ok(loaded)
+    }
+
+    fn known_release(&self, id: ReleaseId) -> Option<LoadedRelease> {
+        self.releases.lock().expect("no holder panics").get(&id).cloned()
     }
 
     /// An environment nobody has used yet is empty, at version 0.
@@ -115,9 +120,16 @@ impl Cache {
     /// When the record can't be read.
     pub async fn environment(&self, store: &dyn Store, project: ProjectId, name: &str) -> Result<LoadedEnvironment, TickError> {
         let stream = ledger::environment_stream(project, name);
-        let mut loaded = self.environments.lock().expect("no holder panics").get(&stream).cloned().unwrap_or_default();
-        for fact in store.load(&stream, loaded.version).await? {
-            loaded.environment.apply(&ledger::read::<EnvironmentEvent>(&fact)?);
+        let known = self.environments.lock().expect("no holder panics").get(&stream).cloned();
+        let mut loaded = known.unwrap_or_default();
+        let facts = store.load(&stream, loaded.version).await?;
+        if facts.is_empty() {
+            return Ok(loaded);
+        }
+        self.environments.lock().expect("no holder panics").remove(&stream);
+        let environment = Arc::make_mut(&mut loaded.environment);
+        for fact in facts {
+            environment.apply(&ledger::read::<EnvironmentEvent>(&fact)?);
             loaded.version = fact.seq;
         }
         self.environments.lock().expect("no holder panics").insert(stream, loaded.clone());
@@ -168,8 +180,7 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
         Event::Finished { outcome, .. } => Some(outcome.clone()),
         _ => None,
     });
-    let waiting = advance.waiting.map(|waiting| waiting.sentence());
-    Ok(Ticked { moved, conflict: false, finished, waiting, wake: advance.wake, trouble })
+    Ok(Ticked { moved, conflict: false, finished, waiting: advance.waiting, wake: advance.wake, trouble })
 }
 
 /// Looks at an environment once: what is live is kept running and routed.
@@ -205,7 +216,7 @@ pub async fn tick_environment(world: &World, cache: &Cache, project: ProjectId, 
     Ok(Ticked { moved, trouble, ..Ticked::default() })
 }
 
-async fn observe(world: &World, release: &Release, environment: Environment, trouble: &mut Vec<WorldError>) -> Observed {
+async fn observe(world: &World, release: &Release, environment: Arc<Environment>, trouble: &mut Vec<WorldError>) -> Observed {
     let mut seen = Observed { environment, ..Observed::default() };
     let Some(workflows) = release.plan().workflows() else {
         observe_rollout(world, release, &mut seen).await;
@@ -215,7 +226,7 @@ async fn observe(world: &World, release: &Release, environment: Environment, tro
         Phase::Running => {
             for id in release.jobs() {
                 let job = world.executor.observe(&id).await;
-                seen.jobs.insert(id, job);
+                seen.runs.jobs.insert(id, job);
             }
         }
         Phase::Packaging => {

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base::{Digest, Source, Timestamp};
+use base::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::SourceRef;
-use crate::policy::{Answer, DEFAULT_POLICY, Policies, PolicyDiagnostic, Statement};
+use crate::policy::{Answer, DEFAULT_POLICY, PolicyDiagnostic, Statement, compiled};
 use crate::{EvidenceKind, GatePlan, Input};
 
 /// What the gate said, about which bytes, by which policy, knowing what.
@@ -60,13 +60,9 @@ pub enum Origin {
 pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
     let document = input.document(plan);
     let input_digest = Digest::of(document.to_string().as_bytes());
-    let sources = plan.policies.iter().map(|file| Source::new(file.path.as_str(), file.text.as_str())).collect();
-    let (answer, policy_digest) = match Policies::compile(sources) {
-        Ok(policies) => {
-            let policies = policies.with_limit_ms(plan.policy_limit_ms);
-            (policies.evaluate(&document), policies.digest())
-        }
-        Err(diagnostics) => (unreadable(&diagnostics), texts_digest(plan)),
+    let (answer, policy_digest) = match &*compiled(plan) {
+        Ok(policies) => (policies.evaluate(&document), policies.digest()),
+        Err(diagnostics) => (unreadable(diagnostics), texts_digest(plan)),
     };
     let outcome = outcome(answer, input);
     Decision { outcome, digest: input.artifact.digest, policy_digest, input_digest, at: input.time }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod cache;
 mod fired;
 mod load;
 mod refuse;
@@ -10,6 +11,8 @@ use base::{Digest, Source};
 
 pub use answer::{Answer, Statement};
 pub use load::PolicyDiagnostic;
+
+pub(crate) use cache::compiled;
 
 use load::Package;
 

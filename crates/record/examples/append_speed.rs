@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::Timestamp;
-use record::{Append, NewFact, SqliteStore, Store, verify};
+use record::{Append, NewFact, Payload, SqliteStore, Store, verify};
 use serde_json::json;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -82,13 +82,12 @@ async fn measure(path: &PathBuf, facts_to_verify: u64) -> Outcome<()> {
 }
 
 fn facts(stream: &str, expected: u64, count: u64) -> Append {
-    let payload =
-        json!({ "job": "build", "step": 3, "attempt": 1, "conclusion": "success", "digest": "sha256:ba7816bf8f01cfea414140de5dae2223" });
+    let payload = json!({ "job": "build", "step": 3, "attempt": 1, "conclusion": "success", "digest": "sha256:ba7816bf8f01cfea414140de5dae2223" });
     let fact = |index| NewFact {
         kind: "run.step-finished".to_string(),
         v: 1,
         at: Timestamp::from_ms(1_795_227_177_123 + index as i64),
-        payload: payload.clone(),
+        payload: Payload::of(&payload),
     };
     Append { stream: stream.to_string(), expected, facts: (0..count).map(fact).collect() }
 }

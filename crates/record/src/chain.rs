@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use base::Digest;
+use base::{Digest, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::fact::StoredFact;
@@ -21,20 +21,27 @@ pub fn root() -> Digest {
 
 /// The hash a fact must carry when `previous` is the hash of the one before; the fact's own `hash` is not looked at.
 pub fn link(previous: Digest, fact: &StoredFact) -> Digest {
+    let StoredFact { position, stream, seq, kind, v, at, payload, .. } = fact;
+    link_fields(previous, (*position, stream, *seq), (kind, *v, *at), payload)
+}
+
+/// As [`link`], of a fact whose payload is at hand in another form.
+pub(crate) fn link_fields(previous: Digest, place: (u64, &str, u64), head: (&str, u32, Timestamp), payload: &[u8]) -> Digest {
+    let ((position, stream, seq), (kind, v, at)) = (place, head);
     let mut hasher = Sha256::new();
     hasher.update(b"plimsoll.fact.1");
     hasher.update(previous.as_bytes());
-    hasher.update(fact.position.to_be_bytes());
+    hasher.update(position.to_be_bytes());
     let mut text = |bytes: &[u8], number: u64| {
         hasher.update((bytes.len() as u64).to_be_bytes());
         hasher.update(bytes);
         hasher.update(number.to_be_bytes());
     };
-    text(fact.stream.as_bytes(), fact.seq);
-    text(fact.kind.as_bytes(), u64::from(fact.v));
-    hasher.update(fact.at.as_ms().to_be_bytes());
-    hasher.update((fact.payload.len() as u64).to_be_bytes());
-    hasher.update(&fact.payload);
+    text(stream.as_bytes(), seq);
+    text(kind.as_bytes(), u64::from(v));
+    hasher.update(at.as_ms().to_be_bytes());
+    hasher.update((payload.len() as u64).to_be_bytes());
+    hasher.update(payload);
     Digest::from_bytes(hasher.finalize().into())
 }
 

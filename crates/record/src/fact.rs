@@ -1,6 +1,9 @@
+use std::fmt;
+use std::sync::Arc;
+
 use base::{Digest, Timestamp};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 /// Something that happened, before it is on record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,7 +13,7 @@ pub struct NewFact {
     /// The version of the payload's shape; a reader knows every version ever written.
     pub v: u32,
     pub at: Timestamp,
-    pub payload: Value,
+    pub payload: Payload,
 }
 
 /// Something that happened, on record; never changed, never removed.
@@ -24,9 +27,56 @@ pub struct Fact {
     pub kind: String,
     pub v: u32,
     pub at: Timestamp,
-    pub payload: Value,
+    pub payload: Payload,
     /// Covers every field above and the hash of the fact before; see [`crate::chain`].
     pub hash: Digest,
+}
+
+/// What a fact says, as the JSON text it was written in: made once, shared by all who keep the fact, read by those who want to know.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub struct Payload(Arc<RawValue>);
+
+impl Payload {
+    pub fn of(content: &impl Serialize) -> Payload {
+        let text = serde_json::value::to_raw_value(content);
+        Payload(text.expect("facts have string keys and finite numbers").into())
+    }
+
+    /// # Errors
+    /// When the text is not JSON.
+    pub fn from_text(text: String) -> Result<Payload, serde_json::Error> {
+        Ok(Payload(RawValue::from_string(text)?.into()))
+    }
+
+    /// Byte for byte what is hashed and stored.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// # Errors
+    /// When it says something else.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.text())
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Payload) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
+        Ok(Payload(Box::<RawValue>::deserialize(deserializer)?.into()))
+    }
 }
 
 /// Facts for one stream, under the condition that nobody else wrote to it meanwhile.
@@ -54,21 +104,17 @@ pub struct StoredFact {
 }
 
 impl StoredFact {
-    /// Reads the payload; the error says what is wrong with its text.
+    /// Looks whether the payload is JSON; the error says what is wrong with its text.
     pub fn into_fact(self) -> Result<Fact, serde_json::Error> {
         let StoredFact { position, stream, seq, kind, v, at, payload, hash } = self;
-        Ok(Fact { position, stream, seq, kind, v, at, payload: serde_json::from_slice(&payload)?, hash })
+        let text = String::from_utf8(payload).map_err(serde::de::Error::custom)?;
+        Ok(Fact { position, stream, seq, kind, v, at, payload: Payload::from_text(text)?, hash })
     }
 }
 
 impl From<Fact> for StoredFact {
     fn from(fact: Fact) -> StoredFact {
         let Fact { position, stream, seq, kind, v, at, payload, hash } = fact;
-        StoredFact { position, stream, seq, kind, v, at, payload: payload_bytes(&payload), hash }
+        StoredFact { position, stream, seq, kind, v, at, payload: payload.text().into(), hash }
     }
-}
-
-/// The payload as it is hashed and stored. Reading these bytes and writing them again gives the same bytes.
-pub(crate) fn payload_bytes(payload: &Value) -> Vec<u8> {
-    serde_json::to_vec(payload).expect("a JSON value always has a text")
 }

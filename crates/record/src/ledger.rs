@@ -12,7 +12,7 @@ use release::{EnvironmentEvent, Event, Plan};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{Fact, NewFact};
+use crate::fact::{Fact, NewFact, Payload};
 
 /// The version of every payload written today; a reader keeps reading the older ones.
 pub const PAYLOAD_VERSION: u32 = 1;
@@ -91,7 +91,7 @@ pub fn project_fact(event: &ProjectEvent, at: Timestamp) -> NewFact {
 /// # Errors
 /// When the payload is not of that type.
 pub fn read<T: DeserializeOwned>(fact: &Fact) -> Result<T, Unreadable> {
-    serde_json::from_value(fact.payload.clone()).map_err(|source| Unreadable {
+    fact.payload.read().map_err(|source| Unreadable {
         position: fact.position,
         kind: fact.kind.clone(),
         v: fact.v,
@@ -101,6 +101,5 @@ pub fn read<T: DeserializeOwned>(fact: &Fact) -> Result<T, Unreadable> {
 }
 
 fn fact<T: Serialize>(kind: &str, at: Timestamp, payload: &T) -> NewFact {
-    let payload = serde_json::to_value(payload).expect("facts have string keys and finite numbers");
-    NewFact { kind: kind.to_string(), v: PAYLOAD_VERSION, at, payload }
+    NewFact { kind: kind.to_string(), v: PAYLOAD_VERSION, at, payload: Payload::of(payload) }
 }

@@ -9,6 +9,6 @@ pub mod ledger;
 pub mod store;
 
 pub use chain::{Verified, VerifyError, verify};
-pub use fact::{Append, Fact, NewFact, StoredFact};
+pub use fact::{Append, Fact, NewFact, Payload, StoredFact};
 pub use index::{Index, ProjectEntry, ReleaseEntry};
 pub use store::{AppendError, MemoryStore, OpenError, SqliteStore, Store, StoreError};

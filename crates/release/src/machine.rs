@@ -1,14 +1,16 @@
 //! The machine: what was seen and the time go in; events, actions and the reason for standing still come out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base::name::ReleaseId;
 use base::{Digest, Timestamp};
 use gate::Decision;
 use gate::evidence::Evidence;
 use rollout::{Endpoint, InstancePhase, InstancePlan, RevisionId, Rollout, SmokeCheck, Strategy, Synthetic};
 use serde::{Deserialize, Serialize};
-use workflow::job::{Conclusion, JobId, JobSeen, JobSpec};
+use workflow::job::{Conclusion, JobId, JobSpec};
 use workflow::run::Run;
 
 use crate::environment::{Environment, EnvironmentEvent, GENERATIONS_PER_RELEASE, Live};
@@ -21,16 +23,17 @@ use crate::waiting::Waiting;
 /// More rounds than one moment can need; past it the machine talks to itself, which is our mistake.
 const ROUNDS_MAX: usize = 64;
 
-#[derive(Debug, Clone)]
+/// A look that finds something to record folds it into a copy; what is large is shared with the copy until it changes.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Release {
     plan: Arc<Plan>,
-    runs: Vec<Run>,
+    runs: Vec<Arc<Run>>,
     artifact: Option<(Digest, u64)>,
     nothing_to_ship: Option<String>,
-    evidence: Option<Evidence>,
-    decision: Option<Decision>,
-    instance: Option<InstancePlan>,
-    rollout: Option<Rollout>,
+    evidence: Option<Arc<Evidence>>,
+    decision: Option<Arc<Decision>>,
+    instance: Option<Arc<InstancePlan>>,
+    rollout: Option<Arc<Rollout>>,
     cancelled_by: Option<String>,
     outcome: Option<Outcome>,
     finished: Option<Timestamp>,
@@ -50,10 +53,10 @@ pub enum Phase {
 /// What the phase needs to see; the rest may stay empty.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
-    pub jobs: BTreeMap<JobId, JobSeen>,
+    pub runs: workflow::run::Observed,
     pub packaged: Option<Packaged>,
     pub evidence: Option<Evidence>,
-    pub environment: Environment,
+    pub environment: Arc<Environment>,
     pub rollout: rollout::Observed,
 }
 
@@ -95,7 +98,8 @@ pub struct Refusal(pub String);
 
 impl Release {
     pub fn new(plan: Arc<Plan>) -> Release {
-        let runs = plan.workflows().map(|workflows| workflows.runs.iter().cloned().map(Run::new).collect()).unwrap_or_default();
+        let run = |run: &Arc<workflow::plan::Plan>| Arc::new(Run::new(run.clone()));
+        let runs = plan.workflows().map(|workflows| workflows.runs.iter().map(run).collect()).unwrap_or_default();
         Release {
             plan,
             runs,
@@ -122,20 +126,20 @@ impl Release {
     pub fn apply(&mut self, event: &Event) {
         assert!(self.outcome.is_none(), "finished is finished: {} came after it", event.kind());
         match event {
-            Event::Run { run, event } => self.runs[*run].apply(event),
+            Event::Run { run, event } => Arc::make_mut(&mut self.runs[*run]).apply(event),
             Event::Packaged { artifact, bytes, .. } => self.artifact = Some((*artifact, *bytes)),
             Event::NothingToShip { reason, .. } => self.nothing_to_ship = Some(reason.clone()),
-            Event::EvidenceRead { evidence, .. } => self.evidence = Some(evidence.clone()),
-            Event::Decided { decision } => self.decision = Some(decision.clone()),
+            Event::EvidenceRead { evidence, .. } => self.evidence = Some(Arc::new(evidence.clone())),
+            Event::Decided { decision } => self.decision = Some(Arc::new(decision.clone())),
             Event::Admitted { instance, rollout, .. } => {
                 self.assert_allowed(instance);
-                self.instance = Some((**instance).clone());
-                self.rollout = Some(Rollout::new((**rollout).clone()));
+                self.instance = Some(Arc::new((**instance).clone()));
+                self.rollout = Some(Arc::new(Rollout::new((**rollout).clone())));
             }
             Event::Unchanged { .. } => {}
             Event::Rollout { event } => {
                 let rollout = self.rollout.as_mut().expect("a rollout's events come after its admission");
-                rollout.apply(event);
+                Arc::make_mut(rollout).apply(event);
             }
             Event::CancelRequested { by, .. } => self.cancelled_by = Some(by.clone()),
             Event::Finished { outcome, at } => {
@@ -146,8 +150,8 @@ impl Release {
     }
 
     pub fn advance(&self, seen: &Observed, now: Timestamp) -> Advance {
-        let mut next = self.clone();
-        let mut environment = seen.environment.clone();
+        let mut next = Cow::Borrowed(self);
+        let mut environment = Cow::Borrowed(&*seen.environment);
         let mut events = Vec::new();
         let mut environment_events = Vec::new();
         for _ in 0..ROUNDS_MAX {
@@ -155,8 +159,8 @@ impl Release {
             if step.events.is_empty() {
                 return Advance { events, environment: environment_events, ..step };
             }
-            step.events.iter().for_each(|event| next.apply(event));
-            step.environment.iter().for_each(|event| environment.apply(event));
+            step.events.iter().for_each(|event| next.to_mut().apply(event));
+            step.environment.iter().for_each(|event| environment.to_mut().apply(event));
             events.extend(step.events);
             environment_events.extend(step.environment);
         }
@@ -217,12 +221,12 @@ impl Release {
     /// Name of the workflow file and its run.
     pub fn runs(&self) -> impl Iterator<Item = (&str, &Run)> {
         let plans = self.plan.workflows().map(|workflows| workflows.runs.as_slice()).unwrap_or_default();
-        plans.iter().zip(&self.runs).map(|(plan, run)| (plan.workflow.path.as_str(), run))
+        plans.iter().zip(&self.runs).map(|(plan, run)| (plan.workflow.path.as_str(), &**run))
     }
 
     /// Jobs that were started, of all runs.
     pub fn jobs(&self) -> Vec<JobId> {
-        self.runs.iter().flat_map(Run::jobs).collect()
+        self.runs.iter().flat_map(|run| run.jobs()).collect()
     }
 
     pub fn artifact(&self) -> Option<Digest> {
@@ -230,19 +234,19 @@ impl Release {
     }
 
     pub fn evidence(&self) -> Option<&Evidence> {
-        self.evidence.as_ref()
+        self.evidence.as_deref()
     }
 
     pub fn decision(&self) -> Option<&Decision> {
-        self.decision.as_ref()
+        self.decision.as_deref()
     }
 
     pub fn instance(&self) -> Option<&InstancePlan> {
-        self.instance.as_ref()
+        self.instance.as_deref()
     }
 
     pub fn rollout(&self) -> Option<&Rollout> {
-        self.rollout.as_ref()
+        self.rollout.as_deref()
     }
 
     pub fn outcome(&self) -> Option<&Outcome> {
@@ -272,7 +276,7 @@ impl Release {
             if run.conclusion().is_some() {
                 continue;
             }
-            let step = run.advance(&workflow::run::Observed { jobs: seen.jobs.clone() }, now);
+            let step = run.advance(&seen.runs, now);
             advance.events.extend(step.events.into_iter().map(|event| Event::Run { run: index, event }));
             advance.actions.extend(step.actions.into_iter().map(|action| match action {
                 workflow::run::Action::Start { id, spec } => Action::StartJob { id, spec: Box::new(spec) },
@@ -306,11 +310,14 @@ impl Release {
     }
 
     /// The gate, then the environment. The gate is asked once for the user to read, and again in the moment of admission, so that
-    /// what changed between yes and go is seen.
+    /// what changed between yes and go is seen; not at every look while another release has the environment.
     fn decide(&self, environment: &Environment, now: Timestamp) -> Advance {
         let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
             return self.admit_rollback(environment, now);
         };
+        if let (Some(_), Some(occupied_by)) = (&self.decision, environment.occupied()) {
+            return self.wait_for(occupied_by);
+        }
         let decision = gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now));
         if let gate::Outcome::Denied { violations, .. } = &decision.outcome {
             let outcome = Outcome::Denied { violations: violations.len() };
@@ -335,8 +342,7 @@ impl Release {
 
     fn admit(&self, instance: InstancePlan, environment: &Environment, now: Timestamp) -> Advance {
         if let Some(occupied_by) = environment.occupied() {
-            let waiting = Waiting::Environment { name: self.plan.environment.clone(), occupied_by };
-            return Advance { waiting: Some(waiting), ..Advance::default() };
+            return self.wait_for(occupied_by);
         }
         let delivery = &self.plan.delivery;
         if let Some(live) = environment.live()
@@ -366,6 +372,11 @@ impl Release {
         let admitted = Event::Admitted { instance: Box::new(instance), rollout: Box::new(rollout), at: now };
         let environment = EnvironmentEvent::Admitted { release: self.plan.id, generation, at: now };
         Advance { events: vec![admitted], environment: vec![environment], ..Advance::default() }
+    }
+
+    fn wait_for(&self, occupied_by: ReleaseId) -> Advance {
+        let waiting = Waiting::Environment { name: self.plan.environment.clone(), occupied_by };
+        Advance { waiting: Some(waiting), ..Advance::default() }
     }
 
     fn deliver(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
@@ -424,12 +435,12 @@ impl Release {
     }
 
     fn instance_of<'a>(&'a self, revision: &RevisionId, environment: &'a Environment) -> Option<&'a InstancePlan> {
-        let ours = self.instance.as_ref().filter(|instance| instance.revision == *revision);
+        let ours = self.instance.as_deref().filter(|instance| instance.revision == *revision);
         ours.or_else(|| environment.live().map(|live| &live.instance).filter(|instance| instance.revision == *revision))
     }
 
     fn finish_delivery(&self, rollout: &Rollout, ended: &rollout::Outcome, now: Timestamp) -> Advance {
-        let instance = self.instance.clone().expect("a rollout has its instance");
+        let instance = self.instance.as_deref().expect("a rollout has its instance").clone();
         let revision = instance.revision.clone();
         let outcome = match ended {
             rollout::Outcome::Promoted => Outcome::Promoted { revision: revision.clone() },
@@ -487,7 +498,7 @@ impl Release {
     }
 
     fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), now: Timestamp) -> gate::Input {
-        let evidence = self.evidence.as_ref().expect("the gate is asked after evidence was read");
+        let evidence = self.evidence.as_deref().expect("the gate is asked after evidence was read");
         crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), now)
     }
 

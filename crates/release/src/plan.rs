@@ -5,6 +5,7 @@ use base::{Digest, Timestamp};
 use rollout::{InstancePlan, JudgePlan, Limits, Probes, Revision, RevisionId, SmokeCheck, Strategy, SyntheticPlan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::source::{CodeSource, Ships};
 
@@ -46,7 +47,7 @@ pub enum Kind {
 pub struct Workflows {
     pub commit: Commit,
     pub source: CodeSource,
-    pub runs: Vec<workflow::plan::Plan>,
+    pub runs: Vec<Arc<workflow::plan::Plan>>,
     pub ships: Ships,
     pub gate: gate::GatePlan,
 }

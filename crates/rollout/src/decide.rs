@@ -1,5 +1,6 @@
 //! What is decided at one look, phase by phase; `advance` repeats it on its own answers until nothing more follows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base::Timestamp;
@@ -23,11 +24,11 @@ impl Rollout {
     /// The only function that decides: what follows from the state and the world, with its own answers taken into account, so that
     /// one look decides and acts.
     pub fn advance(&self, seen: &Observed, now: Timestamp) -> Advance {
-        let mut rollout = self.clone();
+        let mut rollout = Cow::Borrowed(self);
         let mut events = Vec::new();
         while let Some(what) = rollout.decide(seen, now) {
             let event = Event { at: now, what };
-            rollout.apply(&event);
+            rollout.to_mut().apply(&event);
             events.push(event);
             assert!(events.len() < EVENTS_MAX, "one look leads to boundedly many events");
         }

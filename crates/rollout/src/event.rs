@@ -99,6 +99,34 @@ pub enum Happened {
     },
 }
 
+impl Happened {
+    /// The name under which the record has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Happened::Started { .. } => "started",
+            Happened::InstancesReady => "instances_ready",
+            Happened::StepStarted { .. } => "step_started",
+            Happened::Routed { .. } => "routed",
+            Happened::RouteTaken { .. } => "route_taken",
+            Happened::Baseline { .. } => "baseline",
+            Happened::BoundFixed { .. } => "bound_fixed",
+            Happened::Measured { .. } => "measured",
+            Happened::DeadlinePassed { .. } => "deadline_passed",
+            Happened::StepsDone => "steps_done",
+            Happened::SmokeAsked { .. } => "smoke_asked",
+            Happened::SmokePassed { .. } => "smoke_passed",
+            Happened::Verified => "verified",
+            Happened::StopDecided { .. } => "stop_decided",
+            Happened::RollbackStarted { .. } => "rollback_started",
+            Happened::Finished { .. } => "finished",
+            Happened::PromoteAsked { .. } => "promote_asked",
+            Happened::PauseAsked { .. } => "pause_asked",
+            Happened::ResumeAsked { .. } => "resume_asked",
+            Happened::AbortAsked { .. } => "abort_asked",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     pub question: Question,

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use crate::{Action, Endpoint, Synthetic};
 /// One attempt to move an environment's traffic to a revision: a fold of its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
     pub(crate) phase: Phase,
     pub(crate) phase_since: Timestamp,
     /// The last one handed out.
@@ -114,7 +115,8 @@ pub(crate) struct Smoke {
 pub(crate) const WHOLE: u32 = 10_000;
 
 impl Rollout {
-    pub fn new(plan: Plan) -> Rollout {
+    pub fn new(plan: impl Into<Arc<Plan>>) -> Rollout {
+        let plan = plan.into();
         Rollout {
             phase: Phase::Planned,
             phase_since: Timestamp::default(),
@@ -138,7 +140,7 @@ impl Rollout {
         }
     }
 
-    pub fn replay(plan: Plan, events: &[Event]) -> Rollout {
+    pub fn replay(plan: impl Into<Arc<Plan>>, events: &[Event]) -> Rollout {
         let mut rollout = Rollout::new(plan);
         for event in events {
             rollout.apply(event);

@@ -3,6 +3,7 @@
 mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use base::Digest;
@@ -23,7 +24,7 @@ pub(crate) struct Oracle {
     pub releases: BTreeMap<ReleaseId, Release>,
     pub environment: Environment,
     /// What can be said of a run, a rollout or an environment, and how often it was.
-    pub covered: BTreeMap<String, u64>,
+    pub covered: BTreeMap<Met, u64>,
     position: u64,
     versions: BTreeMap<String, u64>,
     jobs_started: BTreeSet<JobId>,
@@ -89,7 +90,7 @@ impl Truth {
         }
         let phase = release.rollout().map(rollout::Rollout::phase);
         release.apply(&event);
-        oracle.cover(&event, phase, id);
+        oracle.cover_release(&event, phase, id);
         if let Event::Finished { .. } = event
             && oracle.way_back.as_ref().is_some_and(|it| it.release == id)
             && matches!(oracle.releases[&id].outcome(), Some(Outcome::RollbackFailed { .. } | Outcome::Failed { .. }))
@@ -273,7 +274,7 @@ impl Oracle {
     }
 
     fn environment_event(&mut self, event: &EnvironmentEvent) {
-        *self.covered.entry(event.kind().to_string()).or_default() += 1;
+        self.cover(Met::Fact(event.kind()));
         match event {
             EnvironmentEvent::Admitted { generation, .. } | EnvironmentEvent::Released { generation, .. } => {
                 self.generations.insert(*generation);
@@ -305,24 +306,57 @@ impl Oracle {
         }
     }
 
-    fn cover(&mut self, event: &Event, before: Option<Phase>, id: ReleaseId) {
+    fn cover(&mut self, met: Met) {
+        *self.covered.entry(met).or_default() += 1;
+    }
+
+    fn cover_release(&mut self, event: &Event, before: Option<Phase>, id: ReleaseId) {
         let after = self.releases[&id].rollout().map(rollout::Rollout::phase);
-        let mut cover = |what: String| *self.covered.entry(what).or_default() += 1;
         if let (Some(before), Some(after)) = (before, after)
             && before != after
         {
-            cover(format!("rollout {before:?} → {after:?}"));
+            self.cover(Met::Phase(before, after));
         }
-        match event {
-            Event::Run { event, .. } => cover(format!("run {}", event.kind())),
-            Event::Rollout { event } => cover(format!("rollout {}", name(&format!("{:?}", event.what)))),
-            Event::Finished { outcome, .. } => cover(format!("release ends {}", name(&format!("{outcome:?}")))),
-            other => cover(other.kind().to_string()),
+        self.cover(match event {
+            Event::Run { event, .. } => Met::Run(event.kind()),
+            Event::Rollout { event } => Met::Rollout(event.what.kind()),
+            Event::Finished { outcome, .. } => Met::End(ending(outcome)),
+            other => Met::Fact(other.kind()),
+        });
+    }
+}
+
+/// Something a schedule can lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Met {
+    Fact(&'static str),
+    Run(&'static str),
+    Rollout(&'static str),
+    Phase(Phase, Phase),
+    End(&'static str),
+}
+
+impl fmt::Display for Met {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Met::Fact(kind) => f.write_str(kind),
+            Met::Run(kind) => write!(f, "run {kind}"),
+            Met::Rollout(kind) => write!(f, "rollout {kind}"),
+            Met::Phase(before, after) => write!(f, "rollout {before:?} → {after:?}"),
+            Met::End(how) => write!(f, "release ends {how}"),
         }
     }
 }
 
-/// The variant's name in a debug text.
-fn name(debug: &str) -> &str {
-    debug.split([' ', '{', '(']).next().unwrap_or(debug)
+fn ending(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Promoted { .. } => "promoted",
+        Outcome::Unchanged { .. } => "unchanged",
+        Outcome::RunFailed { .. } => "run failed",
+        Outcome::Denied { .. } => "denied",
+        Outcome::RolledBack { .. } => "rolled back",
+        Outcome::Failed { .. } => "failed",
+        Outcome::RollbackFailed { .. } => "rollback failed",
+        Outcome::Cancelled { .. } => "cancelled",
+    }
 }

@@ -1,7 +1,7 @@
 //! Releases as users propose them: small plans, and revisions that behave in one way or another.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use base::name::{ProjectId, ReleaseId, RunId};
 use base::{Digest, Source, Timestamp};
@@ -56,7 +56,7 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
             dirty: false,
         },
         source: CodeSource { repository: "/srv/shop".to_string(), sha: format!("{number:040x}"), subtree: String::new(), snapshot: None },
-        runs: vec![run(rng, number, now)],
+        runs: vec![Arc::new(run(rng, number, now))],
         ships: Ships::Left("dist".to_string()),
         gate: GatePlan { policies: vec![policy()], policy_limit_ms: 600_000, ..GatePlan::default() },
     };

@@ -60,7 +60,7 @@ pub fn run(seed: u64, settings: Settings) -> Report {
         sim.violate("our own assertions", said);
     }
     let facts = *record::Store::head(&sim.memory).borrow();
-    let covered = std::mem::take(&mut sim.truth().oracle.covered);
+    let covered = sim.truth().oracle.covered.iter().map(|(met, times)| (met.to_string(), *times)).collect();
     let mut core = sim.core();
     let injected = Fault::ALL.into_iter().map(|fault| (fault, core.swarm.injected[fault as usize])).collect();
     let found = core.violation.take().map(|Violation { oracle, detail }| Found { oracle: oracle.to_string(), detail });

@@ -144,7 +144,7 @@ impl Book {
             };
             let (plan, _) =
                 workflow::plan::Plan::new(request).map_err(|error| Failure::usage(format!("{path} can't be planned: {error}")))?;
-            runs.push(plan);
+            runs.push(Arc::new(plan));
         }
         let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, gate };
         let plan = Plan {

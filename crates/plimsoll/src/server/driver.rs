@@ -133,7 +133,7 @@ impl Driver {
         }
         let sentence = match ticked.trouble.first() {
             Some(trouble) => Some(trouble.to_string()),
-            None => ticked.waiting.as_deref().map(|sentence| with_numbers(&self.journal.index(), sentence)),
+            None => ticked.waiting.as_ref().map(|waiting| with_numbers(&self.journal.index(), &waiting.sentence())),
         };
         let mut waiting = self.waiting.lock().expect("no holder panics");
         match sentence {

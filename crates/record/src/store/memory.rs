@@ -3,12 +3,11 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use base::Digest;
 use tokio::sync::watch;
 
 use super::{AppendError, Store, StoreError};
 use crate::chain;
-use crate::fact::{Append, Fact, NewFact, StoredFact, payload_bytes};
+use crate::fact::{Append, Fact, NewFact};
 
 /// A record that lives as long as the process: `plimsoll run`, tests and the simulation.
 #[derive(Debug)]
@@ -107,11 +106,7 @@ impl Inner {
         indices.push(index);
         let (position, seq) = (index as u64 + 1, indices.len() as u64);
         let previous = self.facts.last().map_or(chain::root(), |fact| fact.hash);
-        let bytes = payload_bytes(&payload);
-        let mut stored =
-            StoredFact { position, stream: stream.to_string(), seq, kind, v, at, payload: bytes, hash: Digest::from_bytes([0; 32]) };
-        stored.hash = chain::link(previous, &stored);
-        let StoredFact { stream, kind, hash, .. } = stored;
-        self.facts.push(Fact { position, stream, seq, kind, v, at, payload, hash });
+        let hash = chain::link_fields(previous, (position, stream, seq), (&kind, v, at), payload.text().as_bytes());
+        self.facts.push(Fact { position, stream: stream.to_string(), seq, kind, v, at, payload, hash });
     }
 }

@@ -160,7 +160,7 @@ async fn a_full_disk_refuses_the_append_and_harms_nothing() {
     let store = SqliteStore::open_limited(&path, 200_000).unwrap();
     let large = |seq| {
         let mut append = append("a", seq, &["large"]);
-        append.facts[0].payload = serde_json::json!("x".repeat(10_000));
+        append.facts[0].payload = record::Payload::of(&"x".repeat(10_000));
         vec![append]
     };
     let mut written = 0;

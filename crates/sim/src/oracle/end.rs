@@ -37,10 +37,9 @@ impl Truth {
 
     fn replays(&self, sim: &Arc<Sim>, facts: &[Fact], caches: &[&Cache]) {
         for (id, folded) in &self.oracle.releases {
-            let stream = ledger::release_stream(*id);
-            let folded = format!("{folded:?}");
+            let (plan, events) = read(facts, &ledger::release_stream(*id));
             for _ in 0..2 {
-                if format!("{:?}", replay(facts, &stream)) != folded {
+                if Release::replay(plan.clone(), &events) != *folded {
                     sim.violate("I15 same record, same state", format!("release {id} replays to something else"));
                 }
             }
@@ -53,7 +52,7 @@ impl Truth {
         }
         for cache in caches {
             match at_once(cache.environment(&sim.memory, project(), ENVIRONMENT)) {
-                Ok(loaded) if loaded.environment == replayed => {}
+                Ok(loaded) if *loaded.environment == replayed => {}
                 other => sim.violate("I15 same record, same state", format!("a server's cache has {other:?}")),
             }
         }
@@ -74,7 +73,7 @@ impl Truth {
         if self.weight_in_force(revision) != 10_000 {
             sim.violate("the world as recorded", format!("{revision} is live, and the route is {:?}", self.router.route));
         }
-        let reachable = |route: &engine::world::Route| route.endpoints.iter().any(|it| self.target.answers(&it.address));
+        let reachable = |route: &Arc<engine::world::Route>| route.endpoints.iter().any(|it| self.target.answers(&it.address));
         if !restless && (self.target.ready(revision) < live.delivery.replicas || !self.router.route.as_ref().is_some_and(reachable)) {
             let detail = format!("{revision} is live: {:?}, route {:?}", self.target.instances, self.router.route);
             sim.violate("the world as recorded", detail);
@@ -89,9 +88,9 @@ fn of<'a>(facts: &'a [Fact], stream: &'a str) -> impl Iterator<Item = &'a Fact> 
     facts.iter().filter(move |fact| fact.stream == stream)
 }
 
-fn replay(facts: &[Fact], stream: &str) -> Release {
+fn read(facts: &[Fact], stream: &str) -> (Arc<Plan>, Vec<Event>) {
     let mut facts = of(facts, stream);
     let plan: Plan = ledger::read(facts.next().expect("a release has its plan")).expect("what was written can be read");
-    let events: Vec<Event> = facts.map(|fact| ledger::read(fact).expect("what was written can be read")).collect();
-    Release::replay(Arc::new(plan), &events)
+    let events = facts.map(|fact| ledger::read(fact).expect("what was written can be read")).collect();
+    (Arc::new(plan), events)
 }

@@ -15,7 +15,7 @@ use crate::scheduler::Sim;
 /// The route in force and the users behind it.
 #[derive(Debug, Default)]
 pub(crate) struct RouterTruth {
-    pub route: Option<Route>,
+    pub route: Option<Arc<Route>>,
     /// Generations count for nothing.
     obeys_all: bool,
     pub requests_per_second: f64,
@@ -50,7 +50,7 @@ impl Router for SimRouter {
     }
 
     async fn shift(&self, service: &str, route: &Route) -> Result<(), WorldError> {
-        let (server, route) = (self.border.server, route.clone());
+        let (server, route) = (self.border.server, Arc::new(route.clone()));
         let done = self.border.request(move |sim| shift(sim, server, &route)).await;
         done.ok_or_else(|| WorldError::new(format!("route {service}"), "no answer"))
     }
@@ -102,7 +102,7 @@ fn observe(sim: &Arc<Sim>) -> Option<RouteSeen> {
     Some(told)
 }
 
-fn shift(sim: &Arc<Sim>, server: usize, route: &Route) {
+fn shift(sim: &Arc<Sim>, server: usize, route: &Arc<Route>) {
     let mut truth = sim.truth();
     truth.oracle.routed(sim, route);
     if route.generation < truth.router.generation && !truth.router.obeys_all {

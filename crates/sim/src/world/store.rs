@@ -77,7 +77,10 @@ fn write(sim: &Arc<Sim>, server: usize, mut appends: Vec<Append>) -> Result<Vec<
     let written = at_once(sim.memory.append(appends))?;
     for fact in &written {
         truth.store.versions.insert(fact.stream.clone(), fact.seq);
-        sim.trace(format_args!("record by {server}: {} {} {} {}", fact.position, fact.stream, fact.seq, summary(fact)));
+        let Fact { position, stream, seq, kind, hash, .. } = fact;
+        let [first, second, ..] = hash.as_bytes();
+        let summary = summary(fact);
+        sim.trace(format_args!("record by {server}: {position} {stream} {seq} {kind} ({first:02x}{second:02x}) {summary}"));
     }
     truth.facts(sim, &written);
     drop(truth);
@@ -88,17 +91,11 @@ fn write(sim: &Arc<Sim>, server: usize, mut appends: Vec<Append>) -> Result<Vec<
     Ok(written)
 }
 
-/// The kind, and what the machine inside the release said.
-fn summary(fact: &Fact) -> String {
-    let inner = ["rollout", "run"].iter().find_map(|machine| fact.payload.get(machine)?.get("event"));
-    match inner {
-        Some(event) => {
-            let mut text = event.to_string();
-            text.truncate((0..=240.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
-            format!("{} {text}", fact.kind)
-        }
-        None => fact.kind.clone(),
-    }
+/// What the machine inside the release said, as far as a line has room for it.
+fn summary(fact: &Fact) -> &str {
+    const LINE_MAX: usize = 240;
+    let text = if ["release.rollout", "release.run"].contains(&fact.kind.as_str()) { fact.payload.text() } else { "" };
+    &text[..text.floor_char_boundary(LINE_MAX)]
 }
 
 fn cause() -> record::store::Cause {

@@ -16,6 +16,7 @@ mod state;
 mod status;
 mod waiting;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -112,14 +113,14 @@ impl Run {
 
     /// The only function that decides. Its events follow from what is seen and from each other; its actions from where they lead.
     pub fn advance(&self, seen: &Observed, now: Timestamp) -> Advance {
-        let mut next = self.clone();
+        let mut next = Cow::Borrowed(self);
         let mut events = Vec::new();
         loop {
             let step = next.decide(seen, now);
             if step.is_empty() {
                 break;
             }
-            step.iter().for_each(|event| next.apply(event));
+            step.iter().for_each(|event| next.to_mut().apply(event));
             events.extend(step);
         }
         Advance { events, actions: next.actions(seen, now), waiting: next.waiting(seen, now), wake: next.wake(now) }

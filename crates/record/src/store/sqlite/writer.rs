@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{signed, unsigned};
 use crate::chain;
-use crate::fact::{Append, Fact, NewFact, StoredFact, payload_bytes};
+use crate::fact::{Append, Fact, NewFact};
 use crate::store::AppendError;
 
 /// The one thread that writes. What waits while a commit is synced goes into the next commit together.
@@ -161,15 +161,11 @@ fn insert(
         for NewFact { kind, v, at, payload } in facts {
             *seq += 1;
             let (position, stream) = (tip.position + 1, stream.clone());
-            let bytes = payload_bytes(&payload);
-            let mut stored = StoredFact { position, stream, seq: *seq, kind, v, at, payload: bytes, hash: chain::root() };
-            stored.hash = chain::link(tip.hash, &stored);
-            let text = str::from_utf8(&stored.payload).expect("JSON is text");
-            let (at_ms, hash) = (at.as_ms(), stored.hash);
-            statement.execute(params![signed(position), stored.stream, signed(*seq), stored.kind, v, at_ms, text, hash.as_bytes()])?;
+            let (text, at_ms) = (payload.text(), at.as_ms());
+            let hash = chain::link_fields(tip.hash, (position, &stream, *seq), (&kind, v, at), text.as_bytes());
+            statement.execute(params![signed(position), stream, signed(*seq), kind, v, at_ms, text, hash.as_bytes()])?;
             (tip.position, tip.hash) = (position, hash);
-            let StoredFact { stream, seq, kind, .. } = stored;
-            written.push(Fact { position, stream, seq, kind, v, at, payload, hash });
+            written.push(Fact { position, stream, seq: *seq, kind, v, at, payload, hash });
         }
     }
     Ok(written)
