@@ -9,7 +9,9 @@ use base::Timestamp;
 use base::name::{ProjectId, ReleaseId};
 use record::ledger::{self, Unreadable};
 use record::{Append, AppendError, NewFact, Store, StoreError};
-use release::{Action, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Observed, Outcome, Phase, Plan, Release, Waiting};
+use release::{
+    Action, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Observed, Outcome, Phase, Plan, Release, Waiting,
+};
 
 use crate::smoke::SmokeBoard;
 use crate::world::{Clock, Executor, Harvest, JobStart, Route, Router, Stop, Target, WorldError};
@@ -93,15 +95,16 @@ impl Cache {
             Some(loaded) if facts.len() == 0 => return Ok(loaded),
             Some(loaded) => loaded,
             None => {
-                let plan: Plan = ledger::read(facts.next().ok_or(TickError::Absent(id))?)?;
-                LoadedRelease { release: Arc::new(Release::new(Arc::new(plan))), version: 1 }
+                let plan: Arc<Plan> = ledger::read_shared(facts.next().ok_or(TickError::Absent(id))?)?;
+                LoadedRelease { release: Arc::new(Release::new(plan)), version: 1 }
             }
         };
         // Out of the map while it is folded further: nobody else has it then, as a rule, and nothing is copied.
         self.releases.lock().expect("no holder panics").remove(&id);
         let release = Arc::make_mut(&mut loaded.release);
         for fact in facts {
-            release.apply(&ledger::read::<Event>(fact)?);
+            let event: Arc<Event> = ledger::read_shared(fact)?;
+            release.apply(&event);
             loaded.version = fact.seq;
         }
         if loaded.release.outcome().is_none() {
@@ -129,7 +132,8 @@ impl Cache {
         self.environments.lock().expect("no holder panics").remove(&stream);
         let environment = Arc::make_mut(&mut loaded.environment);
         for fact in facts {
-            environment.apply(&ledger::read::<EnvironmentEvent>(&fact)?);
+            let event: Arc<EnvironmentEvent> = ledger::read_shared(&fact)?;
+            environment.apply(&event);
             loaded.version = fact.seq;
         }
         self.environments.lock().expect("no holder panics").insert(stream, loaded.clone());

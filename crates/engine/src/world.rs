@@ -74,7 +74,7 @@ pub trait Target: Send + Sync {
 /// Splits traffic. `service` names project and environment.
 #[async_trait]
 pub trait Router: Send + Sync {
-    /// Nothing when the router can't be asked or doesn't know the service.
+    /// Nothing when the router can't be asked; generation 0 and no weights when it answers and doesn't know the service.
     async fn observe(&self, service: &str) -> Option<RouteSeen>;
     /// New requests go so from now on; none fails. An older generation is refused silently.
     async fn shift(&self, service: &str, route: &Route) -> Result<(), WorldError>;

@@ -73,7 +73,9 @@ impl ProxyRouter {
 impl Router for ProxyRouter {
     async fn observe(&self, service: &str) -> Option<RouteSeen> {
         let stats = self.running().await.ok()?.stats().await.ok()?;
-        let seen = stats.services.get(service)?;
+        let Some(seen) = stats.services.get(service) else {
+            return Some(RouteSeen { epoch: stats.epoch, ..RouteSeen::default() });
+        };
         Some(RouteSeen {
             generation: seen.generation,
             weights: weights(seen),

@@ -118,6 +118,7 @@ impl LimitsConfig {
             step_min_ms: self.step_min_ms.unwrap_or(limits.step_min_ms),
             step_max_ms: self.step_max_ms.unwrap_or(limits.step_max_ms),
             deadline: self.deadline.unwrap_or(limits.deadline),
+            route_ms: limits.route_ms,
             drain_ms: self.drain_ms.unwrap_or(limits.drain_ms),
             verify_ms: self.verify_ms.unwrap_or(limits.verify_ms),
             restarts_max: self.restarts_max.unwrap_or(limits.restarts_max),

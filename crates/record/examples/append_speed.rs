@@ -82,7 +82,8 @@ async fn measure(path: &PathBuf, facts_to_verify: u64) -> Outcome<()> {
 }
 
 fn facts(stream: &str, expected: u64, count: u64) -> Append {
-    let payload = json!({ "job": "build", "step": 3, "attempt": 1, "conclusion": "success", "digest": "sha256:ba7816bf8f01cfea414140de5dae2223" });
+    let payload =
+        json!({ "job": "build", "step": 3, "attempt": 1, "conclusion": "success", "digest": "sha256:ba7816bf8f01cfea414140de5dae2223" });
     let fact = |index| NewFact {
         kind: "run.step-finished".to_string(),
         v: 1,

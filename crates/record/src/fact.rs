@@ -1,8 +1,10 @@
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base::{Digest, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Something that happened, before it is on record.
@@ -33,31 +35,60 @@ pub struct Fact {
 }
 
 /// What a fact says, as the JSON text it was written in: made once, shared by all who keep the fact, read by those who want to know.
-#[derive(Clone, Serialize)]
-#[serde(transparent)]
-pub struct Payload(Arc<RawValue>);
+#[derive(Clone)]
+pub struct Payload(Arc<Content>);
+
+struct Content {
+    text: Box<RawValue>,
+    /// As whoever asked first wanted to have it.
+    read: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
 
 impl Payload {
     pub fn of(content: &impl Serialize) -> Payload {
         let text = serde_json::value::to_raw_value(content);
-        Payload(text.expect("facts have string keys and finite numbers").into())
+        Payload::new(text.expect("facts have string keys and finite numbers"))
+    }
+
+    fn new(text: Box<RawValue>) -> Payload {
+        Payload(Arc::new(Content { text, read: OnceLock::new() }))
     }
 
     /// # Errors
     /// When the text is not JSON.
     pub fn from_text(text: String) -> Result<Payload, serde_json::Error> {
-        Ok(Payload(RawValue::from_string(text)?.into()))
+        Ok(Payload::new(RawValue::from_string(text)?))
     }
 
     /// Byte for byte what is hashed and stored.
     pub fn text(&self) -> &str {
-        self.0.get()
+        self.0.text.get()
     }
 
     /// # Errors
     /// When it says something else.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.text())
+    }
+
+    /// As [`Payload::read`]; all who keep this fact and want the same of it share one reading.
+    ///
+    /// # Errors
+    /// When it says something else.
+    pub fn shared<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, serde_json::Error> {
+        if let Some(Ok(known)) = self.0.read.get().map(|known| known.clone().downcast()) {
+            return Ok(known);
+        }
+        let read = Arc::new(self.read::<T>()?);
+        // Another reader may have been faster, and it said the same.
+        let _ = self.0.read.set(read.clone());
+        Ok(read)
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.text.serialize(serializer)
     }
 }
 
@@ -75,7 +106,7 @@ impl fmt::Debug for Payload {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
-        Ok(Payload(Box::<RawValue>::deserialize(deserializer)?.into()))
+        Ok(Payload::new(Box::<RawValue>::deserialize(deserializer)?))
     }
 }
 

@@ -6,6 +6,8 @@
 //! release/01J…                 planned, then everything that happened to it
 //! ```
 
+use std::sync::Arc;
+
 use base::Timestamp;
 use base::name::{ProjectId, ReleaseId};
 use release::{EnvironmentEvent, Event, Plan};
@@ -91,13 +93,19 @@ pub fn project_fact(event: &ProjectEvent, at: Timestamp) -> NewFact {
 /// # Errors
 /// When the payload is not of that type.
 pub fn read<T: DeserializeOwned>(fact: &Fact) -> Result<T, Unreadable> {
-    fact.payload.read().map_err(|source| Unreadable {
-        position: fact.position,
-        kind: fact.kind.clone(),
-        v: fact.v,
-        stream: fact.stream.clone(),
-        source,
-    })
+    fact.payload.read().map_err(|source| unreadable(fact, source))
+}
+
+/// As [`read`]; all who keep the fact share one reading of it.
+///
+/// # Errors
+/// When the payload is not of that type.
+pub fn read_shared<T: DeserializeOwned + Send + Sync + 'static>(fact: &Fact) -> Result<Arc<T>, Unreadable> {
+    fact.payload.shared().map_err(|source| unreadable(fact, source))
+}
+
+fn unreadable(fact: &Fact, source: serde_json::Error) -> Unreadable {
+    Unreadable { position: fact.position, kind: fact.kind.clone(), v: fact.v, stream: fact.stream.clone(), source }
 }
 
 fn fact<T: Serialize>(kind: &str, at: Timestamp, payload: &T) -> NewFact {

@@ -221,15 +221,17 @@ impl Environment {
             let instance = Box::new(live.instance.clone());
             advance.actions.push(EnvironmentAction::Run { generation: self.generation, instance, replicas: live.delivery.replicas });
         }
-        let others: BTreeSet<&RevisionId> =
-            instances.iter().filter(|it| it.revision != *revision && it.phase != InstancePhase::Stopped).map(|it| &it.revision).collect();
-        for other in others {
-            advance.actions.push(EnvironmentAction::Stop { generation: self.generation, revision: other.clone() });
+        // What may still have traffic is not stopped: a release that could not bring it back has left it there.
+        if self.keep_route(live, instances, seen.route.as_ref(), now, &mut advance) {
+            let others = instances.iter().filter(|it| it.revision != *revision && it.phase != InstancePhase::Stopped);
+            let others: BTreeSet<&RevisionId> = others.map(|it| &it.revision).collect();
+            let stop = |other: &RevisionId| EnvironmentAction::Stop { generation: self.generation, revision: other.clone() };
+            advance.actions.extend(others.into_iter().map(stop));
         }
-        self.keep_route(live, instances, seen.route.as_ref(), now, &mut advance);
         advance
     }
 
+    /// Whether the live revision is seen to have all the traffic, as it was sent last.
     fn keep_route(
         &self,
         live: &Live,
@@ -237,7 +239,7 @@ impl Environment {
         route: Option<&RouteSeen>,
         now: Timestamp,
         advance: &mut EnvironmentAdvance,
-    ) {
+    ) -> bool {
         let revision = &live.instance.revision;
         let ready: BTreeSet<String> = instances
             .iter()
@@ -246,7 +248,7 @@ impl Environment {
             .collect();
         let (generation, addresses) = match &self.routed {
             Some(routed) if ready.is_empty() || routed.addresses == ready => (routed.generation, routed.addresses.clone()),
-            None if ready.is_empty() => return,
+            None if ready.is_empty() => return false,
             _ => {
                 let generation = self.generation + 1;
                 advance.events.push(EnvironmentEvent::Rerouted { generation, addresses: ready.clone(), at: now });
@@ -259,6 +261,7 @@ impl Environment {
             let endpoints = addresses.into_iter().map(|address| Endpoint { revision: revision.clone(), address }).collect();
             advance.actions.push(EnvironmentAction::Route { generation, port: live.delivery.port, weights, endpoints });
         }
+        in_place
     }
 
     fn clear(&self, seen: &EnvironmentSeen) -> EnvironmentAdvance {
@@ -269,7 +272,7 @@ impl Environment {
         for revision in running {
             advance.actions.push(EnvironmentAction::Stop { generation: self.generation, revision: revision.clone() });
         }
-        if seen.route.is_some() {
+        if seen.route.as_ref().is_some_and(|route| !route.weights.is_empty()) {
             advance.actions.push(EnvironmentAction::Unroute { generation: self.generation });
         }
         advance

@@ -15,7 +15,9 @@ pub(crate) fn gate_input<'a>(
     runs: impl Iterator<Item = (&'a str, &'a Run)>,
     now: Timestamp,
 ) -> gate::Input {
-    let runs = runs.map(|(workflow, run)| gate::RunResult {
+    // A workflow of which every job was skipped ran nothing: it is no reason for a yes, and none for a no.
+    let ran = runs.filter(|(_, run)| run.conclusion() != Some(Conclusion::Skipped));
+    let runs = ran.map(|(workflow, run)| gate::RunResult {
         workflow: workflow.to_string(),
         conclusion: run.conclusion().map_or("unfinished", Conclusion::word).to_string(),
     });

@@ -309,8 +309,8 @@ impl Release {
         }
     }
 
-    /// The gate, then the environment. The gate is asked once for the user to read, and again in the moment of admission, so that
-    /// what changed between yes and go is seen; not at every look while another release has the environment.
+    /// The gate, then the environment. The gate is asked once for the user to read, and again in the moment of admission when that is
+    /// a later one, so that what changed between yes and go is seen; not at every look while another release has the environment.
     fn decide(&self, environment: &Environment, now: Timestamp) -> Advance {
         let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
             return self.admit_rollback(environment, now);
@@ -318,7 +318,8 @@ impl Release {
         if let (Some(_), Some(occupied_by)) = (&self.decision, environment.occupied()) {
             return self.wait_for(occupied_by);
         }
-        let decision = gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now));
+        let fresh = self.decision.as_deref().filter(|decision| decision.at == now);
+        let decision = fresh.cloned().unwrap_or_else(|| gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now)));
         if let gate::Outcome::Denied { violations, .. } = &decision.outcome {
             let outcome = Outcome::Denied { violations: violations.len() };
             return many(vec![Event::Decided { decision }, Event::Finished { outcome, at: now }]);
@@ -327,7 +328,7 @@ impl Release {
             return one(Event::Decided { decision });
         }
         let mut advance = self.admit(self.plan.delivery.instance(artifact.0), environment, now);
-        if !advance.environment.is_empty() {
+        if !advance.environment.is_empty() && self.decision.as_deref() != Some(&decision) {
             advance.events.insert(0, Event::Decided { decision });
         }
         advance

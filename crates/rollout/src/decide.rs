@@ -11,7 +11,7 @@ use crate::meter::Pair;
 use crate::outcome::{Outcome, Reason};
 use crate::plan::{Deadline, RevisionId, Step};
 use crate::rollout::{Advance, Phase, Promote, Rollout, WHOLE};
-use crate::seen::{RouteState, in_flight};
+use crate::seen::{RouteState, in_flight, in_force};
 use crate::{InstancePhase, Observed, Synthetic};
 
 /// Events that one look can lead to; more would mean that two rules undo each other for ever.
@@ -43,7 +43,7 @@ impl Rollout {
             Phase::Canary => self.decide_canary(seen, now),
             Phase::Verifying => self.decide_verifying(seen, now),
             Phase::Draining => self.decide_draining(seen, now),
-            Phase::Retiring => self.decide_retiring(seen),
+            Phase::Retiring => self.decide_retiring(seen, now),
             Phase::RollingBack => self.decide_rolling_back(seen, now),
             Phase::Removing => self.decide_removing(seen),
             Phase::Finished => None,
@@ -68,7 +68,7 @@ impl Rollout {
     }
 
     fn decide_canary(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
-        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)) {
+        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)).or_else(|| self.refused(seen, now)) {
             return Some(Happened::RollbackStarted { reason });
         }
         let Some(step) = self.step else { return Some(Happened::StepStarted { step: 0 }) };
@@ -77,7 +77,7 @@ impl Rollout {
             return None;
         }
         self.decide_route(seen, self.canary_weights(self.step_weight(step)), self.synthetic())
-            .or_else(|| self.decide_taken(route_state))
+            .or_else(|| self.decide_taken(route_state, now))
             .or_else(|| self.decide_look(seen, now))
             .or_else(|| self.decide_verdict(step, seen, now))
     }
@@ -124,7 +124,9 @@ impl Rollout {
     }
 
     fn decide_verifying(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
-        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)).or_else(|| self.smoke_failed(seen)) {
+        let instances = || self.instances_failed(seen, now).or_else(|| self.smoke_failed(seen));
+        let reason = self.aborted().or_else(instances).or_else(|| self.refused(seen, now)).or_else(|| self.over_the_bound());
+        if let Some(reason) = reason {
             return Some(Happened::RollbackStarted { reason });
         }
         let route_state = self.route_state(seen);
@@ -132,9 +134,17 @@ impl Rollout {
             return None;
         }
         self.decide_route(seen, self.all_to_new(), None)
-            .or_else(|| self.decide_taken(route_state))
+            .or_else(|| self.decide_taken(route_state, now))
+            .or_else(|| self.decide_look_alone(seen, now))
             .or_else(|| self.decide_smoke(seen))
             .or_else(|| self.decide_verified(seen, now))
+    }
+
+    /// The counters of the new revision alone, where it is known how the old one did beside it.
+    fn decide_look_alone(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        self.route.as_ref()?.weights_taken?;
+        self.judge.baseline()?;
+        self.decide_look(seen, now)
     }
 
     fn decide_smoke(&self, seen: &Observed) -> Option<Happened> {
@@ -156,10 +166,15 @@ impl Rollout {
         if smoke_passed && steady && self.paused_by.is_none() {
             return Some(Happened::Verified);
         }
-        let waited_ms = self.route_taken_for(now)?;
+        let taken_for_ms = self.route_taken_for(now);
+        let waited_ms = taken_for_ms.unwrap_or_else(|| now.since_ms(self.phase_since));
         let late = waited_ms >= self.plan.limits.verify_ms + self.plan.limits.ready_ms && self.paused_by.is_none();
         let message = self.new_fleet(seen).and_then(|fleet| fleet.message());
-        late.then_some(Happened::RollbackStarted { reason: Reason::NotVerified { waited_ms, message } })
+        let reason = match taken_for_ms {
+            Some(_) => Reason::NotVerified { waited_ms, message },
+            None => Reason::RouterRefuses { waited_ms, cause: None },
+        };
+        late.then_some(Happened::RollbackStarted { reason })
     }
 
     fn decide_draining(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
@@ -167,19 +182,19 @@ impl Rollout {
         if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)) {
             return Some(Happened::RollbackStarted { reason });
         }
-        self.decide_route_forward(seen).or_else(|| self.decide_stop(&stable.id, seen, now))
+        self.decide_route_forward(seen, now).or_else(|| self.decide_stop(&stable.id, seen, now))
     }
 
-    fn decide_retiring(&self, seen: &Observed) -> Option<Happened> {
+    fn decide_retiring(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
         let gone = self.stable_fleet(seen).is_some_and(|fleet| fleet.live() == 0);
-        if gone { Some(Happened::Finished { outcome: Outcome::Promoted }) } else { self.decide_route_forward(seen) }
+        if gone { Some(Happened::Finished { outcome: Outcome::Promoted }) } else { self.decide_route_forward(seen, now) }
     }
 
     fn decide_rolling_back(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
         let new = &self.plan.revision.id;
         let stop = || Happened::StopDecided { generation: self.generation + 1, revision: new.clone() };
         let Some(stable) = self.stable() else { return Some(stop()) };
-        if self.route.is_none() {
+        if self.route.is_none() && self.has_no_traffic_left(seen, now) {
             return Some(stop());
         }
         let route_state = self.route_state(seen);
@@ -192,12 +207,29 @@ impl Rollout {
             let reason = Reason::StableGone { cause: Box::new(self.cause()) };
             return late.then_some(Happened::Finished { outcome: Outcome::RollbackFailed { reason } });
         }
-        let back = self.decide_route(seen, self.canary_weights(0), None).or_else(|| self.decide_taken(route_state));
+        let back = self.decide_route(seen, self.canary_weights(0), None);
+        if back.is_none()
+            && self.has_all_traffic(&stable.id)
+            && let Some(reason) = self.refused(seen, now)
+        {
+            // Where the canary gets nothing all the same, nothing is left to bring back.
+            let safe = in_force(seen, new) == Some(0) && self.is_of_now(seen);
+            return Some(if safe { stop() } else { Happened::Finished { outcome: Outcome::RollbackFailed { reason } } });
+        }
+        let back = back.or_else(|| self.decide_taken(route_state, now));
         if back.is_some() || self.has_all_traffic(&stable.id) {
             return back.or_else(|| self.decide_stop(new, seen, now));
         }
         // Where the stable listens isn't known yet: what still has the traffic is not stopped.
         None
+    }
+
+    /// An earlier release may have left some of the same revision's traffic with a router that refused.
+    fn has_no_traffic_left(&self, seen: &Observed, now: Timestamp) -> bool {
+        match in_force(seen, &self.plan.revision.id) {
+            Some(weight) => weight == 0,
+            None => now.since_ms(self.phase_since) >= self.plan.limits.route_ms,
+        }
     }
 
     fn decide_removing(&self, seen: &Observed) -> Option<Happened> {
@@ -217,17 +249,52 @@ impl Rollout {
         (!as_wished && reachable).then_some(Happened::Routed { generation: self.generation + 1, weights, endpoints, synthetic })
     }
 
-    fn decide_route_forward(&self, seen: &Observed) -> Option<Happened> {
+    fn decide_route_forward(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
         let route_state = self.route_state(seen);
         if matches!(route_state, RouteState::Superseded { .. }) {
             return None;
         }
-        self.decide_route(seen, self.all_to_new(), None).or_else(|| self.decide_taken(route_state))
+        self.decide_route(seen, self.all_to_new(), None).or_else(|| self.decide_taken(route_state, now))
     }
 
-    fn decide_taken(&self, route_state: RouteState) -> Option<Happened> {
+    fn decide_taken(&self, route_state: RouteState, now: Timestamp) -> Option<Happened> {
         let wish = self.route.as_ref()?;
-        (route_state == RouteState::Taken && wish.taken.is_none()).then_some(Happened::RouteTaken { generation: wish.generation })
+        let generation = wish.generation;
+        match route_state {
+            RouteState::Taken if wish.taken.is_none() || wish.missed.is_some() => Some(Happened::RouteTaken { generation }),
+            RouteState::Behind { .. } if wish.missed.is_none() && now.since_ms(wish.decided) >= self.route_patience_ms() => {
+                Some(Happened::RouteMissed { generation })
+            }
+            _ => None,
+        }
+    }
+
+    /// The router answers and has not followed, twice and half of its time apart: one that could not be asked in between gets its chance.
+    fn refused(&self, seen: &Observed, now: Timestamp) -> Option<Reason> {
+        let missed_ms = now.since_ms(self.route.as_ref()?.missed?);
+        let behind = matches!(self.route_state(seen), RouteState::Behind { .. });
+        let waited_ms = missed_ms + self.route_patience_ms();
+        let cause = (self.phase == Phase::RollingBack).then(|| Box::new(self.cause()));
+        (behind && missed_ms >= self.route_patience_ms()).then_some(Reason::RouterRefuses { waited_ms, cause })
+    }
+
+    /// What the router tells is no older than what it is known to have had; before the first route, the stable's own counts.
+    fn is_of_now(&self, seen: &Observed) -> bool {
+        let before = self.generation_taken == self.plan.generation_base;
+        before || seen.route.as_ref().is_some_and(|route| route.generation >= self.generation_taken)
+    }
+
+    /// Half of what the router gets.
+    pub(crate) fn route_patience_ms(&self) -> u64 {
+        self.plan.limits.route_ms / 2
+    }
+
+    /// With all traffic on the new revision there is nobody to compare with; too many errors are too many all the same, unless the old
+    /// one had too many as well.
+    fn over_the_bound(&self) -> Option<Reason> {
+        let stable = self.judge.baseline()?;
+        let bound = self.plan.judge.absolute_bad_share;
+        self.judge.over_the_bound().map(|canary| Reason::TooManyErrors { canary, stable, bound })
     }
 
     /// The revision that got no new request since the route was taken is stopped when its last ones are done, or had their time.

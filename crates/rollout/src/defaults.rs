@@ -34,12 +34,18 @@ impl Default for Limits {
             step_max_ms: 15 * 60_000,
             // Nothing speaks against the canary then; a person may know more.
             deadline: Deadline::Hold,
+            route_ms: route_ms(),
             drain_ms: 10_000,
             verify_ms: 10_000,
             // One crash can be chance.
             restarts_max: 3,
         }
     }
+}
+
+/// A route is in force within a tenth of a second; a minute outlasts a proxy that is started again.
+pub(crate) fn route_ms() -> u64 {
+    60_000
 }
 
 impl Default for SyntheticPlan {

@@ -42,6 +42,10 @@ pub enum Happened {
     RouteTaken {
         generation: u64,
     },
+    /// The router answered, and half of its time to follow was over.
+    RouteMissed {
+        generation: u64,
+    },
     /// Counting begins here, because nothing was counted before or the counters began again.
     Baseline {
         epoch: String,
@@ -108,6 +112,7 @@ impl Happened {
             Happened::StepStarted { .. } => "step_started",
             Happened::Routed { .. } => "routed",
             Happened::RouteTaken { .. } => "route_taken",
+            Happened::RouteMissed { .. } => "route_missed",
             Happened::Baseline { .. } => "baseline",
             Happened::BoundFixed { .. } => "bound_fixed",
             Happened::Measured { .. } => "measured",

@@ -15,8 +15,11 @@ pub(crate) fn allows(phase: Phase, what: &Happened) -> bool {
         (P::Planned, H::Started { .. }) => true,
         (P::Starting, H::InstancesReady) => true,
         (P::Canary, H::StepStarted { .. } | H::StepsDone | H::DeadlinePassed { .. }) => true,
-        (P::Canary, H::Baseline { .. } | H::BoundFixed { .. } | H::Measured { .. }) => true,
-        (P::Canary | P::Verifying | P::Draining | P::Retiring | P::RollingBack, H::Routed { .. } | H::RouteTaken { .. }) => true,
+        (P::Canary | P::Verifying, H::Baseline { .. } | H::BoundFixed { .. } | H::Measured { .. }) => true,
+        (
+            P::Canary | P::Verifying | P::Draining | P::Retiring | P::RollingBack,
+            H::Routed { .. } | H::RouteTaken { .. } | H::RouteMissed { .. },
+        ) => true,
         (P::Verifying, H::SmokeAsked { .. } | H::SmokePassed { .. } | H::Verified) => true,
         (P::Draining | P::RollingBack, H::StopDecided { .. }) => true,
         (P::Planned | P::Starting | P::Canary | P::Verifying | P::Draining, H::RollbackStarted { .. } | H::AbortAsked { .. }) => true,
@@ -30,6 +33,7 @@ pub(crate) fn allows(phase: Phase, what: &Happened) -> bool {
             | H::StepStarted { .. }
             | H::Routed { .. }
             | H::RouteTaken { .. }
+            | H::RouteMissed { .. }
             | H::Baseline { .. }
             | H::BoundFixed { .. }
             | H::Measured { .. }
@@ -110,14 +114,15 @@ mod tests {
     fn every_event_has_its_phases() {
         let reason = || Reason::Aborted { by: "ana".to_string() };
         let by = || "ana".to_string();
-        let table: [(&str, Happened); 19] = [
+        let table: [(&str, Happened); 20] = [
             ("x········", Happened::Started { generation: 1 }),
             ("·x·······", Happened::InstancesReady),
             ("··x······", Happened::StepStarted { step: 0 }),
             ("··xxxxx··", Happened::Routed { generation: 1, weights: [].into(), endpoints: Vec::new(), synthetic: None }),
             ("··xxxxx··", Happened::RouteTaken { generation: 1 }),
-            ("··x······", Happened::Baseline { epoch: String::new(), readings: [].into() }),
-            ("··x······", Happened::Measured { looks: Vec::new() }),
+            ("··xxxxx··", Happened::RouteMissed { generation: 1 }),
+            ("··xx·····", Happened::Baseline { epoch: String::new(), readings: [].into() }),
+            ("··xx·····", Happened::Measured { looks: Vec::new() }),
             ("··x······", Happened::DeadlinePassed { step: 0 }),
             ("··x······", Happened::StepsDone),
             ("···x·····", Happened::SmokeAsked { generation: 1 }),

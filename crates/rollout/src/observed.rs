@@ -12,7 +12,7 @@ use crate::plan::RevisionId;
 pub struct Observed {
     /// Nothing when the target can't be asked.
     pub instances: Option<Vec<InstanceSeen>>,
-    /// Nothing when the router can't be asked.
+    /// Nothing when the router can't be asked; generation 0 and no weights when it doesn't know the service.
     pub route: Option<RouteSeen>,
     /// Answers to [`Action::Smoke`], by its generation; absent while it runs.
     pub smoke: BTreeMap<u64, SmokeSeen>,
@@ -45,7 +45,7 @@ pub enum InstancePhase {
     Stopped,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RouteSeen {
     /// Of the last route accepted.
     pub generation: u64,

@@ -1,8 +1,8 @@
 use base::time::format_duration_ms;
 use serde::{Deserialize, Serialize};
 
-use crate::judge::{Evidence, Question};
-use crate::waiting::{join_questions, percent};
+use crate::judge::{Evidence, Question, Tally};
+use crate::waiting::{join_questions, percent, share};
 
 /// How it ended; finished is finished.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,18 @@ pub enum Reason {
     Aborted {
         by: String,
     },
+    /// With all the traffic, when there was nothing to compare with any more.
+    TooManyErrors {
+        canary: Tally,
+        /// In its last minute beside the canary.
+        stable: Tally,
+        bound: f64,
+    },
+    /// The router answers and does not follow; `cause` is why it should have gone back.
+    RouterRefuses {
+        waited_ms: u64,
+        cause: Option<Box<Reason>>,
+    },
     /// The rollback's target has no instance that could take the traffic.
     StableGone {
         cause: Box<Reason>,
@@ -127,11 +139,31 @@ impl Reason {
                     cause.sentence()
                 )
             }
-            Reason::Superseded { generation, cause } => {
-                format!("the router follows a newer release (generation {generation}); going back because {}", cause.sentence())
+            Reason::TooManyErrors { canary, stable, bound } => {
+                let (canary, stable) = (told(*canary), told(*stable));
+                format!(
+                    "with all traffic {canary} failed, at most {} may; of the version before {stable} in its last minute",
+                    share(*bound)
+                )
+            }
+            Reason::RouterRefuses { waited_ms, cause } => {
+                let waited = format_duration_ms(*waited_ms);
+                let refused = format!("the router was told for {waited} and did not move the traffic");
+                match cause {
+                    None => refused,
+                    Some(cause) => format!("{refused} back, it is where it was; going back because {}", cause.sentence()),
+                }
+            }
+            Reason::Superseded { cause, .. } => {
+                format!("the router follows a newer release; going back because {}", cause.sentence())
             }
         }
     }
+}
+
+/// `41 of 200 requests (20.5 %)`
+fn told(tally: Tally) -> String {
+    format!("{} of {} requests ({})", tally.bad, tally.requests, share(tally.share()))
 }
 
 fn because(message: &Option<String>) -> String {

@@ -66,6 +66,9 @@ pub struct Limits {
     /// A step without a proof by then goes as `deadline` says.
     pub step_max_ms: u64,
     pub deadline: Deadline,
+    /// A router that answers and has not followed within this refuses: the rollout goes back.
+    #[serde(default = "crate::defaults::route_ms")]
+    pub route_ms: u64,
     /// The time in-flight requests of the revision that leaves get.
     pub drain_ms: u64,
     /// The new revision must stay ready so long after it has all traffic, and its smoke checks pass.

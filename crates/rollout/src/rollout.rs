@@ -24,6 +24,8 @@ pub struct Rollout {
     /// Of the last change of which instances are wanted.
     pub(crate) instances_generation: u64,
     pub(crate) route: Option<RouteWish>,
+    /// Of the last route that the router was seen to have: one that tells of an older one tells of the past.
+    pub(crate) generation_taken: u64,
     pub(crate) step: Option<usize>,
     pub(crate) step_since: Timestamp,
     pub(crate) deadline_passed: bool,
@@ -93,8 +95,11 @@ pub(crate) struct RouteWish {
     pub weights: BTreeMap<RevisionId, u32>,
     pub endpoints: Vec<Endpoint>,
     pub synthetic: Option<Synthetic>,
+    pub decided: Timestamp,
     /// When the router was seen to have it.
     pub taken: Option<Timestamp>,
+    /// When it was seen not to follow, with half of its time over; nothing once it does.
+    pub missed: Option<Timestamp>,
     /// When it was first seen to have these weights, whatever the endpoints.
     pub weights_taken: Option<Timestamp>,
 }
@@ -123,6 +128,7 @@ impl Rollout {
             generation: plan.generation_base,
             instances_generation: plan.generation_base,
             route: None,
+            generation_taken: plan.generation_base,
             step: None,
             step_since: Timestamp::default(),
             deadline_passed: false,
@@ -174,16 +180,23 @@ impl Rollout {
                     weights: weights.clone(),
                     endpoints: endpoints.clone(),
                     synthetic: synthetic.clone(),
+                    decided: *at,
                     taken: None,
+                    missed: before.as_ref().and_then(|before| before.missed),
                     weights_taken: before.and_then(|before| before.weights_taken),
                 });
             }
             Happened::RouteTaken { generation } => self.route_taken(*generation, *at),
+            Happened::RouteMissed { generation } => self.wish_mut(*generation).missed = Some(*at),
             Happened::Baseline { epoch, readings } => self.meter.begin(epoch, readings, *at),
             Happened::BoundFixed { stream, bound_us, canary, stable, .. } => self.meter.fix_bound(*stream, *bound_us, *canary, *stable),
             Happened::Measured { looks } => {
                 for measured in looks {
                     self.meter.add(measured);
+                    if self.phase == Phase::Verifying {
+                        self.judge.add_alone(measured.question, &measured.look);
+                        continue;
+                    }
                     self.judge.add(measured.question, *at, &measured.look);
                     if measured.question == (Question { stream: Stream::Users, metric: Metric::Errors }) {
                         self.step_requests += measured.look.canary.requests;
@@ -314,9 +327,15 @@ impl Rollout {
     }
 
     fn route_taken(&mut self, generation: u64, at: Timestamp) {
-        let route = self.route.as_mut().expect("a route is taken after it was decided");
-        assert_eq!(route.generation, generation, "the last route decided is the one that counts");
-        route.taken = Some(at);
+        let route = self.wish_mut(generation);
+        (route.taken, route.missed) = (Some(at), None);
         route.weights_taken.get_or_insert(at);
+        self.generation_taken = generation;
+    }
+
+    fn wish_mut(&mut self, generation: u64) -> &mut RouteWish {
+        let route = self.route.as_mut().expect("a route is seen, or missed, after it was decided");
+        assert_eq!(route.generation, generation, "the last route decided is the one that counts");
+        route
     }
 }

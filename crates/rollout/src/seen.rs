@@ -126,6 +126,11 @@ fn same_weights(route: &RouteSeen, weights: &BTreeMap<RevisionId, u32>) -> bool 
     some(&route.weights) == some(weights)
 }
 
+/// The revision's share of the traffic as the router has it, if it can be asked.
+pub(crate) fn in_force(seen: &Observed, revision: &RevisionId) -> Option<u32> {
+    Some(seen.route.as_ref()?.weights.get(revision).copied().unwrap_or(0))
+}
+
 /// Requests still in flight on a revision, if the router can be asked.
 pub(crate) fn in_flight(seen: &Observed, revision: &RevisionId) -> Option<u64> {
     seen.route.as_ref()?.counts.get(revision).map(|counts| counts.in_flight)

@@ -37,7 +37,8 @@ impl Rollout {
             WaitingOn::Router { .. } | WaitingOn::RouterUnknown | WaitingOn::Smoke { .. } | WaitingOn::Draining { .. } => SOON_MS,
             _ => POLL_MS,
         };
-        let look = Some(self.meter.looked_at.plus_ms(self.plan.judge.look_ms)).filter(|_| self.phase == Phase::Canary);
+        let looks = self.phase == Phase::Canary || self.phase == Phase::Verifying && self.judge.baseline().is_some();
+        let look = looks.then(|| self.meter.looked_at.plus_ms(self.plan.judge.look_ms));
         let until = match on {
             WaitingOn::StepMinimum { until, .. } | WaitingOn::StayingReady { until } | WaitingOn::Draining { until, .. } => Some(*until),
             _ => None,
@@ -54,7 +55,7 @@ impl Rollout {
             return WaitingOn::Instances { revision, ready, wanted, message, until: self.phase_since.plus_ms(self.plan.limits.ready_ms) };
         }
         match (self.route_state(seen), &self.paused_by) {
-            (RouteState::Superseded { seen }, _) => WaitingOn::Superseded { generation: self.generation, seen },
+            (RouteState::Superseded { .. }, _) => WaitingOn::Superseded,
             (_, Some(by)) => WaitingOn::Paused { by: by.clone() },
             (_, None) => WaitingOn::Instances {
                 revision: self.plan.revision.id.clone(),
@@ -67,16 +68,22 @@ impl Rollout {
     }
 
     fn waiting_for_route(&self, seen: &Observed) -> Option<WaitingOn> {
-        let generation = self.route.as_ref().map_or(self.generation, |wish| wish.generation);
         match self.route_state(seen) {
             RouteState::Taken => None,
             // Decided as soon as it is known where the requests shall go.
             RouteState::NotAsked if seen.instances.is_none() => Some(WaitingOn::TargetUnknown),
             RouteState::NotAsked => Some(WaitingOn::StableUnready { revision: self.stable_id().clone() }),
             RouteState::Unknown => Some(WaitingOn::RouterUnknown),
-            RouteState::Behind { seen } => Some(WaitingOn::Router { generation, seen }),
-            RouteState::Superseded { seen } => Some(WaitingOn::Superseded { generation, seen }),
+            RouteState::Behind { .. } => Some(WaitingOn::Router { weight: self.weight(), until: self.refused_from() }),
+            RouteState::Superseded { .. } => Some(WaitingOn::Superseded),
         }
+    }
+
+    /// When a router that goes on not to follow is given up.
+    fn refused_from(&self) -> Timestamp {
+        let wish = self.route.as_ref();
+        let half = wish.and_then(|wish| wish.missed.or_else(|| Some(wish.decided.plus_ms(self.route_patience_ms()))));
+        half.unwrap_or(self.phase_since).plus_ms(self.route_patience_ms())
     }
 
     fn waiting_at_step(&self, seen: &Observed, now: Timestamp) -> WaitingOn {
@@ -115,7 +122,7 @@ impl Rollout {
         }
         let forecast_ms = self.judge.forecast_ms(thin);
         if self.deadline_passed {
-            return WaitingOn::Held { step, steps, weight, open, forecast_ms };
+            return WaitingOn::Held { step, steps, weight, open, forecast_ms, without_probes: self.plan.synthetic.is_none() };
         }
         WaitingOn::Evidence { step, steps, weight, open, forecast_ms, until: self.step_since.plus_ms(self.plan.limits.step_max_ms) }
     }

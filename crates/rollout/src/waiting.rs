@@ -30,14 +30,12 @@ pub enum WaitingOn {
         revision: RevisionId,
     },
     Router {
-        generation: u64,
-        seen: u64,
+        /// The new revision's share, as decided.
+        weight: u32,
+        until: Timestamp,
     },
     RouterUnknown,
-    Superseded {
-        generation: u64,
-        seen: u64,
-    },
+    Superseded,
     StepMinimum {
         step: usize,
         steps: usize,
@@ -59,6 +57,8 @@ pub enum WaitingOn {
         weight: u32,
         open: Vec<Question>,
         forecast_ms: Option<u64>,
+        /// The plan has no probes, which could prove what users are too few for.
+        without_probes: bool,
     },
     BothBad {
         canary: f64,
@@ -120,16 +120,18 @@ impl WaitingOn {
                     "the stable revision {revision} has no ready instance, nobody can be blamed; goes on when it is ready again, or `plimsoll release promote`"
                 )
             }
-            WaitingOn::Router { generation, seen } => {
-                format!("the router has not taken route {generation} yet (it has {seen}); it is told again until it has")
+            WaitingOn::Router { weight: 0, until } => {
+                format!("the router has not moved all traffic back yet; it is told again, given up at {}", clock(*until))
+            }
+            WaitingOn::Router { weight, until } => {
+                let (weight, until) = (percent(*weight), clock(*until));
+                format!("the router does not send {weight} of the traffic to the new revision yet; it is told again, given up at {until}")
             }
             WaitingOn::RouterUnknown => {
                 "the router can't be asked, nothing is promoted on what nobody saw; it is told again until it answers".to_string()
             }
-            WaitingOn::Superseded { generation, seen } => {
-                format!(
-                    "the router follows route {seen} of a newer release, this one's last is {generation}; only `plimsoll release abort` can end this one"
-                )
+            WaitingOn::Superseded => {
+                "the router follows a newer release than this one; only `plimsoll release abort` can end this one".to_string()
             }
             WaitingOn::StepMinimum { step, steps, weight, until } => {
                 format!("{} lasts until {} at least", at_step(*step, *steps, *weight), clock(*until))
@@ -138,10 +140,11 @@ impl WaitingOn {
                 let (at, open) = (at_step(*step, *steps, *weight), join_questions(open));
                 format!("{at}: not enough evidence on {open}; {}; decided at {} at the latest", forecast(*forecast_ms), clock(*until))
             }
-            WaitingOn::Held { step, steps, weight, open, forecast_ms } => {
+            WaitingOn::Held { step, steps, weight, open, forecast_ms, without_probes } => {
                 let (at, open) = (at_step(*step, *steps, *weight), join_questions(open));
+                let probes = if *without_probes { "; `synthetic:` in plimsoll.yaml proves it sooner the next time" } else { "" };
                 format!(
-                    "{at}: held, its time ran out without proof on {open}; {}; `plimsoll release promote` or `abort`",
+                    "{at}: held, its time ran out without proof on {open}; goes on by itself when there is one ({}), or by `plimsoll release promote`; `abort` goes back{probes}",
                     forecast(*forecast_ms)
                 )
             }
@@ -211,7 +214,7 @@ fn forecast(forecast_ms: Option<u64>) -> String {
     }
 }
 
-fn share(share: f64) -> String {
+pub(crate) fn share(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 

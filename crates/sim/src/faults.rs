@@ -22,6 +22,8 @@ pub enum Fault {
     TargetUnknown,
     RouterUnknown,
     RouterRestart,
+    /// From some moment on it follows nothing any more, also when all else is calm.
+    RouterRefuses,
     CountsStale,
     HarvestFails,
     ClockSkew,
@@ -30,7 +32,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 22] = [
+    pub const ALL: [Fault; 23] = [
         Fault::Crash,
         Fault::Stall,
         Fault::RequestLost,
@@ -48,6 +50,7 @@ impl Fault {
         Fault::TargetUnknown,
         Fault::RouterUnknown,
         Fault::RouterRestart,
+        Fault::RouterRefuses,
         Fault::CountsStale,
         Fault::HarvestFails,
         Fault::ClockSkew,

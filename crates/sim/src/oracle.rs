@@ -61,7 +61,7 @@ impl Truth {
             match fact.stream.split('/').next() {
                 Some("release") => self.release_fact(sim, fact),
                 Some("environment") => {
-                    let event = ledger::read(fact).expect("what was written can be read");
+                    let event = ledger::read_shared(fact).expect("what was written can be read");
                     self.oracle.environment_event(&event);
                 }
                 _ => {}
@@ -73,13 +73,13 @@ impl Truth {
     fn release_fact(&mut self, sim: &Arc<Sim>, fact: &Fact) {
         let id: ReleaseId = fact.stream["release/".len()..].parse().expect("a release's stream has its id");
         if fact.kind == "release.planned" {
-            let plan: Plan = ledger::read(fact).expect("what was written can be read");
-            if self.oracle.releases.insert(id, Release::new(Arc::new(plan))).is_some() {
+            let plan: Arc<Plan> = ledger::read_shared(fact).expect("what was written can be read");
+            if self.oracle.releases.insert(id, Release::new(plan)).is_some() {
                 sim.violate("I2 one visible decision", format!("release {id} was accepted twice"));
             }
             return;
         }
-        let event: Event = ledger::read(fact).expect("what was written can be read");
+        let event: Arc<Event> = ledger::read_shared(fact).expect("what was written can be read");
         self.before(sim, id, &event);
         let oracle = &mut self.oracle;
         let Some(release) = oracle.releases.get_mut(&id) else {
@@ -91,7 +91,7 @@ impl Truth {
         let phase = release.rollout().map(rollout::Rollout::phase);
         release.apply(&event);
         oracle.cover_release(&event, phase, id);
-        if let Event::Finished { .. } = event
+        if let Event::Finished { .. } = *event
             && oracle.way_back.as_ref().is_some_and(|it| it.release == id)
             && matches!(oracle.releases[&id].outcome(), Some(Outcome::RollbackFailed { .. } | Outcome::Failed { .. }))
         {

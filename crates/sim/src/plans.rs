@@ -23,6 +23,8 @@ pub(crate) enum Nature {
     CrashLoop,
     SmokeFails,
     DiesLater,
+    /// Three answers in ten are bad once it has all the traffic.
+    Overloads,
 }
 
 /// What a release is going to make of itself.
@@ -86,13 +88,14 @@ fn plan(rng: &mut Rng, number: u64, now: Timestamp, kind: Kind, delivery: Delive
 }
 
 fn nature(rng: &mut Rng) -> Nature {
-    match rng.u32(0..16) {
+    match rng.u32(0..17) {
         0..=8 => Nature::Good,
         9 | 10 => Nature::Worse,
         11 => Nature::Slow,
         12 => Nature::NeverReady,
         13 => Nature::CrashLoop,
         14 => Nature::SmokeFails,
+        15 => Nature::Overloads,
         _ => Nature::DiesLater,
     }
 }
@@ -160,6 +163,7 @@ fn delivery(rng: &mut Rng) -> Delivery {
             step_min_ms: 2_000,
             step_max_ms: 30_000,
             deadline: if rng.bool() { Deadline::Hold } else { Deadline::Rollback },
+            route_ms: 20_000,
             drain_ms: 2_000,
             verify_ms: 3_000,
             restarts_max: 3,

@@ -59,6 +59,8 @@ pub fn run(seed: u64, settings: Settings) -> Report {
     if ended.is_err() {
         sim.violate("our own assertions", said);
     }
+    sim.disband();
+    let sim = Arc::into_inner(sim).expect("nothing of a world is left when it has ended");
     let facts = *record::Store::head(&sim.memory).borrow();
     let covered = sim.truth().oracle.covered.iter().map(|(met, times)| (met.to_string(), *times)).collect();
     let mut core = sim.core();

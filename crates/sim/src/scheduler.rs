@@ -1,7 +1,7 @@
 //! Virtual time and the order of things: one queue, whose ties and delays the seed decides.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +18,14 @@ use crate::world::Truth;
 
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Call = Box<dyn FnOnce(&Arc<Sim>) + Send>;
+
+struct Task {
+    owner: Owner,
+    /// Nothing while it is polled.
+    work: Option<Work>,
+    rests: bool,
+    nudged: bool,
+}
 
 /// The simulated world and its time. A task waits on nothing but [`Sim::sleep`], so no waker is needed.
 pub(crate) struct Sim {
@@ -51,16 +59,12 @@ pub(crate) struct Core {
     pub trace: Trace,
     queue: BinaryHeap<Reverse<Entry>>,
     pushed: u64,
-    tasks: BTreeMap<u64, (Owner, Option<Work>)>,
-    next_task: u64,
-    current: u64,
-    calls: BTreeMap<u64, Call>,
-    resting: BTreeSet<u64>,
-    nudged: BTreeSet<u64>,
+    /// By their numbers; nothing where one has ended.
+    tasks: Vec<Option<Task>>,
+    current: usize,
 }
 
 /// Earliest first; what falls on the same moment goes in the order the seed says.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     at: i64,
     tie: u32,
@@ -68,10 +72,35 @@ struct Entry {
     what: What,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Task(u64),
-    Call(u64),
+    Task(usize),
+    Call(Call),
+}
+
+impl Entry {
+    fn order(&self) -> (i64, u32, u64) {
+        (self.at, self.tie, self.number)
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> Ordering {
+        self.order().cmp(&other.order())
+    }
 }
 
 /// What happened, as lines: all of them in the hash, the last ones kept.
@@ -97,12 +126,8 @@ impl Sim {
             trace: Trace { hash: 0, events: 0, last: VecDeque::new(), keep },
             queue: BinaryHeap::new(),
             pushed: 0,
-            tasks: BTreeMap::new(),
-            next_task: 0,
+            tasks: Vec::new(),
             current: 0,
-            calls: BTreeMap::new(),
-            resting: BTreeSet::new(),
-            nudged: BTreeSet::new(),
         };
         Sim { core: Mutex::new(core), truth: Mutex::new(truth), memory: MemoryStore::new(), broken, calm_at }
     }
@@ -138,6 +163,11 @@ impl Sim {
         strikes
     }
 
+    /// Whether this kind of fault can strike in this schedule.
+    pub fn may(&self, fault: Fault) -> bool {
+        self.core().swarm.has(fault)
+    }
+
     pub fn range(&self, range: std::ops::Range<i64>) -> i64 {
         self.core().rng.i64(range)
     }
@@ -156,9 +186,8 @@ impl Sim {
 
     pub fn spawn(&self, owner: Owner, work: Work) {
         let mut core = self.core();
-        let id = core.next_task;
-        core.next_task += 1;
-        core.tasks.insert(id, (owner, Some(work)));
+        let id = core.tasks.len();
+        core.tasks.push(Some(Task { owner, work: Some(work), rests: false, nudged: false }));
         let at = core.now;
         core.push(at, What::Task(id));
     }
@@ -166,29 +195,34 @@ impl Sim {
     /// Something happens by itself, whoever lives then.
     pub fn after(&self, delay: i64, call: impl FnOnce(&Arc<Sim>) + Send + 'static) {
         let mut core = self.core();
-        let number = core.pushed;
-        core.calls.insert(number, Box::new(call));
         let at = core.now + delay;
-        core.push(at, What::Call(number));
+        core.push(at, What::Call(Box::new(call)));
     }
 
     /// All tasks of a server are gone, wherever they stood.
     pub fn kill(&self, owner: Owner) {
         let dead: Vec<_> = {
             let mut core = self.core();
-            let ids: Vec<u64> = core.tasks.iter().filter(|(_, (of, _))| *of == owner).map(|(id, _)| *id).collect();
-            ids.iter().map(|id| core.resting.remove(id)).for_each(drop);
-            ids.into_iter().filter_map(|id| core.tasks.remove(&id)).collect()
+            let of_it = core.tasks.iter_mut().filter(|task| task.as_ref().is_some_and(|task| task.owner == owner));
+            of_it.filter_map(Option::take).collect()
         };
         drop(dead);
+    }
+
+    /// The end of the world. Its tasks know it and it knows them: nothing of either would ever be freed otherwise.
+    pub fn disband(&self) {
+        let mut core = self.core();
+        let all = (std::mem::take(&mut core.tasks), std::mem::take(&mut core.queue));
+        drop(core);
+        drop(all);
     }
 
     /// Those who rest look again now.
     pub fn nudge(&self) {
         let mut core = self.core();
-        let resting = std::mem::take(&mut core.resting);
-        for id in resting {
-            core.nudged.insert(id);
+        for id in 0..core.tasks.len() {
+            let Some(task) = core.tasks[id].as_mut().filter(|task| task.rests) else { continue };
+            (task.rests, task.nudged) = (false, true);
             let at = core.now + core.rng.i64(1..30);
             core.push(at, What::Task(id));
         }
@@ -205,32 +239,34 @@ impl Sim {
 
     /// The next thing in the queue happens; false when there is nothing left.
     pub fn step(self: &Arc<Self>) -> bool {
-        let (what, work) = {
-            let mut core = self.core();
-            let Some(Reverse(entry)) = core.queue.pop() else { return false };
-            core.now = core.now.max(entry.at);
-            match entry.what {
-                What::Call(number) => (entry.what, Err(core.calls.remove(&number))),
-                What::Task(id) => {
-                    core.current = id;
-                    (entry.what, Ok(core.tasks.get_mut(&id).and_then(|(_, work)| work.take())))
+        let mut core = self.core();
+        let Some(Reverse(entry)) = core.queue.pop() else { return false };
+        core.now = core.now.max(entry.at);
+        match entry.what {
+            What::Call(call) => {
+                drop(core);
+                call(self);
+            }
+            What::Task(id) => {
+                core.current = id;
+                let work = core.tasks[id].as_mut().and_then(|task| task.work.take());
+                drop(core);
+                if let Some(work) = work {
+                    self.poll(id, work);
                 }
             }
-        };
-        match (what, work) {
-            (What::Task(id), Ok(Some(mut work))) => {
-                let done = work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-                let mut core = self.core();
-                if done {
-                    core.tasks.remove(&id);
-                } else if let Some((_, place)) = core.tasks.get_mut(&id) {
-                    *place = Some(work);
-                }
-            }
-            (_, Err(Some(call))) => call(self),
-            _ => {}
         }
         true
+    }
+
+    fn poll(self: &Arc<Self>, id: usize, mut work: Work) {
+        let done = work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        let mut core = self.core();
+        if done {
+            core.tasks[id] = None;
+        } else if let Some(task) = core.tasks[id].as_mut() {
+            task.work = Some(work);
+        }
     }
 }
 
@@ -272,20 +308,19 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let sim = self.sim.clone();
-        let mut core = sim.core();
-        let task = core.current;
-        let nudged = self.rests && core.nudged.remove(&task);
-        if nudged || core.now >= self.until {
-            core.resting.remove(&task);
+        let this = &mut *self;
+        let mut core = this.sim.core();
+        let (now, id) = (core.now, core.current);
+        let task = core.tasks[id].as_mut().expect("who is polled has not ended");
+        let nudged = this.rests && std::mem::take(&mut task.nudged);
+        if nudged || now >= this.until {
+            task.rests = false;
             return Poll::Ready(());
         }
-        if !self.registered {
-            self.registered = true;
-            core.push(self.until, What::Task(task));
-            if self.rests {
-                core.resting.insert(task);
-            }
+        if !this.registered {
+            this.registered = true;
+            task.rests |= this.rests;
+            core.push(this.until, What::Task(id));
         }
         Poll::Pending
     }

@@ -13,7 +13,7 @@ use crate::breaks::Break;
 use crate::faults::Fault;
 use crate::plans::{ENVIRONMENT, project};
 use crate::scheduler::{Owner, Sim, at_once};
-use crate::world::{hurt, restart_router, world};
+use crate::world::{hurt, refuse_from_now_on, restart_router, world};
 
 pub(crate) const SERVERS: usize = 2;
 
@@ -25,6 +25,10 @@ pub(crate) fn begin(sim: &Arc<Sim>) {
     }
     sim.after(1_000, hurt_sometimes);
     sim.after(sim.range(5_000..60_000), restart_router_sometimes);
+    // Nothing is promoted from then on, so that most schedules have to do without it.
+    if sim.strikes(Fault::RouterRefuses, 8) {
+        sim.after(sim.range(0..sim.calm_at), refuse_from_now_on);
+    }
 }
 
 fn boot(sim: &Arc<Sim>, server: usize) {

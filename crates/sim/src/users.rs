@@ -96,10 +96,11 @@ async fn command(sim: &Arc<Sim>, id: ReleaseId, command: Command) {
     let stream = ledger::release_stream(id);
     for _ in 0..4 {
         let Ok(facts) = store(sim).load(&stream, 0).await else { continue };
-        let Some(plan) = facts.first().map(|fact| ledger::read::<Plan>(fact).expect("what was written can be read")) else { return };
-        let events: Vec<Event> = facts[1..].iter().map(|fact| ledger::read(fact).expect("what was written can be read")).collect();
+        let Some(plan) = facts.first().map(|fact| ledger::read_shared::<Plan>(fact).expect("what was written can be read")) else { return };
+        let read = |fact| ledger::read_shared::<Event>(fact).expect("what was written can be read");
+        let events: Vec<Arc<Event>> = facts[1..].iter().map(read).collect();
         let now = sim.timestamp();
-        let Ok(events) = Release::replay(Arc::new(plan), &events).command(&command, "ana", now) else { return };
+        let Ok(events) = Release::replay(plan, events.iter().map(AsRef::as_ref)).command(&command, "ana", now) else { return };
         let events = events.iter().map(|event| ledger::release_fact(event, now)).collect();
         let append = Append { stream: stream.clone(), expected: facts.len() as u64, facts: events };
         if store(sim).append(vec![append]).await.is_ok() {

@@ -33,6 +33,7 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
             ));
         }
         Happened::DeadlinePassed { step } => say(Mark::Warn, format!("step {}     its time ran out without enough evidence", step + 1)),
+        Happened::RouteMissed { .. } => say(Mark::Warn, "traffic    the router answers, and has not moved it".to_string()),
         Happened::StepsDone => {
             for line in evidence_lines(&rollout.status()) {
                 say(Mark::Good, format!("judge      {line}"));

@@ -4,6 +4,7 @@
 
 mod bound;
 mod evidence;
+mod excess;
 mod interval;
 mod not_worse;
 mod worse;
@@ -18,6 +19,7 @@ pub use evidence::{Evidence, Proof};
 pub use worse::RATIOS;
 
 use crate::plan::JudgePlan;
+use excess::Excess;
 use interval::Looks;
 use not_worse::{DifferenceProof, RatioProof};
 use worse::Worse;
@@ -57,7 +59,7 @@ impl Tally {
         Tally { requests: self.requests + other.requests, bad: self.bad + other.bad }
     }
 
-    fn share(self) -> f64 {
+    pub(crate) fn share(self) -> f64 {
         if self.requests == 0 { 0.0 } else { self.bad as f64 / self.requests as f64 }
     }
 }
@@ -106,11 +108,15 @@ const RECENT_MS: u64 = 60_000;
 /// Fewer requests than this in the last minute say nothing about a share.
 const RECENT_REQUESTS_MIN: u64 = 20;
 
+const USERS_ERRORS: Question = Question { stream: Stream::Users, metric: Metric::Errors };
+
 /// The evidence of one rollout so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judge {
     plan: JudgePlan,
     comparisons: BTreeMap<Question, Comparison>,
+    /// Users' errors since the new revision has all the traffic.
+    alone: Excess,
 }
 
 /// One question's evidence.
@@ -134,7 +140,26 @@ impl Judge {
         let streams = [Stream::Users, Stream::Synthetic].into_iter().filter(|stream| synthetic || *stream == Stream::Users);
         let questions = streams.flat_map(|stream| [Metric::Errors, Metric::Slow].map(|metric| Question { stream, metric }));
         let comparisons = questions.map(|question| (question, Comparison::new(question.metric))).collect();
-        Judge { plan: plan.clone(), comparisons }
+        Judge { plan: plan.clone(), comparisons, alone: Excess::default() }
+    }
+
+    /// Of the time when the new revision has all the traffic.
+    pub fn add_alone(&mut self, question: Question, look: &Look) {
+        if question == USERS_ERRORS {
+            self.alone.add(look.canary, self.plan.absolute_bad_share);
+        }
+    }
+
+    /// What the new revision did with all the traffic, where that is proved to be worse than the absolute bound.
+    pub fn over_the_bound(&self) -> Option<Tally> {
+        (self.alone.log_evidence() >= PROOF_ODDS.ln()).then(|| self.alone.total())
+    }
+
+    /// What the stable did in the last minute that it was compared, if it was inside the absolute bound: then what follows is not its
+    /// fault, nor that of what both need.
+    pub fn baseline(&self) -> Option<Tally> {
+        let stable = self.comparisons.get(&USERS_ERRORS)?.recent_sum().stable;
+        (stable.requests >= RECENT_REQUESTS_MIN && stable.share() <= self.plan.absolute_bad_share).then_some(stable)
     }
 
     pub fn add(&mut self, question: Question, at: Timestamp, look: &Look) {

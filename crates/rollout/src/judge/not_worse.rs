@@ -75,12 +75,13 @@ fn nearest(look: &Look, rate: f64, margin: f64) -> f64 {
         return (rate - margin).max(0.0);
     }
     let (canary, stable) = (look.canary.requests as f64, look.stable.requests as f64);
-    let pull = |there: f64| (rate - there) / (there * (1.0 - there));
+    let spread = |there: f64| there * (1.0 - there);
     let (mut low, mut high) = (0.0, rate.min(1.0 - margin));
     // The divergence is convex along the line, its slope changes sign once. After 40 halvings what is left is below any rate's meaning.
     for _ in 0..40 {
         let middle = 0.5 * (low + high);
-        let slope = -canary * pull(middle + margin) - stable * pull(middle);
+        // Of the slope only the sign counts: without its denominators, which are positive.
+        let slope = -canary * (rate - middle - margin) * spread(middle) - stable * (rate - middle) * spread(middle + margin);
         if slope > 0.0 { high = middle } else { low = middle }
     }
     0.5 * (low + high)

@@ -110,7 +110,7 @@ struct Parser {
 /// What was expected in place of what is there.
 type Expected = &'static str;
 
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 19] = [
     "stable",
     "strategy",
     "replicas",
@@ -120,6 +120,7 @@ const SETTINGS: [&str; 18] = [
     "step_min",
     "step_max",
     "deadline",
+    "route",
     "drain",
     "verify",
     "restarts",
@@ -166,6 +167,7 @@ impl Parser {
             "step_min" => plan.limits.step_min_ms = duration(value)?,
             "step_max" => plan.limits.step_max_ms = duration(value)?,
             "deadline" => plan.limits.deadline = deadline(value)?,
+            "route" => plan.limits.route_ms = duration(value)?,
             "drain" => plan.limits.drain_ms = duration(value)?,
             "verify" => plan.limits.verify_ms = duration(value)?,
             "restarts" => plan.limits.restarts_max = number(value)?,

@@ -121,6 +121,7 @@ fn describe(what: &Happened) -> String {
             format!("routed {} → {}{probes}, generation {generation}", shares(weights), addresses(endpoints))
         }
         Happened::RouteTaken { generation } => format!("route {generation} taken"),
+        Happened::RouteMissed { generation } => format!("route {generation} not followed"),
         Happened::Baseline { epoch, .. } => format!("counting begins in epoch {epoch}"),
         Happened::BoundFixed { stream, bound_us, from_answers, .. } => {
             format!("slow is over {} for {stream:?}, from {from_answers} answers", format_duration_ms(bound_us / 1_000))

@@ -59,6 +59,9 @@ impl Truth {
     }
 
     fn world_as_recorded(&self, sim: &Arc<Sim>) {
+        if self.router.refuses {
+            return self.traffic_has_somewhere_to_go(sim);
+        }
         let environment = &self.oracle.environment;
         let Some(live) = environment.live() else {
             let running: Vec<_> = self.target.running().collect();
@@ -80,6 +83,16 @@ impl Truth {
         }
         if let Some(other) = self.target.running().find(|it| *it != revision) {
             sim.violate("the world as recorded", format!("{revision} is live, and {other} still runs"));
+        }
+    }
+
+    /// A router that refuses keeps what it has, and so does what it sends to, as far as that was ever allowed.
+    fn traffic_has_somewhere_to_go(&self, sim: &Arc<Sim>) {
+        let (Some(route), Some(_)) = (&self.router.route, self.oracle.environment.live()) else { return };
+        for (revision, _) in route.weights.iter().filter(|(_, weight)| **weight > 0) {
+            if self.target.was_stopped(revision) {
+                sim.violate("the world as recorded", format!("{revision} has traffic from a router that refuses, and was stopped"));
+            }
         }
     }
 }

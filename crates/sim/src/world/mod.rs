@@ -22,7 +22,7 @@ use crate::scheduler::{Owner, Sim};
 
 pub(crate) use executor::ExecutorTruth;
 pub(crate) use router::RouterTruth;
-pub(crate) use router::restart as restart_router;
+pub(crate) use router::{refuse_from_now_on, restart as restart_router};
 pub(crate) use store::{SimStore, StoreTruth};
 pub(crate) use target::TargetTruth;
 pub(crate) use target::hurt;

@@ -16,6 +16,8 @@ use crate::scheduler::Sim;
 #[derive(Debug, Default)]
 pub(crate) struct RouterTruth {
     pub route: Option<Arc<Route>>,
+    /// It follows nothing any more.
+    pub refuses: bool,
     /// Generations count for nothing.
     obeys_all: bool,
     pub requests_per_second: f64,
@@ -24,7 +26,9 @@ pub(crate) struct RouterTruth {
     /// Every generation that was ever in force.
     pub taken: BTreeSet<u64>,
     generation: u64,
-    epoch: u32,
+    restarts: u32,
+    /// Other after each restart.
+    epoch: String,
     counts: BTreeMap<RevisionId, RevisionCounts>,
     counted_until: i64,
     /// What could be seen before, in this epoch.
@@ -45,20 +49,30 @@ impl Router for SimRouter {
         if unknown {
             return if sim.broken == Some(Break::UnknownIsGood) { self.made_up() } else { None };
         }
-        self.last.lock().expect("no holder panics").clone_from(&seen);
+        if sim.broken == Some(Break::UnknownIsGood) {
+            self.last.lock().expect("no holder panics").clone_from(&seen);
+        }
         seen
     }
 
     async fn shift(&self, service: &str, route: &Route) -> Result<(), WorldError> {
         let (server, route) = (self.border.server, Arc::new(route.clone()));
         let done = self.border.request(move |sim| shift(sim, server, &route)).await;
-        done.ok_or_else(|| WorldError::new(format!("route {service}"), "no answer"))
+        followed(done, format_args!("route {service}"))
     }
 
     async fn remove(&self, service: &str, generation: u64) -> Result<(), WorldError> {
         let server = self.border.server;
         let done = self.border.request(move |sim| remove(sim, server, generation)).await;
-        done.ok_or_else(|| WorldError::new(format!("remove the route of {service}"), "no answer"))
+        followed(done, format_args!("remove the route of {service}"))
+    }
+}
+
+fn followed(done: Option<bool>, doing: std::fmt::Arguments<'_>) -> Result<(), WorldError> {
+    match done {
+        Some(true) => Ok(()),
+        Some(false) => Err(WorldError::new(doing.to_string(), "it refuses")),
+        None => Err(WorldError::new(doing.to_string(), "no answer")),
     }
 }
 
@@ -89,25 +103,38 @@ fn observe(sim: &Arc<Sim>) -> Option<RouteSeen> {
     let mut truth = sim.truth();
     truth.serve(sim);
     let router = &mut truth.router;
-    let route = router.route.as_ref()?;
-    let mut counts = router.counts.clone();
-    for (revision, weight) in &route.weights {
-        counts.entry(revision.clone()).or_default().in_flight = u64::from(*weight > 0) * 3;
+    let mut seen = RouteSeen { epoch: router.epoch.clone(), counts: router.counts.clone(), ..RouteSeen::default() };
+    if let Some(route) = &router.route {
+        (seen.generation, seen.weights) = (route.generation, route.weights.clone());
+        for (revision, weight) in &route.weights {
+            seen.counts.entry(revision.clone()).or_default().in_flight = u64::from(*weight > 0) * 3;
+        }
     }
-    let seen = RouteSeen { generation: route.generation, weights: route.weights.clone(), epoch: format!("epoch-{}", router.epoch), counts };
+    if !sim.may(Fault::CountsStale) {
+        return Some(seen);
+    }
     let stale = if sim.strikes(Fault::CountsStale, 4) { sim.range(0..8) as usize } else { usize::MAX };
-    let told = router.earlier.get(stale).cloned().unwrap_or_else(|| seen.clone());
+    let mut told = router.earlier.get(stale).cloned().unwrap_or_else(|| seen.clone());
+    if router.refuses {
+        // Its counters may be old news, not the route that it refuses to leave: whoever gives up on it has to know where the traffic is.
+        (told.generation, told.weights) = (seen.generation, seen.weights.clone());
+    }
     router.earlier.push_front(seen);
     router.earlier.truncate(8);
     Some(told)
 }
 
-fn shift(sim: &Arc<Sim>, server: usize, route: &Arc<Route>) {
+/// False when it refuses.
+fn shift(sim: &Arc<Sim>, server: usize, route: &Arc<Route>) -> bool {
     let mut truth = sim.truth();
     truth.oracle.routed(sim, route);
+    if truth.router.refuses {
+        sim.trace(format_args!("router: {} by {server} is refused", route.generation));
+        return false;
+    }
     if route.generation < truth.router.generation && !truth.router.obeys_all {
         sim.trace(format_args!("router: {} by {server} is too late", route.generation));
-        return;
+        return true;
     }
     truth.serve(sim);
     let weights: Vec<String> = route.weights.iter().map(|(revision, weight)| format!("{revision} {weight}")).collect();
@@ -116,19 +143,30 @@ fn shift(sim: &Arc<Sim>, server: usize, route: &Arc<Route>) {
     truth.router.taken.insert(route.generation);
     truth.router.route = Some(route.clone());
     truth.oracle.route_in_force(sim, route);
+    true
 }
 
-fn remove(sim: &Arc<Sim>, server: usize, generation: u64) {
+fn remove(sim: &Arc<Sim>, server: usize, generation: u64) -> bool {
     let mut truth = sim.truth();
     truth.oracle.acted(sim, generation, "remove");
+    if truth.router.refuses {
+        return false;
+    }
     if generation < truth.router.generation && !truth.router.obeys_all {
-        return;
+        return true;
     }
     truth.serve(sim);
     sim.trace(format_args!("router: removed at {generation} by {server}"));
     // The generation is remembered: a late hand must not bring back what was taken down.
     truth.router.generation = generation;
     truth.router.route = None;
+    true
+}
+
+/// As with a file descriptor it can't get, or a configuration nobody wrote for it: it answers, and that is all.
+pub(crate) fn refuse_from_now_on(sim: &Arc<Sim>) {
+    sim.trace(format_args!("router: refuses from here on"));
+    sim.truth().router.refuses = true;
 }
 
 /// Another process with the same routes, whose counters begin from zero.
@@ -136,7 +174,8 @@ pub(crate) fn restart(sim: &Arc<Sim>) {
     let mut truth = sim.truth();
     truth.serve(sim);
     sim.trace(format_args!("router: restarted"));
-    truth.router.epoch += 1;
+    truth.router.restarts += 1;
+    truth.router.epoch = format!("epoch-{}", truth.router.restarts);
     truth.router.counts.clear();
     truth.router.earlier.clear();
 }
@@ -152,7 +191,10 @@ impl Truth {
         for (revision, weight) in &route.weights {
             let nature = self.oracle.artifact_of(revision).and_then(|artifact| self.natures.get(&artifact)).copied();
             let answers = route.endpoints.iter().any(|it| it.revision == *revision && self.target.answers(&it.address));
-            let nature = nature.filter(|_| answers);
+            let nature = nature.filter(|_| answers).map(|nature| match nature {
+                Nature::Overloads if *weight < 10_000 => Nature::Good,
+                nature => nature,
+            });
             let expected = self.router.requests_per_second * passed_s * f64::from(*weight) / 10_000.0;
             let users = (expected + rng.f64()) as u64;
             *self.router.served.entry(revision.clone()).or_default() += users;
@@ -170,6 +212,7 @@ fn count(rng: &mut Rng, counts: &mut Counts, requests: u64, nature: Option<Natur
     let bad = match nature {
         None => requests,
         Some(Nature::Worse) => binomial(rng, requests, 0.2),
+        Some(Nature::Overloads) => binomial(rng, requests, 0.3),
         Some(_) => binomial(rng, requests, 0.002),
     };
     let slow = binomial(rng, requests - bad, if nature == Some(Nature::Slow) { 0.3 } else { 0.002 });

@@ -99,6 +99,12 @@ impl TargetTruth {
         self.instances.iter().filter(|(_, it)| it.phase != InstancePhase::Stopped).map(|((revision, _), _)| revision)
     }
 
+    /// Somebody wanted it to end, wholly.
+    pub fn was_stopped(&self, revision: &RevisionId) -> bool {
+        let mut of_it = self.instances.iter().filter(|((of, _), _)| of == revision).map(|(_, it)| it).peekable();
+        of_it.peek().is_some() && of_it.all(|it| !it.wanted)
+    }
+
     pub fn answers(&self, address: &str) -> bool {
         self.instances.values().any(|it| it.phase == InstancePhase::Ready && it.address.as_deref() == Some(address))
     }

@@ -1,0 +1,202 @@
+//! Where runs, gate, environment and router meet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::name::{ProjectId, ReleaseId, RunId};
+use base::{Digest, Source, Timestamp};
+use gate::evidence::Evidence;
+use gate::{GatePlan, PolicyFile};
+use release::{
+    Advance, CodeSource, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind, Live, Observed,
+    Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
+};
+use rollout::{InstancePhase, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy};
+use workflow::job::{Conclusion, JobOutcome, JobSeen};
+use workflow::plan::{Repository, Request};
+
+const NOW: Timestamp = Timestamp::from_ms(1_795_227_177_123);
+
+#[test]
+fn a_workflow_of_skipped_jobs_is_no_reason_for_a_denial() {
+    let skipped = "on: push\njobs:\n  docs:\n    if: false\n    runs-on: ubuntu-latest\n    steps: [{ run: make docs }]\n";
+    let release = decided(&[skipped]);
+    let decision = release.decision().expect("the gate was asked");
+    assert!(decision.is_allowed(), "{:?}", decision.violations());
+    assert!(decision.warnings().iter().any(|warning| warning.id == "runs/none"), "that nothing ran is said: {:?}", decision.warnings());
+}
+
+#[test]
+fn what_ran_beside_it_counts() {
+    let skipped = "on: push\njobs:\n  docs:\n    if: false\n    runs-on: ubuntu-latest\n    steps: [{ run: make docs }]\n";
+    let build = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps: [{ run: make }]\n";
+    let release = decided(&[skipped, build]);
+    let decision = release.decision().expect("the gate was asked");
+    assert!(decision.is_allowed(), "{:?}", decision.violations());
+    assert!(!decision.warnings().iter().any(|warning| warning.id == "runs/none"), "{:?}", decision.warnings());
+}
+
+#[test]
+fn the_gate_is_not_asked_again_while_another_release_has_the_environment() {
+    let text = "package plimsoll.gate\n\nimport rego.v1\n\ndeny contains \"too late\" if input.time > \"2026-11-22\"\n";
+    let policy = PolicyFile { path: "policy/gate.rego".to_string(), text: text.to_string() };
+    let mut plan = plan(&[]);
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    workflows.gate.policies.push(policy);
+    let mut release = decide(plan, NOW);
+    assert!(release.decision().expect("the gate was asked").is_allowed());
+
+    let later = NOW.plus_ms(7 * 24 * 3_600_000);
+    let seen = Observed { environment: taken(), ..Observed::default() };
+    let advance = release.advance(&seen, later);
+    assert_eq!(advance.events, [], "what it would say changes nothing before the environment is free");
+    assert_eq!(advance.waiting, Some(Waiting::Environment { name: "production".to_string(), occupied_by: other() }));
+
+    let advance = release.advance(&Observed::default(), later);
+    advance.events.iter().for_each(|event| release.apply(event));
+    assert_eq!(release.outcome(), Some(&Outcome::Denied { violations: 1 }), "in the moment of admission it is asked again");
+}
+
+/// A release could not bring the traffic back, and has ended.
+#[test]
+fn what_still_has_traffic_is_not_stopped() {
+    let old = delivery().instance(Digest::of(b"old"));
+    let new = RevisionId("new".to_string());
+    let live = Live { release: ReleaseId::new(NOW, 3), number: 1, instance: old.clone(), delivery: delivery(), since: NOW };
+    let (release, generation) = (ReleaseId::new(NOW, 3), 1);
+    let events = [
+        EnvironmentEvent::Admitted { release, generation, at: NOW },
+        EnvironmentEvent::Released { release, live: Some(Box::new(live)), quarantined: None, generation, at: NOW },
+    ];
+    let mut environment = Environment::replay(&events);
+    let instance = |revision: &RevisionId, port: u16| InstanceSeen {
+        revision: revision.clone(),
+        index: 0,
+        address: Some(format!("127.0.0.1:{port}")),
+        phase: InstancePhase::Ready,
+        restarts: 0,
+        message: None,
+        since: NOW,
+    };
+    let instances = Some(vec![instance(&old.revision, 1), instance(&new, 2)]);
+    let mut route =
+        RouteSeen { generation, weights: BTreeMap::from([(old.revision.clone(), 5_000), (new, 5_000)]), ..RouteSeen::default() };
+    let stops = |actions: &[EnvironmentAction]| actions.iter().any(|action| matches!(action, EnvironmentAction::Stop { .. }));
+
+    let advance = environment.advance(&EnvironmentSeen { instances: instances.clone(), route: Some(route.clone()) }, NOW);
+    assert!(!stops(&advance.actions), "{:?}", advance.actions);
+    advance.events.iter().for_each(|event| environment.apply(event));
+    let unknown = environment.advance(&EnvironmentSeen { instances: instances.clone(), route: None }, NOW);
+    assert!(!stops(&unknown.actions), "{:?}", unknown.actions);
+
+    (route.generation, route.weights) = (environment.generation(), BTreeMap::from([(old.revision, 10_000)]));
+    let advance = environment.advance(&EnvironmentSeen { instances, route: Some(route) }, NOW);
+    assert!(stops(&advance.actions), "once the live one has it all: {:?}", advance.actions);
+}
+
+fn other() -> ReleaseId {
+    ReleaseId::new(NOW, 3)
+}
+
+fn taken() -> Arc<Environment> {
+    Arc::new(Environment::replay(&[EnvironmentEvent::Admitted { release: other(), generation: 1, at: NOW }]))
+}
+
+/// As far as the gate's answer while another release has the environment, with jobs that succeed as soon as they are asked for.
+fn decided(workflows: &[&str]) -> Release {
+    decide(plan(workflows), NOW)
+}
+
+fn decide(plan: Plan, now: Timestamp) -> Release {
+    let mut release = Release::new(Arc::new(plan));
+    let mut seen = Observed {
+        packaged: Some(Packaged::Artifact { digest: Digest::of(b"dist"), bytes: 1, files: 1 }),
+        evidence: Some(Evidence::default()),
+        environment: taken(),
+        ..Observed::default()
+    };
+    while release.decision().is_none() {
+        let Advance { events, .. } = release.advance(&seen, now);
+        assert!(!events.is_empty(), "it stands still in {:?}", release.phase());
+        for event in &events {
+            if let Event::Run { event: workflow::run::Event::JobStarted { id, .. }, .. } = event {
+                seen.runs.jobs.insert(id.clone(), finished());
+            }
+            release.apply(event);
+        }
+    }
+    release
+}
+
+fn finished() -> JobSeen {
+    let outcome = JobOutcome { conclusion: Conclusion::Success, outputs: BTreeMap::new(), reason: None, started: NOW, finished: NOW };
+    JobSeen::Finished { outcome, steps: Vec::new() }
+}
+
+fn plan(workflows: &[&str]) -> Plan {
+    let runs = workflows.iter().enumerate().map(|(index, text)| Arc::new(run(index as u64 + 1, text))).collect();
+    let commit = Commit {
+        sha: "0".repeat(40),
+        git_ref: "refs/heads/main".to_string(),
+        subject: "change".to_string(),
+        author: "ana".to_string(),
+        dirty: false,
+    };
+    let source = CodeSource { repository: "/srv/shop".to_string(), sha: "0".repeat(40), subtree: String::new(), snapshot: None };
+    let workflows = Workflows { commit, source, runs, ships: Ships::Source, gate: GatePlan::default() };
+    let project =
+        Project { id: ProjectId::new(NOW, 1), name: "shop".to_string(), repository: "/srv/shop".to_string(), subtree: String::new() };
+    Plan {
+        id: ReleaseId::new(NOW, 2),
+        number: 1,
+        project,
+        environment: "production".to_string(),
+        kind: Kind::Change(Box::new(workflows)),
+        delivery: delivery(),
+        actor: "ana".to_string(),
+        created: NOW,
+    }
+}
+
+fn run(number: u64, text: &str) -> workflow::plan::Plan {
+    let (workflow, problems) = workflow::github::parse(&Source::new(format!(".github/workflows/{number}.yml"), text));
+    let request = Request {
+        run: RunId::new(NOW, u128::from(number)),
+        number,
+        workflow: workflow.unwrap_or_else(|| panic!("the workflow is right: {problems:?}")),
+        event: workflow::trigger::Event {
+            name: "push".to_string(),
+            payload: serde_json::json!({}),
+            git_ref: "refs/heads/main".to_string(),
+            sha: "0".repeat(40),
+            changed_paths: None,
+        },
+        repository: Repository { name: "ana/shop".to_string(), server_url: "https://github.com".to_string() },
+        actor: "ana".to_string(),
+        inputs: serde_json::Map::new(),
+        vars: BTreeMap::new(),
+        only_job: None,
+        max_parallel: 2,
+        deliver_by_workflow: false,
+    };
+    workflow::plan::Plan::new(request).expect("the workflow can be planned").0
+}
+
+fn delivery() -> Delivery {
+    let probe = || Probe { path: None, delay_ms: 0, period_ms: 500, timeout_ms: 500, failures_max: 3 };
+    Delivery {
+        port: 8080,
+        command: "./serve".to_string(),
+        env: BTreeMap::new(),
+        fixed_port: None,
+        replicas: 1,
+        probes: Probes { startup: probe(), readiness: probe(), liveness: probe() },
+        grace_ms: 1_000,
+        log_max_bytes: 1_000,
+        strategy: Strategy::Immediate,
+        limits: Limits::default(),
+        judge: JudgePlan::default(),
+        smoke: Vec::new(),
+        synthetic: None,
+    }
+}
