@@ -23,6 +23,8 @@ pub struct Node {
 struct Content {
     value: Value,
     tag: Option<&'static str>,
+    /// Where it was written.
+    written: Span,
     /// Nodes in this tree, counted as if aliases were copies.
     nodes: usize,
     /// Levels below this one.
@@ -93,6 +95,18 @@ pub fn parse(source: &Source) -> (Option<Node>, Vec<Diagnostic>) {
     parse_with(source, &Options::default())
 }
 
+/// A comment, from its `#` to the end of its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    pub text: String,
+    pub span: Span,
+}
+
+/// The file's comments in their order; in a file that isn't YAML those before the mistake.
+pub fn comments(source: &Source) -> Vec<Comment> {
+    build::comments(&source.text)
+}
+
 pub fn parse_with(source: &Source, options: &Options) -> (Option<Node>, Vec<Diagnostic>) {
     let (documents, mut diagnostics) = documents(source, options);
     if let Some(second) = documents.get(1) {
@@ -115,6 +129,11 @@ pub fn documents(source: &Source, options: &Options) -> (Vec<Node>, Vec<Diagnost
 }
 
 impl Node {
+    /// Where it was written: for an alias the place of what it repeats.
+    pub fn written(&self) -> Span {
+        self.content.written
+    }
+
     pub fn value(&self) -> &Value {
         &self.content.value
     }
@@ -285,6 +304,23 @@ mod tests {
         assert!(slice(node.get("block").expect("it is there").span).starts_with("|\n  one"));
         assert_eq!(slice(node.get("last").expect("it is there").span), "end");
         assert!(slice(node.span).starts_with("ä: 1") && slice(node.span).ends_with("end"));
+    }
+
+    #[test]
+    fn an_alias_knows_where_its_text_was_written() {
+        let text = "a: &x hello\nb: *x\n";
+        let node = check(text, &Options::default(), &[]).expect("it is a document");
+        let alias = node.get("b").expect("it is there");
+        assert_eq!((&text[alias.span.start..alias.span.end], &text[alias.written().start..alias.written().end]), ("*x", "hello"));
+    }
+
+    #[test]
+    fn comments_know_their_places_and_what_only_looks_like_one_is_none() {
+        let text = "a: 1 # one\n# ä two\nb: 'x # no'\nc: | # three\n  # no\nd: [1, # four\n  2]\n";
+        let comments = comments(&Source::new("x.yml", text));
+        let found: Vec<&str> = comments.iter().map(|comment| &text[comment.span.start..comment.span.end]).collect();
+        assert_eq!(found, ["# one", "# ä two", "# three", "# four"]);
+        assert!(comments.iter().zip(found).all(|(comment, found)| comment.text == found));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod github;
 pub mod gitlab;
 pub mod glob;
 pub mod job;
+pub mod lint;
 pub mod matrix;
 pub mod model;
 pub mod plan;

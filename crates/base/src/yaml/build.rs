@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
 
-use super::{Content, Entry, Key, Mapping, Node, Options, Value, scalar};
+use super::{Comment, Content, Entry, Key, Mapping, Node, Options, Value, scalar};
 use crate::{Diagnostic, Span};
 
 pub(super) fn build(text: &str, options: &Options) -> (Vec<Node>, Vec<Diagnostic>) {
@@ -27,6 +27,14 @@ pub(super) fn build(text: &str, options: &Options) -> (Vec<Node>, Vec<Diagnostic
         }
     }
     (builder.documents, builder.diagnostics)
+}
+
+pub(super) fn comments(text: &str) -> Vec<Comment> {
+    // As many as there are may stand before a key.
+    let granit = granit_parser::options! { max_buffered_comment_events: usize::MAX };
+    let events = Parser::new_from_str_with_options(text, granit).map_while(Result::ok);
+    let comments = events.filter_map(|(event, span)| matches!(event, Event::Comment(..)).then(|| place(text, &span)));
+    comments.map(|span| Comment { text: text[span.start..span.end].to_owned(), span }).collect()
 }
 
 /// A mistake after which reading on makes no sense.
@@ -127,8 +135,9 @@ impl Builder<'_> {
             Items::Sequence(items) => Value::Sequence(items),
             Items::Mapping { mapping, merged, .. } => Value::Mapping(self.merge(mapping, &merged)),
         };
-        let content = Arc::new(Content { value, tag: open.tag, nodes: open.nodes, height: open.height });
-        self.finish(Node { span: Span::new(open.start, end), content }, open.anchor, None)
+        let span = Span::new(open.start, end);
+        let content = Arc::new(Content { value, tag: open.tag, written: span, nodes: open.nodes, height: open.height });
+        self.finish(Node { span, content }, open.anchor, None)
     }
 
     /// A node is complete: it goes into what is open, or is a document.
@@ -279,7 +288,7 @@ fn pending_key(node: &Node, text: Option<String>, seen: &mut HashSet<String>, op
 }
 
 fn leaf(value: Value, span: Span) -> Node {
-    Node { span, content: Arc::new(Content { value, tag: None, nodes: 1, height: 0 }) }
+    Node { span, content: Arc::new(Content { value, tag: None, written: span, nodes: 1, height: 0 }) }
 }
 
 fn place(text: &str, span: &granit_parser::Span) -> Span {

@@ -3,7 +3,7 @@
 use super::{Value, json, text};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Function {
+pub(crate) enum Function {
     Case,
     Contains,
     EndsWith,
@@ -56,7 +56,7 @@ impl Function {
         FUNCTIONS.into_iter().map(|(function, _)| function).find(|function| function.name().eq_ignore_ascii_case(name))
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Function::Case => "case",
             Function::Contains => "contains",

@@ -17,8 +17,11 @@ mod value;
 use base::Span;
 
 pub use eval::{Scope, evaluate, evaluate_source};
+pub(crate) use functions::Function;
 pub use functions::{Arity, arity, known_functions};
+pub(crate) use lexer::Operator;
 pub use parser::{Expr, parse};
+pub(crate) use parser::{Node, NodeKind};
 pub(crate) use template::{Piece, pieces};
 pub use template::{evaluate_template, interpolate, template};
 pub use text::{equals_ignore_case, fold};

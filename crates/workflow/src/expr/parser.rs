@@ -10,11 +10,11 @@ use super::{DEPTH_MAX, Error, LENGTH_MAX, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
     pub(super) source: String,
-    pub(super) root: Node,
+    pub(crate) root: Node,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub kind: NodeKind,
     pub span: Span,
     /// Of the tree below, itself included.
@@ -22,7 +22,7 @@ pub(super) struct Node {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum NodeKind {
+pub(crate) enum NodeKind {
     Literal(Value),
     /// A context by its name as written.
     Named(String),
@@ -127,14 +127,14 @@ impl Expr {
 }
 
 impl Node {
-    fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Node)) {
+    pub(crate) fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Node)) {
         visit(self);
         for child in self.children() {
             child.walk(visit);
         }
     }
 
-    fn children(&self) -> Vec<&Node> {
+    pub(crate) fn children(&self) -> Vec<&Node> {
         match &self.kind {
             NodeKind::Literal(_) | NodeKind::Named(_) | NodeKind::Wildcard => Vec::new(),
             NodeKind::Not(operand) => vec![operand],
