@@ -15,6 +15,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("wrk", "wrk"),
     ("taskset", "util-linux"),
     ("pgrep", "procps"),
+    ("buildah", "buildah"),
+    ("docker-registry", "docker-registry"),
 ];
 
 pub fn install() -> Result<(), String> {

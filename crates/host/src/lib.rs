@@ -14,6 +14,7 @@ pub mod instance;
 pub mod job;
 pub mod proxy;
 pub mod results;
+mod retention;
 pub mod router;
 pub mod supervise;
 pub mod target;

@@ -12,3 +12,5 @@ mod harness;
 mod lines;
 #[path = "job/remote.rs"]
 mod remote;
+#[path = "job/tools.rs"]
+mod tools;

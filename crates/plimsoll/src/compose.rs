@@ -299,6 +299,7 @@ fn triggered(
             diagnostics.extend(workflow::github::unsupported(&workflow));
             diagnostics.extend(check_actions(&mut workflow, &|path| tree.read(path), resolver));
             if !has_errors(&diagnostics) {
+                warnings.extend(missing_tools(&source, &diagnostics));
                 workflows.push(workflow);
                 continue;
             }
@@ -317,6 +318,12 @@ pub fn check_actions(workflow: &mut Workflow, read: &dyn Fn(&str) -> Option<Stri
     let checked = host::job::check(workflow, read, &std::env::var("PATH").unwrap_or_default(), resolver);
     workflow.actions = checked.actions;
     checked.diagnostics
+}
+
+/// What a job may miss on this machine, with its place.
+pub fn missing_tools(source: &Source, diagnostics: &[Diagnostic]) -> Vec<String> {
+    let missing = diagnostics.iter().filter(|it| it.code == host::job::MISSING_TOOL);
+    missing.map(|it| format!("{}:{}: {}", source.name, source.line_column(it.span.start).0, it.message)).collect()
 }
 
 fn has_errors(diagnostics: &[Diagnostic]) -> bool {

@@ -12,6 +12,7 @@ use workflow::job::JobId;
 
 use crate::dirs::Dirs;
 use crate::git;
+use crate::job::EVIDENCE;
 use crate::supervise::Claim;
 
 /// So many files are looked at in one release, uploads first. More is a build's cache, not its reports.
@@ -24,6 +25,7 @@ const SKIPPED: [&str; 6] = [".git", "node_modules", ".venv", "venv", "site-packa
 /// report kept as somebody's test data proves nothing.
 pub(super) fn read(dirs: &Dirs, artifacts: &str, jobs: &[JobId]) -> io::Result<Evidence> {
     let mut reader = Reader { evidence: Evidence::default(), known: BTreeSet::new(), left: FILES_MAX };
+    reader.folder(&dirs.uploads(artifacts).join(EVIDENCE), "evidence", &BTreeSet::new())?;
     for name in dirs.upload_names(artifacts)? {
         reader.folder(&dirs.upload(artifacts, &name), &name, &BTreeSet::new())?;
     }

@@ -7,7 +7,8 @@ use base::{Diagnostic, Severity, Source, Span};
 use workflow::job::{Builtin, Remote};
 use workflow::model::{Action, ActionRuns, Pinned, Step, StepAction, Template, Work, Workflow};
 
-use super::action::refuse_foreign;
+use super::action::need::{missing, missing_in};
+use super::action::{self, refuse_foreign};
 use super::process::find;
 use crate::actions::Resolver;
 
@@ -39,6 +40,9 @@ pub fn check(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>, path: &
     check.checked
 }
 
+/// The code of the warnings about tools, which are told even when nothing is wrong.
+pub const MISSING_TOOL: &str = "workflow/missing-tool";
+
 struct Check<'a, 'r> {
     read: &'a dyn Fn(&str) -> Option<String>,
     path: &'a str,
@@ -59,7 +63,11 @@ struct Around {
 impl Check<'_, '_> {
     /// `span` is the step of the workflow that leads here, however many actions lie between.
     fn step(&mut self, step: &Step, span: Span, elsewhere: bool) {
-        let StepAction::Uses { uses, with } = &step.action else { return };
+        let (uses, with) = match &step.action {
+            StepAction::Uses { uses, with } => (uses, with),
+            StepAction::Run { script, shell, .. } => return self.script(script, shell.as_ref(), span),
+            _ => return,
+        };
         if let Some(local) = uses.strip_prefix("./") {
             return self.local(local.trim_end_matches('/'), span, elsewhere);
         }
@@ -75,12 +83,36 @@ impl Check<'_, '_> {
                 {
                     self.error("workflow/checkout", span, format!("{}{why}", self.inside()));
                 }
+                if let Some(names) = action::tools(builtin).filter(|names| !names.iter().any(|name| find(name, self.path, "/").is_some())) {
+                    let message = format!("{}`{uses}` will fail: {}", self.inside(), missing(names));
+                    self.warn(span, message);
+                }
                 if let Ok(remote) = remote {
                     self.note(remote);
                 }
             }
             (None, Ok(remote)) => self.remote(remote, span, elsewhere),
             (None, Err(why)) => self.error("workflow/remote-action", span, format!("{}{why}", self.inside())),
+        }
+    }
+
+    /// What a script calls and isn't here. Only a warning: a step before may bring it.
+    fn script(&mut self, script: &Template, shell: Option<&Template>, span: Span) {
+        let foreign = matches!(shell, Some(Template::String(shell)) if !shell.contains("sh") || shell.contains("pwsh"));
+        let text = match script {
+            Template::String(text) => text,
+            Template::Expr { source, .. } => source,
+            _ => return,
+        };
+        for why in if foreign { BTreeSet::new() } else { missing_in(text, self.path) } {
+            self.warn(span, format!("{}a script calls what is missing unless a step before brings it: {why}", self.inside()));
+        }
+    }
+
+    /// Once for each sentence, where it comes first.
+    fn warn(&mut self, span: Span, message: String) {
+        if self.seen.insert((Span::default(), message.clone())) {
+            self.checked.diagnostics.push(Diagnostic::warning(MISSING_TOOL, span, message));
         }
     }
 

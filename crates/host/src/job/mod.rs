@@ -25,8 +25,9 @@ use engine::world::JobStart;
 use workflow::job::command::Annotation;
 use workflow::job::{Conclusion, Ended, Event, Exit, Job, JobOutcome, Next, StepSeen, Wrote, files as env_files};
 
+pub(crate) use action::place::EVIDENCE;
 pub use cancel::Cancel;
-pub use check::{Checked, check};
+pub use check::{Checked, MISSING_TOOL, check};
 pub use environment::{Home, inherited};
 
 pub(crate) use action::artifact as artifacts;
@@ -34,6 +35,7 @@ pub(crate) use hash::file as digest;
 
 use crate::results::Results;
 use action::Actions;
+use action::desk::{Desk, Undone};
 use output::{Output, error_line};
 use process::Processes;
 use sweep::Owner;
@@ -169,10 +171,15 @@ impl<'a> Runner<'a> {
                 }
                 Next::Action(call) => {
                     let mut output = Output::new(call.step, self.job.mask(), self.debug);
-                    let done = self.actions.perform(&call, self.job.mask(), &mut |line| output.line(line, sink));
-                    let (exit, wrote) = match done {
+                    let mask = self.job.mask().clone();
+                    let files = &self.workspace;
+                    let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, now };
+                    let mut say = |line: &str| output.line(line, sink);
+                    let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), call.timeout_ms);
+                    let (exit, wrote) = match self.actions.perform(&call, &mask, &mut desk) {
                         Ok(wrote) => (Exit::Code(0), wrote),
-                        Err(why) => (Exit::Failed(why), Wrote::default()),
+                        Err(Undone::Failed(why)) => (Exit::Failed(why), Wrote::default()),
+                        Err(Undone::Ended(exit)) => (exit, Wrote::default()),
                     };
                     self.ended(exit, wrote, output, sink);
                 }

@@ -51,6 +51,10 @@ impl Processes {
         Processes { owner, stragglers: Vec::new(), buffer: vec![0; 256 * 1024], scripts: temp.to_path_buf(), script: 0, grace }
     }
 
+    pub(super) fn grace(&self) -> Grace {
+        self.grace
+    }
+
     /// Runs the command to its end. What it leaves running is left until the job ends, unless it was interrupted.
     pub(super) fn run(&mut self, command: &Command, mut output: Output, watch: &mut dyn Watch, sink: &mut dyn JobSink) -> (Exit, Output) {
         let before = if self.stragglers.is_empty() { BTreeSet::new() } else { self.owner.living() };

@@ -23,7 +23,7 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::Run as RunArgs;
-use crate::compose::{check_actions, config_of, git_failure};
+use crate::compose::{check_actions, config_of, git_failure, missing_tools};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
@@ -156,6 +156,7 @@ impl Project {
                 diagnostics.extend(workflow::github::unsupported(&workflow));
                 diagnostics.extend(check_actions(&mut workflow, &read, &mut resolver));
                 if !errors(&diagnostics) {
+                    missing_tools(&source, &diagnostics).iter().for_each(|it| terminal.warn(it));
                     workflows.push(workflow);
                     continue;
                 }

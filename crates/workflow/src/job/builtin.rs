@@ -1,4 +1,4 @@
-//! The actions that are built in: no node, no network, the same inputs and outputs as the originals.
+//! The actions that are built in: no node, the same inputs and outputs as the originals; a tool is the one that is installed.
 
 /// A built-in action; the tag it is asked for by (`@v4`, a commit) makes a difference only where the originals differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +25,37 @@ pub enum Builtin {
     GitlabSave,
     GitlabCacheRestore,
     GitlabCacheSave,
+    DockerLogin,
+    SetupBuildx,
+    SetupQemu,
+    DockerMetadata,
+    BuildPush,
+    Codecov,
+    UploadSarif,
+    Trivy,
+    Gitleaks,
+    Snyk(Snyk),
+    GolangciLint,
+    DependencyCheck,
+    CosignInstaller,
+    Sbom,
+    DownloadSyft,
+    Slack,
+    SetContext,
+}
+
+/// Which folder of `snyk/actions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Snyk {
+    Docker,
+    Iac,
+    Setup,
+    /// A language: the originals differ by what is in their containers.
+    Other,
 }
 
 /// Owner and repository (and folder) of each, with the number of their newest version.
-const ALL: [(&str, Builtin); 16] = [
+const ALL: [(&str, Builtin); 33] = [
     ("actions/checkout", Builtin::Checkout),
     ("actions/upload-artifact", Builtin::UploadArtifact { version: 4 }),
     ("actions/download-artifact", Builtin::DownloadArtifact { version: 4 }),
@@ -45,12 +72,39 @@ const ALL: [(&str, Builtin); 16] = [
     ("plimsoll/gitlab-save", Builtin::GitlabSave),
     ("plimsoll/gitlab-cache-restore", Builtin::GitlabCacheRestore),
     ("plimsoll/gitlab-cache-save", Builtin::GitlabCacheSave),
+    ("docker/login-action", Builtin::DockerLogin),
+    ("docker/setup-buildx-action", Builtin::SetupBuildx),
+    ("docker/setup-qemu-action", Builtin::SetupQemu),
+    ("docker/metadata-action", Builtin::DockerMetadata),
+    ("docker/build-push-action", Builtin::BuildPush),
+    ("codecov/codecov-action", Builtin::Codecov),
+    ("github/codeql-action/upload-sarif", Builtin::UploadSarif),
+    ("aquasecurity/trivy-action", Builtin::Trivy),
+    ("gitleaks/gitleaks-action", Builtin::Gitleaks),
+    (SNYK, Builtin::Snyk(Snyk::Other)),
+    ("golangci/golangci-lint-action", Builtin::GolangciLint),
+    ("dependency-check/Dependency-Check_Action", Builtin::DependencyCheck),
+    ("sigstore/cosign-installer", Builtin::CosignInstaller),
+    ("anchore/sbom-action", Builtin::Sbom),
+    ("anchore/sbom-action/download-syft", Builtin::DownloadSyft),
+    ("slackapi/slack-github-action", Builtin::Slack),
+    ("azure/k8s-set-context", Builtin::SetContext),
 ];
+
+const SNYK: &str = "snyk/actions";
 
 impl Builtin {
     /// What `uses:` names, if it is built in.
     pub fn of(uses: &str) -> Option<Builtin> {
         let (name, reference) = uses.split_once('@')?;
+        if let Some(folder) = name.to_ascii_lowercase().strip_prefix(SNYK).and_then(|rest| rest.strip_prefix('/')) {
+            return Some(Builtin::Snyk(match folder {
+                "docker" => Snyk::Docker,
+                "iac" => Snyk::Iac,
+                "setup" => Snyk::Setup,
+                _ => Snyk::Other,
+            }));
+        }
         let (_, builtin) = ALL.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         let version = reference.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()).unwrap_or(4);
         Some(match builtin {
@@ -73,7 +127,11 @@ impl Builtin {
 
     /// When it has something to do at the job's end: on which condition.
     pub fn post_condition(self) -> Option<&'static str> {
-        (self == Builtin::Cache).then_some("success()")
+        match self {
+            Builtin::Cache => Some("success()"),
+            Builtin::DockerLogin => Some("always()"),
+            _ => None,
+        }
     }
 }
 
@@ -92,8 +150,12 @@ mod tests {
         assert_eq!(Builtin::of("Actions/Cache/Restore@0123abc"), Some(Builtin::CacheRestore));
         assert_eq!(Builtin::of("actions/upload-artifact@v3.1.2"), Some(Builtin::UploadArtifact { version: 3 }));
         assert_eq!(Builtin::of("dtolnay/rust-toolchain@stable"), Some(Builtin::RustToolchain));
+        assert_eq!(Builtin::of("Azure/k8s-set-context@v3"), Some(Builtin::SetContext));
+        assert_eq!(Builtin::of("snyk/actions/docker@master"), Some(Builtin::Snyk(Snyk::Docker)));
+        assert_eq!(Builtin::of("snyk/actions/python-3.10@master"), Some(Builtin::Snyk(Snyk::Other)));
         assert_eq!(Builtin::of("actions/checkout"), None);
         assert_eq!(Builtin::of("someone/checkout@v4"), None);
+        assert_eq!(Builtin::of("github/codeql-action/init@v3"), None);
         assert_eq!(Builtin::DownloadArtifact { version: 3 }.name(), "actions/download-artifact");
     }
 }

@@ -19,8 +19,9 @@ use workflow::job::{ActionCall, Wrote};
 use super::super::hash;
 use super::super::walk::Walk;
 use super::super::{JobDirs, timestamp};
-use super::Say;
+use super::desk::{Desk, Undone};
 use super::inputs::{Inputs, inside};
+use crate::retention;
 
 /// What GitHub doesn't allow in names, so that a workflow works there too.
 const FORBIDDEN: [char; 10] = ['"', ':', '<', '>', '|', '*', '?', '\\', '/', '\n'];
@@ -44,7 +45,15 @@ pub(super) struct Entry {
     digest: Digest,
 }
 
-pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mask, say: Say<'_>) -> Result<Wrote, String> {
+/// Copies one file; where somebody waits for it, so that it can be stopped.
+type Copy<'c> = &'c mut dyn FnMut(&Path, &Path) -> Result<(), Undone>;
+
+/// To the end, whatever happens.
+fn plainly(from: &Path, to: &Path) -> Result<(), Undone> {
+    fs::copy(from, to).map(drop).map_err(|error| Undone::Failed(format!("`{}` can't be copied: {error}", from.display())))
+}
+
+pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mask, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let inputs = Inputs(&call.inputs);
     let name = inputs.get("name").unwrap_or("artifact");
     check_name(name)?;
@@ -55,30 +64,35 @@ pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mas
     if files.is_empty() {
         let text = format!("No files were found with the provided path: {}. No artifacts will be uploaded.", inputs.required("path")?);
         return match inputs.get("if-no-files-found").unwrap_or("warn") {
-            "error" => Err(text),
+            "error" => Err(Undone::Failed(text)),
             "ignore" => Ok(Wrote::default()),
             "warn" => {
-                say(&format!("##[warning]{text}"));
+                desk.say(&format!("##[warning]{text}"));
                 Ok(Wrote::default())
             }
-            other => Err(format!("`if-no-files-found: {other}` can be `warn`, `error` or `ignore`")),
+            other => Err(Undone::Failed(format!("`if-no-files-found: {other}` can be `warn`, `error` or `ignore`"))),
         };
     }
     let common = common_folder(&globs, &files);
     let store = Store { artifacts: &dirs.artifacts };
-    let manifest = store.put(name, &common, &files, version < 4, inputs.flag("overwrite")?, mask)?;
+    let days = inputs.get("retention-days").map(str::parse::<u32>).transpose();
+    let days = days.map_err(|_| "`retention-days` is a whole number".to_string())?.filter(|days| *days > 0);
+    retention::expire_uploads(dirs.artifacts.parent(), super::super::now());
+    let copy: Copy<'_> = &mut |from, to| desk.copy(from, to);
+    let manifest = store.put(name, &common, &files, version < 4, inputs.flag("overwrite")?, mask, copy)?;
+    retention::keep_until(&store.manifest(name), days, super::super::now());
     let digest = manifest.digest.expect("a stored artifact has a digest");
-    say(&format!("Uploaded {} files as `{name}`, {digest}", manifest.files.len()));
+    desk.say(&format!("Uploaded {} files as `{name}`, {digest}", manifest.files.len()));
     let id = number(&digest).to_string();
     let outputs =
         [("artifact-id", id), ("artifact-url", format!("file://{}", store.folder(name).display())), ("artifact-digest", digest.hex())];
     Ok(Wrote { outputs: outputs.map(|(name, value)| (name.to_string(), value)).to_vec(), ..Wrote::default() })
 }
 
-pub(super) fn download(dirs: &JobDirs, call: &ActionCall, version: u32, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn download(dirs: &JobDirs, call: &ActionCall, version: u32, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let inputs = Inputs(&call.inputs);
     if inputs.get("run-id").is_some() || inputs.get("github-token").is_some() || inputs.get("repository").is_some() {
-        return Err("downloading artifacts of other runs comes with the next release".to_string());
+        return Err(Undone::Failed("downloading artifacts of other runs comes with the next release".to_string()));
     }
     let store = Store { artifacts: &dirs.artifacts };
     let path = inputs.get("path").unwrap_or_default();
@@ -96,11 +110,11 @@ pub(super) fn download(dirs: &JobDirs, call: &ActionCall, version: u32, say: Say
     let merge = inputs.get("name").is_some() || (version >= 4 && inputs.flag("merge-multiple")?);
     for name in &names {
         let into = if merge { target.clone() } else { target.join(name) };
-        let count = store.get(name, &into)?;
-        say(&format!("Downloaded {count} files of `{name}` to {}", into.display()));
+        let count = store.get(name, &into, &mut |from, to| desk.copy(from, to))?;
+        desk.say(&format!("Downloaded {count} files of `{name}` to {}", into.display()));
     }
     if names.is_empty() {
-        say("##[warning]There is no artifact to download.");
+        desk.say("##[warning]There is no artifact to download.");
     }
     let outputs = vec![("download-path".to_string(), target.to_string_lossy().into_owned())];
     Ok(Wrote { outputs, ..Wrote::default() })
@@ -163,12 +177,12 @@ impl Store<'_> {
     pub fn put_folder(&self, name: &str, folder: &Path, mask: &Mask) -> Result<Stored, String> {
         let globs = Globs::parse(".", &folder.to_string_lossy(), None)?;
         let files = Walk { follow_links: false, hidden: true }.files(&globs);
-        self.put(name, folder, &files, false, false, mask).map(|manifest| self.stored(&manifest))
+        self.put(name, folder, &files, false, false, mask, &mut plainly).map(|manifest| self.stored(&manifest)).map_err(Undone::why)
     }
 
     /// Copies the files of an artifact, checked, and says which.
     pub fn copy(&self, name: &str, into: &Path) -> Result<Vec<String>, String> {
-        self.get(name, into)?;
+        self.get(name, into, &mut plainly).map_err(Undone::why)?;
         Ok(self.read(name)?.files.into_iter().map(|file| file.path).collect())
     }
 
@@ -210,6 +224,7 @@ impl Store<'_> {
     }
 
     /// All or nothing: the files are gathered beside and moved into place at once.
+    #[expect(clippy::too_many_arguments, reason = "each says something else of one upload")]
     pub(super) fn put(
         &self,
         name: &str,
@@ -218,7 +233,8 @@ impl Store<'_> {
         merge: bool,
         overwrite: bool,
         mask: &Mask,
-    ) -> Result<Manifest, String> {
+        copy: Copy<'_>,
+    ) -> Result<Manifest, Undone> {
         let failed = |error: io::Error| format!("the artifact `{name}` can't be stored: {error}");
         fs::create_dir_all(self.artifacts.join(MANIFESTS)).map_err(failed)?;
         let gathered = tempfile::Builder::new().prefix(".new-").tempdir_in(self.artifacts).map_err(failed)?;
@@ -227,17 +243,19 @@ impl Store<'_> {
         if before && merge {
             copy_all(&folder, gathered.path()).map_err(failed)?;
         } else if before && !overwrite {
-            return Err(format!("an artifact named `{name}` was uploaded before; choose another name or set `overwrite: true`"));
+            let why = format!("an artifact named `{name}` was uploaded before; choose another name or set `overwrite: true`");
+            return Err(Undone::Failed(why));
         }
         for file in files {
             let relative = file.strip_prefix(common).expect("what was found lies below where it was searched");
             let bytes = fs::read(file).map_err(|error| format!("`{}` can't be read: {error}", file.display()))?;
             if mask.contains(&bytes) || mask.contains(relative.as_os_str().as_encoded_bytes()) {
-                return Err(format!("`{}` contains a secret of this job, and artifacts with secrets are refused", relative.display()));
+                let relative = relative.display();
+                return Err(Undone::Failed(format!("`{relative}` contains a secret of this job, and artifacts with secrets are refused")));
             }
             let to = gathered.path().join(relative);
             fs::create_dir_all(to.parent().unwrap_or(gathered.path())).map_err(failed)?;
-            fs::copy(file, &to).map_err(failed)?;
+            copy(file, &to)?;
         }
         let manifest = Manifest::of(name, gathered.path()).map_err(failed)?;
         if before {
@@ -250,9 +268,9 @@ impl Store<'_> {
     }
 
     /// Copies an artifact's files, checking each against what it was when it was uploaded; says how many.
-    pub(super) fn get(&self, name: &str, into: &Path) -> Result<usize, String> {
+    pub(super) fn get(&self, name: &str, into: &Path, copy: Copy<'_>) -> Result<usize, Undone> {
         if name.starts_with('.') || name.contains('/') {
-            return Err(format!("`{name}` can't be an artifact's name"));
+            return Err(Undone::Failed(format!("`{name}` can't be an artifact's name")));
         }
         let names = || self.names(None).map(|names| names.join("`, `")).unwrap_or_default();
         let text = fs::read(self.manifest(name)).map_err(|_| match names() {
@@ -265,9 +283,9 @@ impl Store<'_> {
             let from = self.folder(name).join(&entry.path);
             let to = into.join(&entry.path);
             fs::create_dir_all(to.parent().unwrap_or(into)).map_err(failed)?;
-            fs::copy(&from, &to).map_err(failed)?;
+            copy(&from, &to)?;
             if Digest::from_bytes(hash::digest(&to).map_err(failed)?) != entry.digest {
-                return Err(format!("`{}` of `{name}` is not what was uploaded: its digest differs", entry.path));
+                return Err(Undone::Failed(format!("`{}` of `{name}` is not what was uploaded: its digest differs", entry.path)));
             }
         }
         Ok(manifest.files.len())

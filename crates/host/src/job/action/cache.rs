@@ -19,8 +19,12 @@ use workflow::job::{ActionCall, Stage, Wrote};
 
 use super::super::walk::Walk;
 use super::super::{JobDirs, now};
-use super::Say;
+use super::desk::{Desk, Undone};
 use super::inputs::Inputs;
+use crate::retention;
+
+/// What an entry is, and by its time of change when it was used last.
+const ENTRY: &str = retention::ENTRY;
 
 /// As at GitHub.
 const KEY_CHARS_MAX: usize = 512;
@@ -31,7 +35,7 @@ struct Entry {
     saved: Timestamp,
 }
 
-pub(super) fn restore(dirs: &JobDirs, call: &ActionCall, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn restore(dirs: &JobDirs, call: &ActionCall, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let inputs = Inputs(&call.inputs);
     let cache = Cache::new(dirs, call)?;
     let key = valid_key(inputs.required("key")?)?;
@@ -41,25 +45,25 @@ pub(super) fn restore(dirs: &JobDirs, call: &ActionCall, say: Say<'_>) -> Result
     match cache.find(&wanted) {
         Some((entry, folder)) => {
             if !inputs.flag("lookup-only")? {
-                cache.unpack(&folder)?;
-                say(&format!("Cache restored from key: {}", entry.key));
+                cache.unpack(&folder, desk)?;
+                desk.say(&format!("Cache restored from key: {}", entry.key));
             }
             outputs.push(("cache-matched-key".to_string(), entry.key.clone()));
             outputs.push(("cache-hit".to_string(), (entry.key == key).to_string()));
             state.push(("matched".to_string(), entry.key));
         }
         None if inputs.flag("fail-on-cache-miss")? => {
-            return Err(format!("Failed to restore cache entry. Exiting as fail-on-cache-miss is set. Input key: {key}"));
+            return Err(Undone::Failed(format!("Failed to restore cache entry. Exiting as fail-on-cache-miss is set. Input key: {key}")));
         }
         None => {
-            say(&format!("Cache not found for input keys: {}", wanted.join(", ")));
+            desk.say(&format!("Cache not found for input keys: {}", wanted.join(", ")));
             outputs.push(("cache-hit".to_string(), String::new()));
         }
     }
     Ok(Wrote { outputs, state, ..Wrote::default() })
 }
 
-pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let cache = Cache::new(dirs, call)?;
     let key = match call.stage {
         Stage::Main => valid_key(Inputs(&call.inputs).required("key")?)?,
@@ -67,38 +71,43 @@ pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>)
         Stage::Post => call.state.get("key").map_or("", String::as_str),
     };
     if call.state.get("matched").is_some_and(|matched| matched == key) {
-        say(&format!("Cache hit occurred on the primary key {key}, not saving cache."));
+        desk.say(&format!("Cache hit occurred on the primary key {key}, not saving cache."));
     } else if cache.find_exact(key).is_some() {
-        say(&format!("##[warning]A cache with the key {key} was saved meanwhile; it stays as it is."));
+        desk.say(&format!("##[warning]A cache with the key {key} was saved meanwhile; it stays as it is."));
     } else {
-        match cache.pack(key, mask)? {
-            0 => say(
+        match cache.pack(key, mask, desk)? {
+            0 => desk.say(
                 "##[warning]Path Validation Error: Path(s) specified in the action for caching do(es) not exist, hence no cache is being saved.",
             ),
-            count => say(&format!("Cache saved with key: {key} ({count} files)")),
+            count => {
+                desk.say(&format!("Cache saved with key: {key} ({count} files)"));
+                for removed in retention::bound_caches(&dirs.cache, retention::CACHES_BYTES_MAX) {
+                    desk.say(&format!("Removed the cache `{removed}`, used longest ago, to stay below {} GB.", retention::CACHES_BYTES_MAX >> 30));
+                }
+            }
         }
     }
     Ok(Wrote::default())
 }
 
 /// As GitLab has it: the exact key, else the first of the `fallback` keys that is there.
-pub(super) fn restore_any(dirs: &JobDirs, call: &ActionCall, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn restore_any(dirs: &JobDirs, call: &ActionCall, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let inputs = Inputs(&call.inputs);
     let cache = Cache::new(dirs, call)?;
     let key = inputs.get("key").unwrap_or("default");
     let mut wanted = std::iter::once(key).chain(inputs.lines("fallback"));
     match wanted.find_map(|key| cache.find_exact(key)) {
         Some((entry, folder)) => {
-            cache.unpack(&folder)?;
-            say(&format!("Restored the cache `{}`", entry.key));
+            cache.unpack(&folder, desk)?;
+            desk.say(&format!("Restored the cache `{}`", entry.key));
         }
-        None => say(&format!("There is no cache `{key}` yet")),
+        None => desk.say(&format!("There is no cache `{key}` yet")),
     }
     Ok(Wrote::default())
 }
 
 /// As GitLab has it: what is saved takes the place of what was there.
-pub(super) fn replace(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn replace(dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let cache = Cache::new(dirs, call)?;
     let key = Inputs(&call.inputs).get("key").unwrap_or("default");
     let before = cache.place(key);
@@ -106,9 +115,9 @@ pub(super) fn replace(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'
         // A reader that has it open goes on reading; whoever comes now finds none, and then the new one.
         fs::remove_dir_all(&before).map_err(|error| format!("the cache `{key}` can't be replaced: {error}"))?;
     }
-    match cache.pack(key, mask)? {
-        0 => say("##[warning]None of the cache's paths is there, so nothing is saved."),
-        count => say(&format!("Saved the cache `{key}` ({count} files)")),
+    match cache.pack(key, mask, desk)? {
+        0 => desk.say("##[warning]None of the cache's paths is there, so nothing is saved."),
+        count => desk.say(&format!("Saved the cache `{key}` ({count} files)")),
     }
     Ok(Wrote::default())
 }
@@ -165,19 +174,25 @@ impl Cache {
         self.folder.join(&Digest::of(key.as_bytes()).hex()[..32])
     }
 
-    fn unpack(&self, folder: &Path) -> Result<(), String> {
+    fn unpack(&self, folder: &Path, desk: &mut Desk<'_>) -> Result<(), Undone> {
+        retention::used(&folder.join(ENTRY));
         for (name, base) in &self.bases {
             let archive = folder.join(format!("{name}.tar"));
             let Ok(file) = File::open(&archive) else { continue };
+            let failed = |error: io::Error| format!("the cache can't be unpacked to `{}`: {error}", base.display());
             let mut archive = tar::Archive::new(BufReader::new(file));
             archive.set_preserve_permissions(true);
-            archive.unpack(base).map_err(|error| format!("the cache can't be unpacked to `{}`: {error}", base.display()))?;
+            fs::create_dir_all(base).map_err(failed)?;
+            for entry in archive.entries().map_err(failed)? {
+                desk.go_on()?;
+                entry.map_err(failed)?.unpack_in(base).map_err(failed)?;
+            }
         }
         Ok(())
     }
 
     /// All or nothing; says how many files.
-    fn pack(&self, key: &str, mask: &Mask) -> Result<usize, String> {
+    fn pack(&self, key: &str, mask: &Mask, desk: &mut Desk<'_>) -> Result<usize, Undone> {
         let failed = |error: io::Error| format!("the cache can't be saved: {error}");
         let files = Walk { follow_links: false, hidden: true }.files(&self.globs);
         if files.is_empty() {
@@ -190,11 +205,11 @@ impl Cache {
             let (here, others): (Vec<PathBuf>, Vec<PathBuf>) = rest.into_iter().partition(|file| file.starts_with(base));
             rest = others;
             if !here.is_empty() {
-                pack(&gathered.path().join(format!("{name}.tar")), base, &here, mask)?;
+                pack(&gathered.path().join(format!("{name}.tar")), base, &here, mask, desk)?;
             }
         }
         let entry = serde_json::to_vec(&Entry { key: key.to_string(), saved: now() }).expect("an entry is plain data");
-        fs::write(gathered.path().join("entry.json"), entry).map_err(failed)?;
+        fs::write(gathered.path().join(ENTRY), entry).map_err(failed)?;
         // Somebody else may have saved the same key meanwhile: then theirs stays.
         let kept = gathered.keep();
         if fs::rename(&kept, self.place(key)).is_err() {
@@ -205,20 +220,23 @@ impl Cache {
 }
 
 fn read(folder: &Path) -> Option<(Entry, PathBuf)> {
-    let entry = serde_json::from_slice(&fs::read(folder.join("entry.json")).ok()?).ok()?;
+    let entry = serde_json::from_slice(&fs::read(folder.join(ENTRY)).ok()?).ok()?;
     Some((entry, folder.to_path_buf()))
 }
 
-fn pack(to: &Path, base: &Path, files: &[PathBuf], mask: &Mask) -> Result<(), String> {
+fn pack(to: &Path, base: &Path, files: &[PathBuf], mask: &Mask, desk: &mut Desk<'_>) -> Result<(), Undone> {
     let failed = |error: io::Error| format!("the cache can't be saved: {error}");
     let mut archive = tar::Builder::new(BufWriter::new(File::create(to).map_err(failed)?));
     archive.follow_symlinks(false);
     for file in files {
+        desk.go_on()?;
         let name = file.strip_prefix(base).unwrap_or(file);
         if file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) && mask.contains(&fs::read(file).map_err(failed)?) {
-            return Err(format!("`{}` contains a secret of this job, and caches with secrets are refused", name.display()));
+            let name = name.display();
+            return Err(Undone::Failed(format!("`{name}` contains a secret of this job, and caches with secrets are refused")));
         }
         archive.append_path_with_name(file, name).map_err(failed)?;
     }
-    archive.into_inner().map_err(failed)?.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)
+    let file = archive.into_inner().map_err(failed)?.into_inner().map_err(|error| failed(error.into_error()))?;
+    Ok(file.sync_all().map_err(failed)?)
 }

@@ -12,8 +12,8 @@ use workflow::job::{ActionCall, Wrote};
 
 use super::super::JobDirs;
 use super::super::walk::Walk;
-use super::Say;
 use super::artifact::Store;
+use super::desk::{Desk, Undone};
 use super::inputs::Inputs;
 
 /// GitLab's limits for a dotenv report.
@@ -21,7 +21,7 @@ const DOTENV_BYTES_MAX: usize = 5 * 1024;
 const DOTENV_VARIABLES_MAX: usize = 50;
 
 /// Keeps files under the job's name; a dotenv report among them has to be right.
-pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let inputs = Inputs(&call.inputs);
     let name = inputs.required("name")?;
     let root = dirs.workspace.to_string_lossy();
@@ -32,7 +32,7 @@ pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>)
         let patterns: Vec<String> = alternatives(line).into_iter().chain(exclude.iter().cloned()).collect();
         let found = Walk { follow_links: true, hidden: true }.files(&Globs::parse(&patterns.join("\n"), &root, home)?);
         if found.is_empty() {
-            say(&format!("##[warning]{line}: no matching files. Is the path relative to the project's folder?"));
+            desk.say(&format!("##[warning]{line}: no matching files. Is the path relative to the project's folder?"));
         }
         files.extend(found);
     }
@@ -46,7 +46,7 @@ pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>)
     let all = files.len();
     files.retain(|file| file.starts_with(&dirs.workspace));
     if files.len() < all {
-        say(&format!("##[warning]{} files lie outside the project's folder and are left out.", all - files.len()));
+        desk.say(&format!("##[warning]{} files lie outside the project's folder and are left out.", all - files.len()));
     }
     for path in inputs.lines("dotenv") {
         if let Ok(text) = fs::read_to_string(dirs.workspace.join(path)) {
@@ -54,17 +54,17 @@ pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, say: Say<'_>)
         }
     }
     if files.is_empty() {
-        say("##[warning]There are no files to upload.");
+        desk.say("##[warning]There are no files to upload.");
         return Ok(Wrote::default());
     }
     let store = Store { artifacts: &dirs.artifacts };
-    let manifest = store.put(name, &dirs.workspace, &files, false, true, mask)?;
-    say(&format!("Uploaded {} files.", manifest.files.len()));
+    let manifest = store.put(name, &dirs.workspace, &files, false, true, mask, &mut |from, to| desk.copy(from, to))?;
+    desk.say(&format!("Uploaded {} files.", manifest.files.len()));
     Ok(Wrote::default())
 }
 
 /// Lays out what earlier jobs kept, in order, and sets the variables of their dotenv reports.
-pub(super) fn load(dirs: &JobDirs, call: &ActionCall, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn load(dirs: &JobDirs, call: &ActionCall, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let inputs = Inputs(&call.inputs);
     let store = Store { artifacts: &dirs.artifacts };
     let kept = inputs.lines("kept");
@@ -75,8 +75,8 @@ pub(super) fn load(dirs: &JobDirs, call: &ActionCall, say: Say<'_>) -> Result<Wr
             Some(("job", id)) => {
                 job = id;
                 if store.folder(id).is_dir() {
-                    let count = store.get(id, &dirs.workspace)?;
-                    say(&format!("Downloaded {count} files of `{id}`."));
+                    let count = store.get(id, &dirs.workspace, &mut |from, to| desk.copy(from, to))?;
+                    desk.say(&format!("Downloaded {count} files of `{id}`."));
                 }
             }
             Some(("dotenv", path)) => {
