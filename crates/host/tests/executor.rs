@@ -165,3 +165,40 @@ async fn what_a_job_leaves_becomes_artifact_and_evidence() {
     let paths: Vec<&str> = evidence.claims.iter().map(|claim| claim.source.path.as_str()).collect();
     assert_eq!(paths, ["reports/junit.xml"], "the same bytes count once");
 }
+
+/// Forks until it may not any more, or 400 times; says how often it could, and leaves all of them running.
+const BOMB: &str = r#"python3 -c '
+import os, signal, sys
+count = 0
+try:
+    while count < 400:
+        if os.fork() == 0:
+            os.setsid()
+            signal.pause()
+        count += 1
+except OSError as error:
+    print("stopped:", error.strerror)
+print("forked", count, flush=True)
+sys.exit(1)
+'"#;
+
+#[tokio::test]
+async fn a_step_that_forks_without_end_is_stopped_and_nothing_of_it_is_left() {
+    let place = Place::new();
+    let executor = place.executor();
+    let start = place.job(&[BOMB, "echo never"]);
+    executor.start(&id(21), &start).await.unwrap();
+    let seen = place.end(&executor, &id(21)).await;
+    let JobSeen::Finished { outcome, .. } = seen else { panic!("{seen:?}") };
+    assert_eq!(outcome.conclusion, Conclusion::Failure);
+    place.gone().await;
+    let log = String::from_utf8(executor.log(&id(21), None, 0).unwrap()).unwrap();
+    let dir = place.dirs.job(&id(21));
+    // Where this machine lets a job have a group with a bound, or its user has one, the bound held.
+    let groups = std::fs::read_to_string(dir.join("cgroup")).unwrap_or_default();
+    if groups.contains("/pids/") || !nix::unistd::geteuid().is_root() {
+        assert!(log.contains("stopped: Resource temporarily unavailable"), "{log}");
+    }
+    assert!(log.contains("forked "), "{log}");
+    assert!(groups.lines().all(|group| !std::path::Path::new(group).exists()), "{groups}");
+}

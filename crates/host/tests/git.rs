@@ -36,7 +36,7 @@ fn a_folder_in_a_repository_is_a_project_of_its_own() {
     assert_eq!(git::changed_paths(&opened, &first, &second).unwrap(), ["app.py", "new name", "sub/ü ber.txt"]);
     assert_eq!(git::read(&opened, &first, "app.py").unwrap(), Some(b"1".to_vec()));
     assert_eq!(git::read(&opened, &first, "README").unwrap(), None);
-    assert_eq!(git::working_files(&opened).unwrap(), ["app.py", "new name", "untracked"]);
+    assert_eq!(git::working_files(&opened.place()).unwrap(), ["app.py", "new name", "untracked"]);
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn a_snapshot_holds_what_lies_there_and_nothing_ignored() {
     std::fs::remove_file(temporary.path().join("removed")).unwrap();
     let opened = git::open(temporary.path()).unwrap();
     assert_eq!(opened.dirty, ["added", "kept", "removed"]);
-    let snapshot = git::snapshot(&opened).unwrap();
-    assert_eq!(snapshot, git::snapshot(&opened).unwrap());
+    let snapshot = git::snapshot(&opened.place()).unwrap();
+    assert_eq!(snapshot, git::snapshot(&opened.place()).unwrap());
     let mut archive = tar::Archive::new(snapshot.as_slice());
     let names: Vec<String> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
     assert_eq!(names, [".gitignore", "added", "kept"]);
@@ -102,4 +102,37 @@ fn what_is_missing_is_named_with_what_to_do() {
     let bare = here.join("bare.git");
     repository.run(&["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
     assert!(matches!(git::open(&bare), Err(Error::Bare(_))));
+}
+
+#[test]
+fn what_is_checked_out_is_read_without_git_as_git_says_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path().join("repository");
+    let repository = Git::init(&root);
+    repository.write("shop/app.py", "1");
+    repository.commit("one");
+    let check = |folder: &std::path::Path| {
+        let opened = git::open(folder).unwrap();
+        let expected = git::Head { place: opened.place(), sha: opened.sha, branch: opened.branch };
+        assert_eq!(git::head(folder).unwrap(), expected, "{}", folder.display());
+    };
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new("git").arg("-C").arg(&root).args(arguments).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    check(&root);
+    check(&root.join("shop"));
+    for tag in 0..20 {
+        run(&["tag", &format!("v{tag}")]);
+    }
+    run(&["pack-refs", "--all"]);
+    check(&root.join("shop"));
+    run(&["worktree", "add", "--quiet", "-b", "other/branch", "../beside"]);
+    check(&temporary.path().join("beside/shop"));
+    run(&["checkout", "--quiet", "--detach"]);
+    check(&root);
+    run(&["symbolic-ref", "HEAD", "refs/heads/unborn"]);
+    assert!(matches!(git::head(&root), Err(git::Error::NoCommits(_))));
+    assert!(matches!(git::head(temporary.path()), Err(git::Error::NotARepository(_))));
+    assert!(matches!(git::head(&root.join("nowhere")), Err(git::Error::NoFolder(_))));
 }

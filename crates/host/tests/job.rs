@@ -8,8 +8,12 @@ mod cancel;
 mod golden;
 #[path = "job/harness.rs"]
 mod harness;
+#[path = "job/hostile.rs"]
+mod hostile;
 #[path = "job/lines.rs"]
 mod lines;
+#[path = "job/pause.rs"]
+mod pause;
 #[path = "job/remote.rs"]
 mod remote;
 #[path = "job/tools.rs"]

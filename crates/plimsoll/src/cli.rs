@@ -159,6 +159,9 @@ pub struct Run {
     /// Take the working tree as it is, not the commit
     #[arg(long)]
     pub dirty: bool,
+    /// Hold a job where a step has failed: a shell in the step's place on a terminal, else how to open one
+    #[arg(long)]
+    pub pause_on_failure: bool,
     /// Print the plan and run nothing
     #[arg(long)]
     pub dry_run: bool,

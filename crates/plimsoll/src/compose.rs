@@ -160,8 +160,8 @@ struct Tree {
 
 impl Tree {
     fn open(repository: &Repository, dirty: bool) -> Result<Tree> {
-        let paths = if dirty { git::working_files(repository) } else { git::files(repository, &repository.sha) };
-        let snapshot = if dirty { Some(git::snapshot(repository).map_err(git_failure)?) } else { None };
+        let paths = if dirty { git::working_files(&repository.place()) } else { git::files(repository, &repository.sha) };
+        let snapshot = if dirty { Some(git::snapshot(&repository.place()).map_err(git_failure)?) } else { None };
         Ok(Tree { repository: repository.clone(), paths: paths.map_err(git_failure)?, snapshot })
     }
 

@@ -1,7 +1,9 @@
 //! The machine of a job alone: each `testdata/job/CASE.yml` holds workflow and actions, `CASE.txt` what the machine decides.
 //!
 //! Documents after the first are actions, their `name` is their directory. A script says how its process ends: `exit N`, `time
-//! out`, `cancel` (the job is cancelled meanwhile), `output NAME=VALUE`, `env NAME=VALUE`, `path DIR`, `state NAME=VALUE`, `mask TEXT`.
+//! out`, `cancel` (the job is cancelled meanwhile), `output NAME=VALUE`, `env NAME=VALUE`, `path DIR`, `state NAME=VALUE`, `mask TEXT`,
+//! `exit N until M` (so in the first M attempts), `remark LEVEL TEXT`, `summary TEXT`. What is in the background (its lines begin with
+//! the number of its lane) ends when the job has nothing to do but wait, in the order of `late N`, else in that it began in.
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -13,7 +15,8 @@ use std::path::Path;
 
 use base::{Source, Timestamp};
 use serde_json::json;
-use workflow::job::{Command, Contexts, Ended, Event, Exit, FilePaths, Files, Job, JobFacts, JobSpec, Next, StepState, Wrote};
+use workflow::job::command::{Annotation, Level};
+use workflow::job::{Command, Contexts, Ended, Event, Exit, FilePaths, Files, Job, JobFacts, JobSpec, Next, Node, StepState};
 use workflow::model::{Action, Pinned};
 
 struct Given {
@@ -35,8 +38,13 @@ impl Files for Given {
         Ok(format!("/fetched/{key}"))
     }
 
-    fn paths(&self) -> FilePaths {
-        FilePaths { env: "/env".to_string(), ..FilePaths::default() }
+    fn paths(&self, lane: usize) -> FilePaths {
+        FilePaths { env: format!("/env{lane}"), ..FilePaths::default() }
+    }
+
+    fn node(&self, using: &str, _path: &str) -> Result<Node, String> {
+        let warning = (using == "node12").then(|| "there is no node 12 any more".to_string());
+        if using == "node16" { Err("there is no node 16".to_string()) } else { Ok(Node { program: "node".to_string(), warning }) }
     }
 }
 
@@ -93,63 +101,110 @@ fn transcript(text: &str) -> String {
     drive(Job::new(spec, facts), &files)
 }
 
-/// Time goes on by a second with every question.
+/// What was started and has not ended yet.
+struct UnderWay {
+    lane: usize,
+    after: u32,
+    ended: Ended,
+}
+
+/// Time goes on by a second with every question, and to where a wait ends.
 fn drive(mut job: Job, files: &Given) -> String {
     let mut out = String::new();
     let mut now = Timestamp::from_ms(0);
+    let mut under_way: Vec<UnderWay> = Vec::new();
     loop {
         now = now.plus_ms(1_000);
         let advance = job.advance(files, now);
         assert_eq!(job.advance(files, now), advance, "asking changes nothing");
         if let Some(event) = &advance.event {
             job.apply(event);
+            if let Event::Waiting { says, .. } | Event::Waited { says, .. } | Event::Retrying { says, .. } = event {
+                says.lines().for_each(|line| out.push_str(&format!("  {line}\n")));
+            }
         }
         match advance.next {
             Next::Again => {}
             Next::Run(command) => {
-                let ended = run(&command, &mut job, files, now, &mut out);
-                job.apply(&Event::Ended { at: now, ended });
+                let (after, ended) = run(&command, &mut job, files, now, &mut out);
+                match command.lane {
+                    0 => job.apply(&Event::Ended { at: now, lane: 0, ended }),
+                    lane => under_way.push(UnderWay { lane, after, ended }),
+                }
             }
             Next::Action(call) => {
                 let _ = writeln!(out, "{} {}@{} {:?} {:?}", call.step, call.builtin.name(), call.reference, call.stage, call.inputs);
-                let ended = Ended { exit: Exit::Code(0), wrote: Wrote::default(), masks: Vec::new(), refused: None };
-                job.apply(&Event::Ended { at: now, ended });
+                job.apply(&Event::Ended { at: now, lane: call.lane, ended: Ended::with(Exit::Code(0)) });
+            }
+            Next::Interrupt(lanes) => {
+                for under_way in under_way.iter_mut().filter(|under_way| lanes.contains(&under_way.lane)) {
+                    under_way.ended.exit = Exit::Cancelled;
+                }
+            }
+            Next::Wait { until } => {
+                under_way.sort_by_key(|under_way| under_way.after);
+                if under_way.is_empty() {
+                    now = until.expect("a job that waits waits for something");
+                } else {
+                    let UnderWay { lane, ended, .. } = under_way.remove(0);
+                    let _ = writeln!(out, "{lane}| ended");
+                    job.apply(&Event::Ended { at: now, lane, ended });
+                }
             }
             Next::Finish { outcome, warnings } => {
                 for step in job.steps() {
                     let StepState::Finished { outcome, conclusion } = step.state else { panic!("{step:?}") };
                     let reason = step.reason.as_deref().unwrap_or_default();
-                    let _ = writeln!(out, "[{} {}: {} {} {reason}]", step.number, step.name, outcome.word(), conclusion.word());
+                    let attempts = if step.attempts > 1 { format!(" after {} attempts", step.attempts) } else { String::new() };
+                    let _ = writeln!(out, "[{} {}: {} {}{attempts} {reason}]", step.number, step.name, outcome.word(), conclusion.word());
+                    for remark in &step.annotations {
+                        let _ = writeln!(out, "  {}: {}", remark.level.word(), remark.message);
+                    }
+                    step.summary.iter().for_each(|summary| out.push_str(&format!("  summary: {summary:?}\n")));
                 }
                 let _ = writeln!(out, "{} {:?} {:?} {warnings:?}", outcome.conclusion.word(), outcome.reason, outcome.outputs);
+                assert_eq!(outcome.annotations.len(), warnings.len());
                 return out;
             }
         }
     }
 }
 
-fn run(command: &Command, job: &mut Job, files: &Given, now: Timestamp, out: &mut String) -> Ended {
+fn run(command: &Command, job: &mut Job, files: &Given, now: Timestamp, out: &mut String) -> (u32, Ended) {
     let own = |(name, _): &(&String, &String)| name.starts_with(['X', 'I']) || name.starts_with("STATE_") || *name == "PATH";
     let env: Vec<String> = command.env.iter().filter(own).map(|(name, value)| format!("{name}={value}")).collect();
     let limit = command.timeout_ms.map(|ms| format!(" within {ms} ms")).unwrap_or_default();
     let text = command.script.as_ref().map_or("", |script| script.text.as_str());
     let words = format!("{} {}", command.programs.join("|"), command.arguments.join(" "));
-    let _ = writeln!(out, "{} {words} in {}{limit} with {}: {}", command.step, command.directory, env.join(" "), text.replace('\n', "; "));
-    let mut ended = Ended { exit: Exit::Code(0), wrote: Wrote::default(), masks: Vec::new(), refused: None };
+    let lane = if command.lane == 0 { String::new() } else { format!("{}| ", command.lane) };
+    let (step, directory) = (command.step, &command.directory);
+    let _ = writeln!(out, "{lane}{step} {words} in {directory}{limit} with {}: {}", env.join(" "), text.replace('\n', "; "));
+    command.warnings.iter().for_each(|warning| out.push_str(&format!("  warning: {warning}\n")));
+    let mut ended = Ended::with(Exit::Code(0));
+    let mut after = 1;
     for line in text.lines() {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let pair = || rest.split_once('=').map(|(name, value)| (name.to_string(), value.to_string())).unwrap();
         match verb {
-            "exit" => ended.exit = Exit::Code(rest.parse().unwrap()),
+            "exit" => {
+                let (code, until) = rest.split_once(" until ").unwrap_or((rest, "99"));
+                let attempt = job.steps()[command.step as usize].attempts;
+                if attempt <= until.parse().unwrap() {
+                    ended.exit = Exit::Code(code.parse().unwrap());
+                }
+            }
             "time" => ended.exit = Exit::TimedOut { after_ms: command.timeout_ms.unwrap() },
             "output" => ended.wrote.outputs.push(pair()),
             "env" => ended.wrote.env.push(pair()),
             "state" => ended.wrote.state.push(pair()),
             "path" => ended.wrote.paths.push(rest.to_string()),
             "mask" => ended.masks.push(rest.to_string()),
+            "summary" => ended.summary.push_str(rest),
+            "remark" => ended.annotations.push(Annotation::of_job(if rest.starts_with('e') { Level::Error } else { Level::Notice }, rest)),
+            "late" => after = rest.parse().unwrap(),
             "cancel" => {
                 job.apply(&Event::Cancelled { at: now, reason: Some("somebody cancelled".to_string()) });
-                let wanted = job.still_wanted(files);
+                let wanted = job.still_wanted(command.lane, files);
                 let _ = writeln!(out, "  cancelled: the step {}", if wanted { "runs on" } else { "is interrupted" });
                 if !wanted {
                     ended.exit = Exit::Cancelled;
@@ -158,5 +213,5 @@ fn run(command: &Command, job: &mut Job, files: &Given, now: Timestamp, out: &mu
             _ => {}
         }
     }
-    ended
+    (after, ended)
 }

@@ -5,20 +5,19 @@ use std::process::ExitCode;
 
 use base::Timestamp;
 use engine::world::JobStart;
-use workflow::job::command::Annotation;
 use workflow::job::{Conclusion, JobOutcome, StepSeen};
 
 use crate::blobs::FileBlobs;
 use crate::dirs::Dirs;
 use crate::job::{self, Home, JobDirs, JobOptions, JobSink};
 use crate::supervise::job::{Body, Work, now};
-use crate::supervise::launch;
 use crate::supervise::signals;
 use crate::supervise::spool::Spool;
+use crate::supervise::{Limits, launch};
 
 /// Becomes the supervisor of the job in `dir`: `plimsoll supervise job DIR`.
-pub fn supervise(dir: &Path) -> u8 {
-    u8::from(crate::supervise::job::main(dir, &mut Steps) != ExitCode::SUCCESS)
+pub fn supervise(dir: &Path, limits: Limits) -> u8 {
+    u8::from(crate::supervise::job::main(dir, &mut Steps, limits) != ExitCode::SUCCESS)
 }
 
 struct Steps;
@@ -89,12 +88,6 @@ impl JobSink for Sink<'_> {
         self.write(Some(step), bytes);
     }
 
-    fn annotation(&mut self, step: u32, annotation: &Annotation) {
-        if let Err(error) = self.spool.annotation(step, annotation) {
-            tracing::warn!(%error, step, "an annotation can't be written");
-        }
-    }
-
     fn summary(&mut self, step: u32, text: &str) {
         if let Err(error) = self.spool.summary(step, text) {
             tracing::warn!(%error, step, "a summary can't be written");
@@ -107,5 +100,12 @@ impl JobSink for Sink<'_> {
 }
 
 fn failed(started: Timestamp, reason: String) -> JobOutcome {
-    JobOutcome { conclusion: Conclusion::Failure, outputs: Default::default(), reason: Some(reason), started, finished: now() }
+    JobOutcome {
+        conclusion: Conclusion::Failure,
+        outputs: Default::default(),
+        reason: Some(reason),
+        started,
+        finished: now(),
+        annotations: Vec::new(),
+    }
 }

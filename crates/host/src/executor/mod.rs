@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use engine::world::{Executor, JobStart, Stop, WorldError};
-use workflow::job::command::Annotation;
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen};
 
 pub use body::supervise;
@@ -77,14 +76,6 @@ impl HostExecutor {
             Some(_) => spool::log(&dir, step, offset, LOG_READ_MAX),
             None => spool::whole_log(&dir, offset, LOG_READ_MAX),
         }
-    }
-
-    /// What the steps remarked about the code, each with its step, in order.
-    pub fn annotations(&self, id: &JobId) -> Vec<(u32, Annotation)> {
-        let mut tail = Tail::default();
-        // What can't be read isn't there yet.
-        let _ = tail.read_on(&self.dirs.job(id));
-        tail.annotations().to_vec()
     }
 
     fn start_now(&self, id: &JobId, job: &JobStart) -> Result<(), WorldError> {
@@ -170,6 +161,7 @@ fn never_begun() -> JobOutcome {
         reason: Some("stopped before it began".into()),
         started: now,
         finished: now,
+        annotations: Vec::new(),
     }
 }
 

@@ -3,11 +3,13 @@
 //! A project may be a folder inside its repository; every path here is relative to that folder.
 
 pub(crate) mod command;
+mod head;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
 use command::{git, text};
+pub use head::{Head, head};
 pub use tree::{TreeFile, TreeFileKind, tree};
 
 use crate::harvest::archive::{self, Content};
@@ -40,6 +42,12 @@ pub struct Repository {
     pub remote: Option<String>,
     /// What differs from the commit in the folder, untracked files too, sorted.
     pub dirty: Vec<String>,
+}
+
+impl Repository {
+    pub fn place(&self) -> Place {
+        Place { root: self.root.clone(), subtree: self.subtree.clone() }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -152,8 +160,8 @@ pub fn default_branch(repository: &Repository) -> String {
 }
 
 /// The folder's files as they lie there, sorted: tracked, and untracked but not ignored.
-pub fn working_files(repository: &Repository) -> Result<Vec<String>, Error> {
-    let folder = repository.root.join(&repository.subtree);
+pub fn working_files(place: &Place) -> Result<Vec<String>, Error> {
+    let folder = place.root.join(&place.subtree);
     let listed = git(&folder, "list the files", &["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
     let mut paths: Vec<String> = parts(&listed).filter(|path| folder.join(path).symlink_metadata().is_ok_and(|it| !it.is_dir())).collect();
     paths.sort();
@@ -162,11 +170,11 @@ pub fn working_files(repository: &Repository) -> Result<Vec<String>, Error> {
 }
 
 /// The working files as a tar that depends on nothing else.
-pub fn snapshot(repository: &Repository) -> Result<Vec<u8>, Error> {
-    let folder = repository.root.join(&repository.subtree);
+pub fn snapshot(place: &Place) -> Result<Vec<u8>, Error> {
+    let folder = place.root.join(&place.subtree);
     let failed = |error: archive::Error| Error::Failed { doing: "take the working tree as it is".into(), why: error.to_string() };
     let mut archive = archive::Archive::default();
-    for path in working_files(repository)? {
+    for path in working_files(place)? {
         archive.add(&path, Content::of(&folder.join(&path)).map_err(failed)?).map_err(failed)?;
     }
     archive.finish().map_err(failed)

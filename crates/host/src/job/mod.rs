@@ -5,10 +5,13 @@
 mod action;
 mod cancel;
 mod check;
+mod clock;
 mod environment;
 mod files;
 mod hash;
+mod node;
 mod output;
+mod pause;
 mod process;
 mod service;
 mod sweep;
@@ -18,17 +21,18 @@ mod workspace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::Timestamp;
 use engine::world::JobStart;
-use workflow::job::command::Annotation;
-use workflow::job::{Conclusion, Ended, Event, Exit, Job, JobOutcome, Next, StepSeen, Wrote, files as env_files};
+use workflow::job::{ActionCall, Command, Conclusion, Ended, Event, Exit, Job, JobOutcome, Next, StepSeen, Wrote};
 
 pub(crate) use action::place::EVIDENCE;
 pub use cancel::Cancel;
 pub use check::{Checked, MISSING_TOOL, check};
 pub use environment::{Home, inherited};
+pub use pause::Paused;
 
 pub(crate) use action::artifact as artifacts;
 pub(crate) use hash::file as digest;
@@ -36,8 +40,11 @@ pub(crate) use hash::file as digest;
 use crate::results::Results;
 use action::Actions;
 use action::desk::{Desk, Undone};
-use output::{Output, error_line};
-use process::Processes;
+use clock::Clock;
+use files::Collected;
+use output::{Around, Output, error_line};
+use pause::Last;
+use process::{Done, Processes};
 use sweep::Owner;
 use watch::{Guard, StepWatch};
 use workspace::Workspace;
@@ -69,6 +76,8 @@ pub struct JobOptions {
     pub debug: bool,
     /// Whether all processes below this one are the job's: so in its own supervisor, not where several jobs run in one process.
     pub alone: bool,
+    /// Hold the job where a step has failed: see [`JobSink::paused`].
+    pub pause_on_failure: bool,
     pub grace: Grace,
 }
 
@@ -94,23 +103,26 @@ pub trait JobSink {
     fn step(&mut self, step: &StepSeen);
     /// The next bytes of a step's log, stdout and stderr as they came.
     fn log(&mut self, step: u32, bytes: &[u8]);
-    /// An error, a warning or a notice about the code; at most ten of a kind for a step.
-    fn annotation(&mut self, _step: u32, _annotation: &Annotation) {}
     /// What the step wrote to its summary, in Markdown.
     fn summary(&mut self, _step: u32, _text: &str) {}
     /// A sentence about the job itself.
     fn warning(&mut self, _text: &str) {}
+    /// A step has failed, and the job is held. It goes on when this says so, else as soon as there is the file that lets it.
+    fn paused(&mut self, _paused: &Paused) -> bool {
+        false
+    }
 }
 
 /// Runs the job's steps to their end, here and now. Nothing it started is left running.
 pub fn run(start: &JobStart, dirs: &JobDirs, options: &JobOptions, sink: &mut dyn JobSink, cancel: &Cancel) -> JobOutcome {
-    let started = now();
+    let clock = Clock::new();
     let dirs = &service::confined(start, dirs);
-    match Runner::new(start, dirs, options, cancel) {
+    match Runner::new(start, dirs, options, cancel, clock) {
         Ok(mut runner) => runner.run(sink),
         Err(reason) => {
-            let reason = Some(reason);
-            JobOutcome { conclusion: Conclusion::Failure, outputs: BTreeMap::new(), reason, started, finished: now() }
+            let (started, finished) = (clock.now(), clock.now());
+            let (outputs, annotations) = (BTreeMap::new(), Vec::new());
+            JobOutcome { conclusion: Conclusion::Failure, outputs, reason: Some(reason), started, finished, annotations }
         }
     }
 }
@@ -124,13 +136,18 @@ struct Runner<'a> {
     /// Ends with the job.
     _service: Option<Results>,
     guard: Guard<'a>,
-    debug: bool,
-    /// How many of the job's steps the sink has heard of, and whether the last of them was still running then.
-    told: (usize, bool),
+    cancel: &'a Cancel,
+    clock: Clock,
+    around: Around,
+    pause_on_failure: bool,
+    /// By lane, where a step runs that may fail; kept only if the job would be held then.
+    last: BTreeMap<usize, Last>,
+    /// How many of the job's steps have ended as far as the sink knows, in a row from the first, and what it knows of the others.
+    told: (usize, Vec<StepSeen>),
 }
 
 impl<'a> Runner<'a> {
-    fn new(start: &'a JobStart, dirs: &'a JobDirs, options: &JobOptions, cancel: &'a Cancel) -> Result<Runner<'a>, String> {
+    fn new(start: &'a JobStart, dirs: &'a JobDirs, options: &JobOptions, cancel: &'a Cancel, clock: Clock) -> Result<Runner<'a>, String> {
         let mut facts = environment::facts(start, dirs, options)?;
         let service = service::start(start, dirs, &mut facts)?;
         let workspace = Workspace::new(dirs, &facts)?;
@@ -139,49 +156,44 @@ impl<'a> Runner<'a> {
         let job = Job::new(start.spec.clone(), facts);
         let processes = Processes::new(owner, &dirs.temp, options.grace);
         let actions = Actions::new(start, dirs);
-        Ok(Runner { dirs, job, workspace, processes, actions, _service: service, guard, debug: options.debug, told: (0, false) })
+        let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new() };
+        let (pause_on_failure, last, told) = (options.pause_on_failure, BTreeMap::new(), (0, Vec::new()));
+        let _service = service;
+        Ok(Runner { dirs, job, workspace, processes, actions, _service, guard, cancel, clock, around, pause_on_failure, last, told })
     }
 
     fn run(&mut self, sink: &mut dyn JobSink) -> JobOutcome {
         if let Err(reason) = self.actions.ready(&self.job, &self.workspace) {
-            self.job.apply(&Event::Spoiled { at: now(), reason });
+            self.job.apply(&Event::Spoiled { at: self.clock.now(), reason });
         }
         let mut spoiled = false;
         let outcome = loop {
-            self.guard.tell(&mut self.job, now());
+            self.guard.tell(&mut self.job, self.clock.now());
             if self.guard.is_over() && !spoiled {
                 spoiled = true;
-                self.job.apply(&Event::Spoiled { at: now(), reason: self.guard.over().to_string() });
+                self.job.apply(&Event::Spoiled { at: self.clock.now(), reason: self.guard.over().to_string() });
             }
-            let advance = self.job.advance(&self.workspace, now());
+            let advance = self.job.advance(&self.workspace, self.clock.now());
             if let Some(event) = &advance.event {
+                self.hold(event, sink);
                 self.job.apply(event);
+                self.prepare(event, sink);
                 self.tell(sink);
                 self.explain(event, sink);
             }
             match advance.next {
                 Next::Again => {}
-                Next::Run(command) => {
-                    let mut output = Output::new(command.step, self.job.mask(), self.debug);
-                    command.warnings.iter().for_each(|warning| output.line(&format!("##[warning]{warning}"), sink));
+                Next::Run(command) => self.start(&command, sink),
+                Next::Action(call) => self.perform(&call, sink),
+                Next::Interrupt(lanes) => self.processes.interrupt(&lanes),
+                Next::Wait { until } => {
+                    assert!(until.is_some() || !self.processes.is_idle() || self.guard.is_over(), "a job waits for something");
+                    let until = until.map(|until| self.clock.instant(until));
                     let files = &self.workspace;
-                    let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, now };
-                    let (exit, output) = self.processes.run(&command, output, &mut watch, sink);
-                    self.ended(exit, Wrote::default(), output, sink);
-                }
-                Next::Action(call) => {
-                    let mut output = Output::new(call.step, self.job.mask(), self.debug);
-                    let mask = self.job.mask().clone();
-                    let files = &self.workspace;
-                    let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, now };
-                    let mut say = |line: &str| output.line(line, sink);
-                    let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), call.timeout_ms);
-                    let (exit, wrote) = match self.actions.perform(&call, &mask, &mut desk) {
-                        Ok(wrote) => (Exit::Code(0), wrote),
-                        Err(Undone::Failed(why)) => (Exit::Failed(why), Wrote::default()),
-                        Err(Undone::Ended(exit)) => (exit, Wrote::default()),
-                    };
-                    self.ended(exit, wrote, output, sink);
+                    let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, clock: &self.clock };
+                    for Done { lane, exit, output } in self.processes.wait(until, &mut watch, sink) {
+                        self.ended(lane, exit, Wrote::default(), output, sink);
+                    }
                 }
                 Next::Finish { outcome, warnings } => {
                     warnings.iter().for_each(|warning| sink.warning(warning));
@@ -192,21 +204,48 @@ impl<'a> Runner<'a> {
         self.close(outcome, sink)
     }
 
-    fn ended(&mut self, exit: Exit, mut wrote: Wrote, mut output: Output, sink: &mut dyn JobSink) {
+    fn start(&mut self, command: &Command, sink: &mut dyn JobSink) {
+        let mut output = Output::new(command.step, self.job.mask(), &self.around);
+        command.warnings.iter().for_each(|warning| output.line(&format!("##[warning]{warning}"), sink));
+        self.keep(command.lane, command.step, &command.env, &command.directory);
+        if let Some(Done { lane, exit, output }) = self.processes.start(command, output) {
+            self.ended(lane, exit, Wrote::default(), output, sink);
+        }
+    }
+
+    fn perform(&mut self, call: &ActionCall, sink: &mut dyn JobSink) {
+        let mut output = Output::new(call.step, self.job.mask(), &self.around);
+        self.keep(call.lane, call.step, &call.env, &self.dirs.workspace.to_string_lossy());
+        let mask = self.job.mask().clone();
+        let files = &self.workspace;
+        let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, clock: &self.clock };
+        let mut say = |line: &str| output.line(line, sink);
+        let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), call.timeout_ms);
+        let (exit, wrote) = match self.actions.perform(call, &mask, &mut desk) {
+            Ok(wrote) => (Exit::Code(0), wrote),
+            Err(Undone::Failed(why)) => (Exit::Failed(why), Wrote::default()),
+            Err(Undone::Ended(exit)) => (exit, Wrote::default()),
+        };
+        self.ended(call.lane, exit, wrote, output, sink);
+    }
+
+    fn ended(&mut self, lane: usize, exit: Exit, mut wrote: Wrote, mut output: Output, sink: &mut dyn JobSink) {
         let said = std::mem::take(&mut output.said);
         wrote.outputs.extend(said.outputs);
         wrote.state.extend(said.state);
         let mut refused = said.refused;
-        match self.workspace.collect() {
+        let mut summary = String::new();
+        match self.workspace.collect(lane) {
             Ok(None) => {}
-            Ok(Some(files)) => {
-                for mistake in wrote.read(&files) {
+            Ok(Some(Collected { files, mistakes, warnings })) => {
+                warnings.iter().for_each(|warning| output.line(&format!("##[warning]{warning}"), sink));
+                for mistake in mistakes.into_iter().chain(wrote.read(&files)) {
                     output.line(&error_line(&mistake.text), sink);
                     if mistake.fails {
                         refused.get_or_insert(mistake.text);
                     }
                 }
-                summarize(&files.summary, &mut output, self.job.mask(), sink);
+                summary = self.job.mask().apply(&files.summary);
             }
             Err(error) => {
                 refused.get_or_insert(format!("the step's environment files can't be made anew: {error}"));
@@ -224,56 +263,101 @@ impl<'a> Runner<'a> {
             Exit::Failed(why) => output.line(&error_line(why), sink),
         }
         output.finish(sink);
-        for straggler in &mut self.processes.stragglers {
-            said.masks.iter().for_each(|mask| straggler.output.mask(mask));
+        if !summary.is_empty() {
+            sink.summary(output.step, &summary);
         }
-        self.job.apply(&Event::Ended { at: now(), ended: Ended { exit, wrote, masks: said.masks, refused } });
+        self.around.change(said.matchers);
+        self.processes.mask(&said.masks);
+        let ended = Ended { exit, wrote, masks: said.masks, refused, annotations: said.annotations, summary };
+        self.job.apply(&Event::Ended { at: self.clock.now(), lane, ended });
     }
 
-    /// What failed without a process having said so is said in the step's log.
+    fn keep(&mut self, lane: usize, step: u32, env: &BTreeMap<String, String>, directory: &str) {
+        if self.pause_on_failure {
+            self.last.insert(lane, Last { step, env: env.clone(), directory: directory.to_string() });
+        }
+    }
+
+    /// Holds the job before a failure is final, if that is wanted; nobody is asked after a cancellation.
+    fn hold(&mut self, event: &Event, sink: &mut dyn JobSink) {
+        let Event::Concluded { lane, conclusion, .. } = event else { return };
+        let failed = *conclusion == Conclusion::Failure && self.cancel.requested().is_none();
+        let Some(last) = self.last.remove(lane).filter(|_| failed) else { return };
+        let seen = masked(&self.job.steps()[last.step as usize], self.job.mask());
+        let reason = self.job.mask().apply(&self.job.failure(*lane).unwrap_or_default());
+        let paused = match Paused::new(last, seen.name.clone(), reason, &self.dirs.temp) {
+            Ok(paused) => paused,
+            Err(error) => return sink.warning(&format!("the job can't be held: {error}")),
+        };
+        sink.step(&StepSeen { paused: true, ..seen.clone() });
+        let cancel = self.cancel;
+        let ((), time) = pause::timed(|| {
+            if !sink.paused(&paused) {
+                paused.wait(cancel);
+            }
+        });
+        paused.end();
+        self.guard.held_for(time);
+        sink.step(&seen);
+    }
+
+    /// What an event needs on this machine.
+    fn prepare(&mut self, event: &Event, sink: &mut dyn JobSink) {
+        if matches!(event, Event::Backgrounded { .. })
+            && let Err(error) = self.workspace.open(self.job.lanes() - 1)
+        {
+            sink.warning(&format!("the environment files of a step in the background can't be made: {error}"));
+        }
+    }
+
+    /// What happened without a process having said so is said in the step's log.
     fn explain(&self, event: &Event, sink: &mut dyn JobSink) {
-        let (Event::Broken { reason, .. } | Event::Left { reason: Some(reason), .. }) = event else { return };
-        let step = self.job.steps().last().expect("a step that broke is shown, or the one around it").number;
-        let mut output = Output::new(step, self.job.mask(), self.debug);
-        output.line(&error_line(reason), sink);
+        let (lane, text) = match event {
+            Event::Broken { lane, reason, .. } | Event::Left { lane, reason: Some(reason), .. } => (*lane, error_line(reason)),
+            Event::Dropped { lane, reason, .. } => (*lane, error_line(&format!("The step {reason}."))),
+            Event::Waiting { says, .. } | Event::Waited { says, .. } => (0, says.trim_end().to_string()),
+            Event::Retrying { lane, says, .. } => (*lane, format!("##[warning]{says}")),
+            _ => return,
+        };
+        let mut output = Output::new(self.job.place_of(lane), self.job.mask(), &self.around);
+        text.lines().for_each(|line| output.line(line, sink));
         output.finish(sink);
     }
 
     /// Shows the sink the steps that are new to it or have changed.
     fn tell(&mut self, sink: &mut dyn JobSink) {
-        let steps = self.job.steps();
-        let (count, open) = self.told;
-        let first = if open { count - 1 } else { count };
-        for step in &steps[first.min(steps.len())..] {
+        let (ended, known) = &mut self.told;
+        for (index, step) in self.job.steps()[*ended..].iter().enumerate() {
+            if known.get(index) == Some(step) {
+                continue;
+            }
             sink.step(&masked(step, self.job.mask()));
+            if index < known.len() {
+                known[index] = step.clone();
+            } else {
+                known.push(step.clone());
+            }
         }
-        let open = steps.last().is_some_and(|step| step.finished.is_none() && step.started.is_some());
-        self.told = (steps.len(), open);
+        let done = known.iter().take_while(|step| step.state != workflow::job::StepState::Running).count();
+        known.drain(..done);
+        *ended += done;
     }
 
     fn close(&mut self, mut outcome: JobOutcome, sink: &mut dyn JobSink) -> JobOutcome {
         if !self.processes.end(sink) {
             sink.warning("some processes of the job can't be killed; they wait inside the kernel");
         }
-        if let Err(error) = std::fs::remove_dir_all(&self.dirs.temp) {
+        if let Err(error) = std::fs::remove_dir_all(&self.dirs.temp)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
             sink.warning(&format!("the job's temporary files can't be removed: {error}"));
         }
         if self.guard.timed_out() {
             // To the steps a job that ran out of time is cancelled; to the run it has failed.
             outcome.conclusion = Conclusion::Failure;
         }
-        outcome.finished = now();
+        outcome.finished = self.clock.now();
         outcome
-    }
-}
-
-fn summarize(text: &str, output: &mut Output, mask: &base::mask::Mask, sink: &mut dyn JobSink) {
-    if text.len() > env_files::SUMMARY_BYTES_MAX {
-        let (limit, size) = (env_files::SUMMARY_BYTES_MAX / 1024, text.len() / 1024);
-        let text = format!("$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of {limit}k, got {size}k.");
-        output.line(&error_line(&text), sink);
-    } else if !text.is_empty() {
-        sink.summary(output.step, &mask.apply(text));
     }
 }
 
@@ -281,6 +365,7 @@ fn masked(step: &StepSeen, mask: &base::mask::Mask) -> StepSeen {
     StepSeen { name: mask.apply(&step.name), reason: step.reason.as_ref().map(|reason| mask.apply(reason)), ..step.clone() }
 }
 
+/// What the clock on the wall says; for files that outlive the job.
 pub(crate) fn now() -> Timestamp {
     timestamp(SystemTime::now())
 }

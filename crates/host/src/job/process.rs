@@ -40,52 +40,131 @@ pub(super) struct Straggler {
 pub(super) struct Processes {
     pub(super) owner: Owner,
     pub(super) stragglers: Vec<Straggler>,
+    under_way: Vec<Running>,
     buffer: Vec<u8>,
     scripts: PathBuf,
     script: u32,
     grace: Grace,
 }
 
+/// A process that has come to its end.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) lane: usize,
+    pub(super) exit: Exit,
+    pub(super) output: Output,
+}
+
 impl Processes {
     pub(super) fn new(owner: Owner, temp: &Path, grace: Grace) -> Processes {
-        Processes { owner, stragglers: Vec::new(), buffer: vec![0; 256 * 1024], scripts: temp.to_path_buf(), script: 0, grace }
+        let (stragglers, under_way, buffer) = (Vec::new(), Vec::new(), vec![0; 256 * 1024]);
+        Processes { owner, stragglers, under_way, buffer, scripts: temp.to_path_buf(), script: 0, grace }
     }
 
     pub(super) fn grace(&self) -> Grace {
         self.grace
     }
 
-    /// Runs the command to its end. What it leaves running is left until the job ends, unless it was interrupted.
-    pub(super) fn run(&mut self, command: &Command, mut output: Output, watch: &mut dyn Watch, sink: &mut dyn JobSink) -> (Exit, Output) {
+    /// Starts the command; what can't be started has ended at once.
+    pub(super) fn start(&mut self, command: &Command, output: Output) -> Option<Done> {
+        let failed = |why: String, output| Some(Done { lane: command.lane, exit: Exit::Failed(why), output });
         let before = if self.stragglers.is_empty() { BTreeSet::new() } else { self.owner.living() };
         let (child, pipe) = match self.spawn(command) {
             Ok(started) => started,
-            Err(why) => return (Exit::Failed(why), output),
+            Err(why) => return failed(why, output),
         };
-        let group = child.id().cast_signed();
-        self.owner.started(group);
-        let mut running = match Running::new(child, pipe, self.grace) {
-            Ok(running) => running,
-            Err(error) => return (Exit::Failed(format!("the process can't be watched: {error}")), output),
+        self.owner.started(child.id().cast_signed());
+        let pidfd = match watched(child) {
+            Ok(watched) => watched,
+            Err(error) => return failed(format!("the process can't be watched: {error}"), output),
         };
-        let deadline = command.timeout_ms.map(|timeout| Instant::now() + Duration::from_millis(timeout));
-        let exit = self.attend(&mut running, deadline, &mut output, watch, sink);
+        let (child, pidfd) = pidfd;
+        self.under_way.push(Running {
+            lane: command.lane,
+            child,
+            pidfd,
+            pipe: Some(pipe),
+            output,
+            before,
+            deadline: command.timeout_ms.map(|timeout| Instant::now() + Duration::from_millis(timeout)),
+            timeout_ms: command.timeout_ms.unwrap_or_default(),
+            ladder: None,
+            exit: None,
+            linger: None,
+            grace: self.grace,
+        });
+        None
+    }
+
+    /// Whether nothing runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Asks what runs in these lanes to end, as a cancellation does.
+    pub(super) fn interrupt(&mut self, lanes: &[usize]) {
+        self.under_way
+            .iter_mut()
+            .filter(|running| lanes.contains(&running.lane))
+            .for_each(|running| running.interrupt(Interrupt::Cancelled));
+    }
+
+    /// For texts that are to be hidden from now on, whoever says them.
+    pub(super) fn mask(&mut self, secrets: &[String]) {
+        let running = self.under_way.iter_mut().map(|running| &mut running.output);
+        for output in running.chain(self.stragglers.iter_mut().map(|straggler| &mut straggler.output)) {
+            secrets.iter().for_each(|secret| output.mask(secret));
+        }
+    }
+
+    /// Reads, waits, climbs the ladder; until a process is gone and its output closed or lingering too long, the job is told to end,
+    /// or that time has come. What a process leaves running is left until the job ends, unless it was interrupted.
+    pub(super) fn wait(&mut self, until: Option<Instant>, watch: &mut dyn Watch, sink: &mut dyn JobSink) -> Vec<Done> {
+        loop {
+            let news = watch.news();
+            for running in self.under_way.iter_mut().filter(|running| running.exit.is_none() && running.ladder.is_none()) {
+                if news && !watch.wanted(running.lane) {
+                    running.interrupt(Interrupt::Cancelled);
+                } else if running.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    running.interrupt(Interrupt::TimedOut);
+                }
+            }
+            let at_once = watch.at_once();
+            for running in &mut self.under_way {
+                if at_once {
+                    running.kill();
+                }
+                running.climb();
+            }
+            let over = (0..self.under_way.len()).rev().filter(|index| self.under_way[*index].is_over()).collect::<Vec<_>>();
+            let done: Vec<Done> = over.into_iter().map(|index| self.finish(index, sink)).collect();
+            if !done.is_empty() || news || until.is_some_and(|until| until <= Instant::now()) || (at_once && self.is_idle()) {
+                return done;
+            }
+            self.poll(until, watch, sink);
+        }
+    }
+
+    fn finish(&mut self, index: usize, sink: &mut dyn JobSink) -> Done {
+        let mut running = self.under_way.remove(index);
+        let exit = running.exit.take().expect("only what has ended is finished");
         let exit = match running.ladder.as_ref().map(|ladder| ladder.why) {
-            Some(Interrupt::TimedOut) => Exit::TimedOut { after_ms: command.timeout_ms.unwrap_or_default() },
+            Some(Interrupt::TimedOut) => Exit::TimedOut { after_ms: running.timeout_ms },
             Some(Interrupt::Cancelled) => Exit::Cancelled,
             None => exit,
         };
         if running.ladder.is_some() {
-            self.owner.kill_all_but(&before);
+            let others: Vec<(i32, usize)> = self.under_way.iter().map(|other| (other.child.id().cast_signed(), other.lane)).collect();
+            self.owner.kill_all_but(&running.before, &others);
         }
         if let Some(pipe) = &running.pipe {
-            drain(pipe, &mut self.buffer, &mut output, sink);
+            drain(pipe, &mut self.buffer, &mut running.output, sink);
         }
-        output.finish(sink);
+        running.output.finish(sink);
         if let Some(pipe) = running.pipe.take().filter(|_| running.ladder.is_none()) {
-            self.stragglers.push(Straggler { pipe, output: output.another() });
+            self.stragglers.push(Straggler { pipe, output: running.output.another() });
         }
-        (exit, output)
+        Done { lane: running.lane, exit, output: running.output }
     }
 
     /// The job is over: nothing survives, and what the last of it said is in the log.
@@ -106,7 +185,7 @@ impl Processes {
         if let Some(script) = &command.script {
             self.script += 1;
             let file = self.scripts.join(format!("{}{}", self.script, script.extension));
-            fs::write(&file, &script.text).map_err(|error| format!("the script can't be written to `{}`: {error}", file.display()))?;
+            write_script(&file, &script.text).map_err(|error| format!("the script can't be written to `{}`: {error}", file.display()))?;
             arguments.iter_mut().for_each(|argument| *argument = argument.replace("{0}", &file.to_string_lossy()));
         }
         let (reader, writer) = io::pipe().map_err(|error| format!("no pipe for the output: {error}"))?;
@@ -118,84 +197,30 @@ impl Processes {
         let mut process = std::process::Command::new(&program);
         process.args(arguments).env_clear().envs(&command.env).current_dir(&command.directory);
         process.stdin(Stdio::null()).stdout(writer).stderr(errors).process_group(0);
-        let child = process.spawn().map_err(|error| match fs::metadata(&command.directory) {
-            Ok(metadata) if metadata.is_dir() => format!("`{}` can't be started: {error}", program.display()),
-            _ => format!("there is no directory `{}`", command.directory),
-        })?;
+        if command.lane > 0 {
+            process.env(sweep::MARK, self.owner.mark_of(command.lane));
+        }
+        let child = process.spawn().map_err(|error| why_not_started(&program, command, &error))?;
         Ok((child, reader))
     }
 
-    /// Reads, waits, climbs the ladder; until the process is gone and its output closed or lingering too long.
-    fn attend(
-        &mut self,
-        running: &mut Running,
-        deadline: Option<Instant>,
-        output: &mut Output,
-        watch: &mut dyn Watch,
-        sink: &mut dyn JobSink,
-    ) -> Exit {
-        let mut exit: Option<Exit> = None;
-        let mut linger: Option<Instant> = None;
-        loop {
-            let cancelled = exit.is_none() && watch.interrupts();
-            if running.ladder.is_none() && exit.is_none() {
-                if cancelled {
-                    running.interrupt(Interrupt::Cancelled);
-                } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                    running.interrupt(Interrupt::TimedOut);
-                }
-            }
-            if watch.at_once() {
-                running.kill();
-            }
-            if let Some(exit) = &exit {
-                let over = match &running.ladder {
-                    // What an interrupted step left gets the same time to end by itself.
-                    Some(_) => !running.group_lives(),
-                    None => running.pipe.is_none() || linger.is_some_and(|until| until <= Instant::now()),
-                };
-                if over {
-                    return exit.clone();
-                }
-            }
-            running.climb();
-            let wake = [
-                deadline.filter(|_| running.ladder.is_none() && exit.is_none()),
-                watch.wake().filter(|_| running.ladder.is_none() && exit.is_none()),
-                running.ladder.as_ref().and_then(|ladder| ladder.until),
-                linger.filter(|_| running.ladder.is_none()),
-                exit.as_ref().filter(|_| running.ladder.is_some()).map(|_| Instant::now() + LOOK_AGAIN),
-            ];
-            let ready = self.wait(running, exit.is_none(), watch, wake.into_iter().flatten().min());
-            for index in ready.stragglers.iter().rev() {
-                let straggler = &mut self.stragglers[*index];
-                if !pump(&straggler.pipe, &mut self.buffer, &mut straggler.output, sink) {
-                    let mut straggler = self.stragglers.remove(*index);
-                    straggler.output.finish(sink);
-                }
-            }
-            if ready.output
-                && let Some(pipe) = &running.pipe
-                && !pump(pipe, &mut self.buffer, output, sink)
-            {
-                running.pipe = None;
-            }
-            if ready.ended && exit.is_none() {
-                exit = Some(running.status());
-                linger = Some(Instant::now() + LINGER);
-            }
-        }
-    }
-
-    fn wait(&self, running: &Running, alive: bool, watch: &dyn Watch, wake: Option<Instant>) -> Ready {
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(4 + self.stragglers.len());
+    /// Waits for the next thing to happen and takes in what was said.
+    fn poll(&mut self, until: Option<Instant>, watch: &dyn Watch, sink: &mut dyn JobSink) {
+        let asked = self.is_idle() || self.under_way.iter().any(|running| running.ladder.is_none() && running.exit.is_none());
+        let wakes = self.under_way.iter().filter_map(Running::wake);
+        let wake = wakes.chain(until).chain(watch.wake().filter(|_| asked)).min();
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(1 + 2 * self.under_way.len() + self.stragglers.len());
         let mut add = |fd| {
             fds.push(fd);
-            fds.len() - 1
+            Some(fds.len() - 1)
         };
-        let output = running.pipe.as_ref().map(|pipe| add(PollFd::new(pipe, PollFlags::IN)));
-        let ended = alive.then(|| add(PollFd::new(&running.pidfd, PollFlags::IN)));
-        if let Some(fd) = watch.fd().filter(|_| alive) {
+        let mut places = Vec::with_capacity(self.under_way.len());
+        for running in &self.under_way {
+            let output = running.pipe.as_ref().and_then(|pipe| add(PollFd::new(pipe, PollFlags::IN)));
+            let ended = if running.exit.is_none() { add(PollFd::new(&running.pidfd, PollFlags::IN)) } else { None };
+            places.push((output, ended));
+        }
+        if let Some(fd) = watch.fd() {
             add(PollFd::from_borrowed_fd(fd, PollFlags::IN));
         }
         let first = fds.len();
@@ -206,29 +231,53 @@ impl Processes {
         });
         // An interrupted poll finds nothing and is asked again.
         let _ = poll(&mut fds, timeout.as_ref());
-        let ready = |index: usize| !fds[index].revents().is_empty();
-        let stragglers = (0..self.stragglers.len()).filter(|index| ready(first + index)).collect();
-        Ready { output: output.is_some_and(ready), ended: ended.is_some_and(ready), stragglers }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+        let is_ready = |place: Option<usize>| place.is_some_and(|place| ready[place]);
+        for index in (0..self.stragglers.len()).rev().filter(|index| ready[first + index]) {
+            let straggler = &mut self.stragglers[index];
+            if !pump(&straggler.pipe, &mut self.buffer, &mut straggler.output, sink) {
+                let mut straggler = self.stragglers.remove(index);
+                straggler.output.finish(sink);
+            }
+        }
+        for (running, (output, ended)) in self.under_way.iter_mut().zip(places) {
+            if is_ready(output)
+                && let Some(pipe) = &running.pipe
+                && !pump(pipe, &mut self.buffer, &mut running.output, sink)
+            {
+                running.pipe = None;
+            }
+            if is_ready(ended) {
+                running.exit = Some(running.status());
+                running.linger = Some(Instant::now() + LINGER);
+            }
+        }
     }
 }
 
-struct Ready {
-    output: bool,
-    ended: bool,
-    stragglers: Vec<usize>,
-}
-
 /// A process under way.
+#[derive(Debug)]
 struct Running {
+    lane: usize,
     child: Child,
     pidfd: OwnedFd,
     /// Nothing once it is closed.
     pipe: Option<PipeReader>,
+    output: Output,
+    /// What ran before it began and isn't its own.
+    before: BTreeSet<i32>,
+    deadline: Option<Instant>,
+    timeout_ms: u64,
     ladder: Option<Ladder>,
+    /// Once the process itself is gone.
+    exit: Option<Exit>,
+    linger: Option<Instant>,
     grace: Grace,
 }
 
 /// How far we have gone in ending it.
+#[derive(Debug)]
 struct Ladder {
     why: Interrupt,
     /// What comes at that time.
@@ -237,19 +286,29 @@ struct Ladder {
 }
 
 impl Running {
-    fn new(mut child: Child, pipe: PipeReader, grace: Grace) -> io::Result<Running> {
-        let pid = Pid::from_child(&child);
-        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Running { child, pidfd, pipe: Some(pipe), ladder: None, grace }),
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error.into())
+    fn is_over(&self) -> bool {
+        self.exit.is_some()
+            && match &self.ladder {
+                // What an interrupted step left gets the same time to end by itself.
+                Some(_) => !self.group_lives(),
+                None => self.pipe.is_none() || self.linger.is_some_and(|until| until <= Instant::now()),
             }
+    }
+
+    /// When it has to be looked at again though nothing happens.
+    fn wake(&self) -> Option<Instant> {
+        match (&self.ladder, &self.exit) {
+            (Some(ladder), None) => ladder.until,
+            (Some(ladder), Some(_)) => Some(ladder.until.unwrap_or_else(Instant::now).min(Instant::now() + LOOK_AGAIN)),
+            (None, None) => self.deadline,
+            (None, Some(_)) => self.linger,
         }
     }
 
     fn interrupt(&mut self, why: Interrupt) {
+        if self.ladder.is_some() || self.exit.is_some() {
+            return;
+        }
         self.signal(Signal::INT);
         self.ladder = Some(Ladder { why, next: Some(Signal::TERM), until: Some(Instant::now() + self.grace.after_int) });
     }
@@ -296,6 +355,57 @@ impl Running {
             Err(error) => Exit::Failed(format!("the process's end can't be read: {error}")),
         }
     }
+}
+
+/// A descriptor that is ready when the process ends; a process that can't be watched is not kept.
+fn watched(mut child: Child) -> io::Result<(Child, OwnedFd)> {
+    match rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+        Ok(pidfd) => Ok((child, pidfd)),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(error.into())
+        }
+    }
+}
+
+/// A step may have cleared the directory for temporary files away.
+fn write_script(file: &Path, text: &str) -> io::Result<()> {
+    match fs::write(file, text) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(file.parent().unwrap_or(file))?;
+            fs::write(file, text)
+        }
+        written => written,
+    }
+}
+
+/// The kernel says little about why; what a step has set is the usual reason.
+fn why_not_started(program: &Path, command: &Command, error: &io::Error) -> String {
+    if !fs::metadata(&command.directory).is_ok_and(|metadata| metadata.is_dir()) {
+        return format!("there is no directory `{}`", command.directory);
+    }
+    let zero = command.env.iter().find(|(name, value)| name.contains('\0') || value.contains('\0'));
+    if let Some((name, _)) = zero {
+        return format!("the environment variable `{}` has a zero byte, which no process can be given", name.replace('\0', ""));
+    }
+    if error.kind() == io::ErrorKind::ArgumentListTooLong
+        && let Some((name, value)) = command.env.iter().max_by_key(|(_, value)| value.len())
+    {
+        let all: usize = command.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        return format!(
+            "its environment is too large for a process: {} KiB in all, of which `{name}` has {} KiB; hand over a file instead",
+            all / 1024,
+            value.len() / 1024
+        );
+    }
+    if error.raw_os_error() == Some(nix::errno::Errno::EAGAIN as i32) {
+        return format!(
+            "`{}` can't be started: no more processes are allowed; an earlier step has left too many running",
+            program.display()
+        );
+    }
+    format!("`{}` can't be started: {error}", program.display())
 }
 
 /// Reads what is there now; false at the end of the output.

@@ -52,7 +52,7 @@ impl Owner {
         let mut running = running();
         *running -= 1;
         self.ended = true;
-        let gone = self.kill_all_but(&BTreeSet::new());
+        let gone = self.kill_all_but(&BTreeSet::new(), &[]);
         gone && (*running > 0 || kill_until_none(strays))
     }
 
@@ -74,15 +74,53 @@ impl Owner {
         owned
     }
 
-    /// Kills the job's processes but for those spared, again and again until there are none; says whether that worked.
-    pub(super) fn kill_all_but(&self, spared: &BTreeSet<i32>) -> bool {
-        kill_until_none(|| self.living().difference(spared).copied().collect())
+    /// Kills the job's processes but for those spared and what belongs to these steps, again and again until there are none; says
+    /// whether that worked.
+    pub(super) fn kill_all_but(&self, spared: &BTreeSet<i32>, steps: &[(i32, usize)]) -> bool {
+        kill_until_none(|| {
+            let living = self.living();
+            // Looked at after the living, so that what the steps have started meanwhile is among theirs.
+            let theirs = self.living_of(steps);
+            living.into_iter().filter(|pid| !spared.contains(pid) && !theirs.contains(pid)).collect()
+        })
+    }
+
+    /// What stands in the environment of a step in the background, so that it can be told from the others.
+    pub(super) fn mark_of(&self, lane: usize) -> String {
+        let mark = self.mark.split_once('=').map_or("", |(_, mark)| mark);
+        format!("{mark}#{lane}")
+    }
+
+    /// The living processes of these steps, by their process group and their lane.
+    fn living_of(&self, steps: &[(i32, usize)]) -> BTreeSet<i32> {
+        if steps.is_empty() || !has_children() {
+            return BTreeSet::new();
+        }
+        let marks: Vec<String> =
+            steps.iter().filter(|(_, lane)| *lane > 0).map(|(_, lane)| format!("{MARK}={}", self.mark_of(*lane))).collect();
+        let below = Tree::below(own_pid());
+        let mut owned = BTreeSet::new();
+        for (pid, parent) in &below.parents_first {
+            let of_group = steps.iter().any(|(group, _)| *group == below.stats[pid].group);
+            if of_group || owned.contains(parent) || variable_of(*pid).is_some_and(|variable| marks.contains(&variable)) {
+                owned.insert(*pid);
+            }
+        }
+        owned
     }
 
     fn marked(&self, pid: i32) -> bool {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
+        variable_of(pid)
+            .is_some_and(|variable| variable.strip_prefix(&self.mark).is_some_and(|rest| rest.is_empty() || rest.starts_with('#')))
     }
+}
+
+/// The mark in a process's environment, with its name.
+fn variable_of(pid: i32) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let prefix = format!("{MARK}=");
+    let found = environment.split(|byte| *byte == 0).find(|variable| variable.starts_with(prefix.as_bytes()))?;
+    Some(String::from_utf8_lossy(found).into_owned())
 }
 
 impl Drop for Owner {

@@ -8,6 +8,7 @@ use engine::world::Stop;
 use workflow::job::{Event, Files, Job};
 
 use super::cancel::Cancel;
+use super::clock::Clock;
 
 /// What a cancelled job's `always()` steps may take, as at GitHub.
 const AFTER_CANCEL: Duration = Duration::from_secs(5 * 60);
@@ -19,11 +20,17 @@ pub(super) enum Interrupt {
     Cancelled,
 }
 
-/// Asked while a process runs.
+/// Asked while processes run.
 pub(super) trait Watch {
-    /// Whether it shall be asked to end.
-    fn interrupts(&mut self) -> bool;
-    /// Whether it shall be killed now.
+    /// Whether the job was told since the last time that it shall end.
+    fn news(&mut self) -> bool;
+    /// Whether what runs in this lane goes on even so.
+    fn wanted(&self, lane: usize) -> bool;
+    /// Whether the one thing that runs in the job's own lane shall be asked to end.
+    fn interrupts(&mut self) -> bool {
+        self.news() && !self.wanted(0)
+    }
+    /// Whether everything shall be killed now.
     fn at_once(&self) -> bool;
     /// Something to wake up for.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
@@ -80,23 +87,37 @@ impl<'a> Guard<'a> {
         }
     }
 
+    /// Time that doesn't count: the job has been held.
+    pub(super) fn held_for(&mut self, time: Duration) {
+        self.deadline += time;
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        let known = if self.cancel.requested() == Some(Stop::AtOnce) { self.cancel.requested() } else { self.known };
+        self.cancel.more_than(known)
+    }
+
     /// Whether the time was up rather than somebody cancelled.
     pub(super) fn timed_out(&self) -> bool {
         self.known.is_some() && self.cancel.requested().is_none()
     }
 }
 
-/// A guard while a step of the job runs.
+/// A guard while steps of the job run.
 pub(super) struct StepWatch<'g, 'c> {
     pub(super) guard: &'g mut Guard<'c>,
     pub(super) job: &'g mut Job,
     pub(super) files: &'g dyn Files,
-    pub(super) now: fn() -> Timestamp,
+    pub(super) clock: &'g Clock,
 }
 
 impl Watch for StepWatch<'_, '_> {
-    fn interrupts(&mut self) -> bool {
-        self.guard.tell(self.job, (self.now)()) && !self.job.still_wanted(self.files)
+    fn news(&mut self) -> bool {
+        self.guard.tell(self.job, self.clock.now())
+    }
+
+    fn wanted(&self, lane: usize) -> bool {
+        self.job.still_wanted(lane, self.files)
     }
 
     fn at_once(&self) -> bool {
@@ -104,8 +125,7 @@ impl Watch for StepWatch<'_, '_> {
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        let known = if self.guard.cancel.requested() == Some(Stop::AtOnce) { self.guard.cancel.requested() } else { self.guard.known };
-        self.guard.cancel.more_than(known)
+        self.guard.fd()
     }
 
     fn wake(&self) -> Option<Instant> {

@@ -1,15 +1,15 @@
 //! The files of a job as its machine asks for them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use workflow::job::files::StepFiles;
-use workflow::job::{FilePaths, Files, JobFacts};
+use workflow::job::{FilePaths, Files, JobFacts, Node};
 use workflow::model::{Action, Pinned};
 
-use super::files::EnvFiles;
-use super::{JobDirs, action, hash};
+use super::files::{Collected, EnvFiles};
+use super::{JobDirs, action, hash, node};
 use crate::actions::Store;
 use crate::dirs::file_name;
 
@@ -17,7 +17,11 @@ use crate::dirs::file_name;
 pub(super) struct Workspace {
     root: PathBuf,
     home: Option<PathBuf>,
-    env_files: EnvFiles,
+    temp: PathBuf,
+    /// Where versions of Node.js may lie, besides the `PATH`.
+    nodes: Vec<PathBuf>,
+    /// By lane.
+    env_files: BTreeMap<usize, EnvFiles>,
     fetched: Store,
     /// The job's own copies of what was fetched; an action may write where it lies.
     copies: PathBuf,
@@ -25,13 +29,24 @@ pub(super) struct Workspace {
 
 impl Workspace {
     pub(super) fn new(dirs: &JobDirs, facts: &JobFacts) -> Result<Workspace, String> {
-        let env_files = EnvFiles::new(&dirs.temp).map_err(|error| format!("the environment files can't be made: {error}"))?;
+        let home = facts.env.get("HOME").map(PathBuf::from);
+        let nvm = facts.env.get("NVM_DIR").map(|nvm| Path::new(nvm).join("versions/node"));
+        let nodes = [Some(dirs.tool_cache.join("node")), nvm].into_iter().flatten().collect();
         let (fetched, copies) = (Store::new(dirs.actions.clone()), dirs.temp.join("_actions"));
-        Ok(Workspace { root: dirs.workspace.clone(), home: facts.env.get("HOME").map(PathBuf::from), env_files, fetched, copies })
+        let (root, temp, env_files) = (dirs.workspace.clone(), dirs.temp.clone(), BTreeMap::new());
+        let mut workspace = Workspace { root, home, temp, nodes, env_files, fetched, copies };
+        workspace.open(0).map_err(|error| format!("the environment files can't be made: {error}"))?;
+        Ok(workspace)
     }
 
-    pub(super) fn collect(&mut self) -> io::Result<Option<StepFiles>> {
-        self.env_files.collect()
+    /// Makes the environment files of a lane.
+    pub(super) fn open(&mut self, lane: usize) -> io::Result<()> {
+        self.env_files.insert(lane, EnvFiles::new(&self.temp, lane)?);
+        Ok(())
+    }
+
+    pub(super) fn collect(&mut self, lane: usize) -> io::Result<Option<Collected>> {
+        self.env_files.get_mut(&lane).map_or(Ok(None), EnvFiles::collect)
     }
 }
 
@@ -60,7 +75,11 @@ impl Files for Workspace {
         Ok(folder.to_string_lossy().into_owned())
     }
 
-    fn paths(&self) -> FilePaths {
-        self.env_files.paths().clone()
+    fn paths(&self, lane: usize) -> FilePaths {
+        self.env_files.get(&lane).map(|files| files.paths().clone()).unwrap_or_default()
+    }
+
+    fn node(&self, using: &str, path: &str) -> Result<Node, String> {
+        node::choose(using, path, &self.nodes)
     }
 }

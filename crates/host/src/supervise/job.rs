@@ -12,6 +12,7 @@ use base::Timestamp;
 use engine::world::{JobStart, Stop};
 use workflow::job::{Conclusion, JobOutcome};
 
+use super::cgroup::{self, Group, Limits};
 use super::claim::Claim;
 use super::process::sweep_descendants;
 use super::signals::{self, Cancel};
@@ -42,11 +43,11 @@ const AT_ONCE_MAX: Duration = Duration::from_secs(10);
 const FINISH_MAX: Duration = Duration::from_secs(300);
 
 /// Becomes the supervisor of the job in `dir`: `plimsoll supervise job DIR`.
-pub fn main(dir: &Path, body: &mut dyn Body) -> ExitCode {
+pub fn main(dir: &Path, body: &mut dyn Body, limits: Limits) -> ExitCode {
     if let Some(code) = launch::detach(dir) {
         return code;
     }
-    match supervise(dir, body) {
+    match supervise(dir, body, limits) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, dir = %dir.display(), "the job's supervisor can't go on");
@@ -55,7 +56,7 @@ pub fn main(dir: &Path, body: &mut dyn Body) -> ExitCode {
     }
 }
 
-fn supervise(dir: &Path, body: &mut dyn Body) -> io::Result<()> {
+fn supervise(dir: &Path, body: &mut dyn Body, limits: Limits) -> io::Result<()> {
     let claim = Claim::at(dir);
     let started = now();
     let start: JobStart = serde_json::from_slice(&claim.spec().map_err(io::Error::other)?)?;
@@ -69,7 +70,11 @@ fn supervise(dir: &Path, body: &mut dyn Body) -> io::Result<()> {
     if !claim.take().map_err(io::Error::other)? {
         return Ok(());
     }
-    let ending = Ending { claim: claim.clone(), started, done: Arc::default() };
+    let group = Group::enter(&cgroup::name(dir), limits);
+    if let Err(error) = group.note(dir) {
+        tracing::warn!(%error, "the job's control group can't be noted");
+    }
+    let ending = Ending { claim: claim.clone(), started, done: Arc::default(), group: Arc::new(Mutex::new(group)) };
     let watchdog = ending.clone();
     let watched = cancel.clone();
     std::thread::Builder::new().name("watchdog".into()).spawn(move || end_by_force(watched, &watchdog))?;
@@ -88,6 +93,7 @@ struct Ending {
     claim: Claim,
     started: Timestamp,
     done: Arc<Mutex<bool>>,
+    group: Arc<Mutex<Group>>,
 }
 
 impl Ending {
@@ -98,6 +104,7 @@ impl Ending {
             return Ok(());
         }
         *done = true;
+        self.group.lock().unwrap_or_else(std::sync::PoisonError::into_inner).end();
         sweep_descendants();
         let bytes = serde_json::to_vec(outcome)?;
         let until = Instant::now() + FINISH_MAX;
@@ -111,7 +118,14 @@ impl Ending {
     }
 
     fn outcome(&self, conclusion: Conclusion, reason: &str) -> JobOutcome {
-        JobOutcome { conclusion, outputs: BTreeMap::new(), reason: Some(reason.to_string()), started: self.started, finished: now() }
+        JobOutcome {
+            conclusion,
+            outputs: BTreeMap::new(),
+            reason: Some(reason.to_string()),
+            started: self.started,
+            finished: now(),
+            annotations: Vec::new(),
+        }
     }
 }
 
@@ -134,5 +148,6 @@ pub(crate) fn now() -> Timestamp {
 
 /// Kills what a dead supervisor of the job left running.
 pub fn sweep_lost(dir: &Path, supervisor: &process::Process) {
+    cgroup::end_abandoned(dir);
     process::sweep_abandoned(supervisor, &launch::mark(dir));
 }

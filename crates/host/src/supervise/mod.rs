@@ -3,6 +3,7 @@
 //! The server is nobody's parent. When it dies, jobs and instances go on; when it comes back it finds them by claim, process and
 //! start time. That is how "at most once" and "survives kill -9" are both true.
 
+pub mod cgroup;
 pub mod claim;
 pub mod durable;
 pub mod job;
@@ -11,6 +12,7 @@ pub mod process;
 pub mod signals;
 pub mod spool;
 
+pub use cgroup::Limits;
 pub use claim::{Claim, State};
 pub use launch::Launcher;
 pub use process::Process;

@@ -186,7 +186,7 @@ pub(crate) fn reap_children_except(kept: i32) {
 }
 
 /// Takes every ended child away; `false` when there is no child at all.
-fn reap() -> bool {
+pub(crate) fn reap() -> bool {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) => return true,

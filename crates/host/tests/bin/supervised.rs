@@ -12,7 +12,7 @@ use std::time::Duration;
 use base::Timestamp;
 use engine::world::Stop;
 use host::supervise::job::{Body, Work};
-use host::supervise::{Claim, Launcher};
+use host::supervise::{Claim, Launcher, Limits};
 use workflow::job::{Conclusion, JobOutcome, StepSeen, StepState};
 use workflow::model::{StepAction, Template, Work as JobWork};
 
@@ -20,9 +20,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["supervise", "job", dir] => host::supervise::job::main(Path::new(dir), &mut Scripts),
+        ["supervise", "job", dir] => host::supervise::job::main(Path::new(dir), &mut Scripts, Limits::default()),
         ["supervise", "instance", dir] => host::instance::main(Path::new(dir)),
-        ["real", "job", dir] => ExitCode::from(host::executor::supervise(Path::new(dir))),
+        ["real", "job", dir] => ExitCode::from(host::executor::supervise(Path::new(dir), Limits { processes: 200 })),
         ["app", control] => serve(Path::new(control)),
         ["start", dir, spec] => start(Path::new(dir), Path::new(spec)),
         _ => panic!("don't know how to {arguments:?}"),
@@ -64,8 +64,7 @@ impl Body for Scripts {
         let mut outcome = outcome(Conclusion::Success);
         for (number, step) in (0..).zip(steps) {
             let StepAction::Run { script: Template::String(script), .. } = &step.action else { panic!("a literal script") };
-            let mut seen =
-                StepSeen { number, name: step.id.clone(), state: StepState::Running, started: None, finished: None, reason: None };
+            let mut seen = StepSeen::new(number, step.id.clone());
             work.spool.step(&seen).unwrap();
             let mut command = Command::new("sh");
             command.arg("-c").arg(script).current_dir(work.dir).envs(work.secrets.iter().filter(|(_, value)| value.len() < 100));
@@ -97,5 +96,5 @@ fn wait(mut child: Child, work: &Work<'_>) -> Conclusion {
 
 fn outcome(conclusion: Conclusion) -> JobOutcome {
     let never = Timestamp::from_ms(0);
-    JobOutcome { conclusion, outputs: BTreeMap::new(), reason: None, started: never, finished: never }
+    JobOutcome { conclusion, outputs: BTreeMap::new(), reason: None, started: never, finished: never, annotations: Vec::new() }
 }

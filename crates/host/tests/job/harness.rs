@@ -41,12 +41,6 @@ impl JobSink for Heard {
         self.logs.entry(step).or_default().extend_from_slice(bytes);
     }
 
-    fn annotation(&mut self, step: u32, annotation: &Annotation) {
-        let place = annotation.file.iter().map(|file| format!(" {file}")).chain(annotation.line.map(|line| format!(":{line}")));
-        let place: String = place.collect();
-        self.others.push(format!("{} by step {step}{place}: {}", annotation.level.word(), annotation.message));
-    }
-
     fn summary(&mut self, step: u32, text: &str) {
         self.others.push(format!("summary by step {step}: {}", text.trim_end()));
     }
@@ -196,6 +190,7 @@ fn write_job(out: &mut String, id: &str, heard: &Heard, outcome: &JobOutcome) {
         };
         let reason = step.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let _ = writeln!(out, "  [{state}{reason}]");
+        step.annotations.iter().for_each(|annotation| write_annotation(out, annotation));
     }
     for other in &heard.others {
         let _ = writeln!(out, "  * {other}");
@@ -206,6 +201,13 @@ fn write_job(out: &mut String, id: &str, heard: &Heard, outcome: &JobOutcome) {
         let _ = writeln!(out, "  {name} = {value:?}");
     }
     out.push('\n');
+}
+
+fn write_annotation(out: &mut String, annotation: &Annotation) {
+    let file = annotation.file.iter().map(|file| format!(" {file}"));
+    let place: String = file.chain([annotation.line, annotation.column].into_iter().flatten().map(|at| format!(":{at}"))).collect();
+    let code = annotation.code.iter().map(|code| format!(" [{code}]")).collect::<String>();
+    let _ = writeln!(out, "  {}{place}{code}: {}", annotation.level.word(), annotation.message);
 }
 
 fn copy(from: &Path, to: &Path) {

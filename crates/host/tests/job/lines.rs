@@ -38,6 +38,7 @@ fn a_secret_is_covered_however_it_is_cut_and_from_the_line_on_that_hides_it() {
     let (heard, conclusion) = run(&place, script);
     let log = String::from_utf8_lossy(&heard.logs[&0]).into_owned();
     assert_eq!(log, "x *** y\n***\nlater-one\na *** b\n##[error]*** ***\n");
-    assert_eq!(heard.others, ["error by step 0: *** ***"]);
+    let annotations: Vec<&str> = heard.steps[&0].annotations.iter().map(|annotation| annotation.message.as_str()).collect();
+    assert_eq!(annotations, ["*** ***"]);
     assert_eq!(conclusion, Conclusion::Success);
 }

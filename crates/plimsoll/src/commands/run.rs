@@ -2,8 +2,9 @@
 //!
 //! Jobs run on threads, as the machine starts them; the record stays in memory.
 
+mod printer;
+
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,9 @@ use base::name::RunId;
 use base::{Diagnostic, Severity, Source, diagnostic};
 use engine::world::{JobStart, Stop};
 use host::git;
-use host::job::{Cancel, JobDirs, JobOptions, JobSink};
+use host::job::{Cancel, JobDirs, JobOptions};
+use host::supervise::Limits;
+use host::supervise::cgroup;
 use release::CodeSource;
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, JobSpec, StepSeen};
 use workflow::model::Workflow;
@@ -31,6 +34,7 @@ use crate::gitlab;
 use crate::terminal::{Terminal, Tone};
 use crate::view;
 use crate::world;
+use printer::{Printer, Screen};
 
 /// How long the machine is left alone when nothing is heard: its own timers are seconds.
 const LOOK: Duration = Duration::from_millis(500);
@@ -55,11 +59,10 @@ pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
     }
     let env = pairs("env", &args.env)?;
     let folder = tempfile::Builder::new().prefix("plimsoll-run-").tempdir().doing("make a folder for the run")?;
-    let mut conclusions = Vec::new();
-    for plan in plans {
-        let stage = Stage { folder: folder.path(), project: &project, secrets: &secrets, env: &env };
-        conclusions.push(stage.play(plan, terminal)?);
-    }
+    // A group of its own for a few milliseconds' work would cost more than the work.
+    cgroup::bound_user(Limits::default());
+    let stage = Stage { folder: folder.path(), project: &project, secrets: &secrets, env: &env, pause: args.pause_on_failure };
+    let conclusions = plans.into_iter().map(|plan| stage.play(plan, terminal)).collect::<Result<Vec<Conclusion>>>()?;
     let cancelled = conclusions.contains(&Conclusion::Cancelled);
     let good = conclusions.iter().all(|conclusion| matches!(conclusion, Conclusion::Success | Conclusion::Skipped));
     Ok(if cancelled {
@@ -94,7 +97,7 @@ struct Gitlab {
 /// The repository the run is of; a folder without one can run a file that doesn't check it out.
 struct Project {
     folder: PathBuf,
-    repository: Option<git::Repository>,
+    repository: Option<git::Head>,
     snapshot: Option<Vec<u8>>,
 }
 
@@ -105,13 +108,13 @@ impl Project {
             Some(file) => project_folder(&file).unwrap_or(here),
             None => here,
         };
-        let repository = match git::open(&folder) {
+        let repository = match git::head(&folder) {
             Ok(repository) => Some(repository),
             Err(git::Error::NotARepository(_) | git::Error::NoCommits(_) | git::Error::NotInCommit { .. }) if args.file.is_some() => None,
             Err(error) => return Err(git_failure(error)),
         };
         let snapshot = match (&repository, args.dirty) {
-            (Some(repository), true) => Some(git::snapshot(repository).map_err(git_failure)?),
+            (Some(repository), true) => Some(git::snapshot(&repository.place).map_err(git_failure)?),
             _ => None,
         };
         Ok(Project { folder, repository, snapshot })
@@ -253,16 +256,16 @@ impl Project {
     }
 
     fn root(&self) -> PathBuf {
-        self.repository.as_ref().map_or_else(|| self.folder.clone(), |repository| repository.root.join(&repository.subtree))
+        self.repository.as_ref().map_or_else(|| self.folder.clone(), |repository| repository.place.root.join(&repository.place.subtree))
     }
 
     fn source(&self) -> CodeSource {
         let empty =
             CodeSource { repository: self.folder.display().to_string(), sha: String::new(), subtree: String::new(), snapshot: None };
         self.repository.as_ref().map_or(empty, |repository| CodeSource {
-            repository: repository.root.display().to_string(),
+            repository: repository.place.root.display().to_string(),
             sha: repository.sha.clone(),
-            subtree: repository.subtree.clone(),
+            subtree: repository.place.subtree.clone(),
             snapshot: self.snapshot.as_ref().map(|bytes| base::Digest::of(bytes)),
         })
     }
@@ -356,7 +359,25 @@ fn secrets(given: &[String]) -> Result<BTreeMap<String, String>> {
 enum Heard {
     Step(JobId, StepSeen),
     Ended(JobId, JobOutcome),
+    /// What a step summed up, in Markdown.
+    Summary {
+        job: String,
+        step: String,
+        text: String,
+    },
+    /// Whether a shell has the terminal: then an interrupt is the shell's.
+    Shell {
+        open: bool,
+    },
     Interrupt,
+}
+
+/// What the loop keeps of what it heard, besides the machine's own view.
+#[derive(Debug, Default)]
+struct Kept {
+    interrupts: u32,
+    shell: bool,
+    summaries: Vec<(String, String, String)>,
 }
 
 struct Stage<'a> {
@@ -364,6 +385,8 @@ struct Stage<'a> {
     project: &'a Project,
     secrets: &'a BTreeMap<String, String>,
     env: &'a BTreeMap<String, String>,
+    /// Hold a job where a step has failed.
+    pause: bool,
 }
 
 impl Stage<'_> {
@@ -374,9 +397,9 @@ impl Stage<'_> {
         let mut run = Run::new(plan);
         let mut seen = Observed::default();
         let mut cancels: BTreeMap<JobId, Cancel> = BTreeMap::new();
-        let output = Arc::new(Mutex::new(LastJob::default()));
+        let screen = Arc::new(Mutex::new(Screen::default()));
         let many = run.plan().workflow.jobs.len() > 1;
-        let mut interrupts = 0;
+        let mut kept = Kept::default();
         std::thread::scope(|scope| {
             loop {
                 let advance = run.advance(&seen, world::now());
@@ -395,24 +418,25 @@ impl Stage<'_> {
                             cancels.insert(id.clone(), cancel.clone());
                             seen.jobs.insert(id.clone(), JobSeen::Running { steps: Vec::new() });
                             let sender = sender.clone();
-                            let output = output.clone();
-                            scope.spawn(move || self.execute(id, spec, &cancel, &sender, &output, many));
+                            let screen = screen.clone();
+                            scope.spawn(move || self.execute(id, spec, &cancel, &sender, &screen, many));
                         }
                         Action::Start { .. } => {}
                         Action::Stop { id, at_once } => stop(&cancels, &mut seen, &id, at_once),
                     }
                 }
                 if let Some(conclusion) = run.conclusion() {
+                    summarize(&kept.summaries, many, terminal);
                     return Ok(conclusion);
                 }
                 if advance.events.is_empty() {
-                    self.hear(&receiver, &mut run, &mut seen, &mut interrupts, terminal);
+                    self.hear(&receiver, &mut run, &mut seen, &mut kept, terminal);
                 }
             }
         })
     }
 
-    fn hear(&self, receiver: &Receiver<Heard>, run: &mut Run, seen: &mut Observed, interrupts: &mut u32, terminal: &Terminal) {
+    fn hear(&self, receiver: &Receiver<Heard>, run: &mut Run, seen: &mut Observed, kept: &mut Kept, terminal: &Terminal) {
         match receiver.recv_timeout(LOOK) {
             Ok(Heard::Step(id, step)) => {
                 if let Some(JobSeen::Running { steps }) = seen.jobs.get_mut(&id) {
@@ -427,9 +451,12 @@ impl Stage<'_> {
                 };
                 seen.jobs.insert(id, JobSeen::Finished { outcome, steps });
             }
+            Ok(Heard::Summary { job, step, text }) => kept.summaries.push((job, step, text)),
+            Ok(Heard::Shell { open }) => kept.shell = open,
+            Ok(Heard::Interrupt) if kept.shell => {}
             Ok(Heard::Interrupt) => {
-                *interrupts += 1;
-                let force = *interrupts > 1;
+                kept.interrupts += 1;
+                let force = kept.interrupts > 1;
                 terminal.say(if force {
                     "interrupted again: steps are ended at once"
                 } else {
@@ -443,7 +470,7 @@ impl Stage<'_> {
         }
     }
 
-    fn execute(&self, id: JobId, spec: JobSpec, cancel: &Cancel, sender: &Sender<Heard>, output: &Mutex<LastJob>, many: bool) {
+    fn execute(&self, id: JobId, spec: JobSpec, cancel: &Cancel, sender: &Sender<Heard>, screen: &Mutex<Screen>, many: bool) {
         let job = self.folder.join(id.run.to_string()).join(format!("{}-{}", id.key, id.attempt));
         let snapshot = self.project.snapshot.as_ref().map(|bytes| {
             let path = self.folder.join("snapshot.tar");
@@ -464,10 +491,9 @@ impl Stage<'_> {
         };
         let mut env = host::job::inherited(std::env::vars(), host::job::Home::Users);
         env.extend(self.env.clone());
-        let options = JobOptions { secrets: self.secrets.clone(), env, ..JobOptions::default() };
+        let options = JobOptions { secrets: self.secrets.clone(), env, pause_on_failure: self.pause, ..JobOptions::default() };
         let start = JobStart { spec, source: self.project.source(), artifacts: id.run.to_string(), project: "local".to_string() };
-        let prefix = if many { format!("{} | ", id.key) } else { String::new() };
-        let mut sink = Printer { id: id.clone(), sender: sender.clone(), output, prefix, rest: Vec::new() };
+        let mut sink = Printer::new(id.clone(), sender.clone(), screen, many);
         let outcome = host::job::run(&start, &dirs, &options, &mut sink, cancel);
         sink.flush();
         let _ = sender.send(Heard::Ended(id, outcome));
@@ -479,8 +505,14 @@ fn stop(cancels: &BTreeMap<JobId, Cancel>, seen: &mut Observed, id: &JobId, at_o
         Some(cancel) => cancel.request(if at_once { Stop::AtOnce } else { Stop::Gracefully }),
         None => {
             let now = world::now();
-            let outcome =
-                JobOutcome { conclusion: Conclusion::Cancelled, outputs: BTreeMap::new(), reason: None, started: now, finished: now };
+            let outcome = JobOutcome {
+                conclusion: Conclusion::Cancelled,
+                outputs: BTreeMap::new(),
+                reason: None,
+                started: now,
+                finished: now,
+                annotations: Vec::new(),
+            };
             seen.jobs.insert(id.clone(), JobSeen::Finished { outcome, steps: Vec::new() });
         }
     }
@@ -502,68 +534,11 @@ fn listen_for_interrupts(sender: Sender<Heard>) {
     }
 }
 
-/// Whose lines were printed last, so that lines of jobs that run together can be told apart.
-#[derive(Debug, Default)]
-struct LastJob {
-    failed: bool,
-}
-
-/// Passes a job's log to standard output, whole lines at a time where several jobs write.
-struct Printer<'a> {
-    id: JobId,
-    sender: Sender<Heard>,
-    output: &'a Mutex<LastJob>,
-    prefix: String,
-    rest: Vec<u8>,
-}
-
-impl JobSink for Printer<'_> {
-    fn step(&mut self, step: &StepSeen) {
-        self.flush();
-        let _ = self.sender.send(Heard::Step(self.id.clone(), step.clone()));
+/// The summaries of all steps, after everything else.
+fn summarize(summaries: &[(String, String, String)], many: bool, terminal: &Terminal) {
+    for (job, step, text) in summaries.iter().filter(|_| !terminal.json) {
+        let of = if many { format!("{job}, {step}") } else { step.clone() };
+        terminal.data(&terminal.paint(&format!("summary of {of}"), Tone::Faint));
+        terminal.data(text.trim_end());
     }
-
-    fn log(&mut self, _step: u32, bytes: &[u8]) {
-        if self.prefix.is_empty() {
-            self.write(bytes);
-            return;
-        }
-        self.rest.extend_from_slice(bytes);
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return };
-        let rest = self.rest.split_off(end + 1);
-        let lines = std::mem::replace(&mut self.rest, rest);
-        self.write(&prefixed(&self.prefix, &lines));
-    }
-
-    fn warning(&mut self, text: &str) {
-        self.write(format!("{}warning: {text}\n", self.prefix).as_bytes());
-    }
-}
-
-impl Printer<'_> {
-    fn flush(&mut self) {
-        if !self.rest.is_empty() {
-            let mut lines = std::mem::take(&mut self.rest);
-            lines.push(b'\n');
-            self.write(&prefixed(&self.prefix, &lines));
-        }
-    }
-
-    /// A reader that has gone away ends the output, not the run.
-    fn write(&self, bytes: &[u8]) {
-        let mut last = self.output.lock().expect("no holder panics");
-        if !last.failed {
-            let mut out = std::io::stdout().lock();
-            last.failed = out.write_all(bytes).and_then(|()| out.flush()).is_err();
-        }
-    }
-}
-
-fn prefixed(prefix: &str, lines: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(lines.len() + 64);
-    for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        text.extend_from_slice(prefix.as_bytes());
-        text.extend_from_slice(line);
-    }
-    text
 }

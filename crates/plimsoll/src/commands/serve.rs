@@ -22,7 +22,7 @@ pub fn proxy(args: &ProxyArgs) -> Result<u8> {
 pub fn supervise(args: &Supervise) -> Result<u8> {
     log_to_stderr();
     match args.kind.as_str() {
-        "job" => Ok(host::executor::supervise(&args.dir)),
+        "job" => Ok(host::executor::supervise(&args.dir, host::supervise::Limits::default())),
         "instance" => Ok(host::instance::supervise(&args.dir)),
         other => Err(Failure::usage(format!("`{other}` is nothing that is supervised: `job` or `instance`"))),
     }

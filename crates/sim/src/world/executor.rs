@@ -108,13 +108,20 @@ fn observe(sim: &Arc<Sim>, id: &JobId) -> JobSeen {
     let truth = sim.truth();
     let Some(job) = truth.executor.jobs.get(id) else { return JobSeen::Absent };
     let started = timestamp(job.started.unwrap_or_default());
-    let step = |state| StepSeen { number: 0, name: "Run make".to_string(), state, started: Some(started), finished: None, reason: None };
+    let step = |state| StepSeen { state, started: Some(started), ..StepSeen::new(0, "Run make") };
     let steps = |state| if job.started.is_some() { vec![step(state)] } else { Vec::new() };
     match job.end {
         None => JobSeen::Running { steps: steps(StepState::Running) },
         Some((End::Lost, _)) => JobSeen::Lost { steps: steps(StepState::Running), reason: "its supervisor is gone".to_string() },
         Some((End::Ended(conclusion), at)) => JobSeen::Finished {
-            outcome: JobOutcome { conclusion, outputs: BTreeMap::new(), reason: None, started, finished: timestamp(at) },
+            outcome: JobOutcome {
+                conclusion,
+                outputs: BTreeMap::new(),
+                reason: None,
+                started,
+                finished: timestamp(at),
+                annotations: Vec::new(),
+            },
             steps: steps(StepState::Finished { outcome: conclusion, conclusion }),
         },
     }

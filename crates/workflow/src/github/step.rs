@@ -89,11 +89,9 @@ impl List<'_> {
             let parallel = mapping.entry("parallel").filter(|_| self.rules.in_workflow);
             let steering = STEERING.into_iter().find_map(|key| mapping.entry(key)).filter(|_| self.rules.in_workflow);
             if let Some(entry) = parallel {
-                reader.unsupported(entry.key.span, "a group of parallel steps");
                 reader.known(mapping, &["parallel"]);
                 self.group(reader, entry);
             } else if let Some(entry) = steering {
-                reader.unsupported(entry.key.span, format!("a step with `{}`", entry.key.text));
                 self.steering(reader, mapping, entry);
             } else {
                 self.steps.extend(step(reader, item, mapping, self.rules, &mut self.ids));
@@ -240,15 +238,9 @@ fn step(reader: &mut Reader<'_>, node: &Node, mapping: &Mapping, rules: &Rules, 
             "env" => step.env = reader.strings(name, value, &rules.env),
             "continue-on-error" => step.continue_on_error = reader.boolean(name, value, &rules.continue_on_error),
             "timeout-minutes" if rules.in_workflow => step.timeout_minutes = reader.number(name, value, &places::STEP_TIMEOUT),
-            "background" if rules.in_workflow => {
-                step.background = reader.flag(name, value) == Some(true);
-                if step.background {
-                    reader.unsupported(key.span, "a step in the background");
-                }
-            }
+            "background" if rules.in_workflow => step.background = reader.flag(name, value) == Some(true),
             "retry" if rules.in_workflow => {
                 step.retry = retry::read(reader, key.span, value, &[RetryOn::Failure, RetryOn::Timeout]);
-                reader.unsupported(key.span, "`retry` on a step");
             }
             // What isn't this kind's own has been reported as a conflict.
             "run" | "uses" => {}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::Timestamp;
 
 use super::Builtin;
+use super::command::Annotation;
 use super::files::{self, FileError, StepFiles};
 use super::spec::{Conclusion, JobOutcome};
 use crate::model::{Action, Step};
@@ -23,6 +24,12 @@ pub enum Next {
     Again,
     Run(Box<Command>),
     Action(Box<ActionCall>),
+    /// What runs in these lanes is to be ended, as by a cancellation.
+    Interrupt(Vec<usize>),
+    /// Nothing until something that runs has ended, or until that time.
+    Wait {
+        until: Option<Timestamp>,
+    },
     /// The job is over; the warnings belong into its log.
     Finish {
         outcome: Box<JobOutcome>,
@@ -33,6 +40,8 @@ pub enum Next {
 /// A process for a step. Its environment is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
+    /// Which of the job's lanes it belongs to; its end is told with it.
+    pub lane: usize,
     /// The step's place, whose log the output belongs to.
     pub step: u32,
     /// Looked for on `PATH` of `env`; the first that exists is taken.
@@ -57,6 +66,7 @@ pub struct Script {
 /// A built-in action to be performed, main or post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionCall {
+    pub lane: usize,
     pub step: u32,
     pub builtin: Builtin,
     /// What stood behind the `@`; empty in post.
@@ -102,41 +112,92 @@ pub enum Event {
     },
     Skipped {
         at: Timestamp,
+        lane: usize,
         name: String,
         reason: String,
     },
     /// The step couldn't even be started.
     Broken {
         at: Timestamp,
+        lane: usize,
         name: String,
         reason: String,
     },
     Started {
         at: Timestamp,
+        lane: usize,
         name: String,
         post: Option<Box<Post>>,
     },
     /// A composite action began: its steps come next.
     Entered {
         at: Timestamp,
+        lane: usize,
         name: String,
         into: Box<Entrance>,
+    },
+    /// The step at hand has a lane of its own from here on, and begins as soon as it gets a place.
+    Backgrounded {
+        at: Timestamp,
+        name: String,
+    },
+    /// A step began that waits for others in the background, or ends them.
+    Waiting {
+        at: Timestamp,
+        name: String,
+        lanes: Vec<usize>,
+        cancels: bool,
+        /// For its log.
+        says: String,
+    },
+    /// They have ended; what they set is there for all.
+    Waited {
+        at: Timestamp,
+        lanes: Vec<usize>,
+        status: Conclusion,
+        reason: Option<String>,
+        says: String,
     },
     /// What was started came to its end.
     Ended {
         at: Timestamp,
+        lane: usize,
         ended: Ended,
+    },
+    /// It failed, and its `retry` gives it another attempt.
+    Retrying {
+        at: Timestamp,
+        lane: usize,
+        until: Timestamp,
+        says: String,
+    },
+    /// The time for another attempt has come.
+    Again {
+        lane: usize,
     },
     /// The last step of a composite action is done.
     Left {
         at: Timestamp,
+        lane: usize,
         outputs: Vec<(String, String)>,
         reason: Option<String>,
+        timed_out: bool,
     },
     /// The verdict on the step that ended, after `continue-on-error`.
     Concluded {
         at: Timestamp,
+        lane: usize,
         conclusion: Conclusion,
+    },
+    /// A step in the background was cancelled before it got a place.
+    Dropped {
+        at: Timestamp,
+        lane: usize,
+        reason: String,
+    },
+    /// All steps in the background have ended; what they set is there for all, and those that failed fail the job.
+    Settled {
+        at: Timestamp,
     },
     /// All main steps are done; what they left for the end comes next.
     Cleaning,
@@ -144,6 +205,10 @@ pub enum Event {
     Cancelled {
         at: Timestamp,
         reason: Option<String>,
+    },
+    /// The job ends in the middle of these steps.
+    Abandoned {
+        at: Timestamp,
     },
 }
 
@@ -175,8 +240,11 @@ pub struct Post {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PostWork {
-    /// The script's file.
-    Node(String),
+    /// The script's file, and what the action says of the `node` it needs.
+    Node {
+        file: String,
+        using: String,
+    },
     Builtin(Builtin),
 }
 
@@ -189,6 +257,17 @@ pub struct Ended {
     pub masks: Vec<String>,
     /// A workflow command or an environment file was wrong: the step fails whatever its exit code.
     pub refused: Option<String>,
+    /// Masked already.
+    pub annotations: Vec<Annotation>,
+    /// What it wrote to `GITHUB_STEP_SUMMARY`, masked already.
+    pub summary: String,
+}
+
+impl Ended {
+    /// It left nothing.
+    pub fn with(exit: Exit) -> Ended {
+        Ended { exit, wrote: Wrote::default(), masks: Vec::new(), refused: None, annotations: Vec::new(), summary: String::new() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -48,7 +48,16 @@ pub enum LogCommand {
     },
     /// The token came; commands count again.
     Resume,
-    /// Shown, changes nothing: `::echo::on`, problem matchers.
+    /// Whether commands are shown as they were written, besides doing what they do.
+    Echo(bool),
+    /// From now on lines are read by the matchers in this file.
+    AddMatchers(String),
+    RemoveMatcher {
+        owner: String,
+    },
+    /// Those that stand in this file.
+    RemoveMatchersOf(String),
+    /// Shown, changes nothing.
     Nothing {
         warning: Option<&'static str>,
     },
@@ -65,11 +74,23 @@ pub struct Annotation {
     pub level: Level,
     pub message: String,
     pub title: Option<String>,
+    /// Of a problem matcher: `TS2304`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     pub file: Option<String>,
     pub line: Option<u32>,
     pub end_line: Option<u32>,
     pub column: Option<u32>,
     pub end_column: Option<u32>,
+}
+
+impl Annotation {
+    /// One that is about no place in the code.
+    pub fn of_job(level: Level, message: &str) -> Annotation {
+        let message = message.to_string();
+        let (title, code, file, line, end_line, column, end_column) = Default::default();
+        Annotation { level, message, title, code, file, line, end_line, column, end_column }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,6 +99,14 @@ pub enum Level {
     Error,
     Warning,
     Notice,
+}
+
+impl LogCommand {
+    /// Whether `::echo::on` leaves it out: what it says is shown anyway, or must not be.
+    pub fn omits_echo(&self) -> bool {
+        use LogCommand::{Annotation, Debug, Mask, Resume, Stop};
+        matches!(self, Mask(_) | Annotation(_) | Debug(_) | Stop { .. } | Resume)
+    }
 }
 
 impl Level {
@@ -177,29 +206,53 @@ impl Written {
                 token if fresh(&token) => LogCommand::Stop { token },
                 _ => refused("The token that ends `stop-commands` can't be empty, `pause-logging` or the name of a command.".to_string()),
             },
-            "add-matcher" | "remove-matcher" => {
-                LogCommand::Nothing { warning: Some("Problem matchers are not read; the log stays as it is.") }
+            "echo" => match self.data.trim().to_ascii_lowercase().as_str() {
+                "on" => LogCommand::Echo(true),
+                "off" => LogCommand::Echo(false),
+                _ => refused(format!("`echo` is either `on` or `off`, not `{}`.", self.data)),
+            },
+            "add-matcher" if self.data.is_empty() => {
+                LogCommand::Nothing { warning: Some("`add-matcher` needs the path of a file: `::add-matcher::FILE`.") }
             }
+            "add-matcher" => LogCommand::AddMatchers(self.data),
+            "remove-matcher" => self.remove_matcher(),
             _ => LogCommand::Nothing { warning: None },
+        }
+    }
+
+    fn remove_matcher(mut self) -> LogCommand {
+        let owner = self.properties.remove("owner").unwrap_or_default();
+        match (owner.is_empty(), self.data.is_empty()) {
+            (false, true) => LogCommand::RemoveMatcher { owner },
+            (true, false) => LogCommand::RemoveMatchersOf(self.data),
+            _ => LogCommand::Nothing { warning: Some("`remove-matcher` needs either `owner=…` or the path of a file, not both.") },
         }
     }
 
     fn annotation(self, level: Level) -> Annotation {
         let text = |name: &str| self.properties.get(name).filter(|text| !text.is_empty()).cloned();
         let number = |name: &str| text(name).and_then(|text| text.trim().parse().ok());
-        let (end_line, end_column) = (number("endline"), number("endcolumn"));
-        let line = number("line").or(end_line);
+        let (mut end_line, mut end_column) = (number("endline"), number("endcolumn"));
+        let (mut line, mut column) = (number("line").or(end_line), number("col").or(end_column));
         // A column says nothing without a line, nor when the remark spans several.
-        let one_line = line.is_some() && end_line.is_none_or(|end| Some(end) == line);
-        let column = number("col").or(end_column).filter(|_| one_line);
+        if line.is_none() || end_line.is_some_and(|end| Some(end) != line) {
+            (column, end_column) = (None, None);
+        }
+        if end_line.is_some_and(|end| Some(end) < line) {
+            (line, end_line) = (None, None);
+        }
+        if end_column.is_some_and(|end| Some(end) < column) {
+            (column, end_column) = (None, None);
+        }
         Annotation {
             level,
             title: text("title"),
+            code: text("code"),
             file: text("file"),
             line,
-            end_line: end_line.filter(|end| Some(*end) >= line),
+            end_line,
             column,
-            end_column: end_column.filter(|end| one_line && Some(*end) >= column),
+            end_column,
             message: self.data,
         }
     }
@@ -261,7 +314,11 @@ mod tests {
             ("::group::Build", Some(LogCommand::Group("Build".to_string()))),
             ("::endgroup::", Some(LogCommand::EndGroup)),
             ("::debug::d", Some(LogCommand::Debug("d".to_string()))),
-            ("::echo::on", Some(LogCommand::Nothing { warning: None })),
+            ("::echo::on", Some(LogCommand::Echo(true))),
+            ("::echo:: OFF ", Some(LogCommand::Echo(false))),
+            ("::add-matcher::.github/tsc.json", Some(LogCommand::AddMatchers(".github/tsc.json".to_string()))),
+            ("::remove-matcher owner=tsc::", Some(LogCommand::RemoveMatcher { owner: "tsc".to_string() })),
+            ("::remove-matcher::tsc.json", Some(LogCommand::RemoveMatchersOf("tsc.json".to_string()))),
         ];
         for (line, expected) in cases {
             assert_eq!(read(line), expected, "{line}");
@@ -270,8 +327,13 @@ mod tests {
 
     #[test]
     fn commands_that_are_refused_say_why() {
-        for line in ["::set-env name=A::b", "::add-path::/x", "::set-output::v", "::stop-commands::", "::stop-commands::error"] {
+        let refused =
+            ["::set-env name=A::b", "::add-path::/x", "::set-output::v", "::stop-commands::", "::stop-commands::error", "::echo::x"];
+        for line in refused {
             assert!(matches!(read(line), Some(LogCommand::Refused { .. })), "{line}");
+        }
+        for line in ["::add-matcher::", "::remove-matcher::", "::remove-matcher owner=a::b", "::add-mask:: "] {
+            assert!(matches!(read(line), Some(LogCommand::Nothing { warning: Some(_) })), "{line}");
         }
     }
 
@@ -284,6 +346,15 @@ mod tests {
         let spanning = annotation("::warning line=3,endLine=5,col=2::x");
         assert_eq!((spanning.line, spanning.end_line, spanning.column), (Some(3), Some(5), None));
         assert_eq!(annotation("::notice col=4::x").column, None);
+        let places = |line: &str| {
+            let Annotation { line, end_line, column, end_column, .. } = annotation(line);
+            [line, end_line, column, end_column]
+        };
+        // `ValidateLinesAndColumns` of `ActionCommandManagerL0.cs`.
+        assert_eq!(places("::notice line=5,endLine=3::x"), [None; 4]);
+        assert_eq!(places("::notice endLine=3::x"), [Some(3), Some(3), None, None]);
+        assert_eq!(places("::notice line=1,endColumn=3::x"), [Some(1), None, Some(3), Some(3)]);
+        assert_eq!(places("::notice line=1,col=4,endColumn=3::x"), [Some(1), None, None, None]);
         assert_eq!(annotation("##[warning]plain").message, "plain");
     }
 

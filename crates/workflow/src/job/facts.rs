@@ -42,8 +42,19 @@ pub trait Files {
     /// pinned. The key is [`Remote::key`](super::Remote::key).
     fn fetched(&self, key: &str, pinned: &Pinned) -> Result<String, String>;
 
-    /// The environment files of the step to come.
-    fn paths(&self) -> FilePaths;
+    /// The environment files of the step to come in this lane.
+    fn paths(&self, lane: usize) -> FilePaths;
+
+    /// The program for a JavaScript action that says `using: node20`, with the `PATH` of its step; a sentence when there is none.
+    fn node(&self, using: &str, path: &str) -> Result<Node, String>;
+}
+
+/// A `node` for an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub program: String,
+    /// Where it isn't quite what the action asks for.
+    pub warning: Option<String>,
 }
 
 /// Where a step finds its environment files.

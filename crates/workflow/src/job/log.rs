@@ -21,7 +21,10 @@ pub struct LogReader {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece<'a> {
+    /// Whole lines; the last may lack its end where the output ends.
     Text(&'a [u8]),
+    /// A piece of a line that is too long to be waited for.
+    Flow(&'a [u8]),
     /// And the line it stood in, without its newline.
     Command(LogCommand, &'a [u8]),
 }
@@ -33,7 +36,7 @@ impl LogReader {
             let Some(newline) = memchr::memchr(b'\n', chunk) else { return self.wait(chunk, out) };
             let (first, others) = chunk.split_at(newline + 1);
             if self.flowing {
-                out(Piece::Text(first));
+                out(Piece::Flow(first));
                 self.flowing = false;
             } else {
                 let mut line = std::mem::take(&mut self.tail);
@@ -59,11 +62,11 @@ impl LogReader {
 
     fn wait(&mut self, tail: &[u8], out: &mut dyn FnMut(Piece<'_>)) {
         if self.flowing {
-            return out(Piece::Text(tail));
+            return out(Piece::Flow(tail));
         }
         self.tail.extend_from_slice(tail);
         if self.tail.len() > LINE_BYTES_MAX {
-            out(Piece::Text(&self.tail));
+            out(Piece::Flow(&self.tail));
             self.tail.clear();
             self.flowing = true;
         }
@@ -121,7 +124,7 @@ mod tests {
         let mut seen = String::new();
         let mut reader = LogReader::default();
         let mut write = |piece: Piece<'_>| match piece {
-            Piece::Text(text) => seen.push_str(&String::from_utf8_lossy(text)),
+            Piece::Text(text) | Piece::Flow(text) => seen.push_str(&String::from_utf8_lossy(text)),
             Piece::Command(command, _) => seen.push_str(&format!("<{command:?}>")),
         };
         chunks.iter().for_each(|chunk| reader.push(chunk.as_bytes(), &mut write));

@@ -1,4 +1,6 @@
 //! The life of a job: what has happened so far, and how each event changes it.
+//!
+//! A job is gone through in lanes: the first is its own list of steps, every step in the background has one more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,12 +8,18 @@ use std::sync::Arc;
 use base::Timestamp;
 use base::mask::Mask;
 
-use super::call::{Ended, Entrance, Event, Exit, Post};
+use super::call::{Ended, Entrance, Event, Exit, Post, Wrote};
+use super::command::Annotation;
 use super::facts::JobFacts;
 use super::scope::Fixed;
 use super::spec::{Conclusion, JobSpec, StepSeen, StepState};
 use crate::expr::{Object, Value};
-use crate::model::{ActionOutput, ActionRuns, Step, Template, Work};
+use crate::model::{ActionOutput, ActionRuns, RetryOn, Step, Template, Work};
+
+/// Remarks of one kind that are kept of one step, as at GitHub; all of them stay in the log.
+const ANNOTATIONS_MAX: usize = 10;
+/// What the record keeps of a summary; the whole text lies beside the log.
+const SUMMARY_KEPT: usize = 64 * 1024;
 
 /// One job while it runs. `apply` alone changes it, [`Job::advance`] alone decides.
 #[derive(Debug, Clone)]
@@ -27,15 +35,16 @@ pub struct Job {
     pub(super) directory: Option<String>,
     /// What steps wrote to `GITHUB_PATH`, oldest first.
     pub(super) paths: Vec<String>,
-    /// The job's own steps, and above them the composite actions we are in.
-    pub(super) frames: Vec<Frame>,
+    /// The job's own, then those of the steps in the background, in the order they came.
+    pub(super) lanes: Vec<Lane>,
     pub(super) posts: Vec<Post>,
     pub(super) status: Conclusion,
     /// The first thing that failed.
     pub(super) reason: Option<String>,
     pub(super) mask: Mask,
     pub(super) seen: Vec<StepSeen>,
-    pub(super) running: Option<Running>,
+    /// Whether all that ran in the background has been counted.
+    pub(super) settled: bool,
     pub(super) begun: Option<Timestamp>,
 }
 
@@ -49,11 +58,51 @@ pub(super) enum Phase {
     Spoiled,
 }
 
+/// Steps gone through one after another.
+#[derive(Debug, Clone)]
+pub(super) struct Lane {
+    /// The lane's own steps, and above them the composite actions it is in.
+    pub(super) frames: Vec<Frame>,
+    pub(super) running: Option<Running>,
+    /// The number of the step that is shown, once one is.
+    pub(super) place: u32,
+    /// Nothing for the job's own.
+    pub(super) behind: Option<Behind>,
+}
+
+/// A step in the background.
+#[derive(Debug, Clone)]
+pub(super) struct Behind {
+    pub(super) id: String,
+    /// As shown.
+    pub(super) name: String,
+    /// Whether it has got one of the places for steps in the background.
+    pub(super) begun: bool,
+    /// A step of the job has ended it.
+    pub(super) cancelled: bool,
+    /// What it set, kept from the others until it has been waited for.
+    pub(super) wrote: Wrote,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) settled: bool,
+}
+
+/// How a step in the background ended.
+#[derive(Debug, Clone)]
+pub(super) struct Verdict {
+    pub(super) outcome: Conclusion,
+    pub(super) conclusion: Conclusion,
+    pub(super) reason: Option<String>,
+}
+
 /// A list of steps being gone through.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) steps: Arc<[Step]>,
     pub(super) next: usize,
+    /// Which attempt at the next step this is, from 1.
+    pub(super) attempt: u32,
+    /// What an earlier attempt at it left for the end of the job.
+    pub(super) post: Option<usize>,
     /// The `steps` context; kept as a value, because every step sees it and few change it.
     pub(super) results: Value,
     pub(super) status: Conclusion,
@@ -79,14 +128,19 @@ pub(super) struct Running {
     pub(super) ended: Option<Ended>,
     pub(super) post: Option<usize>,
     pub(super) is_post: bool,
-    /// What a composite action yields and why it failed; its steps are done.
+    /// What a composite action yields and why it failed; its steps are done. Or what a wait came to.
     pub(super) left: Option<Left>,
+    /// The lanes a `wait` or a `cancel` waits for.
+    pub(super) waits: Option<Vec<usize>>,
+    /// It failed, and is tried again at that time.
+    pub(super) again_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Left {
     pub(super) status: Conclusion,
     pub(super) reason: Option<String>,
+    pub(super) timed_out: bool,
 }
 
 impl Job {
@@ -111,13 +165,13 @@ impl Job {
             shell: None,
             directory: None,
             paths: Vec::new(),
-            frames: vec![Frame { steps, next: 0, results: Value::object(Object::new()), status: Conclusion::Success, inside: None }],
+            lanes: vec![Lane { frames: vec![Frame::new(steps)], running: None, place: 0, behind: None }],
             posts: Vec::new(),
             status: Conclusion::Success,
             reason: None,
             mask,
             seen: Vec::new(),
-            running: None,
+            settled: false,
             begun: None,
         }
     }
@@ -125,6 +179,21 @@ impl Job {
     /// The steps so far, by number.
     pub fn steps(&self) -> &[StepSeen] {
         &self.seen
+    }
+
+    /// How many lanes there are so far.
+    pub fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Why what has ended in a lane failed, before its verdict.
+    pub fn failure(&self, lane: usize) -> Option<String> {
+        self.lanes[lane].running.as_ref().filter(|running| running.is_over())?.outcome().1
+    }
+
+    /// The number of the step that is shown for what a lane does.
+    pub fn place_of(&self, lane: usize) -> u32 {
+        self.lanes[lane].place
     }
 
     /// What must not be shown: the secrets, and what steps asked to hide.
@@ -161,39 +230,63 @@ impl Job {
                 self.phase = Phase::Spoiled;
                 self.fail(Conclusion::Failure, reason);
             }
-            Event::Skipped { at, name, reason } => {
-                if self.is_shown() {
-                    self.show(*at, name);
-                }
-                self.conclude(*at, Conclusion::Skipped, Conclusion::Skipped, Some(reason));
+            Event::Skipped { at, lane, name, reason } => {
+                self.show(*lane, *at, name);
+                self.conclude(*lane, *at, &Verdict::new(Conclusion::Skipped, Some(reason.clone())));
             }
-            Event::Broken { at, name, reason } => {
-                if self.is_shown() {
-                    self.show(*at, name);
-                }
-                self.running = Some(Running::new(self.phase == Phase::Cleaning, None));
-                self.set_ended(Ended { exit: Exit::Failed(reason.clone()), ..Ended::nothing() });
+            Event::Broken { at, lane, name, reason } => {
+                self.show(*lane, *at, name);
+                self.lanes[*lane].running = Some(Running::new(self.phase == Phase::Cleaning, None));
+                self.set_ended(*lane, Ended::with(Exit::Failed(reason.clone())));
             }
-            Event::Started { at, name, post } => {
-                if self.is_shown() {
-                    self.show(*at, name);
-                }
-                self.posts.extend(post.iter().map(|post| (**post).clone()));
-                let is_post = self.phase == Phase::Cleaning;
-                self.running = Some(Running::new(is_post, post.is_some().then(|| self.posts.len() - 1)));
+            Event::Started { at, lane, name, post } => {
+                self.show(*lane, *at, name);
+                let post = post.as_ref().map(|post| self.register(*lane, post));
+                self.lanes[*lane].running = Some(Running::new(self.phase == Phase::Cleaning, post));
             }
-            Event::Entered { at, name, into } => {
-                if self.is_shown() {
-                    self.show(*at, name);
-                }
-                self.enter(into);
+            Event::Entered { at, lane, name, into } => {
+                self.show(*lane, *at, name);
+                self.lanes[*lane].enter(into);
             }
-            Event::Ended { ended, .. } => self.set_ended(ended.clone()),
-            Event::Left { outputs, reason, .. } => self.leave(outputs, reason.as_ref()),
-            Event::Concluded { at, conclusion } => {
-                let running = self.running.take().expect("only what was started can be concluded");
+            Event::Backgrounded { name, .. } => self.put_behind(name),
+            Event::Waiting { at, name, lanes, cancels, .. } => {
+                self.show(0, *at, name);
+                self.lanes[0].running = Some(Running { waits: Some(lanes.clone()), ..Running::new(false, None) });
+                for lane in lanes.iter().filter(|_| *cancels) {
+                    self.behind_mut(*lane).cancelled = true;
+                }
+            }
+            Event::Waited { lanes, status, reason, .. } => {
+                lanes.iter().for_each(|lane| self.settle(*lane));
+                let running = self.lanes[0].running.as_mut().expect("only what waits has waited");
+                running.left = Some(Left { status: *status, reason: reason.clone(), timed_out: false });
+            }
+            Event::Ended { lane, ended, .. } => self.set_ended(*lane, ended.clone()),
+            Event::Retrying { lane, until, .. } => {
+                let running = self.lanes[*lane].running.as_mut().expect("only what ended is tried again");
+                running.again_at = Some(*until);
+            }
+            Event::Again { lane } => self.begin_again(*lane),
+            Event::Left { lane, outputs, reason, timed_out, .. } => {
+                self.lanes[*lane].leave(reason.as_ref(), *timed_out);
+                self.set_outputs(*lane, outputs);
+            }
+            Event::Concluded { at, lane, conclusion } => {
+                let running = self.lanes[*lane].running.take().expect("only what was started can be concluded");
                 let (outcome, reason) = running.outcome();
-                self.conclude(*at, outcome, *conclusion, reason.as_ref());
+                self.conclude(*lane, *at, &Verdict { outcome, conclusion: *conclusion, reason });
+            }
+            Event::Dropped { at, lane, reason } => {
+                let name = self.behind_mut(*lane).name.clone();
+                self.show(*lane, *at, &name);
+                self.conclude(*lane, *at, &Verdict::new(Conclusion::Cancelled, Some(reason.clone())));
+            }
+            Event::Settled { .. } => {
+                self.settled = true;
+                (1..self.lanes.len()).for_each(|lane| self.settle(lane));
+                for lane in 1..self.lanes.len() {
+                    self.count(lane);
+                }
             }
             Event::Cleaning => self.phase = Phase::Cleaning,
             Event::Cancelled { reason, .. } => {
@@ -202,105 +295,173 @@ impl Job {
                     self.reason = Some(reason.clone());
                 }
             }
+            Event::Abandoned { at } => {
+                for seen in self.seen.iter_mut().filter(|seen| seen.state == StepState::Running) {
+                    seen.state = StepState::Finished { outcome: Conclusion::Cancelled, conclusion: Conclusion::Cancelled };
+                    seen.finished = Some(*at);
+                }
+            }
         }
     }
 
-    fn enter(&mut self, into: &Entrance) {
-        let ActionRuns::Composite { steps } = &into.action.runs else { unreachable!("only composite actions are entered") };
-        let value = |output: &ActionOutput| output.value.clone().map(|value| (output.name.clone(), value));
-        let outputs: Arc<[(String, Template)]> = into.action.outputs.iter().filter_map(value).collect();
-        self.frames.push(Frame {
-            steps: steps.as_slice().into(),
-            next: 0,
-            results: Value::object(Object::new()),
-            status: Conclusion::Success,
-            inside: Some(Inside {
-                inputs: Value::object(into.inputs.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect()),
-                env: into.env.clone(),
-                directory: into.directory.clone(),
-                outputs,
-                deadline: into.deadline,
-                reason: None,
-            }),
-        });
+    /// The step at hand goes into a lane of its own, and the job on to the next.
+    fn put_behind(&mut self, name: &str) {
+        let own = &mut self.lanes[0].frames[0];
+        let step = own.steps[own.next].clone();
+        own.next += 1;
+        let frame = Frame { results: own.results.clone(), ..Frame::new(Arc::from([step.clone()])) };
+        let (id, name) = (step.id, name.to_string());
+        let behind = Behind { id, name, begun: false, cancelled: false, wrote: Wrote::default(), verdict: None, settled: false };
+        self.lanes.push(Lane { frames: vec![frame], running: None, place: 0, behind: Some(behind) });
     }
 
-    fn leave(&mut self, outputs: &[(String, String)], reason: Option<&String>) {
-        let frame = self.frames.pop().expect("a composite action that is left was entered");
-        let inside = frame.inside.expect("the job's own steps are never left");
-        let status = if reason.is_some() { Conclusion::Failure } else { frame.status };
-        let mut running = Running::new(false, None);
-        running.left = Some(Left { status, reason: reason.cloned().or(inside.reason) });
-        self.running = Some(running);
-        self.set_outputs(outputs);
+    /// What a step in the background set is there for all from now on.
+    fn settle(&mut self, lane: usize) {
+        let behind = self.behind_mut(lane);
+        let (id, wrote) = (behind.id.clone(), std::mem::take(&mut behind.wrote));
+        let verdict = behind.verdict.clone();
+        if std::mem::replace(&mut behind.settled, true) {
+            return;
+        }
+        self.env.extend(wrote.env);
+        add_paths(&mut self.paths, &wrote.paths);
+        if let Some(verdict) = verdict.filter(|_| is_named(&id)) {
+            let own = &mut self.lanes[0].frames[0];
+            own.add_outputs(&id, &wrote.outputs);
+            own.set_verdict(&id, &verdict);
+        }
+    }
+
+    /// A step in the background that failed fails the job, unless it was ended on purpose.
+    fn count(&mut self, lane: usize) {
+        let behind = self.behind_mut(lane);
+        let Some(verdict) = behind.verdict.clone() else { return };
+        let (name, cancelled) = (behind.name.clone(), behind.cancelled);
+        match verdict.conclusion {
+            Conclusion::Failure => self.fail_step(&name, &verdict),
+            Conclusion::Cancelled if !cancelled => self.fail_step(&name, &verdict),
+            _ => {}
+        }
+    }
+
+    fn behind_mut(&mut self, lane: usize) -> &mut Behind {
+        self.lanes[lane].behind.as_mut().expect("every lane but the first is of a step in the background")
+    }
+
+    /// What a step leaves for the end of the job; a further attempt at it takes the place of the one before.
+    fn register(&mut self, lane: usize, post: &Post) -> usize {
+        let frame = self.lanes[lane].frames.last_mut().expect("a lane's own frame is never left");
+        let place = *frame.post.get_or_insert(self.posts.len());
+        if place == self.posts.len() {
+            self.posts.push(post.clone());
+        } else {
+            self.posts[place] = post.clone();
+        }
+        place
+    }
+
+    fn begin_again(&mut self, lane: usize) {
+        let top = self.lanes[lane].frames.len() == 1;
+        self.lanes[lane].running = None;
+        let id = self.current_id(lane);
+        let lane = &mut self.lanes[lane];
+        if let Some(behind) = lane.behind.as_mut().filter(|_| top) {
+            behind.wrote.outputs.clear();
+        }
+        let frame = lane.frames.last_mut().expect("a lane's own frame is never left");
+        frame.attempt += 1;
+        if let Some(id) = id {
+            frame.set_result(&id, [("outputs", Value::object(Object::new()))]);
+        }
+        if top {
+            self.seen[lane.place as usize].attempts = frame.attempt;
+        }
     }
 
     /// Takes over what the step left; its verdict follows.
-    fn set_ended(&mut self, ended: Ended) {
-        self.env.extend(ended.wrote.env.iter().cloned());
-        for path in &ended.wrote.paths {
-            self.paths.retain(|known| known != path);
-            self.paths.push(path.clone());
+    fn set_ended(&mut self, lane: usize, mut ended: Ended) {
+        match &mut self.lanes[lane].behind {
+            Some(behind) => {
+                behind.wrote.env.extend(ended.wrote.env.iter().cloned());
+                add_paths(&mut behind.wrote.paths, &ended.wrote.paths);
+            }
+            None => {
+                self.env.extend(ended.wrote.env.iter().cloned());
+                add_paths(&mut self.paths, &ended.wrote.paths);
+            }
         }
         for mask in &ended.masks {
             self.mask.add(mask);
         }
-        let running = self.running.as_mut().expect("only what was started can end");
+        let place = self.lanes[lane].place as usize;
+        if let Some(seen) = self.seen.get_mut(place) {
+            std::mem::take(&mut ended.annotations).into_iter().for_each(|annotation| annotate(seen, annotation));
+            seen.summary.get_or_insert_default().push_str(&ended.summary);
+            keep_summary(seen);
+        }
+        let running = self.lanes[lane].running.as_mut().expect("only what was started can end");
         if let Some(post) = running.post {
             self.posts[post].state = ended.wrote.state.iter().cloned().collect();
         }
         let is_post = running.is_post;
-        let outputs = ended.wrote.outputs.clone();
+        let outputs = std::mem::take(&mut ended.wrote.outputs);
         running.ended = Some(ended);
         if !is_post {
-            self.set_outputs(&outputs);
+            self.set_outputs(lane, &outputs);
         }
     }
 
     /// Writes `steps.<id>.outputs` of the step at hand.
-    fn set_outputs(&mut self, outputs: &[(String, String)]) {
-        let Some(id) = self.current_id() else { return };
-        let frame = self.frames.last_mut().expect("the job's own frame is never left");
-        let mut kept: Object = match frame.results.get(&id).get("outputs") {
-            Value::Object(object) => (*object).clone(),
-            _ => Object::new(),
-        };
-        for (name, value) in outputs {
-            kept.insert(name.as_str(), Value::from(value.as_str()));
+    fn set_outputs(&mut self, lane: usize, outputs: &[(String, String)]) {
+        let id = self.current_id(lane);
+        let lane = &mut self.lanes[lane];
+        if let Some(behind) = lane.behind.as_mut().filter(|_| lane.frames.len() == 1) {
+            behind.wrote.outputs.extend(outputs.iter().cloned());
         }
-        frame.set_result(&id, [("outputs", Value::object(kept))]);
+        let frame = lane.frames.last_mut().expect("a lane's own frame is never left");
+        if let Some(id) = id {
+            frame.add_outputs(&id, outputs);
+        }
     }
 
-    fn conclude(&mut self, at: Timestamp, outcome: Conclusion, conclusion: Conclusion, reason: Option<&String>) {
-        let shown = self.is_shown();
-        if self.phase == Phase::Main {
-            let id = self.current_id();
-            let frame = self.frames.last_mut().expect("the job's own frame is never left");
+    fn conclude(&mut self, lane: usize, at: Timestamp, verdict: &Verdict) {
+        let shown = self.is_shown(lane);
+        if self.phase == Phase::Cleaning {
+            self.posts.pop();
+        } else {
+            let id = self.current_id(lane);
+            let frame = self.lanes[lane].frames.last_mut().expect("a lane's own frame is never left");
             if let Some(id) = id {
-                if matches!(frame.results.get(&id), Value::Null) {
-                    frame.set_result(&id, [("outputs", Value::object(Object::new()))]);
-                }
-                frame.set_result(&id, [("outcome", Value::from(outcome.word())), ("conclusion", Value::from(conclusion.word()))]);
+                frame.set_verdict(&id, verdict);
             }
             frame.next += 1;
-        } else {
-            self.posts.pop();
+            frame.attempt = 1;
+            frame.post = None;
         }
-        let name = if shown { self.finish_shown(at, outcome, conclusion, reason) } else { String::new() };
-        if matches!(conclusion, Conclusion::Failure | Conclusion::Cancelled) {
-            match self.frames.last_mut().and_then(|frame| frame.inside.as_mut().map(|inside| (&mut frame.status, inside))) {
-                Some((status, inside)) => {
-                    *status = worse(*status, conclusion);
-                    if inside.reason.is_none() {
-                        inside.reason = reason.cloned();
-                    }
-                }
-                None => {
-                    let why = reason.map_or("failed", String::as_str);
-                    self.fail(conclusion, &format!("step \"{name}\" {why}"));
+        let name = if shown { self.finish_shown(lane, at, verdict) } else { String::new() };
+        let lane = &mut self.lanes[lane];
+        if shown && let Some(behind) = &mut lane.behind {
+            behind.verdict = Some(verdict.clone());
+            return;
+        }
+        if !matches!(verdict.conclusion, Conclusion::Failure | Conclusion::Cancelled) {
+            return;
+        }
+        let frame = lane.frames.last_mut().expect("a lane's own frame is never left");
+        match &mut frame.inside {
+            Some(inside) => {
+                frame.status = worse(frame.status, verdict.conclusion);
+                if inside.reason.is_none() {
+                    inside.reason.clone_from(&verdict.reason);
                 }
             }
+            None => self.fail_step(&name, verdict),
         }
+    }
+
+    fn fail_step(&mut self, name: &str, verdict: &Verdict) {
+        let why = verdict.reason.as_deref().unwrap_or("failed");
+        self.fail(verdict.conclusion, &format!("step \"{name}\" {why}"));
     }
 
     fn fail(&mut self, conclusion: Conclusion, reason: &str) {
@@ -308,37 +469,105 @@ impl Job {
         self.reason.get_or_insert_with(|| reason.to_string());
     }
 
-    fn show(&mut self, at: Timestamp, name: &str) {
+    /// The step at hand gets a line of its own, if it has none from an earlier attempt and isn't inside an action.
+    fn show(&mut self, lane: usize, at: Timestamp, name: &str) {
+        let again = self.phase != Phase::Cleaning && self.lanes[lane].frames[0].attempt > 1;
+        if let Some(behind) = &mut self.lanes[lane].behind {
+            behind.begun = true;
+        }
+        if again || !self.is_shown(lane) {
+            return;
+        }
         let number = u32::try_from(self.seen.len()).expect("a job has fewer steps than numbers");
-        let (started, finished) = (Some(at), None);
-        self.seen.push(StepSeen { number, name: name.to_string(), state: StepState::Running, started, finished, reason: None });
+        self.lanes[lane].place = number;
+        self.seen.push(StepSeen { started: Some(at), ..StepSeen::new(number, name) });
     }
 
-    fn finish_shown(&mut self, at: Timestamp, outcome: Conclusion, conclusion: Conclusion, reason: Option<&String>) -> String {
-        let seen = self.seen.last_mut().expect("what is concluded was shown");
-        seen.state = StepState::Finished { outcome, conclusion };
+    fn finish_shown(&mut self, lane: usize, at: Timestamp, verdict: &Verdict) -> String {
+        let seen = &mut self.seen[self.lanes[lane].place as usize];
+        seen.state = StepState::Finished { outcome: verdict.outcome, conclusion: verdict.conclusion };
         seen.finished = Some(at);
-        if outcome == Conclusion::Skipped {
+        if verdict.outcome == Conclusion::Skipped {
             (seen.started, seen.finished) = (None, None);
         }
-        seen.reason = reason.cloned();
+        seen.reason.clone_from(&verdict.reason);
         seen.name.clone()
     }
 
     /// Whether the step at hand has a line of its own: the job's steps and posts do, a composite action's don't.
-    fn is_shown(&self) -> bool {
-        self.frames.len() == 1
+    fn is_shown(&self, lane: usize) -> bool {
+        self.lanes[lane].frames.len() == 1
     }
 
     /// The id under which the step at hand appears in `steps`; generated ones don't.
-    fn current_id(&self) -> Option<String> {
-        let frame = self.frames.last().filter(|_| self.phase == Phase::Main)?;
+    fn current_id(&self, lane: usize) -> Option<String> {
+        let frame = self.lanes[lane].frames.last().filter(|_| self.phase != Phase::Cleaning)?;
         let step = frame.steps.get(frame.next)?;
-        (!step.id.is_empty() && !step.id.starts_with("__")).then(|| step.id.clone())
+        is_named(&step.id).then(|| step.id.clone())
+    }
+}
+
+impl Lane {
+    fn enter(&mut self, into: &Entrance) {
+        let ActionRuns::Composite { steps } = &into.action.runs else { unreachable!("only composite actions are entered") };
+        let value = |output: &ActionOutput| output.value.clone().map(|value| (output.name.clone(), value));
+        let outputs: Arc<[(String, Template)]> = into.action.outputs.iter().filter_map(value).collect();
+        let inside = Inside {
+            inputs: Value::object(into.inputs.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect()),
+            env: into.env.clone(),
+            directory: into.directory.clone(),
+            outputs,
+            deadline: into.deadline,
+            reason: None,
+        };
+        self.frames.push(Frame { inside: Some(inside), ..Frame::new(steps.as_slice().into()) });
+    }
+
+    fn leave(&mut self, reason: Option<&String>, timed_out: bool) {
+        let frame = self.frames.pop().expect("a composite action that is left was entered");
+        let inside = frame.inside.expect("a lane's own steps are never left");
+        let status = if reason.is_some() { Conclusion::Failure } else { frame.status };
+        let left = Left { status, reason: reason.cloned().or(inside.reason), timed_out };
+        self.running = Some(Running { left: Some(left), ..Running::new(false, None) });
+    }
+
+    /// Whether nothing more is to be done here; the job's own lane never says so.
+    pub(super) fn is_over(&self) -> bool {
+        self.behind.as_ref().is_some_and(|behind| behind.verdict.is_some())
+    }
+
+    /// The step at hand.
+    pub(super) fn step(&self) -> Option<&Step> {
+        let frame = self.frames.last()?;
+        frame.steps.get(frame.next)
     }
 }
 
 impl Frame {
+    fn new(steps: Arc<[Step]>) -> Frame {
+        let results = Value::object(Object::new());
+        Frame { steps, next: 0, attempt: 1, post: None, results, status: Conclusion::Success, inside: None }
+    }
+
+    fn add_outputs(&mut self, id: &str, outputs: &[(String, String)]) {
+        let mut kept: Object = match self.results.get(id).get("outputs") {
+            Value::Object(object) => (*object).clone(),
+            _ => Object::new(),
+        };
+        for (name, value) in outputs {
+            kept.insert(name.as_str(), Value::from(value.as_str()));
+        }
+        self.set_result(id, [("outputs", Value::object(kept))]);
+    }
+
+    fn set_verdict(&mut self, id: &str, verdict: &Verdict) {
+        if matches!(self.results.get(id), Value::Null) {
+            self.set_result(id, [("outputs", Value::object(Object::new()))]);
+        }
+        let (outcome, conclusion) = (Value::from(verdict.outcome.word()), Value::from(verdict.conclusion.word()));
+        self.set_result(id, [("outcome", outcome), ("conclusion", conclusion)]);
+    }
+
     fn set_result<const N: usize>(&mut self, id: &str, parts: [(&str, Value); N]) {
         let mut results: Object = match std::mem::take(&mut self.results) {
             Value::Object(object) => Arc::unwrap_or_clone(object),
@@ -358,7 +587,11 @@ impl Frame {
 
 impl Running {
     fn new(is_post: bool, post: Option<usize>) -> Running {
-        Running { ended: None, post, is_post, left: None }
+        Running { ended: None, post, is_post, left: None, waits: None, again_at: None }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some() || self.left.is_some()
     }
 
     /// Before `continue-on-error`, and why.
@@ -380,15 +613,55 @@ impl Running {
             Exit::Code(code) => failed(format!("exited with {code}")),
         }
     }
-}
 
-impl Ended {
-    fn nothing() -> Ended {
-        Ended { exit: Exit::Code(0), wrote: super::Wrote::default(), masks: Vec::new(), refused: None }
+    /// What kind of failure it was, as `retry` tells them apart.
+    pub(super) fn failure(&self) -> RetryOn {
+        let ended = self.ended.as_ref().map(|ended| &ended.exit);
+        let timed_out = matches!(ended, Some(Exit::TimedOut { .. })) || self.left.as_ref().is_some_and(|left| left.timed_out);
+        if timed_out { RetryOn::Timeout } else { RetryOn::Failure }
     }
 }
 
+impl Verdict {
+    fn new(conclusion: Conclusion, reason: Option<String>) -> Verdict {
+        Verdict { outcome: conclusion, conclusion, reason }
+    }
+}
+
+fn annotate(seen: &mut StepSeen, annotation: Annotation) {
+    let of_its_kind = seen.annotations.iter().filter(|known| known.level == annotation.level).count();
+    if of_its_kind < ANNOTATIONS_MAX {
+        seen.annotations.push(annotation);
+    }
+}
+
+/// Cuts what is too long for the record, at the end of a line.
+fn keep_summary(seen: &mut StepSeen) {
+    let Some(summary) = seen.summary.take().filter(|summary| !summary.is_empty()) else { return };
+    let mut kept = summary;
+    if kept.len() > SUMMARY_KEPT {
+        let end = (0..=SUMMARY_KEPT).rev().find(|at| kept.is_char_boundary(*at)).unwrap_or_default();
+        let end = kept[..end].rfind('\n').map_or(end, |newline| newline + 1);
+        kept.truncate(end);
+        kept.push_str("\n*The rest of this summary lies beside the step's log.*\n");
+    }
+    seen.summary = Some(kept);
+}
+
+/// The last added comes last, and none twice.
+fn add_paths(paths: &mut Vec<String>, added: &[String]) {
+    for path in added {
+        paths.retain(|known| known != path);
+        paths.push(path.clone());
+    }
+}
+
+/// Whether an id was written by somebody; generated ones don't appear in `steps`.
+fn is_named(id: &str) -> bool {
+    !id.is_empty() && !id.starts_with("__")
+}
+
 /// Cancelled outweighs failed, failed outweighs all else.
-fn worse(left: Conclusion, right: Conclusion) -> Conclusion {
+pub(super) fn worse(left: Conclusion, right: Conclusion) -> Conclusion {
     [Conclusion::Cancelled, Conclusion::Failure].into_iter().find(|bad| left == *bad || right == *bad).unwrap_or(left)
 }

@@ -13,14 +13,15 @@ pub mod files;
 pub mod glob;
 pub mod log;
 mod machine;
+pub mod matcher;
 pub mod remote;
 mod scope;
 pub mod shell;
 pub mod spec;
 
 pub use builtin::Builtin;
-pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, Foreseen, Next, Script, Stage, Wrote};
-pub use facts::{FilePaths, Files, JobFacts};
+pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, FileMistake, Foreseen, Next, Script, Stage, Wrote};
+pub use facts::{FilePaths, Files, JobFacts, Node};
 pub use machine::Job;
 pub use remote::Remote;
 pub use spec::{Conclusion, Contexts, JobId, JobOutcome, JobSeen, JobSpec, StepSeen, StepState};

@@ -15,8 +15,12 @@ pub struct Shell {
 
 /// The `shell:` can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`shell: {0}` is neither built in (bash, sh, python, pwsh, powershell) nor a command with `{{0}}` in it")]
-pub struct InvalidShell(pub String);
+pub enum InvalidShell {
+    #[error("`shell: {0}` is neither built in (bash, sh, python, pwsh, powershell) nor a command with `{{0}}` in it")]
+    Unknown(String),
+    #[error("`shell: cmd` is the command line of Windows, which isn't here; use `bash`, `sh` or `pwsh`")]
+    Windows,
+}
 
 impl Shell {
     /// Nothing given: `bash -e {0}`, or `sh -e {0}` where there is no bash.
@@ -25,7 +29,10 @@ impl Shell {
             return Ok(Shell { programs: vec!["bash".to_string(), "sh".to_string()], ..Shell::plain("sh", "-e {0}", ".sh") });
         };
         let (program, arguments) = text.split_once(' ').unwrap_or((text, ""));
-        let invalid = || InvalidShell(text.to_string());
+        let invalid = || InvalidShell::Unknown(text.to_string());
+        if program.eq_ignore_ascii_case("cmd") && !arguments.contains("{0}") {
+            return Err(InvalidShell::Windows);
+        }
         let built_in = Shell::built_in(program);
         if arguments.trim().is_empty() {
             return built_in.ok_or_else(invalid);
@@ -115,9 +122,10 @@ mod tests {
 
     #[test]
     fn what_has_no_place_for_the_script_is_refused() {
-        for given in ["perl", "perl -e", "bash -x", "cmd", "sh \"{0}"] {
-            assert_eq!(Shell::parse(Some(given)), Err(InvalidShell(given.to_string())));
+        for given in ["perl", "perl -e", "bash -x", "sh \"{0}"] {
+            assert_eq!(Shell::parse(Some(given)), Err(InvalidShell::Unknown(given.to_string())));
         }
+        assert_eq!(Shell::parse(Some("cmd")), Err(InvalidShell::Windows));
     }
 
     #[test]

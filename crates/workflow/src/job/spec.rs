@@ -7,6 +7,7 @@ use base::{Timestamp, name::RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::command::Annotation;
 use crate::model::{Defaults, Job, Pinned, Template};
 
 /// One attempt at one leg of one job; names of started things derive from it, so "already exists" means "already started".
@@ -106,6 +107,9 @@ pub struct JobOutcome {
     pub reason: Option<String>,
     pub started: Timestamp,
     pub finished: Timestamp,
+    /// About the job itself; those about the code are with their steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub annotations: Vec<Annotation>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,6 +123,45 @@ pub struct StepSeen {
     pub finished: Option<Timestamp>,
     /// A sentence where there is something to say: why it was skipped, how it failed.
     pub reason: Option<String>,
+    /// What it remarked about the code, at most ten of a kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub annotations: Vec<Annotation>,
+    /// What it summed up, in Markdown; the beginning where it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// How often it was begun: more than once with `retry`.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub attempts: u32,
+    /// It has failed, and the job is held so that somebody can look around.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+}
+
+impl StepSeen {
+    /// A step under way of which nothing else is known yet.
+    pub fn new(number: u32, name: impl Into<String>) -> StepSeen {
+        StepSeen {
+            number,
+            name: name.into(),
+            state: StepState::Running,
+            started: None,
+            finished: None,
+            reason: None,
+            annotations: Vec::new(),
+            summary: None,
+            attempts: once(),
+            paused: false,
+        }
+    }
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_once(attempts: &u32) -> bool {
+    *attempts == 1
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -149,7 +149,7 @@ impl World {
                     step.state = StepState::Finished { outcome: Conclusion::Success, conclusion: Conclusion::Success };
                 }
                 let name = format!("step {number}");
-                steps.push(StepSeen { number, name, state: StepState::Running, started: Some(now), finished: None, reason: None });
+                steps.push(StepSeen { started: Some(now), ..StepSeen::new(number, name) });
             }
             _ => {}
         }
@@ -172,7 +172,7 @@ impl World {
 
 fn outcome(conclusion: Conclusion, dice: &mut Dice, now: base::Timestamp) -> JobOutcome {
     let outputs = [("v".to_string(), ["[1, 2]", "", "not json"][usize::try_from(dice.below(3)).unwrap()].to_string())];
-    JobOutcome { conclusion, outputs: outputs.into(), reason: None, started: now, finished: now }
+    JobOutcome { conclusion, outputs: outputs.into(), reason: None, started: now, finished: now, annotations: Vec::new() }
 }
 
 /// xorshift: the same schedules on every machine.

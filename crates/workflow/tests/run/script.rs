@@ -210,7 +210,10 @@ fn job_seen(text: &str, now: Timestamp) -> JobSeen {
         "unknown" => JobSeen::Unknown,
         "running" => JobSeen::Running { steps },
         "lost" => JobSeen::Lost { steps, reason: reason.unwrap_or_else(|| "its supervisor is gone".into()) },
-        "finished" => JobSeen::Finished { outcome: JobOutcome { conclusion, outputs, reason, started: now, finished: now }, steps },
+        "finished" => JobSeen::Finished {
+            outcome: JobOutcome { conclusion, outputs, reason, started: now, finished: now, annotations: Vec::new() },
+            steps,
+        },
         other => panic!("{other} in {text}"),
     }
 }
@@ -220,7 +223,7 @@ fn step(number: u32, state: &str) -> StepSeen {
         Some(conclusion) => StepState::Finished { outcome: conclusion, conclusion },
         None => StepState::Running,
     };
-    StepSeen { number, name: format!("step {number}"), state, started: None, finished: None, reason: None }
+    StepSeen { state, ..StepSeen::new(number, format!("step {number}")) }
 }
 
 fn conclusion_of(word: &str) -> Option<Conclusion> {

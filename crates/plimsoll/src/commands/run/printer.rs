@@ -1,0 +1,150 @@
+//! What the jobs of `plimsoll run` say, on standard output; and the shell that is opened where a step has failed.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::Command;
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use host::job::{JobSink, Paused};
+use workflow::job::{JobId, StepSeen, StepState};
+
+use super::Heard;
+
+/// What all jobs share: standard output, and whether a shell has it at the moment.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    failed: bool,
+}
+
+/// Passes a job's log to standard output, whole lines at a time where several speak.
+pub(super) struct Printer<'a> {
+    pub(super) id: JobId,
+    pub(super) sender: Sender<Heard>,
+    pub(super) screen: &'a Mutex<Screen>,
+    /// Before each line, where there are several jobs.
+    prefix: String,
+    /// The steps under way, with their names.
+    running: BTreeMap<u32, String>,
+    /// Lines whose ends haven't come.
+    rest: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Printer<'_> {
+    pub(super) fn new(id: JobId, sender: Sender<Heard>, screen: &Mutex<Screen>, many: bool) -> Printer<'_> {
+        let prefix = if many { format!("{} | ", id.key) } else { String::new() };
+        Printer { id, sender, screen, prefix, running: BTreeMap::new(), rest: BTreeMap::new() }
+    }
+
+    pub(super) fn flush(&mut self) {
+        let open: Vec<u32> = self.rest.keys().copied().collect();
+        open.into_iter().for_each(|step| self.flush_step(step));
+    }
+
+    fn flush_step(&mut self, step: u32) {
+        if let Some(mut line) = self.rest.remove(&step).filter(|line| !line.is_empty()) {
+            line.push(b'\n');
+            self.write(&prefixed(&self.prefix_of(step), &line));
+        }
+    }
+
+    /// Steps side by side are told apart by their names.
+    fn prefix_of(&self, step: u32) -> String {
+        match self.running.get(&step).filter(|_| self.running.len() > 1) {
+            Some(name) => format!("{}{name} | ", self.prefix),
+            None => self.prefix.clone(),
+        }
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A reader that has gone away ends the output, not the run.
+    fn write(&self, bytes: &[u8]) {
+        let mut screen = self.screen();
+        if !screen.failed {
+            let mut out = std::io::stdout().lock();
+            screen.failed = out.write_all(bytes).and_then(|()| out.flush()).is_err();
+        }
+    }
+}
+
+impl JobSink for Printer<'_> {
+    fn step(&mut self, step: &StepSeen) {
+        if step.state == StepState::Running {
+            self.running.insert(step.number, step.name.clone());
+        } else {
+            self.flush_step(step.number);
+            self.running.remove(&step.number);
+        }
+        let _ = self.sender.send(Heard::Step(self.id.clone(), step.clone()));
+    }
+
+    fn log(&mut self, step: u32, bytes: &[u8]) {
+        let alone = self.prefix.is_empty() && self.running.len() <= 1;
+        if alone && !self.rest.contains_key(&step) {
+            return self.write(bytes);
+        }
+        let rest = self.rest.entry(step).or_default();
+        rest.extend_from_slice(bytes);
+        let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else { return };
+        let open = rest.split_off(end + 1);
+        let lines = std::mem::replace(rest, open);
+        if alone && self.rest.get(&step).is_some_and(Vec::is_empty) {
+            self.rest.remove(&step);
+        }
+        self.write(&prefixed(&self.prefix_of(step), &lines));
+    }
+
+    fn summary(&mut self, step: u32, text: &str) {
+        let name = self.running.get(&step).cloned().unwrap_or_default();
+        let _ = self.sender.send(Heard::Summary { job: self.id.key.clone(), step: name, text: text.to_string() });
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.write(format!("{}warning: {text}\n", self.prefix).as_bytes());
+    }
+
+    /// On a terminal the shell is opened at once; elsewhere it is said how, and how the job goes on.
+    fn paused(&mut self, paused: &Paused) -> bool {
+        self.flush();
+        let screen = self.screen();
+        let (job, name, reason) = (&self.id.key, &paused.name, &paused.reason);
+        let mut errors = std::io::stderr().lock();
+        let _ = writeln!(errors, "step \"{name}\" of {job} {reason}, and the job is held");
+        if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+            let _ = writeln!(errors, "`sh {}` opens a shell in its place", paused.script.display());
+            let _ = writeln!(errors, "`touch {}` lets the job go on, Ctrl-C ends it", paused.go_on.display());
+            return false;
+        }
+        let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_string());
+        let _ =
+            writeln!(errors, "this is `{shell}` with the step's environment, in {}; `exit` lets the job go on", paused.directory.display());
+        drop(errors);
+        let mut command = Command::new(&shell);
+        command.env_clear().envs(&paused.env).current_dir(&paused.directory);
+        if let Some(terminal) = std::env::var_os("TERM") {
+            command.env("TERM", terminal);
+        }
+        let _ = self.sender.send(Heard::Shell { open: true });
+        if let Err(error) = command.status() {
+            let _ = writeln!(std::io::stderr(), "`{shell}` can't be started: {error}");
+        }
+        let _ = self.sender.send(Heard::Shell { open: false });
+        drop(screen);
+        true
+    }
+}
+
+fn prefixed(prefix: &str, lines: &[u8]) -> Vec<u8> {
+    if prefix.is_empty() {
+        return lines.to_vec();
+    }
+    let mut text = Vec::with_capacity(lines.len() + 64);
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        text.extend_from_slice(prefix.as_bytes());
+        text.extend_from_slice(line);
+    }
+    text
+}
