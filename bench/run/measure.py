@@ -2,9 +2,12 @@
 """The cost of running a job beside the same work done by bare bash, in one go.
 
     cargo build --release -p host --example run_workflow
-    python3 bench/run/measure.py [path of run_workflow]
+    cargo build --release -p plimsoll
+    python3 bench/run/measure.py [path of run_workflow [path of plimsoll]]
 
-One step `true` · 200 steps · 1,000,000 lines of 80 characters to a pipe with 50 secrets masked.
+One step `true` · 200 steps · 1,000,000 lines of 80 characters to a pipe with 50 secrets masked; and through `plimsoll run` in a
+repository: one step, the same with 500 loose tags, 50 jobs, a matrix of 100, a chain of 50, the memory of each, and `act` beside it
+where it is installed.
 Each pair is measured in turns, so that what else the machine does hits both alike; medians and their ratio are printed, and
 beside them the time of the processors, which says what a busy machine's wall clock can't.
 """
@@ -12,6 +15,7 @@ beside them the time of the processors, which says what a busy machine's wall cl
 import os
 import random
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -19,6 +23,8 @@ import tempfile
 import time
 
 RUNNER = sys.argv[1] if len(sys.argv) > 1 else "target/release/examples/run_workflow"
+PLIMSOLL = os.path.abspath(sys.argv[2] if len(sys.argv) > 2 else "target/release/plimsoll")
+ACT = shutil.which("act", path=os.environ.get("PATH", "") + ":" + os.path.expanduser("~/go/bin"))
 BASH = ["bash", "--noprofile", "--norc", "-eo", "pipefail"]
 
 
@@ -27,10 +33,10 @@ def workflow(steps):
     return head + "".join(f"      - run: {step}\n" for step in steps)
 
 
-def seconds(command, drain):
+def seconds(command, drain, where=None):
     """Wall time; what it writes goes to a pipe that is read by us, or nowhere."""
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE if drain else subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE if drain else subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=where)
     count = 0
     while drain and (chunk := os.read(process.stdout.fileno(), 1 << 20)):
         count += len(chunk)
@@ -77,6 +83,72 @@ def main():
         flood = file("lines.yml", workflow([f"cat {lines}"]))
         ours, bare = compare([RUNNER, flood, *masked], ["cat", lines], 7, drain=True, lost=50 * 100 * (24 - len("***")))
         show("1,000,000 lines x 80, 50 secrets masked", ours, bare, "at most 0.5 s", ours[0] <= 0.5)
+        whole(place, script)
+
+
+JOB = "    runs-on: ubuntu-latest\n    steps:\n      - run: 'true'\n"
+MATRIX = "    strategy: { matrix: { a: [0,1,2,3,4,5,6,7,8,9], b: [0,1,2,3,4,5,6,7,8,9] } }\n"
+
+
+def whole(place, script):
+    """Through `plimsoll run`, in a repository of one commit."""
+    if not os.path.exists(PLIMSOLL):
+        print(f"left out: `plimsoll run`, because there is no {PLIMSOLL}")
+        return
+    where = os.path.join(place, "repository")
+    flows = {
+        "one": "  a:\n" + JOB,
+        "fifty": "".join(f"  j{i}:\n" + JOB for i in range(50)),
+        "matrix": "  m:\n" + MATRIX + JOB,
+        "chain": "".join(f"  j{i}:\n" + (f"    needs: j{i - 1}\n" if i else "") + JOB for i in range(50)),
+    }
+    os.makedirs(where)
+    for name, jobs in flows.items():
+        with open(os.path.join(where, name + ".yml"), "w") as out:
+            out.write("on: push\njobs:\n" + jobs)
+    git = ["git", "-C", where, "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "one"]):
+        subprocess.run(git + arguments, check=True)
+    if not ACT:
+        print("left out: act, because it is not installed: `go install github.com/nektos/act@v0.2.89`")
+
+    def run(what, name, bound, rounds):
+        def act():
+            flags = ["-P", "ubuntu-latest=-self-hosted", "--cache-server-addr", "127.0.0.1", "-W", f"{name}.yml"]
+            return seconds([ACT, "push", *flags], False, where)[0] if ACT else 0
+
+        pairs = [(seconds([PLIMSOLL, "run", f"{name}.yml"], False, where), act()) for _ in range(rounds)]
+        wall, cpu = (statistics.median(pair[0][kind] for pair in pairs) for kind in (0, 1))
+        beside = f"act {statistics.median(pair[1] for pair in pairs) * 1e3:8.1f}ms" if ACT else ""
+        print(f"{what:40} {wall * 1e3:8.1f}ms cpu {cpu * 1e3:8.1f}ms {beside}   at most {bound * 1e3:.0f} ms: {'held' if wall <= bound else 'MISSED'}")
+        return wall
+
+    bare = statistics.median(seconds(BASH + [script], False)[0] for _ in range(20))
+    plain = run("plimsoll run: 1 job, 1 step", "one", 0.010 + bare, 40)
+    for number in range(500):
+        shutil.copy(os.path.join(where, ".git/refs/heads/main"), os.path.join(where, f".git/refs/tags/v{number}"))
+    tagged = run("the same with 500 loose tags", "one", plain * 1.1 + 0.001, 40)
+    print(f"{'':40} {tagged / plain:.2f} x without tags")
+    run("50 independent jobs", "fifty", 0.10, 15)
+    run("a matrix of 100", "matrix", 0.20, 15)
+    run("a chain of 50 jobs", "chain", 0.25, 15)
+    for name in flows:
+        peak = memory([PLIMSOLL, "run", f"{name}.yml"], where)
+        print(f"{'memory, ' + name:40} {peak:8.1f}MiB   at most 30 MiB: {'held' if peak <= 30 else 'MISSED'}")
+
+
+def memory(command, where):
+    """The most that the process itself has had in memory, asked while it runs: what its children have is theirs."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=where)
+    peak = 0
+    while process.poll() is None:
+        try:
+            with open(f"/proc/{process.pid}/status") as status:
+                peak = max([peak] + [int(line.split()[1]) for line in status if line.startswith("VmHWM")])
+        except OSError:
+            pass
+        time.sleep(0.001)
+    return peak / 1024
 
 
 def show(what, ours, bare, bound, held):

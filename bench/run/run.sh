@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# A job's cost beside bare bash: builds the runner and measures; see measure.py.
+# A job's cost beside bare bash and act: builds the runner and the binary and measures; see measure.py.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --release --quiet -p host --example run_workflow
-exec python3 bench/run/measure.py "${CARGO_TARGET_DIR:-target}/release/examples/run_workflow"
+cargo build --release --quiet -p plimsoll
+target="${CARGO_TARGET_DIR:-target}/release"
+exec python3 bench/run/measure.py "$target/examples/run_workflow" "$target/plimsoll"

@@ -231,7 +231,7 @@ pub struct InFolder {
 
 impl InFolder {
     pub fn new(root: &Path, repository: Option<&Repository>) -> InFolder {
-        let paths = repository.and_then(|repository| git::working_files(repository).ok()).unwrap_or_default();
+        let paths = repository.and_then(|repository| git::working_files(&repository.place()).ok()).unwrap_or_default();
         InFolder { root: root.to_path_buf(), paths }
     }
 }

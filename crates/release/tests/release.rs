@@ -129,7 +129,14 @@ fn decide(plan: Plan, now: Timestamp) -> Release {
 }
 
 fn finished() -> JobSeen {
-    let outcome = JobOutcome { conclusion: Conclusion::Success, outputs: BTreeMap::new(), reason: None, started: NOW, finished: NOW };
+    let outcome = JobOutcome {
+        conclusion: Conclusion::Success,
+        outputs: BTreeMap::new(),
+        reason: None,
+        started: NOW,
+        finished: NOW,
+        annotations: Vec::new(),
+    };
     JobSeen::Finished { outcome, steps: Vec::new() }
 }
 

@@ -212,7 +212,9 @@ impl Project {
             }
             Err(_) => crate::config::Gitlab::default(),
         };
-        let repository = self.repository.as_ref();
+        // GitLab's variables tell more of the commit than HEAD does.
+        let opened = self.repository.as_ref().and_then(|_| git::open(&self.folder).ok());
+        let repository = opened.as_ref();
         let changed = match repository.and_then(|it| Some((it, it.parent.as_ref()?))) {
             Some((repository, parent)) if !args.dirty && event.name == "push" => {
                 git::changed_paths(repository, parent, &repository.sha).ok()
