@@ -363,3 +363,11 @@ fn waiting_workflow(gate: &std::path::Path) -> String {
 fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
+
+/// A workflow that only delivers has nothing left to do here; that must not keep the change from going out.
+#[test]
+fn every_job_of_a_workflow_is_skipped() {
+    let deliver = "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    environment: production\n    steps:\n      - run: exit 1\n";
+    let place = Place::with(&[(".github/workflows/deploy.yml", deliver)]);
+    place.up(&[]).ends(0, &["deploy was skipped: it has an `environment`"]);
+}

@@ -311,7 +311,8 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
     for view in &mut views {
         let scope = release::plan::scope(view.project, &view.environment);
         view.instances = state.inner.world.target.observe(&scope).await;
-        view.route = state.inner.world.router.observe(&scope).await;
+        // Without weights the proxy only says that it knows no such service.
+        view.route = state.inner.world.router.observe(&scope).await.filter(|route| !route.weights.is_empty());
     }
     Json(views)
 }
