@@ -70,6 +70,8 @@ pub struct Options {
     pub nodes_max: usize,
     /// Whether `<<` puts other mappings into this one. GitLab says yes, GitHub no.
     pub merge_keys: bool,
+    /// Whether a value may be named (`&name`) and repeated (`*name`).
+    pub anchors: bool,
     /// Whether `Key` and `key` are the same key.
     pub ignore_key_case: bool,
     /// Tags that a list may have and keep, with their `!`. GitLab knows `!reference`.
@@ -84,6 +86,7 @@ impl Default for Options {
             // A workflow of a megabyte has some forty thousand.
             nodes_max: 200_000,
             merge_keys: false,
+            anchors: true,
             ignore_key_case: false,
             list_tags: &[],
         }

@@ -79,13 +79,9 @@ fn run_job(
         ..Contexts::default()
     };
     let spec = JobSpec {
-        name: job.id.clone(),
-        job: job.clone(),
         workflow_env: workflow.env.clone(),
         workflow_defaults: workflow.defaults.clone(),
-        contexts,
-        timeout_ms: 6 * 3_600_000,
-        actions: BTreeMap::new(),
+        ..JobSpec::new(job.id.clone(), job.clone(), contexts, 6 * 3_600_000)
     };
     let repository = std::env::current_dir()?.to_string_lossy().into_owned();
     let source = CodeSource { repository, sha: "HEAD".to_string(), subtree: String::new(), snapshot: None };

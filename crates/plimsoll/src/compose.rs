@@ -9,6 +9,7 @@ use host::actions::Resolver;
 use host::git::{self, Repository};
 use release::{CodeSource, Commit, Delivery, Project, Ships};
 use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
+use workflow::github::Loaded;
 use workflow::model::Workflow;
 use workflow::trigger::{self, Event, Triggered};
 
@@ -285,26 +286,20 @@ fn triggered(
             }
             continue;
         }
-        let (workflow, mut diagnostics) = workflow::github::parse(&source);
-        if let Some(mut workflow) = workflow
-            && !has_errors(&diagnostics)
+        let loaded = workflow::github::load(&source, &|key| called_file(key, |path| tree.read(path)));
+        if let Some(workflow) = &loaded.workflow
+            && let Triggered::No { reason } = trigger::matches(workflow, event)
         {
-            match trigger::matches(&workflow, event) {
-                Triggered::No { reason } => {
-                    warnings.push(format!("{path} does not run: {reason}"));
-                    continue;
-                }
-                Triggered::Yes => {}
-            }
-            diagnostics.extend(workflow::github::unsupported(&workflow));
-            diagnostics.extend(check_actions(&mut workflow, &|path| tree.read(path), resolver));
-            if !has_errors(&diagnostics) {
-                warnings.extend(missing_tools(&source, &diagnostics));
-                workflows.push(workflow);
-                continue;
-            }
+            warnings.push(format!("{path} does not run: {reason}"));
+            continue;
         }
-        wrong.push(diagnostic::render(&source, &diagnostics, false));
+        match ready(loaded, &|path| tree.read(path), resolver) {
+            Ok((workflow, missing)) => {
+                warnings.extend(missing);
+                workflows.push(workflow);
+            }
+            Err(said) => wrong.push(said),
+        }
     }
     if wrong.is_empty() {
         return Ok(workflows);
@@ -313,15 +308,48 @@ fn triggered(
         .hint("`--workflow FILE` runs only the files you name"))
 }
 
-/// What a job would fail on for want of an action or a tool, before anything runs. The workflow takes what its actions are pinned to.
-pub fn check_actions(workflow: &mut Workflow, read: &dyn Fn(&str) -> Option<String>, resolver: &mut Resolver<'_>) -> Vec<Diagnostic> {
-    let checked = host::job::check(workflow, read, &std::env::var("PATH").unwrap_or_default(), resolver);
-    workflow.actions = checked.actions;
-    checked.diagnostics
+/// The workflow if it can be run as it is written, else everything that speaks against it, in whichever of its files it stands:
+/// what is wrong, what isn't there yet, and what a job would fail on for want of an action or a tool. It takes
+/// what its actions are pinned to. Beside it, what its jobs may miss on this machine.
+pub fn ready(
+    loaded: Loaded,
+    read: &dyn Fn(&str) -> Option<String>,
+    resolver: &mut Resolver<'_>,
+) -> std::result::Result<(Workflow, Vec<String>), String> {
+    let Loaded { mut workflow, mut files } = loaded;
+    for file in &mut files {
+        file.diagnostics.append(&mut file.unsupported);
+    }
+    if let Some(workflow) = &mut workflow {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut actions = std::mem::take(&mut workflow.actions);
+        for it in std::iter::once(&*workflow).chain(workflow.called.values()) {
+            let checked = host::job::check(it, read, &path, resolver);
+            actions.extend(checked.actions);
+            let file = files.iter_mut().find(|file| *file.source.name == *it.path);
+            file.into_iter().for_each(|file| file.diagnostics.extend(checked.diagnostics.clone()));
+        }
+        workflow.actions = actions;
+    }
+    match workflow.filter(|_| !files.iter().any(|file| has_errors(&file.diagnostics))) {
+        Some(workflow) => Ok((workflow, files.iter().flat_map(|file| missing_tools(&file.source, &file.diagnostics)).collect())),
+        None => {
+            let said = files.iter().filter(|file| !file.diagnostics.is_empty());
+            Err(said.map(|file| diagnostic::render(&file.source, &file.diagnostics, false)).collect::<Vec<_>>().join("\n\n"))
+        }
+    }
+}
+
+/// A file that a job calls, by the name that the plan gives it: one of this repository as it is in the sources.
+pub fn called_file(key: &str, read: impl Fn(&str) -> Option<String>) -> std::result::Result<String, String> {
+    match key.strip_prefix("./") {
+        Some(path) => read(path).ok_or_else(|| format!("there is no `{path}` in the sources")),
+        None => Err(format!("`{key}` is in another repository, and workflows of those aren't fetched yet")),
+    }
 }
 
 /// What a job may miss on this machine, with its place.
-pub fn missing_tools(source: &Source, diagnostics: &[Diagnostic]) -> Vec<String> {
+fn missing_tools(source: &Source, diagnostics: &[Diagnostic]) -> Vec<String> {
     let missing = diagnostics.iter().filter(|it| it.code == host::job::MISSING_TOOL);
     missing.map(|it| format!("{}:{}: {}", source.name, source.line_column(it.span.start).0, it.message)).collect()
 }

@@ -229,6 +229,11 @@ impl Release {
         self.runs.iter().flat_map(|run| run.jobs()).collect()
     }
 
+    /// Of every job the attempt that counts: what an earlier one left is no evidence.
+    pub fn last_attempts(&self) -> Vec<JobId> {
+        self.runs.iter().flat_map(|run| run.last_attempts()).collect()
+    }
+
     pub fn artifact(&self) -> Option<Digest> {
         self.artifact.map(|(digest, _)| digest)
     }

@@ -11,6 +11,7 @@ pub mod job;
 pub mod lint;
 pub mod matrix;
 pub mod model;
+pub mod permissions;
 pub mod plan;
 pub mod run;
 pub mod schema;

@@ -26,6 +26,10 @@ pub struct Workflow {
     pub interface: Option<Interface>,
     /// In the order of the file.
     pub jobs: Vec<Job>,
+    /// The workflows that this one calls, directly or not, by the names that [`crate::plan::called_key`] gives them; they have none
+    /// themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub called: BTreeMap<String, Workflow>,
     /// Correct, and not run here yet: see [`crate::github::unsupported`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<Unsupported>,
@@ -355,6 +359,7 @@ impl Workflow {
             concurrency: None,
             interface: None,
             jobs: Vec::new(),
+            called: BTreeMap::new(),
             unsupported: Vec::new(),
             actions: BTreeMap::new(),
         }

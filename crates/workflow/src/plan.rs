@@ -1,13 +1,18 @@
 //! Every choice about one run, made before its first job.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod graph;
+
+use std::collections::BTreeMap;
 
 use base::name::{RunId, nearest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
+pub(crate) use graph::Graph;
+
 use crate::expr::{self, Scope, Value, evaluate_template};
-use crate::model::{Job, Workflow};
+use crate::model::{Job, Work, Workflow};
+use crate::run::Group;
 use crate::trigger::{Event, dispatch_inputs, dispatch_inputs_as_text};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +34,9 @@ pub struct Plan {
     pub max_parallel: u32,
     /// Jobs with `environment:` run too: the workflow itself delivers.
     pub deliver_by_workflow: bool,
+    /// `concurrency` of the workflow: runs of one group don't run at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 /// What a plan is made of.
@@ -75,7 +83,22 @@ pub enum PlanError {
     Inputs(Vec<String>),
     #[error("run-name can't be evaluated: {0}")]
     RunName(String),
+    #[error("{0}")]
+    Concurrency(String),
+    #[error("the job `{job}` calls `{uses}`, and that file wasn't read")]
+    NotRead { job: String, uses: String },
+    #[error("workflows call each other more than {} levels deep, and so without end", CALLS_DEPTH_MAX)]
+    TooDeep,
+    #[error("the workflow has {0} jobs with those of the workflows it calls, and at most {JOBS_MAX} are run")]
+    TooManyJobs(usize),
 }
+
+/// The file itself and nine that call each other; GitHub's limit.
+pub const CALLS_DEPTH_MAX: usize = 10;
+/// Different files that one calls, directly or not; GitHub's limit.
+pub const CALLED_MAX: usize = 50;
+/// More than any workflow has, and few enough to be gone through at every look.
+pub const JOBS_MAX: usize = 10_000;
 
 impl Plan {
     /// The plan, and the jobs of the file that it doesn't run.
@@ -83,9 +106,14 @@ impl Plan {
     /// # Errors
     /// When the jobs can't be put in order, the inputs are wrong, or the one job asked for isn't there.
     pub fn new(request: Request) -> Result<(Plan, Vec<LeftOut>), PlanError> {
-        check_order(&request.workflow)?;
+        let graph = Graph::new(&request.workflow);
+        check_order(&request.workflow, &graph)?;
+        for called in request.workflow.called.values() {
+            check_order(called, &Graph::new(called))?;
+        }
+        check_size(&request.workflow)?;
         if let Some(job) = &request.only_job {
-            check_exists(&request.workflow, job)?;
+            check_exists(&request.workflow, &graph, job)?;
         }
         let mut event = request.event;
         let inputs = if event.name == "workflow_dispatch" {
@@ -109,27 +137,51 @@ impl Plan {
             only_job: request.only_job,
             max_parallel: request.max_parallel,
             deliver_by_workflow: request.deliver_by_workflow,
+            group: None,
         };
         plan.title = plan.evaluate_title()?;
+        plan.group = plan.evaluate_group()?;
         let left_out = plan.left_out();
         Ok((plan, left_out))
     }
 
-    /// Jobs of the file that don't run, in its order.
+    /// Jobs of the file that don't run, in its order, those of called workflows with the job that calls them.
     pub fn left_out(&self) -> Vec<LeftOut> {
         let asked_for = self.asked_for();
-        let reason = |job: &Job| match &self.only_job {
-            Some(only) if !asked_for.contains(job.id.as_str()) => Some(format!("only `{only}` and what it needs was asked for")),
-            _ => self.belongs_to_delivery(job),
-        };
-        let left_out = |job: &Job| reason(job).map(|reason| LeftOut { job: job.id.clone(), reason });
-        self.workflow.jobs.iter().filter_map(left_out).collect()
+        let mut left_out = Vec::new();
+        for (index, job) in self.workflow.jobs.iter().enumerate() {
+            match &self.only_job {
+                Some(only) if !asked_for[index] => {
+                    let reason = format!("only `{only}` and what it needs was asked for");
+                    left_out.push(LeftOut { job: job.id.clone(), reason });
+                }
+                _ => self.leave_out(job, &job.id, None, &mut left_out),
+            }
+        }
+        left_out
     }
 
-    /// Jobs the run knows, in the order of the file: those asked for, whether they will run or be skipped.
-    pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job> {
-        let asked_for = self.asked_for();
-        self.workflow.jobs.iter().filter(move |job| asked_for.contains(job.id.as_str()))
+    fn leave_out(&self, job: &Job, name: &str, caller: Option<&str>, left_out: &mut Vec<LeftOut>) {
+        if let Some(reason) = self.belongs_to_delivery(job) {
+            left_out.push(LeftOut { job: name.to_string(), reason });
+        } else if let Work::Call { uses, .. } = &job.work {
+            let key = called_key(caller, uses);
+            for job in self.workflow.called.get(&key).into_iter().flat_map(|called| &called.jobs) {
+                self.leave_out(job, &format!("{name}/{}", job.id), Some(&key), left_out);
+            }
+        }
+    }
+
+    /// Which jobs of the file the run knows: those asked for, whether they will run or be skipped.
+    pub(crate) fn asked_for(&self) -> Vec<bool> {
+        let Some(only) = &self.only_job else { return vec![true; self.workflow.jobs.len()] };
+        let graph = Graph::new(&self.workflow);
+        let mut asked_for = vec![false; self.workflow.jobs.len()];
+        if let Some(job) = graph.job(only) {
+            asked_for[job] = true;
+            graph.ancestors(job).into_iter().for_each(|job| asked_for[job] = true);
+        }
+        asked_for
     }
 
     /// Why this job is skipped whatever its condition says.
@@ -140,15 +192,9 @@ impl Plan {
         Some("it has an `environment`, and delivering is the release's own work; `deliver: workflow` lets the workflow do it".to_string())
     }
 
-    fn asked_for(&self) -> BTreeSet<&str> {
-        match &self.only_job {
-            None => self.workflow.jobs.iter().map(|job| job.id.as_str()).collect(),
-            Some(only) => {
-                let mut asked_for = ancestors(&self.workflow, only);
-                asked_for.extend(job(&self.workflow, only).map(|job| job.id.as_str()));
-                asked_for
-            }
-        }
+    fn evaluate_group(&self) -> Result<Option<Group>, PlanError> {
+        let Some(concurrency) = &self.workflow.concurrency else { return Ok(None) };
+        Group::evaluate(concurrency, &TitleScope(self)).map(Some).map_err(PlanError::Concurrency)
     }
 
     fn evaluate_title(&self) -> Result<Option<String>, PlanError> {
@@ -158,43 +204,75 @@ impl Plan {
     }
 }
 
-/// A job by its id, in whatever case it is written.
-pub(crate) fn job<'a>(workflow: &'a Workflow, id: &str) -> Option<&'a Job> {
-    workflow.jobs.iter().find(|job| job.id.eq_ignore_ascii_case(id))
-}
-
-/// Everything a job needs, directly or not.
-pub(crate) fn ancestors<'a>(workflow: &'a Workflow, id: &str) -> BTreeSet<&'a str> {
-    let mut found = BTreeSet::new();
-    let mut open: Vec<&str> = vec![id];
-    while let Some(id) = open.pop() {
-        let needs = job(workflow, id).into_iter().flat_map(|job| &job.needs);
-        for need in needs.filter_map(|need| job(workflow, need)) {
-            if found.insert(need.id.as_str()) {
-                open.push(&need.id);
-            }
+/// Under which name a called workflow is known: from another repository its own `./` is that repository's.
+pub fn called_key(caller: Option<&str>, uses: &str) -> String {
+    let local = uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"));
+    match (local, caller) {
+        (Some(path), Some(caller)) if !caller.starts_with("./") => {
+            let (whole, reference) = caller.split_once('@').unwrap_or((caller, ""));
+            let repository: Vec<&str> = whole.split('/').take(2).collect();
+            format!("{}/{path}@{reference}", repository.join("/"))
         }
+        (Some(path), _) => format!("./{path}"),
+        (None, _) => uses.to_string(),
     }
-    found
 }
 
-fn check_exists(workflow: &Workflow, id: &str) -> Result<(), PlanError> {
-    if job(workflow, id).is_some() {
+fn check_exists(workflow: &Workflow, graph: &Graph, id: &str) -> Result<(), PlanError> {
+    if graph.job(id).is_some() {
         return Ok(());
     }
     let suggestion = nearest(id, workflow.jobs.iter().map(|job| job.id.as_str())).map(String::from);
     Err(PlanError::NoSuchJob { path: workflow.path.clone(), job: id.to_string(), suggestion })
 }
 
-fn check_order(workflow: &Workflow) -> Result<(), PlanError> {
+fn check_order(workflow: &Workflow, graph: &Graph) -> Result<(), PlanError> {
     for it in &workflow.jobs {
-        if let Some(need) = it.needs.iter().find(|need| job(workflow, need).is_none()) {
+        if let Some(need) = it.needs.iter().find(|need| graph.job(need).is_none()) {
             return Err(PlanError::UnknownNeed { job: it.id.clone(), need: need.clone() });
         }
     }
-    let in_cycle = |id: &&str| ancestors(workflow, id).contains(id);
-    let cycle: Vec<String> = workflow.jobs.iter().map(|job| job.id.as_str()).filter(in_cycle).map(|id| format!("`{id}`")).collect();
+    let cycle: Vec<String> = graph.cycle().into_iter().map(|job| format!("`{}`", workflow.jobs[job].id)).collect();
     if cycle.is_empty() { Ok(()) } else { Err(PlanError::Cycle(cycle.join(", "))) }
+}
+
+/// Every called file is there, and together they don't become too many. Each is counted once, however often it is called.
+fn check_size(workflow: &Workflow) -> Result<(), PlanError> {
+    let count = jobs_of(workflow, workflow, None, CALLS_DEPTH_MAX, &mut BTreeMap::new())?;
+    if count > JOBS_MAX { Err(PlanError::TooManyJobs(count)) } else { Ok(()) }
+}
+
+fn jobs_of(
+    root: &Workflow,
+    workflow: &Workflow,
+    key: Option<&str>,
+    levels: usize,
+    known: &mut BTreeMap<(String, usize), usize>,
+) -> Result<usize, PlanError> {
+    if levels == 0 {
+        return Err(PlanError::TooDeep);
+    }
+    let mut count = 0_usize;
+    for job in &workflow.jobs {
+        let Work::Call { uses, .. } = &job.work else {
+            count = count.saturating_add(1);
+            continue;
+        };
+        let callee = called_key(key, uses);
+        let at = (callee.clone(), levels);
+        let more = match known.get(&at) {
+            Some(more) => *more,
+            None => {
+                let missing = || PlanError::NotRead { job: job.id.clone(), uses: uses.clone() };
+                let called = root.called.get(&callee).ok_or_else(missing)?;
+                let more = jobs_of(root, called, Some(&callee), levels - 1, known)?;
+                known.insert(at, more);
+                more
+            }
+        };
+        count = count.saturating_add(more);
+    }
+    Ok(count)
 }
 
 /// What was typed wins over what the event says.

@@ -31,6 +31,36 @@ fn every_file_gets_the_diagnostics_beside_it() {
     }
 }
 
+/// In `testdata/called` a case is a file and, behind `---- name` lines, those that it may call.
+#[test]
+fn what_is_called_is_read_and_fits() {
+    for path in files(&testdata("called")) {
+        let text = fs::read_to_string(&path).expect("testdata is readable");
+        let mut parts = text.split("\n---- ");
+        let name = path.file_name().expect("a file has a name").display().to_string();
+        let source = Source::new(name.clone(), parts.next().expect("there is always a first part"));
+        let called: Vec<(&str, &str)> = parts.map(|part| part.split_once('\n').expect("a name has a line of its own")).collect();
+        let read = |key: &str| {
+            let found = called.iter().find(|(name, _)| *name == key).map(|(_, text)| (*text).to_owned());
+            found.ok_or_else(|| format!("there is no `{key}` in the sources"))
+        };
+        let loaded = github::load(&source, &read);
+        let said: Vec<String> = loaded
+            .files
+            .iter()
+            .map(|file| base::diagnostic::render(&file.source, &file.diagnostics, false))
+            .filter(|said| !said.is_empty())
+            .collect();
+        let keys = loaded.workflow.map(|workflow| workflow.called.into_keys().collect::<Vec<_>>().join(" "));
+        let said = format!("{}\n", keys.map_or_else(|| said.join("\n\n"), |keys| format!("calls {keys}\n{}", said.join("\n\n"))));
+        let beside = path.with_extension("txt");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&beside, &said).expect("testdata is writable");
+        }
+        assert_eq!(said, fs::read_to_string(&beside).unwrap_or_default(), "{name}");
+    }
+}
+
 #[test]
 fn ten_mistakes_are_ten_errors() {
     let text = fs::read_to_string(testdata("github/ten-mistakes.yml")).expect("testdata is readable");

@@ -84,13 +84,9 @@ fn transcript(text: &str) -> String {
     let files = Given { actions: actions.collect(), asked: Cell::new(0) };
     let contexts = Contexts { github: json!({ "ref": "refs/heads/main", "sha": "abc" }), ..Contexts::default() };
     let spec = JobSpec {
-        name: "job".to_string(),
-        job: workflow.jobs[0].clone(),
         workflow_env: workflow.env.clone(),
         workflow_defaults: workflow.defaults.clone(),
-        contexts,
-        timeout_ms: 3_600_000,
-        actions: BTreeMap::new(),
+        ..JobSpec::new("job", workflow.jobs[0].clone(), contexts, 3_600_000)
     };
     let facts = JobFacts {
         workspace: "/w".to_string(),

@@ -100,6 +100,10 @@ fn legality() {
         (json!({"event": "job_finished", "id": of("a"), "outcome": outcome, "allowed_failure": false}), [false, true, false]),
         (json!({"event": "job_finished", "id": of("b"), "outcome": outcome, "allowed_failure": false}), [false, false, false]),
         (json!({"event": "job_lost", "id": of("a"), "reason": "lost: x", "allowed_failure": false}), [false, true, false]),
+        (json!({"event": "job_retried", "key": "a", "attempt": 2, "not_before": at}), [false, false, false]),
+        (json!({"event": "job_superseded", "key": "a", "by": "b", "group": "g"}), [false, true, false]),
+        (json!({"event": "call_started", "key": "a", "name": "a"}), [false, false, false]),
+        (json!({"event": "call_finished", "key": "a", "conclusion": "success", "outputs": {}, "reason": null}), [false, false, false]),
         (json!({"event": "run_finished", "conclusion": "success"}), [false, false, false]),
     ];
     for (event, expected) in table {

@@ -143,6 +143,9 @@ impl Builder<'_> {
     /// A node is complete: it goes into what is open, or is a document.
     fn finish(&mut self, node: Node, anchor: usize, key_text: Option<String>) -> Result<(), Fatal> {
         if anchor != 0 {
+            if !self.options.anchors {
+                self.report("yaml/anchor", node.span, "anchors (`&name`) aren't allowed here");
+            }
             self.anchors.insert(anchor, node.clone());
         }
         let level = self.open.len();

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,15 +23,7 @@ pub fn job(scripts: &[&str]) -> JobStart {
         steps: steps.collect(),
     };
     let job = Job::new("build", span, work);
-    let spec = JobSpec {
-        name: "build".into(),
-        job,
-        workflow_env: None,
-        workflow_defaults: Defaults::default(),
-        contexts: Contexts::default(),
-        timeout_ms: 60_000,
-        actions: BTreeMap::new(),
-    };
+    let spec = JobSpec::new("build", job, Contexts::default(), 60_000);
     let source = CodeSource { repository: "/nowhere".into(), sha: "0".repeat(40), subtree: String::new(), snapshot: None };
     JobStart { spec, source, artifacts: "release".into(), project: "project".into() }
 }

@@ -95,13 +95,10 @@ impl Place {
             });
         }
         let spec = JobSpec {
-            name: job.id.clone(),
-            job: job.clone(),
             workflow_env: workflow.env.clone(),
             workflow_defaults: workflow.defaults.clone(),
-            contexts,
-            timeout_ms: self.timeout_ms,
             actions: workflow.actions.clone(),
+            ..JobSpec::new(job.id.clone(), job.clone(), contexts, self.timeout_ms)
         };
         JobStart { spec, source: self.source.clone(), artifacts: "release".to_string(), project: "shop".to_string() }
     }

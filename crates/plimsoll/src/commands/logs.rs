@@ -31,13 +31,15 @@ async fn job_log(client: &Client, args: &Logs, project: &str, job: &str, termina
     let mut offset = 0;
     loop {
         let view: ReleaseView = client.get(&release).await?;
-        let (file, key) = job.rsplit_once('/').map_or((None, job), |(file, key)| (Some(file), key));
-        let runs = view.status.runs.iter().filter(|run| file.is_none_or(|file| run.workflow.ends_with(file)));
-        let jobs: Vec<String> = runs
-            .flat_map(|run| &run.status.jobs)
-            .flat_map(|job| &job.legs)
-            .filter_map(|leg| leg.id.clone())
-            .filter(|id| id.key == key)
+        // `deploy/build` may be a job of a called workflow as well as one of the file `deploy`.
+        let parted = job.split_once('/').into_iter().map(|(file, key)| (Some(file), key));
+        let readings = std::iter::once((None, job)).chain(parted);
+        let jobs: Vec<String> = readings
+            .flat_map(|(file, key)| {
+                let runs = view.status.runs.iter().filter(move |run| file.is_none_or(|file| run.workflow.ends_with(file)));
+                let legs = runs.flat_map(|run| &run.status.jobs).flat_map(|job| &job.legs);
+                legs.filter_map(|leg| leg.id.clone()).filter(move |id| id.key == key)
+            })
             .map(|id| id.to_string())
             .collect();
         let Some(id) = jobs.last() else {

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::Source;
 use base::name::RunId;
-use base::{Diagnostic, Severity, Source, diagnostic};
 use engine::world::{JobStart, Stop};
 use host::git;
 use host::job::{Cancel, JobDirs, JobOptions};
@@ -26,7 +26,7 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::Run as RunArgs;
-use crate::compose::{check_actions, config_of, git_failure, missing_tools};
+use crate::compose::{called_file, config_of, git_failure, ready};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
@@ -149,22 +149,21 @@ impl Project {
                 std::fs::read_to_string(&file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
             let name = file.strip_prefix(self.root()).unwrap_or(&file).display().to_string();
             let source = Source::new(name.as_str(), text);
-            let (workflow, mut diagnostics) = workflow::github::parse(&source);
-            let errors = |diagnostics: &[Diagnostic]| diagnostics.iter().any(|it| it.severity == Severity::Error);
-            if let Some(mut workflow) = workflow.filter(|_| !errors(&diagnostics)) {
-                if !named && let Triggered::No { reason } = matches(&workflow, event) {
-                    terminal.say(&terminal.paint(&format!("{name} does not run: {reason}"), Tone::Faint));
-                    continue;
-                }
-                diagnostics.extend(workflow::github::unsupported(&workflow));
-                diagnostics.extend(check_actions(&mut workflow, &read, &mut resolver));
-                if !errors(&diagnostics) {
-                    missing_tools(&source, &diagnostics).iter().for_each(|it| terminal.warn(it));
-                    workflows.push(workflow);
-                    continue;
-                }
+            let loaded = workflow::github::load(&source, &|key| called_file(key, read));
+            if let Some(workflow) = &loaded.workflow
+                && !named
+                && let Triggered::No { reason } = matches(workflow, event)
+            {
+                terminal.say(&terminal.paint(&format!("{name} does not run: {reason}"), Tone::Faint));
+                continue;
             }
-            wrong.push(diagnostic::render(&source, &diagnostics, false));
+            match ready(loaded, &read, &mut resolver) {
+                Ok((workflow, missing)) => {
+                    missing.iter().for_each(|it| terminal.warn(it));
+                    workflows.push(workflow);
+                }
+                Err(said) => wrong.push(said),
+            }
         }
         if !wrong.is_empty() {
             return Err(Failure::usage(format!("a workflow can't be run as written, so nothing was started\n\n{}", wrong.join("\n\n"))));
@@ -206,7 +205,10 @@ impl Project {
                 let source = Source::new("plimsoll.yaml", text);
                 let (config, wrong) = crate::config::parse(&source);
                 if !wrong.is_empty() {
-                    return Err(Failure::usage(format!("`plimsoll.yaml` is wrong\n\n{}", diagnostic::render(&source, &wrong, false))));
+                    return Err(Failure::usage(format!(
+                        "`plimsoll.yaml` is wrong\n\n{}",
+                        base::diagnostic::render(&source, &wrong, false)
+                    )));
                 }
                 config.gitlab
             }
@@ -473,7 +475,7 @@ impl Stage<'_> {
     }
 
     fn execute(&self, id: JobId, spec: JobSpec, cancel: &Cancel, sender: &Sender<Heard>, screen: &Mutex<Screen>, many: bool) {
-        let job = self.folder.join(id.run.to_string()).join(format!("{}-{}", id.key, id.attempt));
+        let job = self.folder.join(id.run.to_string()).join(format!("{}-{}", id.key.replace('/', "~2f"), id.attempt));
         let snapshot = self.project.snapshot.as_ref().map(|bytes| {
             let path = self.folder.join("snapshot.tar");
             if !path.exists() {

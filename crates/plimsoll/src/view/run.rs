@@ -39,7 +39,22 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
             }
         }
         Event::JobLost { id, reason, .. } => say(Mark::Bad, format!("{}: {reason}", name_of(run, &id.key))),
-        Event::CancelRequested { .. }
+        Event::JobRetried { key, attempt, not_before, at } => {
+            let pause = match not_before.since_ms(*at) {
+                0 => String::new(),
+                pause => format!(" in {}", format_duration_ms(pause)),
+            };
+            say(Mark::Warn, format!("{} is tried again{pause}, attempt {attempt}", name_of(run, key)));
+        }
+        Event::JobSuperseded { key, by, group, .. } => {
+            say(Mark::Warn, format!("{} is being ended: `{by}` takes its place in the concurrency group `{group}`", name_of(run, key)));
+        }
+        Event::CallFinished { key, conclusion: Conclusion::Failure, reason: Some(reason), outputs, .. } if outputs.is_empty() => {
+            say(Mark::Bad, format!("{key} failed: {reason}"));
+        }
+        Event::CallStarted { .. }
+        | Event::CallFinished { .. }
+        | Event::CancelRequested { .. }
         | Event::RunStarted { .. }
         | Event::JobPlanned { .. }
         | Event::JobStarted { .. }
@@ -97,7 +112,12 @@ fn leg_line(leg: &LegStatus, terminal: &Terminal) -> String {
         _ => String::new(),
     };
     let reason = leg.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    marked(terminal, mark(leg.state, leg.allowed_failure), &format!("{} {}{took}{reason}", leg.name, word(leg.state)))
+    let word = if leg.allowed_failure { "failed, which is allowed" } else { word(leg.state) };
+    let attempts = match leg.attempts.len() {
+        0 => String::new(),
+        before => format!(", attempt {}", before + 1),
+    };
+    marked(terminal, mark(leg.state, leg.allowed_failure), &format!("{} {word}{took}{attempts}{reason}", leg.name))
 }
 
 /// A sentence for each job that did not simply succeed.

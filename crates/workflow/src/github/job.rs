@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use base::Span;
 use base::yaml::{Entry, Mapping, Node, Value};
 
+use super::called::{CallSite, Secrets};
 use super::reader::{Reader, scalar_text};
 use super::retry;
 use super::step;
@@ -70,18 +71,15 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<(Job, Vec<(
             "if" => job.condition = reader.condition(name, value, &places::JOB_IF).unwrap_or_default(),
             "permissions" => job.permissions = permissions(reader, value),
             "environment" => job.environment = environment(reader, value),
-            "concurrency" => job.concurrency = concurrency(reader, key.span, value, &places::JOB_CONCURRENCY),
+            "concurrency" => job.concurrency = concurrency(reader, value, &places::JOB_CONCURRENCY),
             "strategy" => job.strategy = strategy(reader, value),
             "env" => job.env = reader.strings(name, value, &places::JOB_ENV),
             "timeout-minutes" => job.timeout_minutes = reader.number(name, value, &places::JOB_TIMEOUT),
             "cancel-timeout-minutes" => {
                 job.cancel_timeout_minutes = reader.number(name, value, &places::JOB_CANCEL_TIMEOUT);
-                let message = "`cancel-timeout-minutes` isn't heeded here yet: a cancelled job is stopped as every other";
-                reader.warning("workflow/unheeded", key.span, message);
             }
             "retry" => {
                 job.retry = retry::read(reader, key.span, value, &[RetryOn::Failure, RetryOn::Lost, RetryOn::Timeout]);
-                reader.unsupported(key.span, "`retry` on a job");
             }
             "continue-on-error" => job.continue_on_error = reader.boolean(name, value, &places::JOB_CONTINUE),
             "outputs" => job.outputs = outputs(reader, value),
@@ -109,29 +107,40 @@ fn is_call(reader: &mut Reader<'_>, id: &str, mapping: &Mapping) -> bool {
 }
 
 fn call(reader: &mut Reader<'_>, job: Span, node: &Node) -> Work {
-    let mut target = String::new();
+    let mut target = None;
     if let Some(value) = node.get("uses")
         && let Some(text) = reader.non_empty_literal("uses", value)
     {
         if let Some(complaint) = uses::workflow_complaint(&text) {
             reader.error("workflow/uses", value.span, complaint);
         }
-        reader.unsupported(job, "a job that calls another workflow");
-        target = text;
+        target = Some((text, value.span));
     }
     let with = node.get("with").and_then(|value| call_inputs(reader, value));
+    let mut passed = Secrets::Given(Vec::new());
     let secrets = match node.get("secrets") {
         None => CallSecrets::None,
         Some(value) if value.as_mapping().is_none() => {
+            passed = Secrets::Unknown;
             if reader.choice("secrets", value, &["inherit"]).is_some() {
+                passed = Secrets::Inherited;
                 CallSecrets::Inherit
             } else {
                 CallSecrets::None
             }
         }
-        Some(value) => reader.strings("secrets", value, &places::CALL_SECRETS).map_or(CallSecrets::None, CallSecrets::Given),
+        Some(value) => {
+            passed = Secrets::Given(pairs(value).map(|(name, value)| (name.to_owned(), value.span)).collect());
+            reader.strings("secrets", value, &places::CALL_SECRETS).map_or(CallSecrets::None, CallSecrets::Given)
+        }
     };
-    Work::Call { uses: target, with, secrets }
+    let inputs = node.get("with").into_iter().flat_map(pairs).map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    reader.calls.extend(target.clone().map(|uses| CallSite { job, uses, inputs, secrets: passed }));
+    Work::Call { uses: target.map(|(uses, _)| uses).unwrap_or_default(), with, secrets }
+}
+
+fn pairs(node: &Node) -> impl Iterator<Item = (&str, &Node)> {
+    node.as_mapping().into_iter().flat_map(|mapping| mapping.iter().map(|(key, value)| (key.text.as_str(), value)))
 }
 
 /// Inputs keep their types: `true` isn't `'true'`.
@@ -302,9 +311,6 @@ fn outputs(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, Template)> {
 fn strategy(reader: &mut Reader<'_>, node: &Node) -> Option<Strategy> {
     let place = &places::JOB_STRATEGY;
     if let Some(expression) = reader.whole_expression("strategy", node, place) {
-        if expression.is_some() {
-            reader.unsupported(node.span, "`strategy` as one expression");
-        }
         return expression.map(|whole| Strategy { whole: Some(whole), matrix: None, fail_fast: None, max_parallel: None });
     }
     let mut strategy = Strategy { whole: None, matrix: None, fail_fast: None, max_parallel: None };

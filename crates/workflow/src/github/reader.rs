@@ -1,6 +1,7 @@
 use base::yaml::{Entry, Key, Mapping, Node, Value, unknown_key};
 use base::{Diagnostic, Source, Span};
 
+use super::called::CallSite;
 use crate::expr;
 use crate::model::{Template, Unsupported};
 use crate::schema::places::Place;
@@ -10,11 +11,15 @@ pub(super) struct Reader<'a> {
     pub source: &'a Source,
     pub diagnostics: Vec<Diagnostic>,
     pub unsupported: Vec<Unsupported>,
+    /// The jobs that call a workflow, in the order of the file.
+    pub calls: Vec<CallSite>,
+    /// Of the whole file, as the official parser counts.
+    pub size: usize,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a Source) -> Reader<'a> {
-        Reader { source, diagnostics: Vec::new(), unsupported: Vec::new() }
+        Reader { source, diagnostics: Vec::new(), unsupported: Vec::new(), calls: Vec::new(), size: 0 }
     }
 
     pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {

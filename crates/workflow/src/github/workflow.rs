@@ -23,7 +23,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Workflow> {
             "permissions" => workflow.permissions = permissions(reader, value),
             "env" => workflow.env = reader.strings(name, value, &places::WORKFLOW_ENV_PLACE),
             "defaults" => workflow.defaults = defaults(reader, value, &places::WORKFLOW_DEFAULTS),
-            "concurrency" => workflow.concurrency = concurrency(reader, key.span, value, &places::WORKFLOW_CONCURRENCY),
+            "concurrency" => workflow.concurrency = concurrency(reader, value, &places::WORKFLOW_CONCURRENCY),
             "jobs" => workflow.jobs = jobs(reader, value),
             _ => unreachable!("only known keys are left"),
         }
@@ -111,11 +111,9 @@ pub(super) fn check_shell(reader: &mut Reader<'_>, shell: Option<&Template>, spa
     });
 }
 
-pub(super) fn concurrency(reader: &mut Reader<'_>, key: Span, node: &Node, place: &Place) -> Option<Concurrency> {
+pub(super) fn concurrency(reader: &mut Reader<'_>, node: &Node, place: &Place) -> Option<Concurrency> {
     /// Longer names of groups are refused.
     const GROUP_MAX: usize = 400;
-    let message = "`concurrency` isn't needed here yet: one run at a time is made";
-    reader.warning("workflow/concurrency", key, message);
     let mut group = None;
     let mut group_span = node.span;
     let mut cancel_in_progress = None;
@@ -135,6 +133,12 @@ pub(super) fn concurrency(reader: &mut Reader<'_>, key: Span, node: &Node, place
         }
         if node.get("group").is_none() {
             reader.missing(node, "group", "`concurrency`");
+        }
+        if queue.as_deref() == Some("max") && cancel_in_progress == Some(Template::Bool(true)) {
+            let span = node.as_mapping().and_then(|mapping| mapping.entry("queue")).map_or(node.span, |entry| entry.key.span);
+            let message =
+                "`queue: max` and `cancel-in-progress: true` can't both be given: with the one all wait, with the other none does";
+            reader.error("workflow/conflict", span, message);
         }
     }
     if let Some(Template::String(group)) = &group {

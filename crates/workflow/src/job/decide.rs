@@ -161,6 +161,9 @@ impl Job {
 
     fn begin(&self, files: &dyn Files, at: Timestamp) -> Event {
         let spoiled = |reason: String| Event::Spoiled { at, reason };
+        if let Some(why) = &self.unseen {
+            return spoiled(why.clone());
+        }
         let mut env: Vec<(String, String)> = Vec::new();
         let none = BTreeMap::new();
         let scope = self.bare_scope(&none, files);

@@ -46,6 +46,8 @@ pub struct Job {
     /// Whether all that ran in the background has been counted.
     pub(super) settled: bool,
     pub(super) begun: Option<Timestamp>,
+    /// Why the secrets that were passed to it have no value.
+    pub(super) unseen: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,12 +147,19 @@ pub(super) struct Left {
 
 impl Job {
     /// A job about to begin. The mask starts with the secrets of the facts.
-    pub fn new(spec: JobSpec, facts: JobFacts) -> Job {
-        let fixed = Fixed::new(&spec.contexts, &facts);
+    pub fn new(spec: JobSpec, mut facts: JobFacts) -> Job {
         let mut mask = Mask::new();
         for secret in facts.secrets.values().chain(&facts.masks) {
             mask.add(secret);
         }
+        // What the job doesn't see is hidden all the same.
+        let (secrets, unseen) = match spec.secrets.visible(&facts.secrets) {
+            Ok(secrets) => (secrets, None),
+            Err(why) => (BTreeMap::new(), Some(why)),
+        };
+        secrets.values().for_each(|secret| mask.add(secret));
+        facts.secrets = secrets;
+        let fixed = Fixed::new(&spec.contexts, &facts);
         let steps: Arc<[Step]> = match &spec.job.work {
             Work::Steps { steps, .. } => steps.as_slice().into(),
             Work::Call { .. } => Arc::from([]),
@@ -173,6 +182,7 @@ impl Job {
             seen: Vec::new(),
             settled: false,
             begun: None,
+            unseen,
         }
     }
 

@@ -16,6 +16,7 @@ mod machine;
 pub mod matcher;
 pub mod remote;
 mod scope;
+pub mod secrets;
 pub mod shell;
 pub mod spec;
 
@@ -24,4 +25,5 @@ pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, FileMistake, Fo
 pub use facts::{FilePaths, Files, JobFacts, Node};
 pub use machine::Job;
 pub use remote::Remote;
+pub use secrets::SecretScope;
 pub use spec::{Conclusion, Contexts, JobId, JobOutcome, JobSeen, JobSpec, StepSeen, StepState};

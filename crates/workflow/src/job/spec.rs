@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::command::Annotation;
+use super::secrets::SecretScope;
 use crate::model::{Defaults, Job, Pinned, Template};
+use crate::permissions::Granted;
 
 /// One attempt at one leg of one job; names of started things derive from it, so "already exists" means "already started".
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,9 +39,43 @@ pub struct JobSpec {
     pub contexts: Contexts,
     /// From the job's start to its forced end.
     pub timeout_ms: u64,
+    /// How long it is asked to end before it is made to; nothing for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_timeout_ms: Option<u64>,
+    /// The file it stands in, where a workflow was called: `./.github/workflows/x.yml`, `owner/repo/.github/workflows/x.yml@ref`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called: Option<String>,
+    /// What its token may do; nothing where no file says anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Granted>,
+    /// The environment's name; its address is the job's own to evaluate, when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    #[serde(default, skip_serializing_if = "SecretScope::is_all")]
+    pub secrets: SecretScope,
     /// As in [`Workflow::actions`](crate::model::Workflow::actions).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, Pinned>,
+}
+
+impl JobSpec {
+    /// A job of a workflow that nobody calls.
+    pub fn new(name: impl Into<String>, job: Job, contexts: Contexts, timeout_ms: u64) -> JobSpec {
+        JobSpec {
+            name: name.into(),
+            job,
+            workflow_env: None,
+            workflow_defaults: Defaults::default(),
+            contexts,
+            timeout_ms,
+            cancel_timeout_ms: None,
+            called: None,
+            permissions: None,
+            environment: None,
+            secrets: SecretScope::All,
+            actions: BTreeMap::new(),
+        }
+    }
 }
 
 /// The contexts that are fixed when a job starts; `env`, `job`, `steps`, `runner` and `secrets` grow where it runs.

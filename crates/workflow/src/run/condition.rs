@@ -3,77 +3,109 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
+use super::level::Level;
+use super::state::{JobState, Node};
 use super::{Conclusion, Run};
-use crate::expr::{Scope, Value, evaluate_source};
-use crate::model::Job;
-use crate::plan::{ancestors, job as job_of};
+use crate::expr::{Object, Scope, Value, evaluate_source};
 
 impl Run {
     /// Whether the job may run, with the run cancelled or not.
     ///
     /// # Errors
     /// The expression's own complaint.
-    pub(super) fn condition_holds(&self, job: &Job, cancelled: bool) -> Result<bool, String> {
-        let scope = JobScope { run: self, job, cancelled, leg: None };
-        evaluate_source(&job.condition, &scope).map(|value| value.truthy()).map_err(|error| error.message)
+    pub(super) fn condition_holds(&self, node: Node<'_>, cancelled: bool) -> Result<bool, String> {
+        let scope = JobScope { run: self, node, cancelled, leg: None };
+        evaluate_source(&node.job.condition, &scope).map(|value| value.truthy()).map_err(|error| error.message)
     }
 
     /// One sentence: what keeps the job from running, with the values that its condition looked at.
-    pub(super) fn why_not(&self, job: &Job) -> String {
-        let condition = job.condition.to_ascii_lowercase();
-        let needs_success = condition.contains("success(") || condition.contains("!failure(");
-        let culprits = self.unsuccessful(job);
-        if needs_success && !culprits.is_empty() {
-            return culprits.join(", ");
+    pub(super) fn why_not(&self, node: Node<'_>) -> String {
+        let condition = &node.job.condition;
+        if ["success(", "!failure("].iter().any(|call| condition.to_ascii_lowercase().contains(call)) {
+            let culprits = self.unsuccessful(node.state);
+            if !culprits.is_empty() {
+                return culprits;
+            }
         }
-        let scope = JobScope { run: self, job, cancelled: self.cancel.is_some(), leg: None };
-        let seen: Vec<String> = references(&job.condition).into_iter().filter_map(|source| shown(&source, &scope)).collect();
-        let condition = written(&job.condition);
+        let scope = JobScope { run: self, node, cancelled: self.cancel.is_some(), leg: None };
+        let seen: Vec<String> = references(condition).into_iter().filter_map(|source| shown(&source, &scope)).collect();
+        let condition = written(condition);
         if seen.is_empty() { format!("`{condition}` is false") } else { format!("`{condition}` is false: {}", seen.join(", ")) }
     }
 
     /// The `needs` context: what the job names, with results and outputs in the order of the file.
-    pub(super) fn needs_context(&self, job: &Job) -> Json {
-        let needs = job.needs.iter().filter_map(|need| job_of(&self.plan.workflow, need));
-        let needs = needs.filter_map(|need| {
-            let state = self.jobs.get(&need.id)?;
-            let outputs = need.outputs.iter().filter_map(|(name, _)| Some((name.clone(), Json::String(state.outputs.get(name)?.clone()))));
-            let result = state.result().map(Conclusion::word);
-            Some((need.id.clone(), json!({ "result": result, "outputs": outputs.collect::<Map<_, _>>() })))
-        });
-        Json::Object(needs.collect())
+    pub(super) fn needs_context(&self, state: &JobState) -> Value {
+        let mut needs = Object::new();
+        for need in self.needs(state) {
+            let node = Node { job: &self.workflow(need.level).jobs[need.index], state: need };
+            needs.insert(node.job.id.as_str(), self.outcome(node));
+        }
+        Value::object(needs)
+    }
+
+    /// A job as `needs` and `jobs` show it.
+    pub(super) fn outcome(&self, node: Node<'_>) -> Value {
+        let mut outputs = Object::new();
+        match &node.job.work {
+            // What a call yields is declared in the file that it calls.
+            crate::model::Work::Call { .. } => {
+                node.state.outputs.iter().for_each(|(name, value)| outputs.insert(name.as_str(), Value::from(value.as_str())));
+            }
+            crate::model::Work::Steps { .. } => {
+                let set = node.job.outputs.iter().filter_map(|(name, _)| Some((name, node.state.outputs.get(name)?)));
+                set.for_each(|(name, value)| outputs.insert(name.as_str(), Value::from(value.as_str())));
+            }
+        }
+        let mut outcome = Object::new();
+        outcome.insert("result", node.state.result().map_or(Value::Null, |result| Value::from(result.word())));
+        outcome.insert("outputs", Value::object(outputs));
+        Value::object(outcome)
     }
 
     /// The `github` context as this job sees it.
-    pub(super) fn github_context(&self, job: &Job) -> Json {
-        let mut github = self.plan.github.clone();
-        if let Json::Object(github) = &mut github {
-            github.insert("job".to_string(), Json::String(job.id.clone()));
-        }
-        github
+    pub(super) fn github_context(&self, node: Node<'_>) -> Value {
+        let mut github = match &self.ground.github {
+            Value::Object(github) => (**github).clone(),
+            _ => Object::new(),
+        };
+        github.insert("job", Value::from(node.job.id.as_str()));
+        Value::object(github)
     }
 
-    /// All that the job needs, directly or not, and that didn't succeed: a sentence each.
-    fn unsuccessful(&self, job: &Job) -> Vec<String> {
-        let ancestors = ancestors(&self.plan.workflow, &job.id);
-        let bad = self.in_order().filter(|(job, _)| ancestors.contains(job.id.as_str()));
-        bad.filter_map(|(job, state)| match state.result()? {
-            Conclusion::Success => None,
-            Conclusion::Failure if state.was_lost() => Some(format!("`{}` was lost", job.id)),
-            Conclusion::Failure => Some(format!("`{}` failed", job.id)),
-            Conclusion::Cancelled => Some(format!("`{}` was cancelled", job.id)),
-            Conclusion::Skipped => Some(format!("`{}` was skipped", job.id)),
-        })
-        .collect()
+    pub(super) fn level(&self, state: &JobState) -> &Level {
+        &self.levels[state.level]
+    }
+
+    /// All that the job needs, directly or not, and that didn't succeed; nothing when all did.
+    fn unsuccessful(&self, state: &JobState) -> String {
+        const NAMED: usize = 6;
+        let level = self.level(state);
+        let ancestors = self.graph(state.level).ancestors(state.index);
+        let bad = ancestors.into_iter().filter_map(|job| level.jobs[job].map(|at| self.node(at)));
+        let mut bad = bad.filter_map(|node| {
+            let id = &node.job.id;
+            match node.state.result()? {
+                Conclusion::Success => None,
+                Conclusion::Failure if node.state.was_lost() => Some(format!("`{id}` was lost")),
+                Conclusion::Failure => Some(format!("`{id}` failed")),
+                Conclusion::Cancelled => Some(format!("`{id}` was cancelled")),
+                Conclusion::Skipped => Some(format!("`{id}` was skipped")),
+            }
+        });
+        let named: Vec<String> = bad.by_ref().take(NAMED).collect();
+        match bad.count() {
+            0 => named.join(", "),
+            more => format!("{} and {more} more did not succeed", named.join(", ")),
+        }
     }
 }
 
 /// What the expressions of a job see before it starts; `leg` where they belong to one leg.
 pub(super) struct JobScope<'a> {
     pub run: &'a Run,
-    pub job: &'a Job,
+    pub node: Node<'a>,
     pub cancelled: bool,
     pub leg: Option<LegContexts<'a>>,
 }
@@ -85,24 +117,28 @@ pub(super) struct LegContexts<'a> {
 
 impl Scope for JobScope<'_> {
     fn context(&self, name: &str) -> Option<Value> {
-        let json = match (name.to_ascii_lowercase().as_str(), &self.leg) {
-            ("github", _) => self.run.github_context(self.job),
-            ("needs", _) => self.run.needs_context(self.job),
-            ("vars", _) => self.run.plan.vars.clone(),
-            ("inputs", _) => self.run.plan.inputs.clone(),
-            ("strategy", Some(leg)) => leg.strategy.clone(),
-            ("matrix", Some(leg)) => leg.matrix.clone(),
+        Some(match (name.to_ascii_lowercase().as_str(), &self.leg) {
+            ("github", _) => self.run.github_context(self.node),
+            ("needs", _) => self.run.needs_context(self.node.state),
+            ("vars", _) => self.run.ground.vars.clone(),
+            ("inputs", _) => Value::from_json(&self.run.level(self.node.state).inputs),
+            ("strategy", Some(leg)) => Value::from_json(leg.strategy),
+            ("matrix", Some(leg)) => Value::from_json(leg.matrix),
             _ => return None,
-        };
-        Some(Value::from_json(&json))
+        })
     }
 
     fn call(&self, function: &str, args: &[Value]) -> Option<Result<Value, String>> {
-        let answer = match function {
-            "always" => Ok(true),
-            "cancelled" => Ok(self.cancelled),
-            "success" => self.results(args).map(|results| !self.cancelled && results.iter().all(|result| *result == Conclusion::Success)),
-            "failure" => self.results(args).map(|results| results.contains(&Conclusion::Failure)),
+        let needs = || self.run.needs(self.node.state).filter_map(|need| need.lineage);
+        let answer = match (function, args) {
+            ("always", _) => Ok(true),
+            ("cancelled", _) => Ok(self.cancelled),
+            ("success", []) => Ok(!self.cancelled && needs().all(|need| need.all_succeeded)),
+            ("failure", []) => Ok(needs().any(|need| need.any_failed)),
+            ("success", _) => {
+                self.results(args).map(|results| !self.cancelled && results.iter().all(|result| *result == Conclusion::Success))
+            }
+            ("failure", _) => self.results(args).map(|results| results.contains(&Conclusion::Failure)),
             _ => return None,
         };
         Some(answer.map(Value::Bool))
@@ -110,18 +146,20 @@ impl Scope for JobScope<'_> {
 }
 
 impl JobScope<'_> {
-    /// Of the jobs named, or of everything the job needs, directly or not.
+    /// Of the jobs named.
     fn results(&self, args: &[Value]) -> Result<Vec<Conclusion>, String> {
-        let workflow = &self.run.plan.workflow;
-        let ancestors = ancestors(workflow, &self.job.id);
-        let mut asked: Vec<&str> = Vec::new();
+        let state = self.node.state;
+        let graph = self.run.graph(state.level);
+        let ancestors = graph.ancestors(state.index);
+        let mut results = Vec::new();
         for arg in args {
             let name = arg.text();
-            let found = job_of(workflow, &name).map(|job| job.id.as_str()).filter(|id| ancestors.contains(id));
-            asked.push(found.ok_or_else(|| format!("`{name}` is no job that `{}` needs", self.job.id))?);
+            let found = graph.job(&name).filter(|job| ancestors.contains(job));
+            let found = found.ok_or_else(|| format!("`{name}` is no job that `{}` needs", self.node.job.id))?;
+            let at = self.run.level(state).jobs[found];
+            results.extend(at.and_then(|at| self.run.jobs[at].result()));
         }
-        let jobs = if args.is_empty() { ancestors.into_iter().collect() } else { asked };
-        Ok(jobs.into_iter().filter_map(|id| self.run.jobs.get(id)?.result()).collect())
+        Ok(results)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use base::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
+use super::Group;
 use crate::job::{Conclusion, JobId, JobOutcome, StepSeen};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +85,35 @@ pub enum Event {
         allowed_failure: bool,
         at: Timestamp,
     },
+    /// A leg begins to run the workflow that it calls: from here on its jobs are jobs of the run.
+    CallStarted {
+        key: String,
+        name: String,
+        at: Timestamp,
+    },
+    /// All jobs of the called workflow have ended.
+    CallFinished {
+        key: String,
+        conclusion: Conclusion,
+        outputs: BTreeMap<String, String>,
+        reason: Option<String>,
+        at: Timestamp,
+    },
+    /// It is ended because another came into its concurrency group, with `cancel-in-progress`.
+    JobSuperseded {
+        key: String,
+        by: String,
+        group: String,
+        at: Timestamp,
+    },
+    /// It ended badly, and is tried again, not before a time.
+    JobRetried {
+        key: String,
+        /// Which attempt comes.
+        attempt: u32,
+        not_before: Timestamp,
+        at: Timestamp,
+    },
     CancelRequested {
         by: String,
         force: bool,
@@ -106,6 +138,26 @@ pub struct Leg {
     /// `continue-on-error`.
     pub allow_failure: bool,
     pub timeout_ms: u64,
+    /// How long it is asked to end before it is made to; nothing for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_timeout_ms: Option<u64>,
+    /// The environment's name, where the job has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The concurrency groups that it is in: its own, and that of the workflow it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// What it calls instead of running steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
+}
+
+/// A called workflow and what it is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// By the name under which the plan has it.
+    pub workflow: String,
+    pub inputs: Json,
 }
 
 impl Event {
@@ -124,6 +176,10 @@ impl Event {
             Event::JobTimedOut { .. } => "job_timed_out",
             Event::JobFinished { .. } => "job_finished",
             Event::JobLost { .. } => "job_lost",
+            Event::CallStarted { .. } => "call_started",
+            Event::CallFinished { .. } => "call_finished",
+            Event::JobSuperseded { .. } => "job_superseded",
+            Event::JobRetried { .. } => "job_retried",
             Event::CancelRequested { .. } => "cancel_requested",
             Event::RunFinished { .. } => "run_finished",
         }
@@ -143,6 +199,10 @@ impl Event {
             | Event::JobTimedOut { at, .. }
             | Event::JobFinished { at, .. }
             | Event::JobLost { at, .. }
+            | Event::CallStarted { at, .. }
+            | Event::CallFinished { at, .. }
+            | Event::JobSuperseded { at, .. }
+            | Event::JobRetried { at, .. }
             | Event::CancelRequested { at, .. }
             | Event::RunFinished { at, .. } => *at,
         }

@@ -4,14 +4,18 @@
 //! job   waiting ── skipped · rejected · cancelled
 //!          └───── planned: legs
 //! leg   queued ─── cancelled
-//!          └───── started ── accepted ── finished · lost
+//!          ├───── started ── accepted ── finished · lost ── queued again, if it is retried
+//!          └───── called: the jobs of another workflow ── finished
 //! ```
 
 mod act;
 mod condition;
 mod decide;
 mod event;
+mod group;
 mod legs;
+mod level;
+mod retry;
 mod state;
 mod status;
 mod waiting;
@@ -24,20 +28,31 @@ use std::sync::Arc;
 use base::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use event::{Event, Leg};
-pub use status::{JobStatus, LegStatus, State, Status};
+pub use event::{Call, Event, Leg};
+pub use group::Group;
+pub use status::{AttemptStatus, JobStatus, LegStatus, State, Status};
 pub use waiting::Waiting;
 
 use crate::job::{Conclusion, JobId, JobSeen, JobSpec};
 use crate::plan::Plan;
+use level::{Ground, Level};
 use state::{Cancel, JobState};
 
 /// State is a fold of what happened over the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     plan: Arc<Plan>,
-    /// By the job's key; which ones there are never changes.
-    jobs: BTreeMap<String, JobState>,
+    ground: Arc<Ground>,
+    /// The file itself, then the called ones in the order in which they were.
+    levels: Vec<Level>,
+    /// As they became known; one never goes.
+    jobs: Vec<JobState>,
+    /// Keys to places in `jobs`.
+    keys: BTreeMap<String, usize>,
+    /// Places in `jobs`, in the order in which people read them.
+    order: Vec<usize>,
+    /// Legs that were planned so far.
+    arrivals: usize,
     started: Option<Timestamp>,
     cancel: Option<Cancel>,
     finished: Option<(Conclusion, Timestamp)>,
@@ -90,8 +105,20 @@ impl fmt::Display for Refusal {
 impl Run {
     pub fn new(plan: impl Into<Arc<Plan>>) -> Run {
         let plan = plan.into();
-        let jobs = plan.jobs().map(|job| (job.id.clone(), JobState::default())).collect();
-        Run { plan, jobs, started: None, cancel: None, finished: None }
+        let mut run = Run {
+            ground: Arc::new(Ground::new(&plan)),
+            plan,
+            levels: Vec::new(),
+            jobs: Vec::new(),
+            keys: BTreeMap::new(),
+            order: Vec::new(),
+            arrivals: 0,
+            started: None,
+            cancel: None,
+            finished: None,
+        };
+        run.begin();
+        run
     }
 
     pub fn replay<'a>(plan: impl Into<Arc<Plan>>, events: impl IntoIterator<Item = &'a Event>) -> Run {
@@ -150,8 +177,17 @@ impl Run {
         self.finished.map(|(conclusion, _)| conclusion)
     }
 
-    /// Jobs that were started, whether they have ended or not, in the order of the file.
+    /// Of each leg that was started the attempt that counts.
+    pub fn last_attempts(&self) -> Vec<JobId> {
+        self.legs().filter_map(|(_, leg)| leg.id().cloned()).collect()
+    }
+
+    /// Jobs that were started, whether they have ended or not, in the order of the file; of each every attempt.
     pub fn jobs(&self) -> Vec<JobId> {
-        self.in_order().flat_map(|(_, state)| state.legs()).filter_map(|leg| leg.id().cloned()).collect()
+        let ids = |(_, leg): (_, &state::LegState)| {
+            let past: Vec<JobId> = leg.past.iter().map(|attempt| attempt.id.clone()).collect();
+            past.into_iter().chain(leg.id().cloned()).collect::<Vec<_>>()
+        };
+        self.legs().flat_map(ids).collect()
     }
 }

@@ -4,10 +4,9 @@ use base::Timestamp;
 use base::name::RunId;
 use serde::{Deserialize, Serialize};
 
-use super::state::{JobPhase, JobState, LegPhase, LegState};
+use super::state::{JobPhase, JobState, LegPhase, LegState, Node};
 use super::{Conclusion, JobId, Run};
 use crate::job::StepSeen;
-use crate::model::Job;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -52,6 +51,25 @@ pub struct LegStatus {
     pub finished: Option<Timestamp>,
     /// As last seen.
     pub steps: Vec<StepSeen>,
+    /// The environment it delivers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Attempts before this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptStatus>,
+    /// When the next attempt starts, where one comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+}
+
+/// An attempt that was followed by another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptStatus {
+    pub id: JobId,
+    pub conclusion: Conclusion,
+    pub reason: Option<String>,
+    pub started: Option<Timestamp>,
+    pub finished: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,32 +99,44 @@ impl Run {
             started: self.started,
             finished: self.finished.map(|(_, at)| at),
             cancelled_by: self.cancel.as_ref().map(|cancel| cancel.by.clone()),
-            jobs: self.in_order().map(|(job, state)| self.job_status(job, state)).collect(),
+            jobs: self.in_order().filter(|node| !is_shown_by_what_it_calls(node.state)).map(|node| self.job_status(node)).collect(),
         }
     }
 
-    fn job_status(&self, job: &Job, state: &JobState) -> JobStatus {
-        let legs: Vec<LegStatus> = state.legs().iter().map(|leg| self.leg_status(job, state, leg)).collect();
+    fn job_status(&self, node: Node<'_>) -> JobStatus {
+        let state = node.state;
+        let legs = state.legs().iter().filter(|leg| leg.level.is_none());
+        let legs: Vec<LegStatus> = legs.map(|leg| self.leg_status(node, leg)).collect();
         let (name, reason) = match &state.phase {
             JobPhase::Ended { name, reason, .. } => (name.clone(), Some(reason.clone())),
             JobPhase::Planned { .. } if legs.len() == 1 => (legs[0].name.clone(), None),
-            JobPhase::Waiting | JobPhase::Planned { .. } => (self.plain_name(job), None),
+            JobPhase::Waiting | JobPhase::Planned { .. } => (self.plain_name(node), None),
         };
-        JobStatus { key: job.id.clone(), name, needs: job.needs.clone(), state: job_state(state, &legs), reason, legs }
+        let prefix = &self.level(state).prefix;
+        let needs = node.job.needs.iter().map(|need| format!("{prefix}{need}")).collect();
+        JobStatus { key: state.key.clone(), name, needs, state: job_state(state, &legs), reason, legs }
     }
 
-    fn leg_status(&self, job: &Job, state: &JobState, leg: &LegState) -> LegStatus {
+    fn leg_status(&self, node: Node<'_>, leg: &LegState) -> LegStatus {
         let (leg_state, allowed_failure, reason, started, finished) = match &leg.phase {
             LegPhase::Queued => (State::Queued, false, None, None, None),
+            LegPhase::Called { at } => (State::Running, false, None, Some(*at), None),
             LegPhase::Started { at, accepted, .. } => {
                 let running = if accepted.is_some() { State::Running } else { State::Starting };
-                let now = if self.is_stopping(job, state, leg) { State::Stopping } else { running };
+                let now = if self.is_stopping(node, leg) { State::Stopping } else { running };
                 (now, false, None, Some(*at), None)
             }
             LegPhase::Ended { conclusion, allowed, reason, started, at, .. } => {
                 (State::Finished(*conclusion), *allowed, reason.clone(), *started, Some(*at))
             }
         };
+        let past = leg.past.iter().map(|past| AttemptStatus {
+            id: past.id.clone(),
+            conclusion: past.conclusion,
+            reason: past.reason.clone(),
+            started: past.started,
+            finished: past.finished,
+        });
         LegStatus {
             key: leg.leg.key.clone(),
             name: leg.leg.name.clone(),
@@ -117,8 +147,16 @@ impl Run {
             started,
             finished,
             steps: leg.steps.values().cloned().collect(),
+            environment: leg.leg.environment.clone(),
+            attempts: past.collect(),
+            retry_at: leg.not_before.filter(|_| leg.phase == LegPhase::Queued),
         }
     }
+}
+
+/// A call is shown by the jobs that it calls, as soon as they are jobs of the run.
+fn is_shown_by_what_it_calls(state: &JobState) -> bool {
+    !state.legs().is_empty() && state.legs().iter().all(|leg| leg.level.is_some())
 }
 
 /// Of a job with several legs: what is most worth knowing.

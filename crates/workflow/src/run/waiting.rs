@@ -18,6 +18,11 @@ pub enum Waiting {
         jobs: Vec<String>,
         at_once_from: Option<Timestamp>,
     },
+    /// These failed and are tried again, the first of them then.
+    Retrying {
+        jobs: Vec<String>,
+        at: Timestamp,
+    },
     /// Nobody can say how these are.
     Unreachable {
         jobs: Vec<String>,
@@ -33,6 +38,7 @@ impl Waiting {
                 format!("{} {} asked to end; at {at} by force", listed(jobs), if jobs.len() == 1 { "was" } else { "were" })
             }
             Waiting::Stopping { jobs, at_once_from: None } => format!("{} {} being ended by force", listed(jobs), is(jobs)),
+            Waiting::Retrying { jobs, at } => format!("{} {} tried again, at {at}", listed(jobs), is(jobs)),
             Waiting::Unreachable { jobs } => {
                 format!("the executor of {} can't be asked at the moment; it is asked again at every look", listed(jobs))
             }

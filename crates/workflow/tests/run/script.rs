@@ -3,6 +3,8 @@
 //! ```text
 //! #! max-parallel=2 only=deploy deliver event=push ref=refs/heads/main var.NAME=value input.NAME=value
 //! on: push …                       the workflow
+//! ---- ./.github/workflows/x.yml   one that it calls
+//! on: workflow_call …
 //! ====
 //! > 5s build running 0=running     so long after the last line; jobs by key, separated by `;`
 //! > 1s build finished failure version=1.2 ; test lost "its machine is gone"
@@ -15,7 +17,8 @@ use std::collections::BTreeMap;
 use base::name::RunId;
 use base::{Source, Timestamp};
 use serde_json::{Map, Value as Json, json};
-use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, StepSeen, StepState};
+use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, SecretScope, StepSeen, StepState};
+use workflow::model::Template;
 use workflow::plan::{LeftOut, Plan, PlanError, Repository, Request};
 use workflow::run::{Action, Advance, Command, Event, Observed, Run};
 
@@ -81,7 +84,9 @@ impl Stage {
                     Err(refusal) => out.push_str(&format!("  refused: {refusal}\n")),
                 }
             } else {
-                let id = JobId { run: self.run.plan().run, key: key.to_string(), attempt: 1 };
+                // `test#2` is the second attempt.
+                let (key, attempt) = key.split_once('#').map_or((key, 1), |(key, attempt)| (key, attempt.parse().unwrap()));
+                let id = JobId { run: self.run.plan().run, key: key.to_string(), attempt };
                 self.seen.jobs.insert(id, job_seen(what, self.now));
             }
         }
@@ -112,7 +117,8 @@ impl Stage {
             for leg in job.legs {
                 let reason = leg.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let allowed = if leg.allowed_failure { " (allowed)" } else { "" };
-                out.push_str(&format!("    {} {:?}{allowed}, {} steps{reason}\n", leg.name, leg.state, leg.steps.len()));
+                let attempts = if leg.attempts.is_empty() { String::new() } else { format!(" after {} attempts", leg.attempts.len()) };
+                out.push_str(&format!("    {} {:?}{allowed}{attempts}, {} steps{reason}\n", leg.name, leg.state, leg.steps.len()));
             }
         }
         out
@@ -135,7 +141,17 @@ fn event_line(event: &Event) -> String {
             let limit = max_parallel.map(|limit| format!(" max-parallel={limit}")).unwrap_or_default();
             format!("{key}{}{limit}: {}", if *fail_fast { "" } else { " no fail-fast" }, legs.join(" | "))
         }
+        Event::JobStarted { id, .. } | Event::JobAccepted { id, .. } if id.attempt > 1 => format!("{}#{}", id.key, id.attempt),
         Event::JobStarted { id, .. } | Event::JobAccepted { id, .. } => id.key.clone(),
+        Event::CallStarted { key, .. } => key.clone(),
+        Event::CallFinished { key, conclusion, outputs, reason, .. } => {
+            let outputs: String = outputs.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+            format!("{key} {}{outputs}{}", conclusion.word(), reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())
+        }
+        Event::JobSuperseded { key, by, group, .. } => format!("{key} by `{by}` in `{group}`"),
+        Event::JobRetried { key, attempt, not_before, at } => {
+            format!("{key}#{attempt} in {}", base::time::format_duration_ms(not_before.since_ms(*at)))
+        }
         Event::StepStarted { id, step, .. } | Event::StepFinished { id, step, .. } => {
             let how = match step.state {
                 StepState::Running => String::new(),
@@ -163,6 +179,15 @@ fn leg_notes(leg: &workflow::run::Leg) -> String {
     if leg.allow_failure {
         notes.push_str(" may-fail");
     }
+    if let Some(call) = &leg.call {
+        notes.push_str(&format!(" calls {} with {}", call.workflow, call.inputs));
+    }
+    if let Some(environment) = &leg.environment {
+        notes.push_str(&format!(" to {environment}"));
+    }
+    for group in &leg.groups {
+        notes.push_str(&format!(" in `{}`", group.name));
+    }
     if leg.timeout_ms != 360 * 60_000 {
         notes.push_str(&format!(" {}", base::time::format_duration_ms(leg.timeout_ms)));
     }
@@ -175,7 +200,17 @@ fn action_line(action: &Action) -> String {
         Action::Start { id, spec } => {
             let contexts = &spec.contexts;
             assert_eq!(contexts.github["job"], json!(spec.job.id));
-            let mut line = format!("  ! start {}", id.key);
+            let attempt = if id.attempt > 1 { format!("#{}", id.attempt) } else { String::new() };
+            let mut line = format!("  ! start {}{attempt}", id.key);
+            if contexts.inputs != json!({}) {
+                line.push_str(&format!(" inputs={}", contexts.inputs));
+            }
+            if let Some(permissions) = &spec.permissions {
+                line.push_str(&format!(" permissions={}", json!(permissions)));
+            }
+            if !spec.secrets.is_all() {
+                line.push_str(&format!(" secrets={}", secrets_shown(&spec.secrets)));
+            }
             if contexts.needs != json!({}) {
                 line.push_str(&format!(" needs={}", contexts.needs));
             }
@@ -185,6 +220,18 @@ fn action_line(action: &Action) -> String {
             line + "\n"
         }
         Action::Stop { id, at_once } => format!("  ! stop {}{}\n", id.key, if *at_once { " at once" } else { "" }),
+    }
+}
+
+fn secrets_shown(secrets: &SecretScope) -> String {
+    match secrets {
+        SecretScope::All => "all".to_string(),
+        SecretScope::None => "none".to_string(),
+        SecretScope::Given { template: Template::Mapping(given), from, .. } => {
+            let names: Vec<String> = given.iter().map(|(name, _)| format!("{name:?}")).collect();
+            format!("[{}] of {}", names.join(", "), secrets_shown(from))
+        }
+        SecretScope::Given { .. } => "an expression".to_string(),
     }
 }
 
@@ -252,8 +299,13 @@ fn plan(head: &str) -> Result<(Plan, Vec<LeftOut>), PlanError> {
         let (name, value) = word.split_once('=').unwrap_or((word, "yes"));
         options.insert(name, value);
     }
-    let (workflow, diagnostics) = workflow::github::parse(&Source::new(".github/workflows/ci.yml", head));
-    let workflow = workflow.unwrap_or_else(|| panic!("{diagnostics:#?}\n{head}"));
+    let mut files = head.split("\n---- ");
+    let source = Source::new(".github/workflows/ci.yml", files.next().unwrap());
+    let called: BTreeMap<&str, &str> = files.map(|file| file.split_once('\n').unwrap()).collect();
+    let read = |name: &str| called.get(name).map(ToString::to_string).ok_or_else(|| format!("there is no `{name}`"));
+    let loaded = workflow::github::load(&source, &read);
+    let said = || loaded.files.iter().map(|file| base::diagnostic::render(&file.source, &file.diagnostics, false)).collect::<String>();
+    let workflow = loaded.workflow.clone().unwrap_or_else(|| panic!("{}\n{head}", said()));
     let named = |prefix: &str| options.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, *value))).collect::<Vec<_>>();
     Plan::new(Request {
         run: RunId::new(Timestamp::from_ms(0), 7),
