@@ -39,6 +39,7 @@ fn test() -> Result<(), String> {
     run::script("e2e/up.sh", &[])?;
     run::script("e2e/kill.sh", &["5"])?;
     run::script("e2e/clients.sh", &[])?;
+    run::script("e2e/lint/against-zizmor.sh", &[])?;
     run::script("examples/shop/changes/check.sh", &[])?;
     bench::small()
 }

@@ -40,6 +40,8 @@ pub enum Command {
     Up(Up),
     /// Run workflows here, in this process, without a server
     Run(Run),
+    /// Look for what is wrong or dangerous in workflows, actions and their settings
+    Lint(Lint),
     /// Show what runs where, since when and why
     Status(Here),
     /// Look at releases and steer them
@@ -98,6 +100,9 @@ pub struct Up {
     /// What becomes of `image:` in GitLab's files
     #[arg(long, value_enum, value_name = "WHERE")]
     pub gitlab_images: Option<ImagesChoice>,
+    /// How strictly the workflows are held to the security lints
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub security: Option<SecurityChoice>,
     /// Print the plan and start nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -123,6 +128,53 @@ pub enum ImagesChoice {
     Host,
     /// A job that asks for an image isn't run
     Refuse,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SecurityChoice {
+    /// Nothing is refused
+    Compat,
+    /// What an outsider wrote must not become code
+    Guarded,
+    /// Findings of medium severity or more refuse
+    Strict,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Lint {
+    /// Files, or folders of projects; all that this project has when absent
+    pub files: Vec<PathBuf>,
+    /// How findings are written
+    #[arg(long, value_enum, default_value_t = LintFormat::Text)]
+    pub format: LintFormat,
+    /// Make the changes that are certain to be right, and show them
+    #[arg(long)]
+    pub fix: bool,
+    /// Who wants to hear of it
+    #[arg(long, value_enum, default_value_t = PersonaChoice::Regular)]
+    pub persona: PersonaChoice,
+    /// Which findings are errors, because they would refuse a run
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub security: Option<SecurityChoice>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LintFormat {
+    /// With the lines themselves
+    Text,
+    Json,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PersonaChoice {
+    /// What is worth doing something about
+    Regular,
+    /// Also what only may be wrong
+    Pedantic,
+    /// Also what is of interest to somebody who looks for holes
+    Auditor,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -162,6 +214,9 @@ pub struct Run {
     /// Hold a job where a step has failed: a shell in the step's place on a terminal, else how to open one
     #[arg(long)]
     pub pause_on_failure: bool,
+    /// How strictly the workflows are held to the security lints
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub security: Option<SecurityChoice>,
     /// Print the plan and run nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -13,13 +13,14 @@ use workflow::github::Loaded;
 use workflow::model::Workflow;
 use workflow::trigger::{self, Event, Triggered};
 
-use crate::cli::ImagesChoice;
+use crate::cli::{ImagesChoice, SecurityChoice};
 use crate::config::{self, Config};
 use crate::detect::{Detected, Files, detect};
 use crate::failure::{Failure, Result};
 use crate::fetching;
 use crate::gitlab;
 use crate::proposal::Proposal;
+use crate::security;
 
 /// What the command line says over everything else.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,7 @@ pub struct Choices {
     pub immediate: bool,
     /// What becomes of `image:` in GitLab's files.
     pub gitlab_images: Option<ImagesChoice>,
+    pub security: Option<SecurityChoice>,
     pub vars: BTreeMap<String, String>,
     pub actor: String,
 }
@@ -43,6 +45,8 @@ pub struct Composed {
     /// Pairs of a word and what stands behind it: the plan in six lines.
     pub summary: Vec<(&'static str, String)>,
     pub warnings: Vec<String>,
+    /// Worth a line and no more.
+    pub notes: Vec<String>,
     /// For the working tree as it is: its files, to be kept under the snapshot's digest.
     pub snapshot: Option<Vec<u8>>,
 }
@@ -77,10 +81,17 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         })?;
     let fixed_port = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.fixed_port);
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
+    let mut checked = security::Checked::default();
+    let mut check = |source: &Source| {
+        checked.add(source, security::mode(choices.security, &config), config.workflows.forbidden.as_ref(), &event.name, &|path| {
+            tree.read(path)
+        });
+    };
     let mut resolver = fetching::resolver(&config.actions, &|path| tree.read(path))?;
     let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
-    let mut workflows = triggered(&tree, &event, &gitlab, &mut resolver, &mut warnings)?;
+    let mut workflows = triggered(&tree, &event, &gitlab, &mut resolver, &mut warnings, &mut check)?;
     warnings.extend(resolver.remarks());
+    let notes = checked.finish()?.into_iter().collect();
     let why_runs = describe_runs(&workflows, &git_ref);
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
     if let Some(build) = &build {
@@ -131,7 +142,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         delivery,
         actor: choices.actor.clone(),
     };
-    Ok(Composed { proposal, summary, warnings, snapshot })
+    Ok(Composed { proposal, summary, warnings, notes, snapshot })
 }
 
 /// Repository and folder decide it, so that every command finds the same project without asking.
@@ -219,7 +230,7 @@ fn read_config(tree: &Tree) -> Result<(Config, bool)> {
     Ok((config, true))
 }
 
-fn refuse(source: &Source, diagnostics: &[Diagnostic]) -> Result<()> {
+pub fn refuse(source: &Source, diagnostics: &[Diagnostic]) -> Result<()> {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     if errors == 0 {
         return Ok(());
@@ -265,6 +276,7 @@ fn triggered(
     gitlab: &GitlabOf<'_>,
     resolver: &mut Resolver<'_>,
     warnings: &mut Vec<String>,
+    check: &mut dyn FnMut(&Source),
 ) -> Result<Vec<Workflow>> {
     let choices = gitlab.choices;
     let mut workflows = Vec::new();
@@ -296,6 +308,7 @@ fn triggered(
         match ready(loaded, &|path| tree.read(path), resolver) {
             Ok((workflow, missing)) => {
                 warnings.extend(missing);
+                check(&source);
                 workflows.push(workflow);
             }
             Err(said) => wrong.push(said),

@@ -8,6 +8,7 @@ use base::time::parse_duration_ms;
 use base::yaml::{self, Mapping, Node};
 use base::{Diagnostic, Source};
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Step, Strategy, SyntheticPlan};
+use workflow::lint::{Forbidden, Pattern, Security};
 
 const API_VERSION: &str = "plimsoll/v1alpha1";
 
@@ -33,6 +34,7 @@ pub struct Config {
     pub synthetic: Option<Synthetic>,
     pub gate: Gate,
     pub gitlab: Gitlab,
+    pub workflows: Workflows,
     /// `deliver: workflow`: jobs with `environment:` run too.
     pub deliver_by_workflow: bool,
     pub grace_ms: Option<u64>,
@@ -111,6 +113,13 @@ pub struct Gitlab {
     pub mirrors: BTreeMap<String, String>,
 }
 
+/// What the workflows themselves are held to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Workflows {
+    pub security: Security,
+    pub forbidden: Option<Forbidden>,
+}
+
 impl LimitsConfig {
     pub fn over(&self, limits: Limits) -> Limits {
         Limits {
@@ -181,6 +190,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate", GATE),
     ("actions", ACTIONS),
     ("gitlab", GITLAB),
+    ("workflows", WORKFLOWS),
+    ("workflows.forbiddenUses", FORBIDDEN),
 ];
 
 const ROOT: &[&str] = &[
@@ -199,6 +210,7 @@ const ROOT: &[&str] = &[
     "synthetic",
     "gate",
     "gitlab",
+    "workflows",
     "deliver",
     "grace",
     "actions",
@@ -214,6 +226,8 @@ const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
 const GATE: &[&str] = &["coverage", "require"];
 const ACTIONS: &[&str] = &["sources", "movedTags"];
 const GITLAB: &[&str] = &["images", "mirrors"];
+const WORKFLOWS: &[&str] = &["security", "forbiddenUses"];
+const FORBIDDEN: &[&str] = &["allow", "deny"];
 
 /// The names under which evidence can be required.
 const EVIDENCE: &[(&str, gate::EvidenceKind)] =
@@ -270,6 +284,7 @@ impl Reader {
             synthetic: self.at(root, "synthetic", Self::synthetic),
             gate: self.at(root, "gate", Self::gate).unwrap_or_default(),
             gitlab: self.at(root, "gitlab", Self::gitlab).unwrap_or_default(),
+            workflows: self.at(root, "workflows", Self::workflows).unwrap_or_default(),
             deliver_by_workflow: self.at(root, "deliver", Self::deliver).unwrap_or_default(),
             grace_ms: self.at(root, "grace", Self::duration),
             actions: self.at(root, "actions", Self::actions).unwrap_or_default(),
@@ -612,6 +627,51 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn workflows(&mut self, node: &Node) -> Option<Workflows> {
+        let mapping = self.closed(node, WORKFLOWS)?;
+        Some(Workflows {
+            security: self.at(mapping, "security", Self::security).unwrap_or_default(),
+            forbidden: self.at(mapping, "forbiddenUses", Self::forbidden),
+        })
+    }
+
+    fn security(&mut self, node: &Node) -> Option<Security> {
+        match node.as_str() {
+            Some("compat") => Some(Security::Compat),
+            Some("guarded") => Some(Security::Guarded),
+            Some("strict") => Some(Security::Strict),
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`compat`, `guarded` or `strict` is expected here"));
+                None
+            }
+        }
+    }
+
+    fn forbidden(&mut self, node: &Node) -> Option<Forbidden> {
+        let mapping = self.closed(node, FORBIDDEN)?;
+        match (mapping.get("allow"), mapping.get("deny")) {
+            (Some(allow), None) => self.list(allow, Self::pattern).map(Forbidden::AllBut),
+            (None, Some(deny)) => self.list(deny, Self::pattern).map(Forbidden::These),
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "either `allow` or `deny` is expected here"));
+                None
+            }
+        }
+    }
+
+    fn pattern(&mut self, node: &Node) -> Option<Pattern> {
+        let pattern = self.text(node)?;
+        let parsed = Pattern::parse(&pattern);
+        if parsed.is_none() {
+            let message = format!("`{pattern}` names no actions");
+            self.diagnostics.push(
+                Diagnostic::error(VALUE, node.span, message)
+                    .hint("`owner/*`, `owner/repository`, `owner/repository/*`, `owner/repository@ref` or `*`"),
+            );
+        }
+        parsed
     }
 
     fn deliver(&mut self, node: &Node) -> Option<bool> {

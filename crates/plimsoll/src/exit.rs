@@ -27,7 +27,7 @@ pub const TABLE: &[(u8, &str)] = &[
     (ROLLBACK_FAILED, "rollback failed, a person is needed"),
     (INFRASTRUCTURE, "infrastructure: the server, a disk, a tool"),
     (NOT_FOUND, "not found"),
-    (DIFFERENCES, "differences found"),
+    (DIFFERENCES, "differences found, or findings"),
     (TIMEOUT, "timeout"),
     (INTERRUPTED, "interrupted (SIGINT)"),
     (TERMINATED, "terminated (SIGTERM)"),

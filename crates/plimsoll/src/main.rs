@@ -16,6 +16,7 @@ mod gitlab;
 mod proposal;
 #[cfg(test)]
 mod reference;
+mod security;
 mod server;
 mod terminal;
 mod view;

@@ -69,6 +69,19 @@ fn commands_in_documents_can_be_typed() {
     assert!(count > 5, "the documents show commands");
 }
 
+#[test]
+fn the_page_on_lints_names_every_audit() {
+    let page = std::fs::read_to_string(root().join("docs/lint.md")).unwrap();
+    let rows: BTreeMap<String, String> =
+        workflow::lint::audits().map(|(id, summary)| (id.to_string(), format!("| `{id}` | {summary} |"))).collect();
+    for row in rows.values() {
+        assert!(page.lines().any(|line| line == row), "docs/lint.md lacks `{row}`");
+    }
+    let listed = page.split("| audit | finds |").nth(1).unwrap_or_default().lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(listed, rows.len(), "docs/lint.md lists an audit that isn't there");
+    assert!(workflow::lint::LEFT_TO_THE_FETCHER.iter().all(|id| page.contains(&format!("`{id}`")) && !rows.contains_key(*id)));
+}
+
 fn commands_page() -> String {
     let mut cli = Cli::command();
     cli.build();

@@ -95,6 +95,10 @@ impl Terminal {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
+    pub fn is_coloured(&self) -> bool {
+        self.color
+    }
+
     /// Whether a live part may be drawn: a person watches.
     pub fn is_live(&self) -> bool {
         self.live

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod down;
 pub mod help;
+mod lint;
 mod logs;
 mod release;
 mod replay;
@@ -36,6 +37,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
         Command::Serve(args) => serve::serve(&args),
         Command::Run(args) => run::run(&args, terminal),
         Command::Actions(args) => actions::actions(args, terminal),
+        Command::Lint(args) => lint::lint(&args, terminal),
         Command::Help(args) => help::help(&args, terminal),
         Command::Completions(args) => help::completions(&args, terminal),
         Command::Replay(args) => replay::replay(&args, terminal),

@@ -26,11 +26,13 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::Run as RunArgs;
-use crate::compose::{called_file, config_of, git_failure, ready};
+use crate::compose::{called_file, git_failure, ready};
+use crate::config::{self, Config};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
 use crate::gitlab;
+use crate::security;
 use crate::terminal::{Terminal, Tone};
 use crate::view;
 use crate::world;
@@ -141,7 +143,10 @@ impl Project {
             None => workflow_files(&self.root())?,
         };
         let read = |path: &str| std::fs::read_to_string(self.root().join(path)).ok();
-        let mut resolver = fetching::resolver(&config_of(read("plimsoll.yaml")).actions, &read)?;
+        let config = self.config()?;
+        let mode = security::mode(args.security, &config);
+        let mut checked = security::Checked::default();
+        let mut resolver = fetching::resolver(&config.actions, &read)?;
         let mut workflows = Vec::new();
         let mut wrong = Vec::new();
         for file in files {
@@ -160,6 +165,7 @@ impl Project {
             match ready(loaded, &read, &mut resolver) {
                 Ok((workflow, missing)) => {
                     missing.iter().for_each(|it| terminal.warn(it));
+                    checked.add(&source, mode, config.workflows.forbidden.as_ref(), &event.name, &read);
                     workflows.push(workflow);
                 }
                 Err(said) => wrong.push(said),
@@ -172,6 +178,9 @@ impl Project {
         if workflows.is_empty() {
             return Err(Failure::not_found(format!("no workflow runs on `{}`", event.name))
                 .hint("`plimsoll run FILE` runs one whatever its triggers say"));
+        }
+        if let Some(note) = checked.finish()? {
+            terminal.say(&terminal.paint(&note, Tone::Faint));
         }
         Ok(workflows)
     }
@@ -257,6 +266,15 @@ impl Project {
         };
         let blocking = if args.job.is_none() { compiled.blocking } else { Vec::new() };
         Ok(Gitlab { workflow: compiled.workflow, only_job, stages: compiled.stages, blocking })
+    }
+
+    /// What the project says of itself, where it does.
+    fn config(&self) -> Result<Config> {
+        let Ok(text) = std::fs::read_to_string(self.root().join("plimsoll.yaml")) else { return Ok(Config::default()) };
+        let source = Source::new("plimsoll.yaml", text);
+        let (config, diagnostics) = config::parse(&source);
+        crate::compose::refuse(&source, &diagnostics)?;
+        Ok(config)
     }
 
     fn root(&self) -> PathBuf {

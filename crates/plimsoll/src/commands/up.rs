@@ -316,6 +316,7 @@ fn choices(args: &Up) -> Result<Choices> {
         port: args.port,
         immediate: args.strategy == Some(StrategyChoice::Immediate),
         gitlab_images: args.gitlab_images,
+        security: args.security,
         vars: pairs("var", &args.vars)?,
         actor: actor(),
     })
@@ -333,6 +334,9 @@ fn announce(composed: &Composed, terminal: &Terminal) {
     }
     for warning in &composed.warnings {
         terminal.warn(warning);
+    }
+    for note in &composed.notes {
+        terminal.say(&terminal.paint(&format!("  {note}"), Tone::Faint));
     }
 }
 

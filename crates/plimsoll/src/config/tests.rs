@@ -111,6 +111,14 @@ fn the_schema_judges_as_the_parser_does() {
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"name\":\"Über\"}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"host\",\"mirrors\":{\"a/b\":\"../b\"}}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"docker\"}}", false),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"security\":\"strict\",\"forbiddenUses\":{\"deny\":[\"a/*\",\"a/b@v1\",\"*\"]}}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"security\":\"loose\"}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"forbiddenUses\":{}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"forbiddenUses\":{\"allow\":[],\"deny\":[]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"forbiddenUses\":{\"allow\":[\"a\"]}}}", false),
     ];
     for (text, expected) in cases {
         let json: Json = serde_json::from_str(text).expect("the case is JSON");
