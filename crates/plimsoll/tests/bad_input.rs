@@ -369,5 +369,5 @@ fn quoted(text: &str) -> String {
 fn every_job_of_a_workflow_is_skipped() {
     let deliver = "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    environment: production\n    steps:\n      - run: exit 1\n";
     let place = Place::with(&[(".github/workflows/deploy.yml", deliver)]);
-    place.up(&[]).ends(0, &["deploy was skipped: it has an `environment`"]);
+    place.up(&[]).ends(0, &["– deploy was skipped: it has an `environment`, and delivering is the release's own work; `deliver: workflow` lets the workflow do it"]);
 }
