@@ -57,7 +57,8 @@ def of_zizmor(program, paths, persona):
         points = [it["concrete"]["location"] for it in locations]
         lines = [(it["start_point"]["row"] + 1, it["end_point"]["row"] + 1) for it in points]
         key = locations[0]["symbolic"]["key"]
-        path = key.get("Local", {}).get("given_path") if isinstance(key, dict) else None
+        local = key.get("Local", {}) if isinstance(key, dict) else {}
+        path = local.get("verbatim_path") or local.get("given_path") or folder
         yield path, finding["ident"], lines
 
 
