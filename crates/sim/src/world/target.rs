@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,6 +18,8 @@ pub(crate) struct TargetTruth {
     pub instances: BTreeMap<(RevisionId, u32), Instance>,
     /// The most instances of a revision that were ready at the same time.
     pub ready_max: BTreeMap<RevisionId, u32>,
+    /// Revisions of which the last that was obeyed is that they end.
+    ended: BTreeSet<RevisionId>,
     /// Generations count for nothing.
     obeys_all: bool,
     generation: u64,
@@ -99,10 +101,10 @@ impl TargetTruth {
         self.instances.iter().filter(|(_, it)| it.phase != InstancePhase::Stopped).map(|((revision, _), _)| revision)
     }
 
-    /// Somebody wanted it to end, wholly.
+    /// Somebody wanted it to end, and nobody wanted it to run since. Its instances don't tell: one that vanished leaves those of an
+    /// earlier release, which had more of them.
     pub fn was_stopped(&self, revision: &RevisionId) -> bool {
-        let mut of_it = self.instances.iter().filter(|((of, _), _)| of == revision).map(|(_, it)| it).peekable();
-        of_it.peek().is_some() && of_it.all(|it| !it.wanted)
+        self.ended.contains(revision)
     }
 
     pub fn answers(&self, address: &str) -> bool {
@@ -162,6 +164,7 @@ fn run(sim: &Arc<Sim>, server: usize, generation: u64, plan: &InstancePlan, repl
         sim.trace(format_args!("target: run {} at {generation} by {server} is too late", plan.revision));
         return;
     }
+    truth.target.ended.remove(&plan.revision);
     for index in 0..replicas {
         let key = (plan.revision.clone(), index);
         let runs = truth.target.instances.get(&key).is_some_and(|it| it.wanted && it.phase != InstancePhase::Stopped);
@@ -193,6 +196,7 @@ fn stop(sim: &Arc<Sim>, server: usize, generation: u64, revision: &RevisionId) {
         sim.trace(format_args!("target: stop {revision} at {generation} by {server} is too late"));
         return;
     }
+    truth.target.ended.insert(revision.clone());
     let keys: Vec<Key> = truth.target.instances.keys().filter(|(of, _)| of == revision).cloned().collect();
     keys.into_iter().for_each(|key| end(sim, &mut truth, key));
 }
