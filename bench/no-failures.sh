@@ -4,8 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
-cargo build --release --quiet -p plimsoll
-cargo build --release --quiet -p host --example proxy_bench
+cargo build --release --quiet --workspace --bins --examples
 plimsoll=$target/release/plimsoll load=$target/release/examples/proxy_bench
 work=$(mktemp -d)
 export HOME=$work PLIMSOLL_STATE_DIR=$work/state

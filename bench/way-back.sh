@@ -3,7 +3,7 @@
 # canary that a user got, in N rollouts of a version that fails every third request. Beside it, when the record says the route was taken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -n "${PLIMSOLL:-}" ] || cargo build --release --quiet -p plimsoll
+[ -n "${PLIMSOLL:-}" ] || cargo build --release --quiet --workspace --bins --examples
 . e2e/common.sh
 rounds=${1:-3}
 

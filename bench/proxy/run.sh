@@ -5,4 +5,5 @@ cd "$(dirname "$0")/../.."
 for tool in haproxy wrk taskset; do
     command -v "$tool" >/dev/null || { echo "bench/proxy needs $tool; on Debian: apt install haproxy wrk util-linux" >&2; exit 2; }
 done
-exec cargo run --release --quiet -p host --example proxy_bench -- "$@"
+cargo build --release --quiet --workspace --bins --examples
+exec "${CARGO_TARGET_DIR:-target}/release/examples/proxy_bench" "$@"

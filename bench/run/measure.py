@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """The cost of running a job beside the same work done by bare bash, in one go.
 
-    cargo build --release -p host --example run_workflow
-    cargo build --release -p plimsoll
+    cargo build --release --workspace --bins --examples
     python3 bench/run/measure.py [path of run_workflow [path of plimsoll]]
 
 One step `true` · 200 steps · 1,000,000 lines of 80 characters to a pipe with 50 secrets masked; and through `plimsoll run` in a

@@ -12,9 +12,9 @@ pub fn small() -> Result<(), String> {
 
 pub fn large() -> Result<(), String> {
     run::script("bench/run/run.sh", &[])?;
-    run::cargo(&["run", "--release", "--quiet", "--package", "base", "--example", "mask_battery"])?;
+    run::built("examples/mask_battery", &[])?;
     run::script("bench/proxy/run.sh", &[])?;
-    run::cargo(&["run", "--release", "--quiet", "--package", "rollout", "--example", "judge_table"])?;
+    run::built("examples/judge_table", &[])?;
     run::script("bench/memory.sh", &[])?;
     run::script("bench/way-back.sh", &["20"])?;
     run::script("bench/no-failures.sh", &[])

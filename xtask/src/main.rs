@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Some("nightly") => nightly(),
         Some("release") => test().and_then(|()| nightly()),
         Some("tidy") => tidy::tidy(),
-        Some("bench") => bench::small(),
+        Some("bench") => run::build().and_then(|()| bench::small()),
         _ => Err("usage: cargo xtask test | nightly | release | tidy | bench".to_string()),
     };
     match done {
@@ -31,11 +31,10 @@ fn test() -> Result<(), String> {
     needs::install()?;
     run::cargo(&["fmt", "--all", "--check"])?;
     tidy::tidy()?;
-    run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
-    run::cargo(&["build", "--release", "--package", "plimsoll"])?;
-    run::cargo(&["test", "--workspace", "--exclude", "sim"])?;
-    run::cargo(&["test", "--release", "--package", "sim"])?;
-    run::cargo(&["run", "--release", "--quiet", "--package", "sim", "--", "--seeds", "10000"])?;
+    run::cargo(&["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    run::build()?;
+    run::cargo(&["test", "--release", "--workspace"])?;
+    run::built("sim", &["--seeds", "10000"])?;
     run::script("e2e/up.sh", &[])?;
     run::script("e2e/kill.sh", &["5"])?;
     run::script("e2e/clients.sh", &[])?;
@@ -47,7 +46,8 @@ fn test() -> Result<(), String> {
 /// What takes hours: the large numbers.
 fn nightly() -> Result<(), String> {
     needs::install()?;
-    run::cargo(&["run", "--release", "--quiet", "--package", "sim", "--", "--seeds", "1000000"])?;
+    run::build()?;
+    run::built("sim", &["--seeds", "1000000"])?;
     run::script("e2e/kill.sh", &["100"])?;
     bench::large()
 }

@@ -9,6 +9,18 @@ pub fn cargo(arguments: &[&str]) -> Result<(), String> {
     command(&cargo, arguments)
 }
 
+/// All programs, of the whole workspace and for release like everything here: a choice of packages or another profile has other features
+/// of the dependencies, and each would be built again, for minutes.
+pub fn build() -> Result<(), String> {
+    cargo(&["build", "--release", "--workspace", "--bins", "--examples"])
+}
+
+/// A program that [`build`] has built; examples are `examples/NAME`.
+pub fn built(name: &str, arguments: &[&str]) -> Result<(), String> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    command(&target.join("release").join(name).to_string_lossy(), arguments)
+}
+
 /// A script of the repository, by `bash`.
 pub fn script(path: &str, arguments: &[&str]) -> Result<(), String> {
     let mut all = vec![path];
