@@ -1,5 +1,6 @@
 //! From a folder to a proposal: what is committed, what it triggers, what ships, how it starts, and why we think so.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use host::git::{self, Repository};
 use release::{CodeSource, Commit, Delivery, Project, Ships};
 use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
 use workflow::github::Loaded;
+use workflow::job::Remote;
 use workflow::model::Workflow;
 use workflow::trigger::{self, Event, Triggered};
 
@@ -298,7 +300,7 @@ fn triggered(
             }
             continue;
         }
-        let loaded = workflow::github::load(&source, &|key| called_file(key, |path| tree.read(path)));
+        let loaded = load(&source, &|path| tree.read(path), resolver);
         if let Some(workflow) = &loaded.workflow
             && let Triggered::No { reason } = trigger::matches(workflow, event)
         {
@@ -336,10 +338,12 @@ pub fn ready(
     if let Some(workflow) = &mut workflow {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut actions = std::mem::take(&mut workflow.actions);
-        for it in std::iter::once(&*workflow).chain(workflow.called.values()) {
-            let checked = host::job::check(it, read, &path, resolver);
+        let own = host::job::check(workflow, read, &path, resolver);
+        let called =
+            workflow.called.iter().map(|(key, it)| (&it.path, host::job::check_called((key, it), workflow, read, &path, resolver)));
+        for (path, checked) in std::iter::once((&workflow.path, own)).chain(called) {
             actions.extend(checked.actions);
-            let file = files.iter_mut().find(|file| *file.source.name == *it.path);
+            let file = files.iter_mut().find(|file| *file.source.name == **path);
             file.into_iter().for_each(|file| file.diagnostics.extend(checked.diagnostics.clone()));
         }
         workflow.actions = actions;
@@ -353,12 +357,26 @@ pub fn ready(
     }
 }
 
-/// A file that a job calls, by the name that the plan gives it: one of this repository as it is in the sources.
-pub fn called_file(key: &str, read: impl Fn(&str) -> Option<String>) -> std::result::Result<String, String> {
-    match key.strip_prefix("./") {
-        Some(path) => read(path).ok_or_else(|| format!("there is no `{path}` in the sources")),
-        None => Err(format!("`{key}` is in another repository, and workflows of those aren't fetched yet")),
+/// A workflow with all that it calls: files of this repository as they are in the sources, those of others as they are locked.
+pub fn load(source: &Source, read: &dyn Fn(&str) -> Option<String>, resolver: &mut Resolver<'_>) -> Loaded {
+    let resolver = RefCell::new(resolver);
+    workflow::github::load(source, &|key| called_file(key, &source.name, read, &mut resolver.borrow_mut()))
+}
+
+/// By the name that the plan gives it.
+fn called_file(
+    key: &str,
+    caller: &str,
+    read: &dyn Fn(&str) -> Option<String>,
+    resolver: &mut Resolver<'_>,
+) -> std::result::Result<String, String> {
+    if let Some(path) = key.strip_prefix("./") {
+        return read(path).ok_or_else(|| format!("there is no `{path}` in the sources"));
     }
+    let remote = Remote::parse(key)?;
+    let fetched = resolver.find(&remote, caller)?;
+    std::fs::read_to_string(fetched.folder.join(&remote.path))
+        .map_err(|error| format!("`{}` can't be read in `{}` (commit {}): {error}", remote.path, remote.slug(), fetched.commit))
 }
 
 /// What a job may miss on this machine, with its place.

@@ -35,7 +35,13 @@ fn place() -> Place {
 
 /// A commit on the action's branch.
 fn change(place: &Place, name: &str, text: &str) {
-    std::fs::write(place.path(&format!("forge/acme/{name}.git/action.yml")), text).unwrap();
+    change_file(place, name, "action.yml", text);
+}
+
+fn change_file(place: &Place, name: &str, file: &str, text: &str) {
+    let path = place.path(&format!("forge/acme/{name}.git/{file}"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
     git(place, name, &["add", "--all"]);
     git(place, name, &["commit", "--quiet", "--message", "change"]);
 }
@@ -120,4 +126,58 @@ fn the_environment_names_other_sources() {
     run.env("PLIMSOLL_ACTIONS_SOURCES", format!("file://{}/{{repo}}", place.path("elsewhere").display()));
     let refused = place.start(run).wait();
     assert!(refused.code == 2 && refused.err.contains("/elsewhere/acme/greet"), "{}", refused.err);
+}
+
+const CALLS: &str = "on: push\njobs:\n  call:\n    uses: acme/end/.github/workflows/check.yml@main\n    with: { who: ada }\n  after:\n    \
+    needs: call\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo \"it said ${{ needs.call.outputs.said }}\"\n";
+const CALLED: &str = "on:\n  workflow_call:\n    inputs: { who: { type: string, required: true } }\n    outputs: { said: { value: '${{ jobs.in.outputs.said }}' } }\n\
+    jobs:\n  in:\n    uses: ./.github/workflows/inner.yml\n    with: { who: '${{ inputs.who }}' }\n";
+const INNERMOST: &str = "on:\n  workflow_call:\n    inputs: { who: { type: string } }\n    outputs: { said: { value: '${{ jobs.say.outputs.said }}' } }\n\
+    jobs:\n  say:\n    runs-on: ubuntu-latest\n    outputs: { said: '${{ steps.it.outputs.said }}' }\n    steps:\n      - uses: acme/greet@v1\n      \
+    - id: it\n        run: echo \"said=good day ${{ inputs.who }}\" >> \"$GITHUB_OUTPUT\"\n";
+
+#[test]
+fn workflows_of_other_repositories_are_called_and_locked_with_what_they_use() {
+    let place = place();
+    change_file(&place, "end", ".github/workflows/check.yml", CALLED);
+    change_file(&place, "end", ".github/workflows/inner.yml", INNERMOST);
+    place.write(CI, CALLS);
+    place.commit("calls");
+    let locked = place.say(&["actions", "lock"]);
+    locked.ends(0, &["locked  acme/end@main at HASH", "locked  acme/greet@v1 at HASH", &format!("{LOCK} locks 2 actions of 1 workflows")]);
+    let lock = std::fs::read_to_string(place.path(&format!("app/{LOCK}"))).unwrap();
+    // The workflow uses the repository that it calls, and that uses the action.
+    let ours = lock.split("dependencies:").next().unwrap();
+    assert!(ours.contains("'acme/end@main'") && !ours.contains("acme/greet"), "{lock}");
+
+    std::fs::remove_dir_all(place.path("forge")).unwrap();
+    let ran = place.say(&["run"]);
+    assert!(ran.code == 0 && ran.out.contains("hello\n") && ran.out.contains("it said good day ada\n"), "{ran:?}");
+
+    std::fs::remove_dir_all(place.state().join("actions")).unwrap();
+    let absent = place.say(&["run"]);
+    assert_eq!((absent.code, absent.out.as_str()), (2, ""));
+    assert!(
+        absent.err.contains("ci.yml:4:11") && absent.err.contains("`acme/end/.github/workflows/check.yml@main` can't be fetched"),
+        "{}",
+        absent.err
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_workflow_of_another_repository_is_shown_in_its_own_lines() {
+    let place = place();
+    let wrong = "on:\n  workflow_call:\njobs:\n  in:\n    runs-on: ubuntu-latest\n    stepps: []\n";
+    change_file(&place, "end", ".github/workflows/check.yml", wrong);
+    place.write(CI, "on: push\njobs:\n  call:\n    uses: acme/end/.github/workflows/check.yml@main\n  none:\n    uses: acme/end/.github/workflows/none.yml@main\n");
+    let ran = place.say(&["run"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    for part in [
+        "acme/end/.github/workflows/check.yml@main:6:5",
+        "stepps",
+        "ci.yml:6:11",
+        "`.github/workflows/none.yml` can't be read in `acme/end`",
+    ] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
 }

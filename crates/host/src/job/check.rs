@@ -16,28 +16,63 @@ use crate::actions::Resolver;
 #[derive(Debug, Default)]
 pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
-    /// For [`Workflow::actions`]: every action of another repository, however deep.
+    /// For [`Workflow::actions`]: every action and workflow of another repository, however deep.
     pub actions: BTreeMap<String, Pinned>,
-    /// Who uses whom: the workflow itself (with its local actions) under an empty name, actions of other repositories under their keys.
-    /// Those built in are here too.
+    /// Who uses whom: the workflow itself (with its local actions) under an empty name, actions and workflows of other repositories
+    /// under their keys. Those built in are here too.
     pub uses: BTreeMap<String, BTreeSet<Remote>>,
 }
 
 /// Everything in the workflow that a job would fail on for want of an action or of `node`. `read` gives a file of the sources by
 /// its path below the project; `path` is the `PATH` that jobs get.
 pub fn check(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>, path: &str, resolver: &mut Resolver<'_>) -> Checked {
+    check_file(workflow, File { lock: &workflow.path, from: None }, read, path, resolver)
+}
+
+/// As [`check`], of a workflow that `root` calls under this [key](workflow::plan::called_key): one of another repository is locked
+/// with `root`, and what it uses is that repository's.
+pub fn check_called(
+    (key, called): (&str, &Workflow),
+    root: &Workflow,
+    read: &dyn Fn(&str) -> Option<String>,
+    path: &str,
+    resolver: &mut Resolver<'_>,
+) -> Checked {
+    let from = if key.starts_with("./") { None } else { Remote::parse(key).ok().map(|remote| remote.key()) };
+    let lock = if from.is_some() { &root.path } else { &called.path };
+    check_file(called, File { lock, from }, read, path, resolver)
+}
+
+fn check_file(
+    workflow: &Workflow,
+    file: File<'_>,
+    read: &dyn Fn(&str) -> Option<String>,
+    path: &str,
+    resolver: &mut Resolver<'_>,
+) -> Checked {
     let (around, seen) = (Vec::new(), BTreeSet::new());
-    let mut check = Check { read, path, resolver, workflow: &workflow.path, checked: Checked::default(), around, seen };
+    let mut check = Check { read, path, resolver, file, checked: Checked::default(), around, seen };
     for job in &workflow.jobs {
-        if let Work::Steps { steps, .. } = &job.work {
-            // Sources that lie elsewhere than in the workspace's root can't be looked into from here.
-            let elsewhere = steps.iter().any(checks_out_elsewhere);
-            for step in steps {
-                check.step(step, step.span, elsewhere);
+        match &job.work {
+            Work::Steps { steps, .. } => {
+                // Sources that lie elsewhere than in the workspace's root can't be looked into from here.
+                let elsewhere = steps.iter().any(checks_out_elsewhere);
+                for step in steps {
+                    check.step(step, step.span, elsewhere);
+                }
             }
+            Work::Call { uses, .. } => check.call(uses, job.span),
         }
     }
     check.checked
+}
+
+/// Where what is checked stands.
+struct File<'a> {
+    /// The workflow file with which it is locked.
+    lock: &'a str,
+    /// The [key](Remote::key) of the other repository that it is from.
+    from: Option<String>,
 }
 
 /// The code of the warnings about tools, which are told even when nothing is wrong.
@@ -47,7 +82,7 @@ struct Check<'a, 'r> {
     read: &'a dyn Fn(&str) -> Option<String>,
     path: &'a str,
     resolver: &'a mut Resolver<'r>,
-    workflow: &'a str,
+    file: File<'a>,
     checked: Checked,
     /// The composite actions we are in, as they are named by `uses`.
     around: Vec<Around>,
@@ -139,7 +174,7 @@ impl Check<'_, '_> {
     fn remote(&mut self, remote: Remote, span: Span, elsewhere: bool) {
         let (key, uses) = (remote.key(), remote.to_string());
         self.note(remote.clone());
-        let fetched = match self.resolver.find(&remote, self.workflow) {
+        let fetched = match self.resolver.find(&remote, self.file.lock) {
             Ok(fetched) => fetched,
             Err(why) => return self.error("workflow/remote-action", span, format!("{}{why}", self.inside())),
         };
@@ -154,6 +189,16 @@ impl Check<'_, '_> {
         };
         if let Some(action) = self.parse(&path, text, span) {
             self.look_into(&uses, Some(key), action, span, elsewhere);
+        }
+    }
+
+    /// A workflow of another repository; one of the same comes with what calls it.
+    fn call(&mut self, uses: &str, span: Span) {
+        let Some(remote) = Remote::parse(uses).ok().filter(|_| !uses.starts_with(['.', '$'])) else { return };
+        self.note(remote.clone());
+        match self.resolver.find(&remote, self.file.lock) {
+            Ok(fetched) => drop(self.checked.actions.insert(remote.key(), fetched.pinned())),
+            Err(why) => self.error("workflow/remote-action", span, why),
         }
     }
 
@@ -190,7 +235,8 @@ impl Check<'_, '_> {
 
     /// A local action's uses are the workflow's own, or those of the repository it was reached through.
     fn note(&mut self, remote: Remote) {
-        let user = self.around.iter().rev().find_map(|around| around.key.clone()).unwrap_or_default();
+        let through = self.around.iter().rev().find_map(|around| around.key.clone());
+        let user = through.or_else(|| self.file.from.clone()).unwrap_or_default();
         self.checked.uses.entry(user).or_default().insert(remote);
     }
 

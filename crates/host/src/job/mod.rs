@@ -30,7 +30,7 @@ use workflow::job::{ActionCall, Command, Conclusion, Ended, Event, Exit, Job, Jo
 
 pub(crate) use action::place::EVIDENCE;
 pub use cancel::Cancel;
-pub use check::{Checked, MISSING_TOOL, check};
+pub use check::{Checked, MISSING_TOOL, check, check_called};
 pub use environment::{Home, inherited};
 pub use pause::Paused;
 

@@ -12,7 +12,7 @@ use workflow::job::{Builtin, Remote};
 
 use super::run::workflow_files;
 use crate::cli::{Actions, ActionsLock, ActionsVerify};
-use crate::compose::{config_of, git_failure, short};
+use crate::compose::{config_of, git_failure, load, short};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
@@ -36,8 +36,10 @@ struct Project {
 /// A workflow file and what it uses.
 struct Used {
     path: String,
-    source: Source,
+    /// With that of the workflows of other repositories that it calls.
     checked: Checked,
+    /// What has to do with where actions come from; what else a run would fail on is a run's affair.
+    rendered: Option<String>,
 }
 
 impl Project {
@@ -60,13 +62,9 @@ impl Project {
             let text = std::fs::read_to_string(&file).doing(&format!("read {}", file.display()))?;
             let path = file.strip_prefix(&self.root).unwrap_or(&file).display().to_string();
             let source = Source::new(path.as_str(), text);
-            match workflow::github::parse(&source) {
-                (Some(workflow), _) => {
-                    let read = |path: &str| std::fs::read_to_string(self.root.join(path)).ok();
-                    let checked = host::job::check(&workflow, &read, &std::env::var("PATH").unwrap_or_default(), resolver);
-                    all.push(Used { path, source, checked });
-                }
-                (None, diagnostics) => wrong.push(diagnostic::render(&source, &diagnostics, false)),
+            match self.looked_into(&source, resolver) {
+                Ok((checked, rendered)) => all.push(Used { path, checked, rendered }),
+                Err(rendered) => wrong.push(rendered),
             }
         }
         if wrong.is_empty() {
@@ -74,20 +72,44 @@ impl Project {
         }
         Err(Failure::usage(format!("a workflow can't be read\n\n{}", wrong.join("\n\n"))))
     }
+
+    /// A file, and those of other repositories that it calls; those of this one are looked into by themselves.
+    fn looked_into(&self, source: &Source, resolver: &mut Resolver<'_>) -> std::result::Result<(Checked, Option<String>), String> {
+        let read = |path: &str| std::fs::read_to_string(self.root.join(path)).ok();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let loaded = load(source, &read, resolver);
+        let Some(workflow) = loaded.workflow else {
+            // What it uses itself can be told as long as it can be read.
+            return match workflow::github::parse(source) {
+                (Some(workflow), _) => {
+                    let checked = host::job::check(&workflow, &read, &path, resolver);
+                    let rendered = unfound(source, &checked);
+                    Ok((checked, rendered))
+                }
+                (None, diagnostics) => Err(diagnostic::render(source, &diagnostics, false)),
+            };
+        };
+        let mut checked = host::job::check(&workflow, &read, &path, resolver);
+        let mut rendered: Vec<String> = unfound(source, &checked).into_iter().collect();
+        for (key, called) in workflow.called.iter().filter(|(key, _)| !key.starts_with("./")) {
+            let more = host::job::check_called((key, called), &workflow, &read, &path, resolver);
+            let file = loaded.files.iter().find(|file| *file.source.name == *called.path);
+            rendered.extend(file.and_then(|file| unfound(&file.source, &more)));
+            checked.actions.extend(more.actions);
+            for (user, uses) in more.uses {
+                checked.uses.entry(user).or_default().extend(uses);
+            }
+        }
+        Ok((checked, Some(rendered.join("\n\n")).filter(|text| !text.is_empty())))
+    }
 }
 
-impl Used {
-    /// What has to do with where actions come from; what else a run would fail on is a run's affair.
-    fn unfound(&self) -> Vec<Diagnostic> {
-        let mine = ["workflow/remote-action", "workflow/bad-action", "workflow/action-cycle", "workflow/no-action"];
-        let wrong = |it: &&Diagnostic| it.severity == Severity::Error && mine.contains(&it.code);
-        self.checked.diagnostics.iter().filter(wrong).cloned().collect()
-    }
-
-    fn rendered(&self) -> Option<String> {
-        let unfound = self.unfound();
-        (!unfound.is_empty()).then(|| diagnostic::render(&self.source, &unfound, false))
-    }
+/// In its file.
+fn unfound(source: &Source, checked: &Checked) -> Option<String> {
+    let mine = ["workflow/remote-action", "workflow/bad-action", "workflow/action-cycle", "workflow/no-action"];
+    let wrong = |it: &&Diagnostic| it.severity == Severity::Error && mine.contains(&it.code);
+    let unfound: Vec<Diagnostic> = checked.diagnostics.iter().filter(wrong).cloned().collect();
+    (!unfound.is_empty()).then(|| diagnostic::render(source, &unfound, false))
 }
 
 fn lock(args: &ActionsLock, terminal: &Terminal) -> Result<u8> {
@@ -103,7 +125,7 @@ fn lock(args: &ActionsLock, terminal: &Terminal) -> Result<u8> {
     }
     let mut resolver = Resolver::new(project.sources.clone(), known.clone(), || fetching::store().map_err(|failure| failure.message));
     let used = project.used(&mut resolver)?;
-    let wrong: Vec<String> = used.iter().filter_map(Used::rendered).collect();
+    let wrong: Vec<String> = used.iter().filter_map(|it| it.rendered.clone()).collect();
     if !wrong.is_empty() {
         return Err(Failure::usage(format!("not everything can be locked, so the lock stays as it was\n\n{}", wrong.join("\n\n"))));
     }
@@ -184,7 +206,7 @@ fn verify(args: &ActionsVerify, terminal: &Terminal) -> Result<u8> {
     let sources = if args.offline { Sources::none() } else { project.sources.clone() };
     let mut resolver = Resolver::new(sources, project.lock.clone(), || fetching::store().map_err(|failure| failure.message));
     let used = project.used(&mut resolver)?;
-    let mut findings: Vec<String> = used.iter().filter_map(Used::rendered).collect();
+    let mut findings: Vec<String> = used.iter().filter_map(|it| it.rendered.clone()).collect();
     let mut reached = BTreeSet::new();
     for Used { path, checked, .. } in &used {
         let fetched = checked.uses.get("").into_iter().flatten().filter(|remote| Builtin::of(&remote.to_string()).is_none());

@@ -26,7 +26,7 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::Run as RunArgs;
-use crate::compose::{called_file, git_failure, ready};
+use crate::compose::{git_failure, load, ready};
 use crate::config::{self, Config};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
@@ -154,7 +154,7 @@ impl Project {
                 std::fs::read_to_string(&file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
             let name = file.strip_prefix(self.root()).unwrap_or(&file).display().to_string();
             let source = Source::new(name.as_str(), text);
-            let loaded = workflow::github::load(&source, &|key| called_file(key, read));
+            let loaded = load(&source, &read, &mut resolver);
             if let Some(workflow) = &loaded.workflow
                 && !named
                 && let Triggered::No { reason } = matches(workflow, event)
