@@ -8,7 +8,7 @@ rounds=${1:-5}
 seed=${SEED:-$(date +%s)}
 RANDOM=$seed
 echo "seed $seed"
-marks=$work/marks resume_longest=0 kills=0
+marks=$work/marks resume_longest=0 kills=0 late=0
 export marks
 
 milliseconds() { date +%s%3N; }
@@ -57,11 +57,13 @@ YAML
 
 commit() { echo "$1" > version && git add --all && git commit --quiet --message "version $1"; }
 
-# From the kill until a server answers again; the client that waits for the release starts it.
+# From the kill until a server answers again. The client that waits for the release starts it; one that had its answer already and
+# was about to end starts nothing, and the next command does.
 resumed() {
-    local began=$1 pid=
+    local began=$1 client=$2 pid=
     until pid=$(server) && [ -n "$pid" ]; do
         [ $(($(milliseconds) - began)) -lt 30000 ] || return 1
+        kill -0 "$client" 2>/dev/null || { late=$((late + 1)) && "$plimsoll" status > /dev/null || return 1; }
         sleep 0.02
     done
     local took=$(($(milliseconds) - began))
@@ -78,7 +80,11 @@ round() {
     if kill -0 "$client" 2>/dev/null && pid=$(server) && kill -9 "$pid"; then
         kills=$((kills + 1))
         began=$(milliseconds)
-        resumed "$began" || { echo "       round $number: not resumed in time" && return 1; }
+        resumed "$began" "$client" || {
+            echo "       round $number: not resumed in time, $(($(milliseconds) - began)) ms after the kill; what the client said:"
+            sed 's/^/       | /' "$work/up.out"
+            return 1
+        }
     fi
     wait "$client" || code=$?
     is "$code" 0 || { sed 's/^/       | /' "$work/up.out" && return 1; }
@@ -107,6 +113,6 @@ ok "no event was lost" "$plimsoll" doctor --verify
 ok "everything goes down" "$plimsoll" down --purge
 ok "no process is left" is "$(left)" ""
 
-echo "$kills kills of $rounds rounds, longest resume $resume_longest ms, $(tail -1 "$work/users.out")"
+echo "$kills kills of $rounds rounds ($late when the client had its answer already), longest resume $resume_longest ms, $(tail -1 "$work/users.out")"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -69,6 +69,10 @@ code=0
 ok "a rollback by hand ends well" is "$code" 0
 ok "the first version is back" is "$(curl --silent --output /dev/null --write-out '%{http_code}' "http://127.0.0.1:$port/kinds/green")" 404
 
+kill -9 "$(python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])' < <(curl --silent --unix-socket "$PLIMSOLL_STATE_DIR/server.sock" http://plimsoll/api/v1/health))"
+"$plimsoll" status > "$work/status.out"
+ok "what runs is told after the server was killed" says "$work/status.out" "revision [0-9a-f]{12} since .*http://shop\.localhost:$port"
+
 ok "the promises hold on the record" "$plimsoll" doctor --verify
 ok "everything goes down" "$plimsoll" down --purge
 ok "nothing is left of it on the disk" [ ! -e "$PLIMSOLL_STATE_DIR" ]

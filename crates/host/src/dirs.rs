@@ -113,6 +113,11 @@ impl Dirs {
         self.runtime.join("server.sock")
     }
 
+    /// What happened; there is none before a server ran.
+    pub fn record(&self) -> PathBuf {
+        self.state.join("record.sqlite")
+    }
+
     pub fn blobs(&self) -> PathBuf {
         self.state.join("blobs")
     }

@@ -34,6 +34,19 @@ impl Client {
         client.health().await.ok().map(|_| client)
     }
 
+    /// The server of those who only look: one that runs, or one started where an earlier one has left a record, for what it had
+    /// brought up still runs. Nothing where there never was one.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn existing(dirs: &Dirs) -> Result<Option<Client>> {
+        match Client::find(dirs).await {
+            Some(client) => Ok(Some(client)),
+            None if dirs.record().exists() => Client::connect(dirs).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The server, started when none runs; one of another build is asked to step aside first, and what it runs is adopted.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ pub fn random() -> u128 {
 /// # Errors
 /// When the record can't be opened.
 pub async fn open(dirs: &Dirs) -> Result<Host> {
-    let path = dirs.state().join("record.sqlite");
+    let path = dirs.record();
     let store = record::SqliteStore::open(&path).doing("open the record")?;
     let executor = Arc::new(HostExecutor::new(dirs.clone()));
     let target = Arc::new(HostTarget::new(dirs.clone()));

@@ -24,8 +24,8 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
         purge_all(&dirs, terminal).await?;
         return Ok(exit::OK);
     }
-    let Some(client) = Client::find(&dirs).await else {
-        terminal.say("no server runs, so nothing is live");
+    let Some(client) = Client::existing(&dirs).await? else {
+        terminal.say("nothing has been brought up here");
         return Ok(exit::OK);
     };
     let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;

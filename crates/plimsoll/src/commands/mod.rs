@@ -73,10 +73,10 @@ fn dirs() -> Result<Dirs> {
     })
 }
 
-/// The server that runs; commands that only look don't start one.
+/// The server, for commands that only look.
 async fn running() -> Result<Client> {
     let dirs = dirs()?;
-    Client::find(&dirs).await.ok_or_else(|| Failure::not_found("no server runs, so nothing is live").hint("`plimsoll up` starts one"))
+    Client::existing(&dirs).await?.ok_or_else(|| Failure::not_found("nothing has been brought up here").hint("`plimsoll up` does"))
 }
 
 /// The project a folder belongs to.

@@ -17,7 +17,7 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     // In a project its own environments, elsewhere all of them.
     let project = project_of(&args.dir).ok();
     let dirs = super::dirs()?;
-    let views: Vec<EnvironmentView> = match Client::find(&dirs).await {
+    let views: Vec<EnvironmentView> = match Client::existing(&dirs).await? {
         Some(client) => client.get("/api/v1/environments").await?,
         None => Vec::new(),
     };
