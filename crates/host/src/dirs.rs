@@ -25,6 +25,11 @@ use workflow::job::JobId;
 
 use crate::supervise::durable;
 
+/// What Plimsoll makes in its state directory, besides files whose names begin with one of [`OWN_PREFIXES`].
+const OWN: [&str; 12] =
+    ["actions", "blobs", "caches", "containers", "instances", "jobs", "ports", "releases", "routes.json", "runs", "tools", "uploads"];
+const OWN_PREFIXES: [&str; 4] = ["record.sqlite", "server.", "proxy.", ".probe."];
+
 /// The state directory and the places in it. Made for the owner alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dirs {
@@ -111,6 +116,38 @@ impl Dirs {
 
     pub fn socket(&self) -> PathBuf {
         self.runtime.join("server.sock")
+    }
+
+    /// Entries of the state directory that Plimsoll didn't make, sorted.
+    ///
+    /// # Errors
+    /// When it can't be listed.
+    pub fn foreign(&self) -> io::Result<Vec<String>> {
+        Ok(entries(&self.state)?.into_iter().filter(|name| !is_own(name)).collect())
+    }
+
+    /// Removes everything that Plimsoll has made here, and the directory where nothing else is in it. Says what else is.
+    ///
+    /// # Errors
+    /// When something can't be removed: a process may still write there.
+    pub fn remove(&self) -> io::Result<Vec<String>> {
+        if !self.state.exists() {
+            return Ok(Vec::new());
+        }
+        if self.runtime != self.state && self.runtime.exists() {
+            fs::remove_dir_all(&self.runtime)?;
+        }
+        for name in entries(&self.state)?.into_iter().filter(|name| is_own(name)) {
+            let path = self.state.join(name);
+            let removed = if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            // A server that is about to end removes its own socket.
+            removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        }
+        let rest = entries(&self.state)?;
+        if rest.is_empty() {
+            fs::remove_dir(&self.state)?;
+        }
+        Ok(rest)
     }
 
     /// What happened; there is none before a server ran.
@@ -221,6 +258,14 @@ pub(crate) fn file_name(text: &str) -> String {
 }
 
 /// What lies in a folder, sorted, without what is still being made; nothing when it isn't there.
+/// All of them, for people.
+fn entries(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<io::Result<_>>()?;
+    names.sort();
+    Ok(names)
+}
+
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -255,6 +300,10 @@ fn explain(path: &Path, source: io::Error) -> Error {
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => Error::NotADirectory(path),
         _ => Error::Other { path, source },
     }
+}
+
+fn is_own(name: &str) -> bool {
+    OWN.contains(&name) || OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -308,5 +357,22 @@ mod tests {
         }
         let (long, longer) = ("x".repeat(300), "x".repeat(301));
         assert!(file_name(&long).len() < 130 && file_name(&long) != file_name(&longer));
+    }
+
+    #[test]
+    fn what_somebody_else_keeps_there_stays() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dirs = Dirs::at(&temporary.path().join("state")).unwrap();
+        fs::create_dir_all(dirs.state().join("blobs/sha256")).unwrap();
+        for name in ["record.sqlite-wal", "server.log", "letter", ".hidden"] {
+            fs::write(dirs.state().join(name), "x").unwrap();
+        }
+        assert_eq!(dirs.foreign().unwrap(), [".hidden", "letter"]);
+        assert_eq!(dirs.remove().unwrap(), [".hidden", "letter"]);
+        assert_eq!(entries(dirs.state()).unwrap(), [".hidden", "letter"]);
+        fs::remove_file(dirs.state().join("letter")).unwrap();
+        fs::remove_file(dirs.state().join(".hidden")).unwrap();
+        assert_eq!(dirs.remove().unwrap(), [""; 0]);
+        assert!(!dirs.state().exists());
     }
 }

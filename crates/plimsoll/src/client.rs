@@ -130,6 +130,13 @@ impl Client {
     }
 
     async fn start(self, dirs: &Dirs) -> Result<Client> {
+        if !dirs.record().exists() {
+            let others = dirs.foreign().doing("look into the state directory")?;
+            if let Some(first) = others.first() {
+                let message = format!("the state directory `{}` holds something else: `{first}`", dirs.state().display());
+                return Err(Failure::usage(message).hint("`PLIMSOLL_STATE_DIR` names a folder that Plimsoll has to itself"));
+            }
+        }
         let log = dirs.state().join("server.log");
         let mut server = spawn_server(dirs, &log)?;
         let deadline = Instant::now() + START;

@@ -81,7 +81,6 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
             true => failure,
             false => failure.hint(dirty_warning(&repository)),
         })?;
-    let fixed_port = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.fixed_port);
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut checked = security::Checked::default();
     let mut check = |source: &Source| {
@@ -100,8 +99,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
     }
-    let mut delivery = delivery(&config, start.clone(), choices);
-    delivery.fixed_port = config.port.or(fixed_port);
+    let delivery = delivery(&config, start.clone(), choices);
     let snapshot = tree.snapshot.clone();
     let commit = Commit {
         sha: repository.sha.clone(),
@@ -122,7 +120,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         gate.coverage_min_percent = coverage;
     }
     let summary = vec![
-        ("commit", format!("{} {} ({})", short(&commit.sha), commit.subject, git_ref.trim_start_matches("refs/heads/"))),
+        ("commit", describe_commit(&commit)),
         ("runs", why_runs),
         ("ships", describe_ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
         ("gate", describe_gate(&gate)),
@@ -215,8 +213,12 @@ fn the_ref(repository: &Repository, choices: &Choices) -> Result<String> {
 fn dirty_warning(repository: &Repository) -> String {
     let count = repository.dirty.len();
     let first = repository.dirty.first().map(String::as_str).unwrap_or_default();
-    let files = if count == 1 { format!("`{first}` is") } else { format!("`{first}` and {} more are", count - 1) };
-    format!("{files} not committed and stay out; `--dirty` takes the working tree as it is")
+    let files = if count == 1 {
+        format!("`{first}` is not committed and stays out")
+    } else {
+        format!("`{first}` and {} more are not committed and stay out", count - 1)
+    };
+    format!("{files}; `--dirty` takes the working tree as it is")
 }
 
 /// What the project configures, from a file that isn't of a commit; what is wrong in it is said where it is used as a whole.
@@ -571,6 +573,11 @@ fn describe_runs(workflows: &[Workflow], git_ref: &str) -> String {
 
 fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn describe_commit(commit: &Commit) -> String {
+    let changes = if commit.dirty { " with the changes that are not committed" } else { "" };
+    format!("{} {}{changes} ({})", short(&commit.sha), commit.subject, commit.git_ref.trim_start_matches("refs/heads/"))
 }
 
 fn describe_ships(ships: &Ships, build: Option<&str>, configured: bool) -> String {

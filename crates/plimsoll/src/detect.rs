@@ -15,8 +15,6 @@ pub struct Detected {
     pub why: String,
     /// Makes `artifact` where the commit alone doesn't start.
     pub build: Option<Build>,
-    /// What the application is known to listen on whatever `PORT` says.
-    pub fixed_port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +30,7 @@ pub fn detect(files: &dyn Files) -> Option<Detected> {
 }
 
 fn plain(start: impl Into<String>, why: impl Into<String>) -> Option<Detected> {
-    Some(Detected { start: start.into(), why: why.into(), build: None, fixed_port: None })
+    Some(Detected { start: start.into(), why: why.into(), build: None })
 }
 
 fn has(files: &dyn Files, path: &str) -> bool {
@@ -53,13 +51,8 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
     if command.is_empty() {
         return None;
     }
-    let fixed_port = last("EXPOSE ").and_then(|port| port.split(['/', ' ']).next()).and_then(|port| port.parse().ok());
-    Some(Detected {
-        start: command,
-        why: "`Dockerfile` says so (run as a process here, not in a container)".into(),
-        build: None,
-        fixed_port,
-    })
+    // `EXPOSE` says nothing of whether it heeds `PORT`; where it listens is seen when it runs.
+    plain(command, "`Dockerfile` says so (run as a process here, not in a container)")
 }
 
 /// `["a", "b c"]` or a shell line.
@@ -93,7 +86,7 @@ fn cargo(files: &dyn Files) -> Option<Detected> {
     let package = text.split("[package]").nth(1)?;
     let name = package.lines().take_while(|line| !line.starts_with('[')).find_map(|line| toml_string(line, "name"))?;
     let build = Build { command: "cargo build --release".into(), artifact: format!("target/release/{name}") };
-    Some(Detected { start: format!("./{name}"), why: "`Cargo.toml` has a binary".into(), build: Some(build), fixed_port: None })
+    Some(Detected { start: format!("./{name}"), why: "`Cargo.toml` has a binary".into(), build: Some(build) })
 }
 
 fn toml_string(line: &str, key: &str) -> Option<String> {
@@ -106,7 +99,7 @@ fn go(files: &dyn Files) -> Option<Detected> {
         return None;
     }
     let build = Build { command: "go build -o plimsoll-app .".into(), artifact: "plimsoll-app".into() };
-    Some(Detected { start: "./plimsoll-app".into(), why: "`go.mod` and `main.go`".into(), build: Some(build), fixed_port: None })
+    Some(Detected { start: "./plimsoll-app".into(), why: "`go.mod` and `main.go`".into(), build: Some(build) })
 }
 
 fn python(files: &dyn Files) -> Option<Detected> {
@@ -146,8 +139,7 @@ mod tests {
             None => "nothing".to_string(),
             Some(detected) => {
                 let build = detected.build.map(|build| format!(" [{} -> {}]", build.command, build.artifact)).unwrap_or_default();
-                let port = detected.fixed_port.map(|port| format!(" :{port}")).unwrap_or_default();
-                format!("{}{build}{port}", detected.start)
+                format!("{}{build}", detected.start)
             }
         };
         assert_eq!(found, expected, "{files:?}");
@@ -156,7 +148,7 @@ mod tests {
     #[test]
     fn each_kind_of_project_is_recognised_and_the_explicit_wins() {
         check(&[("Procfile", "release: x\nweb: gunicorn app:app\n"), ("app.py", "")], "gunicorn app:app");
-        check(&[("Dockerfile", "FROM x\nEXPOSE 3000/tcp\nCMD [\"node\", \"my server.js\"]\n")], "node 'my server.js' :3000");
+        check(&[("Dockerfile", "FROM x\nEXPOSE 3000/tcp\nCMD [\"node\", \"my server.js\"]\n")], "node 'my server.js'");
         check(&[("Dockerfile", "FROM x\nCMD exec ./serve\n")], "exec ./serve");
         check(&[("package.json", "{\"scripts\":{\"start\":\"node srv.js\"}}")], "node srv.js");
         check(&[("package.json", "{}"), ("index.js", "")], "node index.js");

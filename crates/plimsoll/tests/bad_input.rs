@@ -131,7 +131,7 @@ fn the_state_directory_can_not_be_made() {
 #[test]
 fn the_disk_is_full_before_anything_is_there() {
     let place = Place::with_app();
-    let up = on_a_small_disk(&place, r#"head -c 9m /dev/zero > "$PLIMSOLL_STATE_DIR/ballast"; "$0" up --port "$1""#);
+    let up = on_a_small_disk(&place, r#"head -c 9m /dev/zero > "$PLIMSOLL_STATE_DIR/server.ballast"; "$0" up --port "$1""#);
     let hint = "hint: free some space, or name a folder elsewhere with `PLIMSOLL_STATE_DIR`";
     place.start(up).wait().ends(8, &["error: no space is left for the state directory `DIR/state`", hint]);
 }
@@ -139,10 +139,10 @@ fn the_disk_is_full_before_anything_is_there() {
 #[test]
 fn the_disk_gets_full_on_the_way_and_the_release_goes_on_when_there_is_space() {
     let place = Place::with(&[("large", &"0123456789abcdef".repeat(200_000))]);
-    let script = r#"head -c 6m /dev/zero > "$PLIMSOLL_STATE_DIR/ballast"
+    let script = r#"head -c 6m /dev/zero > "$PLIMSOLL_STATE_DIR/server.ballast"
         "$0" up --port "$1" & up=$!
         until [ -e "$2" ]; do sleep 0.05; done
-        rm "$PLIMSOLL_STATE_DIR/ballast"
+        rm "$PLIMSOLL_STATE_DIR/server.ballast"
         wait $up; code=$?
         "$0" down --purge
         exit $code"#;

@@ -119,7 +119,8 @@ impl Supervisor {
             None => port::choose(&wanted.ports, &self.dir)?,
         };
         let log = Arc::new(Mutex::new(Log::open(&self.dir, plan.log_max_bytes)?));
-        let mut watch = Watch::new(plan.probes.clone(), port, plan.fixed_port.is_some());
+        let taken = tokio::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await.is_ok();
+        let mut watch = Watch::new(plan.probes.clone(), port, plan.fixed_port.is_some(), taken);
         let mut app = App::start(wanted, &self.dir, port, &log)?;
         self.status.address = Some(watch.address().to_string());
         self.say(InstancePhase::Starting, self.crash.clone());
@@ -130,7 +131,7 @@ impl Supervisor {
             let seen = tokio::select! {
                 how = app.ended() => {
                     app.kill().await;
-                    let why = log::last_line(&self.dir).map_or(how.clone(), |line| format!("{how}: {line}"));
+                    let why = log::last_line(&self.dir).map_or(how.clone(), |line| format!("{how}: {}", explained(&line)));
                     return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
                 }
                 how = asked(&mut self.cancel) => {
@@ -190,6 +191,15 @@ impl Supervisor {
             tracing::warn!(%error, "the instance's status can't be written");
         }
     }
+}
+
+/// The last words of an application, with what a person can do where they are known.
+fn explained(line: &str) -> String {
+    let lower = line.to_lowercase();
+    if lower.contains("address already in use") || lower.contains("eaddrinuse") {
+        return format!("{line}; two versions can't run beside each other on one port: let it listen on $PORT");
+    }
+    line.to_string()
 }
 
 async fn asked(cancel: &mut Cancel) -> Stop {

@@ -16,6 +16,8 @@ pub(super) struct Watch {
     address: String,
     /// The port it was given, as long as it may turn out to listen elsewhere.
     given: Option<u16>,
+    /// The port, as long as somebody else may be who answers there: somebody did before it was started.
+    foreign: Option<u16>,
     begun: Instant,
     up: bool,
     ready: bool,
@@ -66,12 +68,14 @@ const LOOKS: u32 = 3;
 const LOOK_PAUSE: Duration = Duration::from_millis(300);
 
 impl Watch {
-    pub(super) fn new(probes: Probes, port: u16, fixed: bool) -> Watch {
+    /// `taken`: somebody listened on the port before the application was started.
+    pub(super) fn new(probes: Probes, port: u16, fixed: bool, taken: bool) -> Watch {
         let now = Instant::now();
         Watch {
             probes,
             address: format!("127.0.0.1:{port}"),
             given: (!fixed).then_some(port),
+            foreign: taken.then_some(port),
             begun: now,
             up: false,
             ready: false,
@@ -181,6 +185,12 @@ impl Watch {
             (None, Answer::NotHttp) => self.fallback != Some(Fallback::Root),
             _ => false,
         };
+        if well && let Some(port) = self.foreign {
+            if !listening::ports(&App::processes()).contains(&port) {
+                return Err(taken(port));
+            }
+            self.foreign = None;
+        }
         if well {
             if probe.path.is_none() {
                 self.decide(&answer);
@@ -230,6 +240,11 @@ impl Watch {
     fn note(&self) -> Option<String> {
         (!self.notes.is_empty()).then(|| self.notes.join("; "))
     }
+}
+
+/// Why an application that is asked on a port of somebody else's is not ready.
+pub(super) fn taken(port: u16) -> String {
+    format!("port {port} is held by another process, so two versions can't run beside each other there; let it listen on $PORT")
 }
 
 fn delay(probe: &Probe) -> Duration {

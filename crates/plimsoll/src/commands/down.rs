@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use record::ReleaseEntry;
 use rollout::InstancePhase;
 
 use super::{actor, dirs, project_of};
@@ -15,6 +16,9 @@ use crate::terminal::Terminal;
 
 /// Instances get their grace period, and then some.
 const DOWN: Duration = Duration::from_secs(45);
+
+/// A supervisor's last words.
+const LEFT: Duration = Duration::from_secs(5);
 
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -42,49 +46,69 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// Ends and removes everything of a state directory, whether or not its server still runs.
+/// Ends and removes everything of a state directory, whether or not its server still runs. What isn't Plimsoll's stays there.
 ///
 /// # Errors
 /// When something does not end.
 pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<()> {
-    let client = Client::connect(dirs).await?;
-    let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
-    purge(&client, dirs, &views, terminal).await
+    if dirs.record().exists() {
+        end_all(dirs).await?;
+    }
+    let rest = removed(dirs).await.doing("remove what is kept")?;
+    terminal.say("everything is down and removed");
+    if !rest.is_empty() {
+        let names: Vec<String> = rest.iter().take(5).map(|name| format!("`{name}`")).collect();
+        let more = if rest.len() > 5 { ", …" } else { "" };
+        terminal.say(&format!("`{}` stays: it also holds {}{more}", dirs.state().display(), names.join(", ")));
+    }
+    Ok(())
 }
 
-async fn purge(client: &Client, dirs: &host::dirs::Dirs, views: &[EnvironmentView], terminal: &Terminal) -> Result<()> {
-    for view in views {
-        if let Some(release) = &view.changing {
-            let body = serde_json::json!({ "by": actor() });
+async fn end_all(dirs: &host::dirs::Dirs) -> Result<()> {
+    let client = Client::connect(dirs).await?;
+    let body = serde_json::json!({ "by": actor() });
+    for release in unfinished(&client).await? {
+        // Once asks, twice doesn't wait; one that ended meanwhile refuses, and that is as good.
+        for _ in 0..2 {
             let _: Result<serde_json::Value> = client.post(&format!("/api/v1/releases/{}/abort", release.id), &body).await;
-            let _: Result<serde_json::Value> = client.post(&format!("/api/v1/releases/{}/abort", release.id), &body).await;
-            ended(client, view).await?;
         }
-        take_down(client, view).await?;
+    }
+    let deadline = tokio::time::Instant::now() + DOWN;
+    while !unfinished(&client).await?.is_empty() {
+        if tokio::time::Instant::now() > deadline {
+            return Err(Failure::new(FailureKind::Timeout, "a release does not end").hint("`plimsoll status` says why"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
+    for view in &views {
+        take_down(&client, view).await?;
     }
     host::router::ProxyRouter::new(dirs.runtime()).shutdown().await.doing("end the proxy")?;
-    let health: Health = client.post("/api/v1/shutdown", &()).await?;
+    let _: Health = client.post("/api/v1/shutdown", &()).await?;
     let deadline = tokio::time::Instant::now() + DOWN;
     while client.health().await.is_ok() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(LOOK).await;
     }
-    for folder in [dirs.runtime(), dirs.state()].into_iter().filter(|folder| folder.exists()) {
-        std::fs::remove_dir_all(folder).doing(&format!("remove {}", folder.display()))?;
-    }
-    terminal.say(&format!("everything is down and removed (the server was process {})", health.pid));
     Ok(())
 }
 
-async fn ended(client: &Client, view: &EnvironmentView) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + DOWN;
-    while tokio::time::Instant::now() < deadline {
-        let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={}", view.project)).await?;
-        if views.iter().all(|view| view.changing.is_none()) {
-            return Ok(());
+async fn unfinished(client: &Client) -> Result<Vec<ReleaseEntry>> {
+    let all: Vec<ReleaseEntry> = client.get("/api/v1/releases").await?;
+    Ok(all.into_iter().filter(|release| release.outcome.is_none()).collect())
+}
+
+/// Removes what is kept; a supervisor that is about to end may still write, so it is tried for a moment. The names of what stays.
+async fn removed(dirs: &host::dirs::Dirs) -> std::io::Result<Vec<String>> {
+    let deadline = tokio::time::Instant::now() + LEFT;
+    loop {
+        match dirs.remove() {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
+            }
+            done => return done,
         }
-        tokio::time::sleep(LOOK).await;
     }
-    Err(Failure::new(FailureKind::Timeout, "a release does not end").hint("`plimsoll status` says why"))
 }
 
 /// Returns when nothing of it runs any more.

@@ -65,13 +65,17 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
     loop {
         let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={project}")).await?;
         let mut found = false;
+        // Where nothing runs, what ran last is what is asked for.
+        let all = || views.iter().flat_map(|view| view.instances.iter().flatten());
+        let runs = all().any(|it| it.phase != InstancePhase::Stopped);
+        let last = all().max_by_key(|it| it.since).filter(|_| !runs).map(|it| it.revision.clone());
         for view in &views {
             let scope = release::plan::scope(view.project, &view.environment);
             for instance in view.instances.iter().flatten() {
                 let revision = &instance.revision;
                 let wanted = match &args.revision {
                     Some(wanted) => revision.0.starts_with(wanted.as_str()),
-                    None => instance.phase != InstancePhase::Stopped,
+                    None => instance.phase != InstancePhase::Stopped || last.as_ref() == Some(revision),
                 };
                 if !wanted {
                     continue;
@@ -85,8 +89,11 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
             }
         }
         if !found && !args.follow {
-            return Err(Failure::not_found("nothing runs whose log could be shown")
-                .hint("`--revision REV` shows one that ran before; `plimsoll release history` names them"));
+            return Err(match &args.revision {
+                Some(revision) => Failure::not_found(format!("no instance of a revision `{revision}` is kept here"))
+                    .hint("`plimsoll status` and `plimsoll release history` name revisions"),
+                None => Failure::not_found("nothing has run here whose log could be shown").hint("`plimsoll up` starts something"),
+            });
         }
         if !args.follow {
             return Ok(exit::OK);

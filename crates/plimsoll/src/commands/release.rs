@@ -56,6 +56,7 @@ fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {
         Some(_) => Mark::Bad,
     };
     let what = match &entry.commit {
+        Some(commit) if commit.dirty => format!("{} {} with changes that were not committed", short(&commit.sha), commit.subject),
         Some(commit) => format!("{} {}", short(&commit.sha), commit.subject),
         None => "rollback".to_string(),
     };
@@ -208,6 +209,9 @@ async fn history(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&views);
         return Ok(exit::OK);
+    }
+    if views.iter().all(|view| view.live.is_none() && view.history.is_empty()) {
+        terminal.data("nothing has been live here yet");
     }
     for view in &views {
         let all = view.live.iter().map(|live| (live, true)).chain(view.history.iter().rev().map(|live| (live, false)));

@@ -70,8 +70,12 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     }
 }
 
+/// So many restarts of one instance are no accident.
+const RESTLESS: u32 = 3;
+
 fn instance_line(instance: &InstanceSeen, terminal: &Terminal) -> String {
     let (mark, word) = match instance.phase {
+        InstancePhase::Ready if instance.restarts >= RESTLESS => (Mark::Warn, "ready"),
         InstancePhase::Ready => (Mark::Good, "ready"),
         InstancePhase::Starting => (Mark::Going, "starting"),
         InstancePhase::NotReady => (Mark::Warn, "not ready"),
@@ -79,7 +83,11 @@ fn instance_line(instance: &InstanceSeen, terminal: &Terminal) -> String {
         InstancePhase::Stopped => (Mark::Skipped, "stopped"),
     };
     let address = instance.address.as_deref().unwrap_or("no port yet");
-    let restarts = if instance.restarts == 0 { String::new() } else { format!(", {} restarts", instance.restarts) };
+    let restarts = match instance.restarts {
+        0 => String::new(),
+        1 => ", restarted once".to_string(),
+        count => format!(", restarted {count} times"),
+    };
     let message = instance.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
     marked(terminal, mark, &format!("{}/{} {word} at {address}{restarts}{message}", instance.revision, instance.index))
 }

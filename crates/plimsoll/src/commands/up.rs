@@ -51,14 +51,14 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
         terminal.say(&format!("release-{} of this commit is under way already: following it", accepted.number));
     }
     if args.detach {
-        return detached(&accepted, terminal);
+        return detached(&accepted, &super::typed_folder(&composed.proposal), terminal);
     }
     let watching = follow(&client, accepted.id, terminal);
     let ended = match wait_ms {
         None => watching.await?,
         Some(ms) => match tokio::time::timeout(Duration::from_millis(ms), watching).await {
             Ok(ended) => ended?,
-            Err(_) => return waited_long_enough(&accepted, terminal),
+            Err(_) => return waited_long_enough(&accepted, &super::typed_folder(&composed.proposal), terminal),
         },
     };
     conclude(&ended, &composed.proposal, terminal)
@@ -346,21 +346,21 @@ async fn keep_snapshot(dirs: &host::dirs::Dirs, snapshot: Vec<u8>) -> Result<()>
     host::blobs::FileBlobs::new(dirs).put(snapshot).await.doing("keep the working tree's snapshot").map(drop)
 }
 
-fn detached(accepted: &Accepted, terminal: &Terminal) -> Result<u8> {
+fn detached(accepted: &Accepted, folder: &str, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(accepted);
     } else {
-        terminal.say(&format!("`plimsoll release watch {}` follows it", accepted.number));
+        terminal.say(&format!("`plimsoll release watch {} -C {folder}` follows it", accepted.number));
         terminal.data(&accepted.id.to_string());
     }
     Ok(exit::OK)
 }
 
-fn waited_long_enough(accepted: &Accepted, terminal: &Terminal) -> Result<u8> {
+fn waited_long_enough(accepted: &Accepted, folder: &str, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&serde_json::json!({ "release": accepted, "waiting": true }));
     }
-    terminal.say(&format!("release-{} goes on; `plimsoll release watch {}` looks again", accepted.number, accepted.number));
+    terminal.say(&format!("release-{0} goes on; `plimsoll release watch {0} -C {folder}` looks again", accepted.number));
     Ok(exit::WAITING)
 }
 

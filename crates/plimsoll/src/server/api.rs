@@ -279,11 +279,19 @@ pub struct EnvironmentView {
     pub waiting: Option<String>,
 }
 
-async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject>) -> Json<Vec<EnvironmentView>> {
+async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject>) -> Answer<Vec<EnvironmentView>> {
+    state.inner.journal.catch_up().await?;
     let mut views = Vec::new();
     {
         let index = state.inner.journal.index();
-        for ((project, name), environment) in &index.environments {
+        let untouched = release::Environment::default();
+        // One that the first release has not reached yet is one all the same.
+        let reached = |key: &(ProjectId, String)| index.environments.contains_key(key);
+        let coming = index.releases.values().filter(|release| release.outcome.is_none());
+        let coming: std::collections::BTreeSet<_> =
+            coming.map(|release| (release.project, release.environment.clone())).filter(|key| !reached(key)).collect();
+        let all = index.environments.iter().chain(coming.iter().map(|key| (key, &untouched)));
+        for ((project, name), environment) in all {
             if of.project.is_some_and(|wanted| wanted != *project) {
                 continue;
             }
@@ -314,7 +322,7 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
         // Without weights the proxy only says that it knows no such service.
         view.route = state.inner.world.router.observe(&scope).await.filter(|route| !route.weights.is_empty());
     }
-    Json(views)
+    Ok(Json(views))
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -325,6 +333,13 @@ pub struct DownRequest {
 }
 
 async fn down(Extract(state): Extract<State>, Json(request): Json<DownRequest>) -> Answer<EnvironmentDown> {
+    let key = (request.project, request.environment.clone());
+    let under_way = |release: &&ReleaseEntry| (release.project, release.environment.clone()) == key && release.outcome.is_none();
+    state.inner.journal.catch_up().await?;
+    if let Some(release) = state.inner.journal.index().releases.values().rfind(under_way) {
+        let message = format!("release-{} is under way and would bring it up again", release.number);
+        return Err(Failure::new(FailureKind::Conflict, message).hint("`plimsoll release abort` ends it").into());
+    }
     let down = state.inner.book.take_down(&request, state.inner.driver.cache()).await?;
     state.inner.driver.nudge();
     Ok(Json(down))

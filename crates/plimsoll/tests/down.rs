@@ -1,0 +1,101 @@
+//! What ends, what stays and what is told when things go down, or something is in the way.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{DEADLINE, Place, SMALL, until};
+
+const CI: &str = ".github/workflows/ci.yml";
+
+/// Listens on a port of its own whatever `PORT` says, and lives on when somebody else has it.
+const STUBBORN: &str = r#"
+import http.server, sys, time
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.send_header("content-length", "3"); self.end_headers(); self.wfile.write(b"ok\n")
+    def log_message(self, *args): pass
+try:
+    http.server.ThreadingHTTPServer(("127.0.0.1", FIXED), Answer).serve_forever()
+except OSError as error:
+    print(error, flush=True)
+    time.sleep(10000)
+"#;
+
+#[test]
+fn a_version_that_another_one_answers_for_is_not_ready() {
+    let place = Place::empty();
+    let fixed = common::free_port().to_string();
+    place.git(&["init", "--quiet", "--initial-branch", "main"]);
+    place.write("app.py", &STUBBORN.replace("FIXED", &fixed));
+    place.write("plimsoll.yaml", &format!("{}start: exec python3 app.py\nport: {fixed}\n", SMALL.replace("ready: 30s", "ready: 4s")));
+    place.commit("first");
+    assert_eq!(place.up(&[]).code, 0);
+
+    place.write("README", "changed\n");
+    place.commit("second");
+    let second = place.up(&[]);
+    assert_eq!(second.code, 6, "{second:?}");
+    assert!(
+        second.err.contains("is held by another process, so two versions can't run beside each other there; let it listen on $PORT"),
+        "{second:?}"
+    );
+    place.say(&["status"]).out.find("(release-1)").expect("the first version is still live");
+}
+
+#[test]
+fn purge_ends_a_step_and_what_somebody_else_keeps_stays() {
+    let place = Place::with_app();
+    let (began, ended) = (place.path("began"), place.path("ended"));
+    let step = format!("touch {}; trap 'exit 1' TERM; sleep 5; touch {}", began.display(), ended.display());
+    place.write(CI, &format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {step:?}\n"));
+    place.commit("a slow step");
+    assert_eq!(place.up(&["--detach"]).code, 0);
+    until(DEADLINE, || began.exists()).unwrap();
+    std::fs::write(place.state().join("letter"), "dear").unwrap();
+    let said = place.say(&["down", "--purge"]);
+    said.ends(0, &["everything is down and removed"]);
+    assert!(said.err.contains("stays: it also holds `letter`"), "{said:?}");
+    let step: Vec<PathBuf> = running(&began);
+    assert!(step.is_empty() && !ended.exists(), "{step:?}");
+    std::fs::remove_dir_all(place.state()).unwrap();
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_no_state_directory() {
+    let place = Place::with_app();
+    std::fs::create_dir_all(place.state()).unwrap();
+    std::fs::write(place.state().join("letter"), "dear").unwrap();
+    place.up(&[]).ends(2, &["error: the state directory `DIR/state` holds something else: `letter`"]);
+    place.say(&["down", "--purge"]).ends(0, &["everything is down and removed"]);
+    assert_eq!(std::fs::read_to_string(place.state().join("letter")).unwrap(), "dear");
+}
+
+#[test]
+fn what_is_under_way_is_told_and_does_not_come_up_behind_a_down() {
+    let place = Place::with_app();
+    let gate = place.path("gate");
+    let step = format!("until [ -e {} ]; do sleep 0.05; done", gate.display());
+    place.write(CI, &format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {step:?}\n"));
+    place.commit("a step that waits");
+    assert_eq!(place.up(&["--detach"]).code, 0);
+    let status = place.say(&["status"]);
+    assert!(status.out.contains("nothing is live") && status.out.contains("release-1 is changing it"), "{status:?}");
+    let refused = place.say(&["down"]);
+    assert!(refused.code != 0 && refused.err.contains("release-1 is under way and would bring it up again"), "{refused:?}");
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(place.say(&["release", "watch"]).code, 0);
+
+    assert_eq!(place.say(&["down"]).code, 0);
+    let down = place.say(&["status"]);
+    assert!(down.out.contains("nothing is live") && !down.out.contains("revision"), "{down:?}");
+}
+
+/// Processes that name the file.
+fn running(file: &std::path::Path) -> Vec<PathBuf> {
+    let output = Command::new("pgrep").args(["-f", &file.display().to_string()]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(|pid| PathBuf::from("/proc").join(pid)).collect()
+}
