@@ -72,7 +72,10 @@ pub async fn demo(args: &Demo, terminal: &Terminal) -> Result<u8> {
     let stage = Stage::set(folder.path())?;
     let played = tokio::select! {
         played = stage.play(terminal) => played,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new(crate::failure::FailureKind::Failed, "interrupted")),
+        _ = tokio::signal::ctrl_c() => {
+            terminal.say("interrupted: everything is taken down");
+            Ok(exit::INTERRUPTED)
+        }
     };
     if args.keep {
         let kept = folder.keep();
