@@ -73,8 +73,8 @@ pub struct LeftOut {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    #[error("{path} has no job `{job}`{}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
-    NoSuchJob { path: String, job: String, suggestion: Option<String> },
+    #[error("there is no job `{job}`{}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    NoSuchJob { job: String, suggestion: Option<String> },
     #[error("the job `{job}` needs `{need}`, and there is no such job")]
     UnknownNeed { job: String, need: String },
     #[error("the jobs {0} wait for each other, so none of them could ever start")]
@@ -223,7 +223,7 @@ fn check_exists(workflow: &Workflow, graph: &Graph, id: &str) -> Result<(), Plan
         return Ok(());
     }
     let suggestion = nearest(id, workflow.jobs.iter().map(|job| job.id.as_str())).map(String::from);
-    Err(PlanError::NoSuchJob { path: workflow.path.clone(), job: id.to_string(), suggestion })
+    Err(PlanError::NoSuchJob { job: id.to_string(), suggestion })
 }
 
 fn check_order(workflow: &Workflow, graph: &Graph) -> Result<(), PlanError> {

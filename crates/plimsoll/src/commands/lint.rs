@@ -236,7 +236,10 @@ fn text(checked: &[Checked], mode: Security, terminal: &Terminal) {
         }
     }
     let findings: Vec<&Finding> = checked.iter().flat_map(|file| &file.findings).collect();
-    terminal.say(&summary(checked.len(), &findings, mode));
+    // What can't be read has been said, and that nothing was found in it would be wrong.
+    if checked.iter().all(|file| file.wrong.is_empty()) {
+        terminal.say(&summary(checked.len(), &findings, mode));
+    }
 }
 
 fn summary(files: usize, findings: &[&Finding], mode: Security) -> String {

@@ -304,8 +304,11 @@ fn project_folder(file: &Path) -> Option<PathBuf> {
 pub(super) fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join(".github/workflows");
     let entries = std::fs::read_dir(&folder).map_err(|error| {
-        Failure::usage(format!("failed to read `{}`: {error}", folder.display()))
-            .hint("`plimsoll run FILE` runs a file that lies elsewhere")
+        let failure = match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::not_found(format!("there are no workflows: no folder `{}`", folder.display())),
+            _ => Failure::usage(format!("failed to read `{}`: {error}", folder.display())),
+        };
+        failure.hint("`plimsoll run FILE` runs a file that lies elsewhere")
     })?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
     files.sort();

@@ -63,7 +63,12 @@ impl<'a> Narrator<'a> {
                 }
             }
             Event::Packaged { artifact, bytes, files, .. } => {
-                let text = format!("artifact   {} ({files} files, {})", artifact.short(), format_bytes(*bytes));
+                let text = format!(
+                    "artifact   {} ({files} {}, {})",
+                    artifact.short(),
+                    if *files == 1 { "file" } else { "files" },
+                    format_bytes(*bytes)
+                );
                 self.line(Mark::Good, &text);
             }
             Event::NothingToShip { .. } | Event::Unchanged { .. } => {}
