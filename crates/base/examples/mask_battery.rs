@@ -3,12 +3,17 @@
 //! `cargo run --release -p base --example mask_battery [SECRETS] [LINES] [MISSED]`, where MISSED is how many to show of the accidental ones that weren't found.
 
 mod battery;
+#[path = "battery/lines.rs"]
+mod lines;
+#[path = "battery/speed.rs"]
+mod speed;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use base::mask::{Mask, STARS};
-use battery::{Random, TRANSFORMS, is_covered, line, secret};
+use battery::{TRANSFORMS, is_covered, secret};
+use lines::{Random, line};
 
 fn main() -> std::io::Result<()> {
     let argument = |index: usize, default: usize| std::env::args().nth(index).and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -52,14 +57,8 @@ fn main() -> std::io::Result<()> {
     secrets.iter().take(50).for_each(|secret| mask.add(secret));
     let mut text = String::new();
     (0..lines_count).for_each(|number| line(&mut random, number, &mut text));
-    let (mut stream, mut out, mut false_masks) = (mask.stream(), Vec::with_capacity(1 << 20), 0);
-    let started = cpu_seconds()?;
-    for chunk in text.as_bytes().chunks(64 << 10) {
-        out.clear();
-        stream.push(chunk, &mut out);
-        false_masks += memchr::memmem::find_iter(&out, STARS).count();
-    }
-    let seconds = cpu_seconds()? - started;
+    let mut false_masks = 0;
+    let seconds = speed::seconds(&mask, &text, 64 << 10, |out| false_masks += memchr::memmem::find_iter(out, STARS).count())?;
     writeln!(
         table,
         "\n{false_masks} false masks in {lines_count} lines; {:.0} MB/s with {mask:?} of 50 secrets",
@@ -67,11 +66,4 @@ fn main() -> std::io::Result<()> {
     )
     .map_err(std::io::Error::other)?;
     std::io::stdout().write_all(table.as_bytes())
-}
-
-/// The time this process has been on a core, which doesn't depend on what else the machine does.
-fn cpu_seconds() -> std::io::Result<f64> {
-    let text = std::fs::read_to_string("/proc/self/schedstat")?;
-    let nanoseconds: f64 = text.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or_default();
-    Ok(nanoseconds / 1e9)
 }

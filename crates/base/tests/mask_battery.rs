@@ -2,9 +2,12 @@
 
 #[path = "../examples/battery/mod.rs"]
 mod battery;
+#[path = "../examples/battery/lines.rs"]
+mod lines;
 
 use base::mask::Mask;
-use battery::{Random, TRANSFORMS, is_covered, line, secret};
+use battery::{TRANSFORMS, is_covered, secret};
+use lines::{Random, line};
 
 fn masks(random: &mut Random, count: usize) -> Vec<(Mask, Vec<String>)> {
     let secrets: Vec<String> = (0..count).map(|_| secret(random)).collect();
