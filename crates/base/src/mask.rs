@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use deep::Deep;
-use engine::{Engine, State};
+use engine::Engine;
 use forms::Forms;
 
 /// What stands where a secret stood.
@@ -27,7 +27,8 @@ pub const STARS: &str = "***";
 #[derive(Clone, Default)]
 pub struct Mask {
     forms: Arc<Forms>,
-    finders: OnceLock<Arc<Finders>>,
+    /// Made when first needed, once for all clones.
+    finders: Arc<OnceLock<Arc<Finders>>>,
 }
 
 struct Finders {
@@ -43,7 +44,7 @@ impl Mask {
     /// Covers `secret`, each of its lines, and the forms they take, from now on.
     pub fn add(&mut self, secret: &str) {
         forms::collect(secret, Arc::make_mut(&mut self.forms));
-        self.finders = OnceLock::new();
+        self.finders = Arc::default();
     }
 
     pub fn is_empty(&self) -> bool {
@@ -67,7 +68,7 @@ impl Mask {
     pub fn contains(&self, bytes: &[u8]) -> bool {
         let finders = self.finders();
         let mut found = false;
-        finders.engine.scan(bytes, 0, State::default(), |_| {
+        finders.engine.scan(bytes, 0, |_| {
             found = true;
             false
         });
@@ -83,8 +84,8 @@ impl Mask {
             finders: self.finders(),
             mask: self.clone(),
             is_stale: false,
-            state: State::default(),
             pending: Vec::new(),
+            searched: 0,
             looked: 0,
             covered: Covered::default(),
             after_stars: false,
@@ -111,9 +112,10 @@ pub struct MaskStream {
     finders: Arc<Finders>,
     /// Secrets have come that the finders don't know.
     is_stale: bool,
-    state: State,
     /// The bytes held back.
     pending: Vec<u8>,
+    /// How far the search has come in them: no form begins before that isn't covered.
+    searched: usize,
     /// How far the second look has come in them.
     looked: usize,
     /// What of the pending bytes is known to be covered.
@@ -127,12 +129,11 @@ impl MaskStream {
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         self.refresh();
         if self.pending.is_empty() {
-            self.advance(chunk, 0, out);
+            self.advance(chunk, out);
         } else {
             let mut text = std::mem::take(&mut self.pending);
-            let scanned = text.len();
             text.extend_from_slice(chunk);
-            self.advance(&text, scanned, out);
+            self.advance(&text, out);
         }
     }
 
@@ -142,7 +143,7 @@ impl MaskStream {
         let text = std::mem::take(&mut self.pending);
         self.look(&text, true);
         self.write(&text, text.len(), out);
-        (self.state, self.looked, self.covered, self.after_stars) = (State::default(), 0, Covered::default(), false);
+        (self.searched, self.looked, self.covered, self.after_stars) = (0, 0, Covered::default(), false);
     }
 
     /// Covers another secret from here on, in the bytes held back too (`::add-mask::` arrives midway).
@@ -156,27 +157,24 @@ impl MaskStream {
         if self.is_stale {
             self.is_stale = false;
             self.finders = self.mask.finders();
-            let covered = &mut self.covered;
-            self.state = self.finders.engine.scan(&self.pending, 0, State::default(), |range| covered.insert(range));
-            self.looked = 0;
+            (self.searched, self.looked) = (0, 0);
         }
     }
 
-    /// Looks at `text` from `scanned` on, writes what is decided and keeps the rest.
-    fn advance(&mut self, text: &[u8], scanned: usize, out: &mut Vec<u8>) {
-        let covered = &mut self.covered;
-        self.state = self.finders.engine.scan(text, scanned, self.state, |range| covered.insert(range));
+    /// Looks at what of `text` hasn't been looked at, writes what is decided and keeps the rest.
+    fn advance(&mut self, text: &[u8], out: &mut Vec<u8>) {
         self.look(text, false);
-        // After `add`, more may be pending than the state needs; it is decided all the same.
-        let decided = (text.len() - self.finders.engine.held_back(self.state)).min(self.looked);
+        let decided = self.searched.min(self.looked);
         self.write(text, decided, out);
         self.pending.extend_from_slice(&text[decided..]);
+        self.searched -= decided;
         self.looked -= decided;
         self.covered.forget(decided);
     }
 
     fn look(&mut self, text: &[u8], is_last: bool) {
         let covered = &mut self.covered;
+        self.searched = self.finders.engine.scan(text, self.searched, |range| covered.insert(range));
         self.looked = match &self.finders.deep {
             Some(deep) => deep.look(text, self.looked, is_last, &mut |range| {
                 covered.insert(range);

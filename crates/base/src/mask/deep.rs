@@ -9,7 +9,7 @@
 //! A paragraph is a line, or several when a line ends so that a secret may go on in the next; where one ends depends on
 //! nothing but the text from its beginning on, so what is found doesn't depend on how the text arrives.
 
-use super::engine::{Engine, State};
+use super::engine::Engine;
 use super::forms::Forms;
 use super::view::{self, Notation, Span, Text, View};
 
@@ -232,7 +232,7 @@ impl Search<'_> {
 
     fn view(&mut self, view: &View, depth: usize) {
         let text = view.text();
-        self.deep.engine.scan(text.bytes, 0, State::default(), |range| {
+        self.deep.engine.scan(text.bytes, 0, |range| {
             (self.found)(text.span(range));
             true
         });
