@@ -9,6 +9,8 @@
 //! A paragraph is a line, or several when a line ends so that a secret may go on in the next; where one ends depends on
 //! nothing but the text from its beginning on, so what is found doesn't depend on how the text arrives.
 
+use memchr::memmem::Finder;
+
 use super::engine::Engine;
 use super::forms::Forms;
 use super::view::{self, Notation, Span, Text, View};
@@ -25,6 +27,10 @@ pub(super) struct Deep {
     /// The shortest secret looked for.
     min: usize,
     grams: Grams,
+    /// Finds `0x`.
+    hex: Finder<'static>,
+    /// Finds how the base64 of a gzip stream begins.
+    gzip: Finder<'static>,
 }
 
 /// What a line says about the next.
@@ -40,12 +46,22 @@ impl Deep {
     /// Nothing when no secret is worth a second look.
     pub(super) fn new(forms: &Forms) -> Option<Deep> {
         let min = forms.inner.iter().map(|(folded, _)| folded.len()).min()?;
-        Some(Deep { engine: Engine::new(&forms.inner), min, grams: Grams::new(forms) })
+        let (engine, grams) = (Engine::new(&forms.inner), Grams::new(forms));
+        Some(Deep { engine, min, grams, hex: Finder::new("0x"), gzip: Finder::new("H4sI") })
     }
 
     /// Looks at every paragraph of `text` from `from` on that is complete, and returns where the first begins that isn't.
     pub(super) fn look(&self, text: &[u8], from: usize, is_last: bool, found: &mut dyn FnMut(Span)) -> usize {
-        let mut search = Search { deep: self, found };
+        self.look_with(Search { deep: self, found, is_thorough: false }, text, from, is_last)
+    }
+
+    /// As `look`, without any of the shortcuts that it takes.
+    #[cfg(test)]
+    pub(super) fn look_thoroughly(&self, text: &[u8], from: usize, is_last: bool, found: &mut dyn FnMut(Span)) -> usize {
+        self.look_with(Search { deep: self, found, is_thorough: true }, text, from, is_last)
+    }
+
+    fn look_with(&self, mut search: Search<'_>, text: &[u8], from: usize, is_last: bool) -> usize {
         // Lines are looked at together as far as that changes nothing; paragraphs of several lines on their own besides.
         let (mut block, mut paragraph, mut line) = (from, from, from);
         let mut is_dump = false;
@@ -55,12 +71,12 @@ impl Deep {
             if end - paragraph > PARAGRAPH_BYTES_MAX {
                 let cut = paragraph + PARAGRAPH_BYTES_MAX;
                 search.paragraph(text, paragraph, cut, paragraph != line, is_dump);
-                search.suspects(&Text::of_output(&text[block..cut], block), 0);
+                search.block(text, block, cut);
                 (block, paragraph, line, is_dump) = (cut, cut, cut, false);
                 continue;
             }
             if newline.is_none() && !is_last {
-                search.suspects(&Text::of_output(&text[block..paragraph], block), 0);
+                search.block(text, block, paragraph);
                 return paragraph;
             }
             let kind = self.read_line(&text[line..newline.unwrap_or(end)]);
@@ -70,7 +86,7 @@ impl Deep {
                 (paragraph, is_dump) = (end, false);
             }
             if newline.is_none() {
-                search.suspects(&Text::of_output(&text[block..], block), 0);
+                search.block(text, block, text.len());
                 return text.len();
             }
             line = end;
@@ -215,18 +231,35 @@ impl Grams {
 struct Search<'a> {
     deep: &'a Deep,
     found: &'a mut dyn FnMut(Span),
+    /// Takes no shortcuts.
+    is_thorough: bool,
 }
 
 impl Search<'_> {
+    /// Lines that are looked at one by one.
+    fn block(&mut self, text: &[u8], start: usize, end: usize) {
+        self.if_any(&Text::of_output(&text[start..end], start), |search, text| search.suspects(text, 0));
+    }
+
     /// What only a paragraph as a whole can show.
     fn paragraph(&mut self, text: &[u8], start: usize, end: usize, is_several: bool, is_dump: bool) {
         let paragraph = Text::of_output(&text[start..end], start);
         if is_several {
-            let visible = view::visible(&paragraph);
-            self.view(&view::squeezed(&visible.text()), 1);
+            self.if_any(&paragraph, |search, text| search.view(&view::squeezed(&view::visible(text).text()), 1));
         }
         if is_dump {
-            self.dump(&paragraph);
+            self.if_any(&paragraph, |search, text| search.dump(text));
+        }
+    }
+
+    /// Looks whether there is anything, and only then where.
+    fn if_any(&mut self, text: &Text<'_>, look: impl Fn(&mut Search<'_>, &Text<'_>)) {
+        let mut is_any = self.is_thorough;
+        if !is_any {
+            look(&mut Search { deep: self.deep, found: &mut |_| is_any = true, is_thorough: false }, &text.bare());
+        }
+        if is_any {
+            look(self, text);
         }
     }
 
@@ -307,7 +340,8 @@ impl Search<'_> {
             start = end + 1;
         }
         let mut listed = 0;
-        for at in memchr::memmem::find_iter(text.bytes, b"0x") {
+        let finder = &self.deep.hex;
+        for at in finder.find_iter(text.bytes) {
             let next = text.bytes.get(at + 6..).unwrap_or_default();
             if at >= listed && next.iter().take(3).take_while(|byte| **byte != b'\n').any(|byte| *byte == b'x') {
                 let (start, end) = text.line_around(at);
@@ -341,13 +375,18 @@ impl Search<'_> {
     }
 
     fn lists(&mut self, line: &Text<'_>, depth: usize) {
-        for notation in [Notation::Hex, Notation::HexSwapped, Notation::Decimal, Notation::Octal] {
-            view::lists(line, notation, &mut |view| self.view(view, depth + 1));
+        let is_thorough = self.is_thorough;
+        let mut look = |notation| view::lists(line, notation, &mut |view| self.view(view, depth + 1));
+        // Single bytes are the same in either order.
+        if look(Notation::Hex) || is_thorough {
+            look(Notation::HexSwapped);
         }
+        look(Notation::Decimal);
+        look(Notation::Octal);
     }
 
     fn dump(&mut self, paragraph: &Text<'_>) {
-        let (mut digits, mut characters) = (View::default(), View::default());
+        let (mut digits, mut characters) = (View::of(paragraph, 0), View::of(paragraph, 0));
         let mut at = 0;
         while at < paragraph.bytes.len() {
             let (_, end) = paragraph.line_around(at);
@@ -360,39 +399,54 @@ impl Search<'_> {
         }
         // What is found in the digits stands in the last row's text too.
         let mut ranges = Vec::new();
-        let mut search = Search { deep: self.deep, found: &mut |range| ranges.push(range) };
+        let mut search = Search { deep: self.deep, found: &mut |range| ranges.push(range), is_thorough: self.is_thorough };
         for notation in [Notation::Hex, Notation::HexSwapped] {
             view::lists(&digits.text(), notation, &mut |view| search.view(view, 1));
         }
         search.view(&characters, 1);
         let origin = paragraph.span((0, 1)).0;
         for (start, end) in ranges {
+            if paragraph.is_bare() {
+                return (self.found)((start, end));
+            }
             let row = paragraph.line_around(end - origin - 1);
             (self.found)((start, end.max(origin + row.1)));
         }
     }
 
+    /// Runs of base64 characters, which hexadecimal digits are too.
     fn runs(&mut self, text: &Text<'_>, depth: usize) {
-        let is_word = |at: usize| view::base64_value(text.bytes[at]) < 64;
-        let mut at = 0;
-        while at + RUN_MIN_BYTES <= text.bytes.len() {
-            // From behind: most words are short, and the first byte that is in none tells how far to go on.
-            if let Some(gap) = (at..at + RUN_MIN_BYTES).rev().find(|&at| !is_word(at)) {
-                at = gap + 1;
+        let (mut before, mut done) = (0, 0);
+        for (index, chunk) in text.bytes.chunks(64).enumerate() {
+            let base = index * 64;
+            if done >= base + chunk.len() {
                 continue;
             }
-            let end = (at + RUN_MIN_BYTES..text.bytes.len()).find(|&at| !is_word(at)).unwrap_or(text.bytes.len());
-            self.run(&text.part(at, end), depth);
-            at = end + 1;
+            // A bit for each byte, from 64 bytes before the chunk on.
+            let mut bits = u128::from(before) | u128::from(base64_bits(chunk)) << 64;
+            loop {
+                bits &= u128::MAX.checked_shl((done + 64).saturating_sub(base) as u32).unwrap_or(0);
+                let begins = runs_of_twenty(bits);
+                if begins == 0 {
+                    break;
+                }
+                let start = base + begins.trailing_zeros() as usize - 64;
+                let is_end = |at: &usize| view::base64_value(text.bytes[*at]) >= 64;
+                let end = (start + RUN_MIN_BYTES..text.bytes.len()).find(is_end).unwrap_or(text.bytes.len());
+                self.run(&text.part(start, end), depth);
+                done = end;
+            }
+            before = (bits >> 64) as u64;
         }
     }
 
     fn run(&mut self, run: &Text<'_>, depth: usize) {
-        let min = self.deep.min;
+        let (min, is_thorough, gzip) = (self.deep.min, self.is_thorough, &self.deep.gzip);
         let all = |is: fn(&u8) -> bool| run.bytes.iter().all(is);
         let mut look = |view: &View| self.view(view, depth + 1);
         if all(u8::is_ascii_hexdigit) {
-            view::hex_texts(run, min, &mut look);
+            let begins = if is_thorough { [true; 2] } else { view::hex_begins(run.bytes, min) };
+            view::hex_texts(run, begins, min, &mut look);
         }
         if !run.bytes.iter().any(u8::is_ascii_uppercase) {
             // Base64 of text without a capital is rarer than paths and names by far.
@@ -401,11 +455,35 @@ impl Search<'_> {
         if all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')) {
             view::base32_texts(run, min, &mut look);
         }
-        view::base64_texts(run, min, &mut look);
-        for gzip in memchr::memmem::find_iter(run.bytes, b"H4sI") {
-            look(&view::gunzipped(&run.part(gzip, run.bytes.len())));
+        let begins = if is_thorough { [true; 4] } else { view::base64_begins(run.bytes, min) };
+        view::base64_texts(run, begins, min, &mut look);
+        for at in gzip.find_iter(run.bytes) {
+            look(&view::gunzipped(&run.part(at, run.bytes.len())));
         }
     }
+}
+
+/// Which of up to 64 bytes are base64 characters, a bit for each, without a branch.
+fn base64_bits(chunk: &[u8]) -> u64 {
+    let mut is_base64 = [0u8; 64];
+    for (is_base64, &byte) in is_base64.iter_mut().zip(chunk) {
+        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let is_slash_or_digit = byte.wrapping_sub(b'/') < 11;
+        *is_base64 = u8::from(is_letter | is_slash_or_digit | (byte == b'+') | (byte == b'-') | (byte == b'_'));
+    }
+    let (words, _) = is_base64.as_chunks::<8>();
+    // The multiplication gathers the lowest bits of eight bytes in the highest one.
+    let gathered = words.iter().map(|word| u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56);
+    gathered.enumerate().fold(0, |bits, (index, eight)| bits | eight << (8 * index))
+}
+
+/// Those bits with which twenty in a row begin, that being [`RUN_MIN_BYTES`].
+fn runs_of_twenty(bits: u128) -> u128 {
+    let two = bits & bits >> 1;
+    let four = two & two >> 2;
+    let eight = four & four >> 4;
+    let sixteen = eight & eight >> 8;
+    sixteen & four >> 16
 }
 
 /// What eight bytes look like.
@@ -418,14 +496,8 @@ struct Pattern {
 impl Pattern {
     /// Whether it is worth while to look closer; few words of ordinary text are, so this is nearly all the cost.
     fn is_likely(word: u64) -> bool {
-        let spaces = word ^ 0x2020_2020_2020_2020;
-        let wide = (spaces & 0xffff_ff00_ffff_ff00 == 0)
-            | (spaces & 0xffff_00ff_ffff_00ff == 0)
-            | (spaces & 0xff00_ffff_ff00_ffff == 0)
-            | (spaces & 0x00ff_ffff_00ff_ffff == 0);
-        // No letters: digits and what stands between them.
-        let no_letters = word & 0xc0c0_c0c0_c0c0_c0c0 == 0;
-        (Pattern::every_second(word) | Pattern::every_third(word) | no_letters | wide) && word != word.rotate_left(8)
+        let may_be = Pattern::every_second(word) | Pattern::every_third(word) | Pattern::no_letters(word) | Pattern::wide(word);
+        may_be && word != word.rotate_left(8)
     }
 
     fn every_second(word: u64) -> bool {
@@ -438,19 +510,38 @@ impl Pattern {
         (differing & 0x0000_0000_ff00_00ff == 0) | (differing & 0x0000_00ff_0000_ff00 == 0) | (differing & 0x00ff_0000 == 0)
     }
 
+    /// Digits and what stands between them.
+    fn no_letters(word: u64) -> bool {
+        word & 0xc0c0_c0c0_c0c0_c0c0 == 0
+    }
+
+    fn wide(word: u64) -> bool {
+        let spaces = word ^ 0x2020_2020_2020_2020;
+        (spaces & 0xffff_ff00_ffff_ff00 == 0)
+            | (spaces & 0xffff_00ff_ffff_00ff == 0)
+            | (spaces & 0xff00_ffff_ff00_ffff == 0)
+            | (spaces & 0x00ff_ffff_00ff_ffff == 0)
+    }
+
     fn of(bytes: [u8; 8]) -> Pattern {
         let word = u64::from_le_bytes(bytes);
-        let spaces = bytes.iter().filter(|byte| **byte == b' ').count();
-        let wide_gap = spaces == 6 && bytes.iter().position(|byte| *byte != b' ').is_some_and(|at| at < 4 && bytes[at + 4] != b' ');
+        let wide_gap = || {
+            let spaces = bytes.iter().filter(|byte| **byte == b' ').count();
+            spaces == 6 && bytes.iter().position(|byte| *byte != b' ').is_some_and(|at| at < 4 && bytes[at + 4] != b' ')
+        };
         let between = |first: usize| (first..8).step_by(2).filter(|at| bytes[*at] == bytes[1 - first]).count();
-        let is_spaced = Pattern::every_second(word) && (between(1) == 0 || between(0) == 0) || wide_gap;
-        let separators = spaces + bytes.iter().filter(|byte| **byte == b',').count();
-        let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-        let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
-        let decimal = separators >= 2 && digits >= 4 && separators + digits == 8 && !bytes.windows(4).any(is_number);
+        let decimal = || {
+            let separators = bytes.iter().filter(|byte| matches!(**byte, b' ' | b',')).count();
+            let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+            let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+            separators >= 2 && digits >= 4 && separators + digits == 8 && !bytes.windows(4).any(is_number)
+        };
         let is_pair =
             |at: usize| bytes[at].is_ascii_hexdigit() && bytes[at + 1].is_ascii_hexdigit() && !bytes[at + 2].is_ascii_alphanumeric();
-        let pairs = is_pair(0) && is_pair(3) || is_pair(1) && is_pair(4) || is_pair(2) && is_pair(5);
-        Pattern { is_spaced, is_list: Pattern::every_third(word) && pairs || decimal }
+        let pairs = || is_pair(0) && is_pair(3) || is_pair(1) && is_pair(4) || is_pair(2) && is_pair(5);
+        Pattern {
+            is_spaced: Pattern::every_second(word) && (between(1) == 0 || between(0) == 0) || Pattern::wide(word) && wide_gap(),
+            is_list: Pattern::every_third(word) && pairs() || Pattern::no_letters(word) && decimal(),
+        }
     }
 }

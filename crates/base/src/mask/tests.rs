@@ -254,7 +254,7 @@ fn plainly(mask: &Mask, text: &[u8]) -> Vec<u8> {
         }
     }
     if let Some(deep) = &mask.finders().deep {
-        deep.look(text, 0, true, &mut |(start, end)| covered[start..end].fill(true));
+        deep.look_thoroughly(text, 0, true, &mut |(start, end)| covered[start..end].fill(true));
     }
     let mut out = Vec::new();
     for at in 0..text.len() {
@@ -300,6 +300,78 @@ fn the_outcome_is_the_plain_definition_however_the_input_is_cut() {
         stream.finish(&mut out);
         assert_eq!(out, expected, "seed {seed}, in chunks of up to {chunk_max}");
     }
+}
+
+/// What a tool could make of the text.
+fn transformed(random: &mut Random, text: &[u8]) -> Vec<u8> {
+    let each = |between: &str, write: fn(u8) -> String| text.iter().map(|byte| write(*byte)).collect::<Vec<_>>().join(between);
+    let middle = random.below(text.len() + 1);
+    let inserted = |inserted: &[u8]| [&text[..middle], inserted, &text[middle..]].concat();
+    match random.below(14) {
+        0 => encode(text).into_bytes(),
+        1 => encode(&inserted(b"\n")).into_bytes(),
+        2 => encode(text).as_bytes().chunks(20 + middle % 60).collect::<Vec<_>>().join(&b"\n"[..]),
+        3 => each("", |byte| format!("{byte:02x}")).into_bytes(),
+        4 => each("", |byte| format!("{byte:02X}")).as_bytes().chunks(60).collect::<Vec<_>>().join(&b"\n"[..]),
+        5 => each([" ", ":", ", "][middle % 3], |byte| format!("{byte:02x}")).into_bytes(),
+        6 => each([",", ", 0x"][middle % 2], |byte| byte.to_string()).into_bytes(),
+        7 => each("", |byte| format!("\\x{byte:02x}")).into_bytes(),
+        8 => each("", |byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") }).into_bytes(),
+        9 => text.iter().flat_map(|byte| [*byte, [b' ', 0, b'-', b'\n'][middle % 4]]).collect(),
+        10 => inserted(b"\x1b[1m"),
+        11 => inserted([b"\n".as_slice(), b"\\n", b"\r\n  "][middle % 3]),
+        12 => each("", |byte| format!("{byte:04x} ")).into_bytes(),
+        _ => text.to_ascii_uppercase(),
+    }
+}
+
+/// What stands around it, made so that it comes near to what is looked for.
+fn noise(random: &mut Random) -> Vec<u8> {
+    let alphabets = ["ab 19:,=-", "0123456789abcdef", "ABCDEFabcdef0189+/", "a\\x%&;u0\u{1b}[m", "the quick\nbrown fox ", "\n \r\t"];
+    let length = random.below(90);
+    match random.below(alphabets.len() + 1) {
+        which if which < alphabets.len() => random.text(alphabets[which], length).into_bytes(),
+        _ => (0..length).map(|_| random.below(256) as u8).collect(),
+    }
+}
+
+#[test]
+fn the_shortcuts_hide_nothing_and_find_nothing_else() {
+    let (mut covered, mut texts) = (0, 0);
+    for seed in 0..800 {
+        let mut random = Random(seed);
+        let alphabets = ["abcdef0123456789", "ABCDEFGHIJKLMNOPabcdefghijklmnop0123456789+/", "ab1!", "aB3-xyz \n"];
+        let secrets: Vec<String> = (0..1 + random.below(4))
+            .map(|_| {
+                let (alphabet, length) = (alphabets[random.below(4)], 5 + random.below(40));
+                random.text(alphabet, length)
+            })
+            .collect();
+        let mut mask = Mask::new();
+        secrets.iter().for_each(|secret| mask.add(secret));
+        let mut text = noise(&mut random);
+        for _ in 0..1 + random.below(3) {
+            let mut hidden = secrets[random.below(secrets.len())].clone().into_bytes();
+            for _ in 0..1 + random.below(2) {
+                hidden = transformed(&mut random, &hidden);
+            }
+            text.extend(hidden);
+            text.extend(noise(&mut random));
+        }
+        let expected = plainly(&mask, &text);
+        (covered, texts) = (covered + usize::from(expected != text), texts + 1);
+        let chunk_max = 1 + random.below(200);
+        let (mut stream, mut out, mut rest) = (mask.stream(), Vec::new(), text.as_slice());
+        while !rest.is_empty() {
+            let (chunk, behind) = rest.split_at((1 + random.below(chunk_max)).min(rest.len()));
+            stream.push(chunk, &mut out);
+            rest = behind;
+        }
+        stream.finish(&mut out);
+        assert!(out == expected, "seed {seed}: {secrets:?}, in chunks of up to {chunk_max}");
+        assert_eq!(mask.contains(&text), expected != text, "seed {seed}: {secrets:?}");
+    }
+    assert!(covered * 2 > texts, "only {covered} of {texts} texts had anything to find");
 }
 
 #[test]

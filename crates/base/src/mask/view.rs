@@ -9,6 +9,8 @@ pub(super) struct Text<'a> {
 
 #[derive(Clone, Copy)]
 enum Origin<'a> {
+    /// Nobody asks: the text is only searched for whether something is in it.
+    Unknown,
     /// The output itself, from this place on.
     Output(usize),
     /// Byte by byte.
@@ -23,9 +25,19 @@ impl<'a> Text<'a> {
         Text { bytes, origin: Origin::Output(from) }
     }
 
+    /// The text without its places, of which views are made in half the time.
+    pub(super) fn bare(&self) -> Text<'a> {
+        Text { bytes: self.bytes, origin: Origin::Unknown }
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        matches!(self.origin, Origin::Unknown)
+    }
+
     /// Where the range stands in the output.
     pub(super) fn span(&self, (start, end): (usize, usize)) -> Span {
         match self.origin {
+            Origin::Unknown => (0, 0),
             Origin::Output(from) => (from + start, from + end),
             Origin::Spans(spans) => (spans[start].0 as usize, spans[end - 1].1.max(spans[start].1) as usize),
         }
@@ -33,6 +45,7 @@ impl<'a> Text<'a> {
 
     pub(super) fn part(&self, start: usize, end: usize) -> Text<'a> {
         let origin = match self.origin {
+            Origin::Unknown => Origin::Unknown,
             Origin::Output(from) => Origin::Output(from + start),
             Origin::Spans(spans) => Origin::Spans(&spans[start..end]),
         };
@@ -47,20 +60,25 @@ impl<'a> Text<'a> {
     }
 }
 
-#[derive(Default)]
 pub(super) struct View {
     pub(super) bytes: Vec<u8>,
     spans: Vec<(u32, u32)>,
+    /// As the text that it is made of.
+    is_bare: bool,
 }
 
 impl View {
-    fn with_capacity(bytes: usize) -> View {
-        View { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(bytes) }
+    /// An empty one, for what is made of `text`.
+    pub(super) fn of(text: &Text<'_>, bytes: usize) -> View {
+        let is_bare = text.is_bare();
+        View { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(if is_bare { 0 } else { bytes }), is_bare }
     }
 
     pub(super) fn push(&mut self, byte: u8, (start, end): Span) {
         self.bytes.push(byte);
-        self.spans.push((place(start), place(end)));
+        if !self.is_bare {
+            self.spans.push((place(start), place(end)));
+        }
     }
 
     fn clear(&mut self) {
@@ -69,13 +87,15 @@ impl View {
     }
 
     pub(super) fn text(&self) -> Text<'_> {
-        Text { bytes: &self.bytes, origin: Origin::Spans(&self.spans) }
+        let origin = if self.is_bare { Origin::Unknown } else { Origin::Spans(&self.spans) };
+        Text { bytes: &self.bytes, origin }
     }
 
     /// The bytes of `text` from `start` to `end`.
     pub(super) fn copy(&mut self, text: &Text<'_>, (start, end): (usize, usize)) {
         self.bytes.extend_from_slice(&text.bytes[start..end]);
         match text.origin {
+            Origin::Unknown => {}
             Origin::Output(from) => self.spans.extend((place(from + start)..place(from + end)).map(|at| (at, at + 1))),
             Origin::Spans(spans) => self.spans.extend_from_slice(&spans[start..end]),
         }
@@ -83,6 +103,9 @@ impl View {
 
     /// The bytes of `text` from `start` to `end` for which `kept` says so.
     pub(super) fn pick(&mut self, text: &Text<'_>, (start, end): (usize, usize), kept: impl Fn(u8) -> bool) {
+        if self.is_bare {
+            return self.bytes.extend(text.bytes[start..end].iter().filter(|byte| kept(**byte)));
+        }
         for at in (start..end).filter(|&at| kept(text.bytes[at])) {
             self.push(text.bytes[at], text.span((at, at + 1)));
         }
@@ -96,14 +119,14 @@ fn place(at: usize) -> u32 {
 
 /// The text without white space and zeros.
 pub(super) fn squeezed(text: &Text<'_>) -> View {
-    let mut view = View::with_capacity(text.bytes.len());
+    let mut view = View::of(text, text.bytes.len());
     view.pick(text, (0, text.bytes.len()), |byte| !byte.is_ascii_whitespace() && byte != 0);
     view
 }
 
 /// The line without the separators that stand between single characters; where more stands between two, they are kept.
 pub(super) fn between(line: &Text<'_>, separator: u8) -> View {
-    let mut view = View::with_capacity(line.bytes.len());
+    let mut view = View::of(line, line.bytes.len());
     let is_separator = |at: Option<usize>| at.and_then(|at| line.bytes.get(at)).is_none_or(|byte| *byte == separator);
     for (at, &byte) in line.bytes.iter().enumerate() {
         let between_two = byte == separator && (is_separator(at.checked_sub(2)) || is_separator(Some(at + 2)));
@@ -134,7 +157,7 @@ pub(super) fn control_sequence(bytes: &[u8]) -> usize {
 
 /// What is left of the text when control sequences are taken out.
 pub(super) fn visible(text: &Text<'_>) -> View {
-    let mut view = View::with_capacity(text.bytes.len());
+    let mut view = View::of(text, text.bytes.len());
     let mut at = 0;
     while at < text.bytes.len() {
         let escape = memchr::memchr(0x1b, &text.bytes[at..]).map_or(text.bytes.len(), |escape| at + escape);
@@ -153,7 +176,7 @@ pub(super) fn unescaped(text: &Text<'_>) -> Option<View> {
         at += next;
         let (length, character) = escape(&text.bytes[at..]);
         if length > 1 {
-            let view = view.get_or_insert_with(|| View::with_capacity(text.bytes.len()));
+            let view = view.get_or_insert_with(|| View::of(text, text.bytes.len()));
             view.copy(text, (copied, at));
             let span = text.span((at, at + length));
             match character {
@@ -272,12 +295,12 @@ impl Notation {
     }
 }
 
-/// The lists of at least four bytes in the text that are written so, each as a view.
-pub(super) fn lists(text: &Text<'_>, notation: Notation, each: &mut dyn FnMut(&View)) {
+/// The lists of at least four bytes in the text that are written so, each as a view; whether a token stands for several bytes.
+pub(super) fn lists(text: &Text<'_>, notation: Notation, each: &mut dyn FnMut(&View)) -> bool {
     const LIST_MIN_BYTES: usize = 4;
     const GAP_BYTES_MAX: usize = 12;
-    let mut view = View::default();
-    let mut at = 0;
+    let mut view = View::of(text, 0);
+    let (mut at, mut is_any_longer) = (0, false);
     loop {
         let gap = text.bytes[at..].iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
         let start = at + gap;
@@ -290,12 +313,13 @@ pub(super) fn lists(text: &Text<'_>, notation: Notation, each: &mut dyn FnMut(&V
             view.clear();
         }
         if let Some((value, count)) = read {
+            is_any_longer |= count > 1;
             let span = text.span((start, end));
             let bytes = (0..count).map(|index| (value >> (8 * index)) as u8);
             bytes.filter(|byte| !matches!(byte, 0 | b'\n' | b'\r')).for_each(|byte| view.push(byte, span));
         }
         if start == text.bytes.len() {
-            return;
+            return is_any_longer;
         }
         at = end;
     }
@@ -340,9 +364,39 @@ pub(super) fn dump_columns(line: &[u8]) -> Option<((usize, usize), (usize, usize
     Some(((first, end), (characters.min(close), close.max(characters.min(close)))))
 }
 
-/// The decoded texts within a run of base64 characters, for each of the four ways to begin.
-pub(super) fn base64_texts(run: &Text<'_>, min: usize, each: &mut dyn FnMut(&View)) {
-    for begin in 0..4.min(run.bytes.len()) {
+/// Which of the four ways to begin to decode a run of base64 characters show text of at least `min` bytes.
+pub(super) fn base64_begins(run: &[u8], min: usize) -> [bool; 4] {
+    // Five bytes in a row have three among them that one group of characters stands for.
+    const WHOLE_MIN_BYTES: usize = 5;
+    if min < WHOLE_MIN_BYTES {
+        return [true; 4];
+    }
+    let pair = |at: usize| BASE64_PAIRS[usize::from(base64_value(run[at])) << 6 | usize::from(base64_value(run[at + 1]))];
+    let mut begins = [false; 4];
+    let (mut first, mut second) = (0, 0);
+    for end in 3..run.len() + 1 {
+        let third = if end < run.len() { pair(end - 1) } else { 0 };
+        // Pairs that begin at `end - 3`, `end - 2` and `end - 1`.
+        let is_whole = first & second >> 1 & third >> 2 & 1 == 1;
+        let at = end - 3;
+        if is_whole && !begins[at % 4] {
+            let byte = |index: usize| {
+                let (group, which) = (index / 3 * 4 + at % 4, index % 3);
+                group + which + 1 < run.len() && pair(group + which) >> which & 1 == 1
+            };
+            let index = at / 4 * 3;
+            let behind = (index + 3..).take(min).take_while(|index| byte(*index)).count();
+            let before = (0..index).rev().take(min).take_while(|index| byte(*index)).count();
+            begins[at % 4] = before + 3 + behind >= min;
+        }
+        (first, second) = (second, third);
+    }
+    begins
+}
+
+/// The decoded texts within a run of base64 characters, for each way to begin that is wanted.
+pub(super) fn base64_texts(run: &Text<'_>, begins: [bool; 4], min: usize, each: &mut dyn FnMut(&View)) {
+    for begin in (0..4.min(run.bytes.len())).filter(|begin| begins[*begin]) {
         decoded_texts::<6, 4>(&run.part(begin, run.bytes.len()), base64_value, min, each);
     }
 }
@@ -354,11 +408,27 @@ pub(super) fn base32_texts(run: &Text<'_>, min: usize, each: &mut dyn FnMut(&Vie
     }
 }
 
-pub(super) fn hex_texts(run: &Text<'_>, min: usize, each: &mut dyn FnMut(&View)) {
-    let value = |byte: u8| if byte.is_ascii_digit() { byte - b'0' } else { byte.to_ascii_lowercase() - b'a' + 10 };
-    for begin in 0..2.min(run.bytes.len()) {
-        decoded_texts::<4, 2>(&run.part(begin, run.bytes.len()), value, min, each);
+/// Which of the two ways to begin to decode a run of hexadecimal digits show text of at least `min` bytes.
+pub(super) fn hex_begins(run: &[u8], min: usize) -> [bool; 2] {
+    let (mut begins, mut counts) = ([false; 2], [0; 2]);
+    for (at, pair) in run.windows(2).enumerate() {
+        let is_text = TEXT[usize::from(hex_value(pair[0]) << 4 | hex_value(pair[1]))];
+        let count = &mut counts[at % 2];
+        *count = if is_text { *count + 1 } else { 0 };
+        begins[at % 2] |= *count >= min;
     }
+    begins
+}
+
+pub(super) fn hex_texts(run: &Text<'_>, begins: [bool; 2], min: usize, each: &mut dyn FnMut(&View)) {
+    for begin in (0..2.min(run.bytes.len())).filter(|begin| begins[*begin]) {
+        decoded_texts::<4, 2>(&run.part(begin, run.bytes.len()), hex_value, min, each);
+    }
+}
+
+/// Of a hexadecimal digit.
+fn hex_value(digit: u8) -> u8 {
+    (digit & 15) + 9 * (digit >> 6)
 }
 
 pub(super) fn base64_value(byte: u8) -> u8 {
@@ -420,7 +490,7 @@ fn decoded_texts<const BITS: usize, const GROUP: usize>(
 
 /// Some of the bytes that the characters stand for; line ends and zeros are left out.
 fn decoded(text: &Text<'_>, bits: usize, value: impl Fn(u8) -> u8, (start, end): (usize, usize)) -> View {
-    let mut view = View::with_capacity(end - start);
+    let mut view = View::of(text, end - start);
     for index in start..end {
         let (first, last) = (index * 8 / bits, ((index + 1) * 8).div_ceil(bits));
         let word = text.bytes[first..last].iter().fold(0u64, |word, &character| word << bits | u64::from(value(character)));
@@ -431,6 +501,18 @@ fn decoded(text: &Text<'_>, bits: usize, value: impl Fn(u8) -> u8, (start, end):
     }
     view
 }
+
+/// By the values of two base64 characters: whether the byte that begins with the first one is text, when that is the first, the
+/// second or the third character of a group, from the lowest bit on.
+const BASE64_PAIRS: [u8; 64 * 64] = {
+    let mut pairs = [0; 64 * 64];
+    let mut pair = 0;
+    while pair < pairs.len() {
+        pairs[pair] = TEXT[pair >> 4] as u8 | (TEXT[pair >> 2 & 0xff] as u8) << 1 | (TEXT[pair & 0xff] as u8) << 2;
+        pair += 1;
+    }
+    pairs
+};
 
 const TEXT: [bool; 256] = {
     let mut text = [false; 256];
@@ -455,7 +537,7 @@ pub(super) fn gunzipped(text: &Text<'_>) -> View {
         let whole = group.len() * 6 / 8;
         packed.extend((0..whole).map(|index| (word >> (group.len() * 6 - 8 * (index + 1))) as u8));
     }
-    let mut view = View::default();
+    let mut view = View::of(text, 0);
     let Some(body) = gzip_body(&packed) else { return view };
     let unpacked = match miniz_oxide::inflate::decompress_to_vec_with_limit(body, UNPACKED_BYTES_MAX) {
         Ok(unpacked) => unpacked,
