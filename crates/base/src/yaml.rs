@@ -4,6 +4,7 @@
 //! grow in memory. Scalars follow the core schema: `on`, `yes` and `no` are texts.
 
 mod build;
+mod lenient;
 mod scalar;
 
 use std::sync::Arc;
@@ -367,6 +368,26 @@ mod tests {
         assert_eq!(node.get("c").and_then(Node::tag), None);
         check("a: !reference {b: c}\n", &options, &["1:4 the tag `!reference` isn't known here"]);
         check("a: !reference [b]\n", &Options::default(), &["1:4 the tag `!reference` isn't known here"]);
+    }
+
+    #[test]
+    fn what_other_parsers_let_pass_is_read_with_its_places() {
+        let text = "ä: [one]#ö, two]\nb: \"x\"# y\nlist:\n  - \"hello\n  world\n\n  again\"\n  - 'last\n  ß'\nc: {d: e}\n";
+        let node = check(text, &Options::default(), &[]).expect("it is a document");
+        let slice = |span: Span| &text[span.start..span.end];
+        let list = node.get("list").and_then(Node::as_sequence).expect("it is a list");
+        assert_eq!((list[0].as_str(), slice(list[0].span)), (Some("hello world\nagain"), "\"hello\n  world\n\n  again\""));
+        assert_eq!((list[1].as_str(), slice(list[1].span)), (Some("last ß"), "'last\n  ß'"));
+        assert_eq!(node.get("b").and_then(Node::as_str), Some("x"));
+        assert_eq!(slice(node.get("c").expect("it is there").span), "{d: e}");
+        let comments = comments(&Source::new("x.yml", text));
+        assert_eq!(comments.iter().map(|comment| slice(comment.span)).collect::<Vec<_>>(), ["#ö, two]", "# y"]);
+        // A mistake behind what was let pass is where it is.
+        check(
+            "a: [one]#x\nb: 'y\nz'\nc: d: e\n",
+            &Options::default(),
+            &["4:5 this isn't YAML: mapping values are not allowed in this context"],
+        );
     }
 
     #[test]

@@ -5,10 +5,28 @@ use std::sync::Arc;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
 
+use super::lenient::Lenient;
 use super::{Comment, Content, Entry, Key, Mapping, Node, Options, Value, scalar};
 use crate::{Diagnostic, Span};
 
 pub(super) fn build(text: &str, options: &Options) -> (Vec<Node>, Vec<Diagnostic>) {
+    let mut lenient = Lenient::new(text);
+    loop {
+        match attempt(text, &lenient, options) {
+            Ok(done) => return done,
+            Err((error, diagnostics)) => {
+                if !lenient.repair(&error) {
+                    return (Vec::new(), diagnostics);
+                }
+            }
+        }
+    }
+}
+
+type Read = (Vec<Node>, Vec<Diagnostic>);
+
+/// The documents, or the mistake that ended the reading with everything that was found up to it.
+fn attempt(text: &str, lenient: &Lenient<'_>, options: &Options) -> Result<Read, (ScanError, Vec<Diagnostic>)> {
     let mut granit = granit_parser::options! {
         emit_unresolved_aliases: true,
         flow_nesting_limit: options.depth_max,
@@ -16,25 +34,45 @@ pub(super) fn build(text: &str, options: &Options) -> (Vec<Node>, Vec<Diagnostic
     };
     granit.set_emit_comments(false);
     let mut builder = Builder { text, options, open: Vec::new(), anchors: BTreeMap::new(), documents: Vec::new(), diagnostics: Vec::new() };
-    for event in Parser::new_from_str_with_options(text, granit) {
-        let taken = match event {
-            Ok((event, span)) => builder.take(event, place(text, &span)),
-            Err(error) => Err(Box::new(builder.syntax(&error))),
-        };
-        if let Err(last) = taken {
-            builder.diagnostics.push(*last);
-            return (Vec::new(), builder.diagnostics);
+    for event in Parser::new_from_str_with_options(lenient.text(), granit) {
+        match event {
+            Ok((event, span)) => {
+                if let Err(last) = builder.take(event, place(text, &span, lenient)) {
+                    builder.diagnostics.push(*last);
+                    return Ok((Vec::new(), builder.diagnostics));
+                }
+            }
+            Err(error) => {
+                let last = builder.syntax(&error, lenient);
+                builder.diagnostics.push(last);
+                return Err((error, builder.diagnostics));
+            }
         }
     }
-    (builder.documents, builder.diagnostics)
+    Ok((builder.documents, builder.diagnostics))
 }
 
 pub(super) fn comments(text: &str) -> Vec<Comment> {
-    // As many as there are may stand before a key.
-    let granit = granit_parser::options! { max_buffered_comment_events: usize::MAX };
-    let events = Parser::new_from_str_with_options(text, granit).map_while(Result::ok);
-    let comments = events.filter_map(|(event, span)| matches!(event, Event::Comment(..)).then(|| place(text, &span)));
-    comments.map(|span| Comment { text: text[span.start..span.end].to_owned(), span }).collect()
+    let mut lenient = Lenient::new(text);
+    loop {
+        // As many as there are may stand before a key.
+        let granit = granit_parser::options! { max_buffered_comment_events: usize::MAX };
+        let mut comments = Vec::new();
+        let mut wrong = None;
+        for event in Parser::new_from_str_with_options(lenient.text(), granit) {
+            match event {
+                Ok((Event::Comment(..), span)) => comments.push(place(text, &span, &lenient)),
+                Ok(_) => {}
+                Err(error) => {
+                    wrong = Some(error);
+                    break;
+                }
+            }
+        }
+        if !wrong.is_some_and(|error| lenient.repair(&error)) {
+            return comments.into_iter().map(|span| Comment { text: text[span.start..span.end].to_owned(), span }).collect();
+        }
+    }
 }
 
 /// A mistake after which reading on makes no sense.
@@ -238,8 +276,8 @@ impl Builder<'_> {
         self.diagnostics.push(Diagnostic::error(code, span, message));
     }
 
-    fn syntax(&self, error: &ScanError) -> Diagnostic {
-        let start = error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
+    fn syntax(&self, error: &ScanError, lenient: &Lenient<'_>) -> Diagnostic {
+        let start = error.marker().byte_offset().map_or(self.text.len(), |at| lenient.original(at)).min(self.text.len());
         let end = self.text[start..].chars().next().map_or(start, |letter| start + letter.len_utf8());
         let span = Span::new(start, end);
         match error.kind() {
@@ -294,9 +332,9 @@ fn leaf(value: Value, span: Span) -> Node {
     Node { span, content: Arc::new(Content { value, tag: None, written: span, nodes: 1, height: 0 }) }
 }
 
-fn place(text: &str, span: &granit_parser::Span) -> Span {
-    let start = span.tag_start.as_ref().unwrap_or(&span.start).byte_offset().unwrap_or(0).min(text.len());
-    let end = span.end.byte_offset().unwrap_or(start).clamp(start, text.len());
+fn place(text: &str, span: &granit_parser::Span, lenient: &Lenient<'_>) -> Span {
+    let start = span.tag_start.as_ref().unwrap_or(&span.start).byte_offset().map_or(0, |at| lenient.original(at)).min(text.len());
+    let end = span.end.byte_offset().map_or(start, |at| lenient.original(at)).clamp(start, text.len());
     // A block ends where the next thing begins; its place ends with its last letter.
     let trimmed = text[start..end].trim_end().len();
     Span::new(start, start + trimmed)
