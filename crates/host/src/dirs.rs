@@ -26,8 +26,7 @@ use workflow::job::JobId;
 use crate::supervise::durable;
 
 /// What Plimsoll makes in its state directory, besides files whose names begin with one of [`OWN_PREFIXES`].
-const OWN: [&str; 12] =
-    ["actions", "blobs", "caches", "containers", "instances", "jobs", "ports", "releases", "routes.json", "runs", "tools", "uploads"];
+const OWN: [&str; 10] = ["actions", "blobs", "caches", "instances", "jobs", "ports", "releases", "routes.json", "tools", "uploads"];
 const OWN_PREFIXES: [&str; 4] = ["record.sqlite", "server.", "proxy.", ".probe."];
 
 /// The state directory and the places in it. Made for the owner alone.
@@ -257,8 +256,7 @@ pub(crate) fn file_name(text: &str) -> String {
     name
 }
 
-/// What lies in a folder, sorted, without what is still being made; nothing when it isn't there.
-/// All of them, for people.
+/// Everything that lies in a folder, sorted, as people read it.
 fn entries(folder: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<String> =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<io::Result<_>>()?;
@@ -266,6 +264,7 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// What lies in a folder, sorted, without what is still being made; nothing when it isn't there.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
