@@ -4,6 +4,7 @@
 //! Job::new(spec, facts) ── advance ──► Next::Run(command) ── outside: a process ──► Event::Ended ── apply ──► …
 //! ```
 
+mod around;
 pub mod builtin;
 pub mod call;
 pub mod command;
@@ -19,6 +20,7 @@ mod scope;
 pub mod secrets;
 pub mod shell;
 pub mod spec;
+mod step;
 
 pub use builtin::Builtin;
 pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, FileMistake, Foreseen, Next, Script, Stage, Wrote};

@@ -1,0 +1,122 @@
+//! What a step has around it: its environment, and what its expressions see.
+
+use std::collections::BTreeMap;
+
+use base::Timestamp;
+
+use super::call::Post;
+use super::facts::{FilePaths, Files};
+use super::machine::{Job, Phase};
+use super::scope::{StepScope, env_name};
+use crate::expr::Value;
+use crate::model::Step;
+
+impl Job {
+    /// The environment of a process, apart from `INPUT_` and `STATE_`: what is inherited, then `env`, then what a step can't change.
+    pub(super) fn process_env(&self, lane: usize, scope: &StepScope<'_>, paths: &FilePaths) -> BTreeMap<String, String> {
+        let mut env = self.facts.env.clone();
+        env.extend(scope.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let own = self.behind(lane).map_or(&[][..], |behind| &behind.wrote.paths);
+        let first: Vec<&str> = own.iter().rev().chain(self.paths.iter().rev()).map(String::as_str).collect();
+        if !first.is_empty() {
+            let rest = env.get("PATH").filter(|path| !path.is_empty());
+            let path = rest.map_or_else(|| first.join(":"), |rest| format!("{}:{rest}", first.join(":")));
+            env.insert("PATH".to_string(), path);
+        }
+        env.extend(self.github_env.iter().map(|(name, value)| (name.clone(), value.clone())));
+        env.extend(paths.named().map(|(name, path)| (env_name(name), path.to_string())));
+        let mut put = |name: &str, value: &str| env.insert(name.to_string(), value.to_string());
+        put("CI", "true");
+        put("GITHUB_ACTIONS", "true");
+        put("GITHUB_ACTION", scope.action.unwrap_or_default());
+        put("GITHUB_WORKSPACE", &self.facts.workspace);
+        put("RUNNER_OS", &self.facts.os);
+        put("RUNNER_ARCH", &self.facts.arch);
+        put("RUNNER_NAME", &self.facts.runner_name);
+        put("RUNNER_TEMP", &self.facts.temp);
+        put("RUNNER_TOOL_CACHE", &self.facts.tool_cache);
+        put("RUNNER_ENVIRONMENT", "self-hosted");
+        if self.facts.debug {
+            put("RUNNER_DEBUG", "1");
+        }
+        if let Some(path) = scope.action_path {
+            put("GITHUB_ACTION_PATH", path);
+        }
+        env
+    }
+
+    /// Where the step to come writes its log: its own place, or its composite action's.
+    pub(super) fn place(&self, lane: usize) -> u32 {
+        let frames = &self.lanes[lane].frames;
+        let shown = frames.len() > 1 || (frames[0].attempt > 1 && self.phase != Phase::Cleaning);
+        let new = || u32::try_from(self.seen.len()).expect("a job has fewer steps than numbers");
+        if shown { self.lanes[lane].place } else { new() }
+    }
+
+    pub(super) fn time_left_ms(&self, lane: usize, now: Timestamp) -> Option<u64> {
+        let deadlines = self.lanes[lane].frames.iter().filter_map(|frame| frame.inside.as_ref()?.deadline);
+        deadlines.min().map(|deadline| deadline.since_ms(now))
+    }
+
+    /// `env` as a step at that depth finds it, before its own.
+    pub(super) fn env_around(&self, lane: usize, depth: usize) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        if let Some(behind) = self.behind(lane) {
+            env.extend(behind.wrote.env.iter().cloned());
+        }
+        if let Some(inside) = &self.lanes[lane].frames[depth].inside {
+            env.extend(inside.env.clone());
+        }
+        env
+    }
+
+    pub(super) fn scope<'a>(
+        &'a self,
+        lane: usize,
+        depth: usize,
+        step: &'a Step,
+        env: &'a BTreeMap<String, String>,
+        files: &'a dyn Files,
+    ) -> StepScope<'a> {
+        StepScope { action: Some(&step.id), ..self.scope_of_frame(lane, depth, env, files) }
+    }
+
+    pub(super) fn scope_of_frame<'a>(
+        &'a self,
+        lane: usize,
+        depth: usize,
+        env: &'a BTreeMap<String, String>,
+        files: &'a dyn Files,
+    ) -> StepScope<'a> {
+        let frame = &self.lanes[lane].frames[depth];
+        let inside = frame.inside.as_ref();
+        StepScope {
+            steps: frame.results.clone(),
+            inputs: inside.map(|inside| inside.inputs.clone()),
+            own_status: inside.map_or(self.status, |_| frame.status),
+            action_path: inside.map(|inside| inside.directory.as_str()),
+            ..self.bare_scope(env, files)
+        }
+    }
+
+    pub(super) fn post_scope<'a>(&'a self, post: &'a Post, files: &'a dyn Files) -> StepScope<'a> {
+        let inputs = post.inputs.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect();
+        let inputs = Some(Value::object(inputs));
+        StepScope { action: Some(&post.id), inputs, action_path: post.action_path.as_deref(), ..self.bare_scope(&self.env, files) }
+    }
+
+    pub(super) fn bare_scope<'a>(&'a self, env: &'a BTreeMap<String, String>, files: &'a dyn Files) -> StepScope<'a> {
+        StepScope {
+            fixed: &self.fixed,
+            files,
+            env,
+            steps: self.lanes[0].frames[0].results.clone(),
+            inputs: None,
+            job_status: self.status,
+            own_status: self.status,
+            action: None,
+            action_path: None,
+            paths: None,
+        }
+    }
+}
