@@ -16,6 +16,11 @@ const NEEDS: &[(&str, &str)] = &[
     ("taskset", "util-linux"),
     ("pgrep", "procps"),
     ("buildah", "buildah"),
+    ("podman", "podman"),
+    ("runc", "runc"),
+    ("netavark", "netavark"),
+    ("aardvark-dns", "aardvark-dns"),
+    ("busybox", "busybox-static"),
     ("docker-registry", "docker-registry"),
 ];
 
@@ -36,7 +41,9 @@ pub fn install() -> Result<(), String> {
 
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into(), "/usr/lib/podman".into()])
+        .any(|folder| folder.join(program).is_file())
 }
 
 fn is_root() -> bool {

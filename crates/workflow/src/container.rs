@@ -97,10 +97,13 @@ fn read(what: &str, value: &Value, is_service: bool) -> Result<Option<Container>
 /// The official runner takes `docker://` before an image as well.
 fn image(written: &str) -> String {
     let written = written.trim();
-    match written.get(.."docker://".len()) {
-        Some(scheme) if scheme.eq_ignore_ascii_case("docker://") => written["docker://".len()..].to_owned(),
-        _ => written.to_owned(),
-    }
+    image_of(written).unwrap_or(written).to_owned()
+}
+
+/// What stands behind `docker://`, where that is what it begins with.
+pub fn image_of(written: &str) -> Option<&str> {
+    let scheme = written.get(.."docker://".len())?;
+    scheme.eq_ignore_ascii_case("docker://").then(|| &written["docker://".len()..])
 }
 
 fn credentials(what: &str, value: &Value) -> Result<Option<Credentials>, String> {

@@ -33,6 +33,9 @@ pub struct Workflow {
     /// Correct, and not run here yet: see [`crate::github::unsupported`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<Unsupported>,
+    /// Where it needs a container engine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contained: Vec<Unsupported>,
     /// The actions of other repositories that it uses, however deep, by [`key`](crate::job::Remote::key): found out before the
     /// run, so that every job runs the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -47,7 +50,7 @@ pub struct Pinned {
     pub tree: Digest,
 }
 
-/// A place in the file that is right and that the runner can't run yet.
+/// A place in the file that is right and that the runner can't run yet, or not without more than the machine itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unsupported {
     pub span: Span,
@@ -361,6 +364,7 @@ impl Workflow {
             jobs: Vec::new(),
             called: BTreeMap::new(),
             unsupported: Vec::new(),
+            contained: Vec::new(),
             actions: BTreeMap::new(),
         }
     }

@@ -16,7 +16,11 @@ use std::path::Path;
 use base::{Source, Timestamp};
 use serde_json::json;
 use workflow::job::command::{Annotation, Level};
-use workflow::job::{Command, Contexts, Ended, Event, Exit, FilePaths, Files, Job, JobFacts, JobSpec, Next, Node, StepState};
+use workflow::job::contained::{JobContainer, Service};
+use workflow::job::{
+    Asked, Command, ContainerWork, Contexts, Ended, Event, Exit, FilePaths, Files, Job, JobFacts, JobSpec, Next, Node, On, Started,
+    StepState,
+};
 use workflow::model::{Action, Pinned};
 
 struct Given {
@@ -45,6 +49,10 @@ impl Files for Given {
     fn node(&self, using: &str, _path: &str) -> Result<Node, String> {
         let warning = (using == "node12").then(|| "there is no node 12 any more".to_string());
         if using == "node16" { Err("there is no node 16".to_string()) } else { Ok(Node { program: "node".to_string(), warning }) }
+    }
+
+    fn node_inside(&self, _: &str) -> Result<Node, String> {
+        Ok(Node { program: "node of the image".to_string(), warning: None })
     }
 }
 
@@ -90,6 +98,8 @@ fn transcript(text: &str) -> String {
     };
     let facts = JobFacts {
         workspace: "/w".to_string(),
+        temp: "/t".to_string(),
+        tool_cache: "/tools".to_string(),
         secrets: BTreeMap::from([("S".to_string(), "secret-value".to_string())]),
         env: BTreeMap::from([("PATH".to_string(), "/bin".to_string())]),
         ..JobFacts::default()
@@ -132,6 +142,15 @@ fn drive(mut job: Job, files: &Given) -> String {
                 let _ = writeln!(out, "{} {}@{} {:?} {:?}", call.step, call.builtin.name(), call.reference, call.stage, call.inputs);
                 job.apply(&Event::Ended { at: now, lane: call.lane, ended: Ended::with(Exit::Code(0)) });
             }
+            Next::Containers(call) => {
+                if let ContainerWork::Start(asked) = &call.work {
+                    let _ = writeln!(out, "{} starts {:?} and {:?} in {}", call.step, asked.job, asked.services, asked.directory);
+                    job.apply(&Event::Contained { started: started(asked) });
+                } else {
+                    let _ = writeln!(out, "{} stops them", call.step);
+                }
+                job.apply(&Event::Ended { at: now, lane: 0, ended: Ended::with(Exit::Code(0)) });
+            }
             Next::Interrupt(lanes) => {
                 for under_way in under_way.iter_mut().filter(|under_way| lanes.contains(&under_way.lane)) {
                     under_way.ended.exit = Exit::Cancelled;
@@ -166,6 +185,13 @@ fn drive(mut job: Job, files: &Given) -> String {
     }
 }
 
+fn started(asked: &Asked) -> Started {
+    let job = asked.job.as_ref().map(|_| JobContainer { id: "c0".to_string(), path: "/image/bin".to_string() });
+    let ports = || BTreeMap::from([("80".to_string(), "40080".to_string())]);
+    let services = asked.services.iter().map(|(name, _)| Service { name: name.clone(), id: format!("{name}0"), ports: ports() });
+    Started { network: "net".to_string(), job, services: services.collect() }
+}
+
 fn run(command: &Command, job: &mut Job, files: &Given, now: Timestamp, out: &mut String) -> (u32, Ended) {
     let own = |(name, _): &(&String, &String)| name.starts_with(['X', 'I']) || name.starts_with("STATE_") || *name == "PATH";
     let env: Vec<String> = command.env.iter().filter(own).map(|(name, value)| format!("{name}={value}")).collect();
@@ -174,7 +200,12 @@ fn run(command: &Command, job: &mut Job, files: &Given, now: Timestamp, out: &mu
     let words = format!("{} {}", command.programs.join("|"), command.arguments.join(" "));
     let lane = if command.lane == 0 { String::new() } else { format!("{}| ", command.lane) };
     let (step, directory) = (command.step, &command.directory);
-    let _ = writeln!(out, "{lane}{step} {words} in {directory}{limit} with {}: {}", env.join(" "), text.replace('\n', "; "));
+    let on = match &command.on {
+        On::Machine => String::new(),
+        On::JobContainer => "in the job's container ".to_string(),
+        On::Image(run) => format!("in {:?} {:?} {:?} ", run.image, run.entrypoint, run.arguments),
+    };
+    let _ = writeln!(out, "{lane}{step} {on}{words} in {directory}{limit} with {}: {}", env.join(" "), text.replace('\n', "; "));
     command.warnings.iter().for_each(|warning| out.push_str(&format!("  warning: {warning}\n")));
     let mut ended = Ended::with(Exit::Code(0));
     let mut after = 1;

@@ -53,7 +53,14 @@ fn prepare(work: &Work<'_>) -> Result<(JobDirs, JobOptions, job::Cancel), String
     let forward = cancel.clone();
     signals::forward_to(work.cancel.clone(), move |how| forward.request(how))
         .map_err(|error| format!("the job can't be made to listen: {error}"))?;
-    let options = JobOptions { secrets: work.secrets.clone(), env, debug: false, alone: true, ..JobOptions::default() };
+    let options = JobOptions {
+        secrets: work.secrets.clone(),
+        env,
+        debug: false,
+        alone: true,
+        engine: std::env::var(crate::container::CHOICE).ok(),
+        ..JobOptions::default()
+    };
     Ok((job_dirs, options, cancel))
 }
 

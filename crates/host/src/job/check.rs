@@ -11,6 +11,7 @@ use super::action::need::{missing, missing_in};
 use super::action::{self, refuse_foreign};
 use super::process::find;
 use crate::actions::Resolver;
+use crate::container::{CHOICE, Engine};
 
 /// What a workflow uses, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -51,10 +52,14 @@ fn check_file(
     resolver: &mut Resolver<'_>,
 ) -> Checked {
     let (around, seen) = (Vec::new(), BTreeSet::new());
-    let mut check = Check { read, path, resolver, file, checked: Checked::default(), around, seen };
+    let mut check = Check { read, path, resolver, file, checked: Checked::default(), around, seen, engine: None, contained: false };
+    for place in &workflow.contained {
+        check.engine(place.span, &place.what);
+    }
     for job in &workflow.jobs {
         match &job.work {
-            Work::Steps { steps, .. } => {
+            Work::Steps { steps, container, .. } => {
+                check.contained = container.is_some();
                 // Sources that lie elsewhere than in the workspace's root can't be looked into from here.
                 let elsewhere = steps.iter().any(checks_out_elsewhere);
                 for step in steps {
@@ -87,6 +92,10 @@ struct Check<'a, 'r> {
     /// The composite actions we are in, as they are named by `uses`.
     around: Vec<Around>,
     seen: BTreeSet<(Span, String)>,
+    /// Looked for once.
+    engine: Option<Result<(), String>>,
+    /// The job has a container, and the tools are its image's.
+    contained: bool,
 }
 
 struct Around {
@@ -107,8 +116,11 @@ impl Check<'_, '_> {
             return self.local(local.trim_end_matches('/'), span, elsewhere);
         }
         if uses.starts_with("docker://") {
-            let message = format!("{}`{uses}` needs a container; those come with the next release", self.inside());
-            return self.error("workflow/docker-action", span, message);
+            // Those of the workflow itself are among its own places.
+            if !self.around.is_empty() {
+                self.engine(span, &format!("{}`{uses}`", self.inside()));
+            }
+            return;
         }
         match (Builtin::of(uses), Remote::parse(uses)) {
             (Some(builtin), remote) => {
@@ -139,7 +151,7 @@ impl Check<'_, '_> {
             Template::Expr { source, .. } => source,
             _ => return,
         };
-        for why in if foreign { BTreeSet::new() } else { missing_in(text, self.path) } {
+        for why in if foreign || self.contained { BTreeSet::new() } else { missing_in(text, self.path) } {
             self.warn(span, format!("{}a script calls what is missing unless a step before brings it: {why}", self.inside()));
         }
     }
@@ -218,9 +230,9 @@ impl Check<'_, '_> {
         }
         match action.runs {
             ActionRuns::Docker { .. } => {
-                self.error("workflow/docker-action", span, format!("`{uses}` runs in a container; those come with the next release"));
+                self.engine(span, &format!("`{uses}`, an action in a container,"));
             }
-            ActionRuns::Node { using, .. } if find("node", self.path, "/").is_none() => {
+            ActionRuns::Node { using, .. } if !self.contained && find("node", self.path, "/").is_none() => {
                 let message = format!("`{uses}` is a JavaScript action ({using}), and there is no `node` on the PATH");
                 self.error("workflow/no-node", span, message);
             }
@@ -230,6 +242,16 @@ impl Check<'_, '_> {
                 steps.iter().for_each(|step| self.step(step, span, elsewhere));
                 self.around.pop();
             }
+        }
+    }
+
+    /// Something there runs in a container.
+    fn engine(&mut self, span: Span, what: &str) {
+        let chosen = std::env::var(CHOICE).ok();
+        let engine = self.engine.get_or_insert_with(|| Engine::find(chosen.as_deref(), self.path).map(drop));
+        if let Err(why) = engine {
+            let message = format!("{what} needs a container engine: {why}");
+            self.error("workflow/no-engine", span, message);
         }
     }
 

@@ -62,13 +62,14 @@ pub fn inherited(ours: impl IntoIterator<Item = (String, String)>, home: Home<'_
 
 /// Makes the job's directories and writes the event's payload.
 pub(super) fn facts(start: &JobStart, dirs: &JobDirs, options: &JobOptions) -> Result<JobFacts, String> {
-    for directory in [&dirs.workspace, &dirs.temp, &dirs.tool_cache] {
+    let about = dirs.temp.join("_github_workflow");
+    for directory in [&dirs.workspace, &dirs.temp, &dirs.tool_cache, &about] {
         fs::create_dir_all(directory).map_err(|error| format!("`{}` can't be made: {error}", directory.display()))?;
     }
     if let Some(home) = options.env.get("HOME") {
         fs::create_dir_all(home).map_err(|error| format!("`{home}` can't be made: {error}"))?;
     }
-    let event = dirs.temp.join("event.json");
+    let event = about.join("event.json");
     fs::write(&event, start.spec.contexts.github["event"].to_string())
         .map_err(|error| format!("`{}` can't be written: {error}", event.display()))?;
     let text = |path: &Path| path.to_string_lossy().into_owned();

@@ -6,6 +6,7 @@ mod action;
 mod cancel;
 mod check;
 mod clock;
+mod container;
 mod environment;
 mod files;
 mod hash;
@@ -19,14 +20,18 @@ mod walk;
 mod watch;
 mod workspace;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::Timestamp;
 use engine::world::JobStart;
-use workflow::job::{ActionCall, Command, Conclusion, Ended, Event, Exit, Job, JobOutcome, Next, StepSeen, Wrote};
+use workflow::job::{
+    ActionCall, Command, Conclusion, ContainerCall, ContainerWork, Ended, Event, Exit, Job, JobOutcome, Next, On, StepSeen, Wrote,
+};
 
 pub(crate) use action::place::EVIDENCE;
 pub use cancel::Cancel;
@@ -39,8 +44,9 @@ pub(crate) use hash::file as digest;
 
 use crate::results::Results;
 use action::Actions;
-use action::desk::{Desk, Undone};
+use action::desk::Desk;
 use clock::Clock;
+use container::{Containers, Inside};
 use files::Collected;
 use output::{Around, Output, error_line};
 use pause::Last;
@@ -79,6 +85,8 @@ pub struct JobOptions {
     /// Hold the job where a step has failed: see [`JobSink::paused`].
     pub pause_on_failure: bool,
     pub grace: Grace,
+    /// The container engine with its global arguments, instead of the one that is found: see [`crate::container::CHOICE`].
+    pub engine: Option<String>,
 }
 
 /// How long a step that shall end is given before it is asked more firmly.
@@ -131,6 +139,7 @@ struct Runner<'a> {
     dirs: &'a JobDirs,
     job: Job,
     workspace: Workspace,
+    containers: Rc<RefCell<Containers>>,
     processes: Processes,
     actions: Actions<'a>,
     /// Ends with the job.
@@ -150,7 +159,9 @@ impl<'a> Runner<'a> {
     fn new(start: &'a JobStart, dirs: &'a JobDirs, options: &JobOptions, cancel: &'a Cancel, clock: Clock) -> Result<Runner<'a>, String> {
         let mut facts = environment::facts(start, dirs, options)?;
         let service = service::start(start, dirs, &mut facts)?;
-        let workspace = Workspace::new(dirs, &facts)?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let containers = Rc::new(RefCell::new(Containers::new(options.engine.clone(), &path, &dirs.temp)));
+        let workspace = Workspace::new(dirs, &facts, Rc::clone(&containers))?;
         let owner = Owner::new(&facts.env[sweep::MARK], options.alone);
         let guard = Guard::new(cancel, start.spec.timeout_ms);
         let job = Job::new(start.spec.clone(), facts);
@@ -159,7 +170,22 @@ impl<'a> Runner<'a> {
         let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new() };
         let (pause_on_failure, last, told) = (options.pause_on_failure, BTreeMap::new(), (0, Vec::new()));
         let _service = service;
-        Ok(Runner { dirs, job, workspace, processes, actions, _service, guard, cancel, clock, around, pause_on_failure, last, told })
+        Ok(Runner {
+            dirs,
+            job,
+            workspace,
+            containers,
+            processes,
+            actions,
+            _service,
+            guard,
+            cancel,
+            clock,
+            around,
+            pause_on_failure,
+            last,
+            told,
+        })
     }
 
     fn run(&mut self, sink: &mut dyn JobSink) -> JobOutcome {
@@ -185,13 +211,15 @@ impl<'a> Runner<'a> {
                 Next::Again => {}
                 Next::Run(command) => self.start(&command, sink),
                 Next::Action(call) => self.perform(&call, sink),
+                Next::Containers(call) => self.contain(&call, sink),
                 Next::Interrupt(lanes) => self.processes.interrupt(&lanes),
                 Next::Wait { until } => {
                     assert!(until.is_some() || !self.processes.is_idle() || self.guard.is_over(), "a job waits for something");
                     let until = until.map(|until| self.clock.instant(until));
                     let files = &self.workspace;
                     let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, clock: &self.clock };
-                    for Done { lane, exit, output } in self.processes.wait(until, &mut watch, sink) {
+                    for Done { lane, exit, output, inside } in self.processes.wait(until, &mut watch, sink) {
+                        self.over(inside.as_ref(), &exit);
                         self.ended(lane, exit, Wrote::default(), output, sink);
                     }
                 }
@@ -207,10 +235,61 @@ impl<'a> Runner<'a> {
     fn start(&mut self, command: &Command, sink: &mut dyn JobSink) {
         let mut output = Output::new(command.step, self.job.mask(), &self.around);
         command.warnings.iter().for_each(|warning| output.line(&format!("##[warning]{warning}"), sink));
-        self.keep(command.lane, command.step, &command.env, &command.directory);
-        if let Some(Done { lane, exit, output }) = self.processes.start(command, output) {
+        let mut wrapped = (command.clone(), None);
+        if command.on != On::Machine {
+            let files = &self.workspace;
+            let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, clock: &self.clock };
+            let mut say = |line: &str| output.line(line, sink);
+            let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), command.timeout_ms);
+            let containers = &self.containers;
+            let ready = containers.borrow_mut().wrap(command, &mut desk);
+            match ready {
+                Ok(ready) => wrapped = ready,
+                Err(undone) => return self.ended(command.lane, undone.exit(), Wrote::default(), output, sink),
+            }
+        }
+        let (command, inside) = &wrapped;
+        // A shell on the machine would not be where the step was.
+        if inside.is_none() {
+            self.keep(command.lane, command.step, &command.env, &command.directory);
+        }
+        if let Some(Done { lane, exit, output, inside }) = self.processes.start(command, inside.clone(), output) {
+            self.over(inside.as_ref(), &exit);
             self.ended(lane, exit, Wrote::default(), output, sink);
         }
+    }
+
+    fn over(&mut self, inside: Option<&Inside>, exit: &Exit) {
+        inside.into_iter().for_each(|inside| self.containers.borrow_mut().ended(inside, exit));
+    }
+
+    /// The job's containers come, or go.
+    fn contain(&mut self, call: &ContainerCall, sink: &mut dyn JobSink) {
+        let mut output = Output::new(call.step, self.job.mask(), &self.around);
+        let exit = match &call.work {
+            ContainerWork::Start(asked) => {
+                let files = &self.workspace;
+                let mut watch = StepWatch { guard: &mut self.guard, job: &mut self.job, files, clock: &self.clock };
+                let mut say = |line: &str| output.line(line, sink);
+                let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), None);
+                let containers = &self.containers;
+                let started = containers.borrow_mut().start(asked, &mut desk);
+                let (single, trees) = self.containers.borrow().kept();
+                self.processes.owner.keep(single, trees);
+                match started {
+                    Ok(started) => {
+                        self.job.apply(&Event::Contained { started });
+                        Exit::Code(0)
+                    }
+                    Err(undone) => undone.exit(),
+                }
+            }
+            ContainerWork::Stop => {
+                self.containers.borrow_mut().stop(&mut |line| output.line(line, sink));
+                Exit::Code(0)
+            }
+        };
+        self.ended(0, exit, Wrote::default(), output, sink);
     }
 
     fn perform(&mut self, call: &ActionCall, sink: &mut dyn JobSink) {
@@ -222,9 +301,8 @@ impl<'a> Runner<'a> {
         let mut say = |line: &str| output.line(line, sink);
         let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), call.timeout_ms);
         let (exit, wrote) = match self.actions.perform(call, &mask, &mut desk) {
-            Ok(wrote) => (Exit::Code(0), wrote),
-            Err(Undone::Failed(why)) => (Exit::Failed(why), Wrote::default()),
-            Err(Undone::Ended(exit)) => (exit, Wrote::default()),
+            Ok(wrote) => (Exit::Code(0), self.job.known_inside(wrote)),
+            Err(undone) => (undone.exit(), Wrote::default()),
         };
         self.ended(call.lane, exit, wrote, output, sink);
     }
@@ -344,6 +422,8 @@ impl<'a> Runner<'a> {
     }
 
     fn close(&mut self, mut outcome: JobOutcome, sink: &mut dyn JobSink) -> JobOutcome {
+        // Where nothing has stopped them: the job was ended before its posts.
+        self.containers.borrow_mut().stop(&mut |_| {});
         if !self.processes.end(sink) {
             sink.warning("some processes of the job can't be killed; they wait inside the kernel");
         }

@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use workflow::job::{Command, Exit};
 
+use super::container::Inside;
 use super::output::Output;
 use super::sweep::{self, Owner};
 use super::watch::{Interrupt, Watch};
@@ -53,6 +54,7 @@ pub(super) struct Done {
     pub(super) lane: usize,
     pub(super) exit: Exit,
     pub(super) output: Output,
+    pub(super) inside: Option<Inside>,
 }
 
 impl Processes {
@@ -66,8 +68,9 @@ impl Processes {
     }
 
     /// Starts the command; what can't be started has ended at once.
-    pub(super) fn start(&mut self, command: &Command, output: Output) -> Option<Done> {
-        let failed = |why: String, output| Some(Done { lane: command.lane, exit: Exit::Failed(why), output });
+    pub(super) fn start(&mut self, command: &Command, inside: Option<Inside>, output: Output) -> Option<Done> {
+        let own = inside.clone();
+        let failed = move |why: String, output| Some(Done { lane: command.lane, exit: Exit::Failed(why), output, inside: own });
         let before = if self.stragglers.is_empty() { BTreeSet::new() } else { self.owner.living() };
         let (child, pipe) = match self.spawn(command) {
             Ok(started) => started,
@@ -81,6 +84,7 @@ impl Processes {
         let (child, pidfd) = pidfd;
         self.under_way.push(Running {
             lane: command.lane,
+            inside,
             child,
             pidfd,
             pipe: Some(pipe),
@@ -164,7 +168,7 @@ impl Processes {
         if let Some(pipe) = running.pipe.take().filter(|_| running.ladder.is_none()) {
             self.stragglers.push(Straggler { pipe, output: running.output.another() });
         }
-        Done { lane: running.lane, exit, output: running.output }
+        Done { lane: running.lane, exit, output: running.output, inside: running.inside }
     }
 
     /// The job is over: nothing survives, and what the last of it said is in the log.
@@ -260,6 +264,8 @@ impl Processes {
 #[derive(Debug)]
 struct Running {
     lane: usize,
+    /// Where the process is the client of an engine.
+    inside: Option<Inside>,
     child: Child,
     pidfd: OwnedFd,
     /// Nothing once it is closed.
@@ -338,12 +344,14 @@ impl Running {
     }
 
     fn signal(&self, signal: Signal) {
-        let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), signal);
+        if self.inside.as_ref().is_none_or(|inside| inside.signal(signal)) {
+            let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), signal);
+        }
     }
 
     fn group_lives(&self) -> bool {
         sweep::reap_group(self.child.id().cast_signed());
-        rustix::process::test_kill_process_group(Pid::from_child(&self.child)).is_ok()
+        rustix::process::test_kill_process_group(Pid::from_child(&self.child)).is_ok() || self.inside.as_ref().is_some_and(Inside::lives)
     }
 
     fn status(&mut self) -> Exit {

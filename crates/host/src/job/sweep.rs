@@ -33,6 +33,8 @@ pub(super) struct Owner {
     /// Whether all that is below us is this job's: true in a job's own supervisor.
     alone: bool,
     ended: bool,
+    /// What keeps the job's containers, and isn't of any step: these processes, and these with all below them.
+    kept: (BTreeSet<i32>, BTreeSet<i32>),
 }
 
 impl Owner {
@@ -40,7 +42,11 @@ impl Owner {
         *running() += 1;
         // Without it only double forks that keep the mark are found; nothing else to be done where the kernel refuses.
         let _ = nix::sys::prctl::set_child_subreaper(true);
-        Owner { mark: format!("{MARK}={mark}"), groups: BTreeSet::new(), alone, ended: false }
+        Owner { mark: format!("{MARK}={mark}"), groups: BTreeSet::new(), alone, ended: false, kept: Default::default() }
+    }
+
+    pub(super) fn keep(&mut self, single: BTreeSet<i32>, trees: BTreeSet<i32>) {
+        self.kept = (single, trees);
     }
 
     pub(super) fn started(&mut self, group: i32) {
@@ -70,7 +76,14 @@ impl Owner {
                 owned.insert(*pid);
             }
         }
-        owned.retain(|pid| below.stats[pid].lives);
+        let (single, trees) = &self.kept;
+        let mut kept: BTreeSet<i32> = trees.clone();
+        for (pid, parent) in below.parents_first.iter().filter(|_| !trees.is_empty()) {
+            if kept.contains(parent) {
+                kept.insert(*pid);
+            }
+        }
+        owned.retain(|pid| below.stats[pid].lives && !kept.contains(pid) && !single.contains(pid) && !is_helper(*pid));
         owned
     }
 
@@ -143,7 +156,8 @@ fn strays() -> Vec<i32> {
     let below = Tree::below(own_pid());
     let own_group = Stat::of(own_pid()).map(|stat| stat.group);
     let stray = |stat: &Stat| stat.lives && Some(stat.group) != own_group;
-    below.stats.iter().filter(|(pid, stat)| stray(stat) && below.contains(**pid)).map(|(pid, _)| *pid).collect()
+    let found = below.stats.iter().filter(|(pid, stat)| stray(stat) && below.contains(**pid) && !is_helper(**pid));
+    found.map(|(pid, _)| *pid).collect()
 }
 
 fn kill_until_none(left: impl Fn() -> Vec<i32>) -> bool {
@@ -159,6 +173,31 @@ fn kill_until_none(left: impl Fn() -> Vec<i32>) -> bool {
         left.iter().for_each(|pid| kill(*pid));
         left.iter().for_each(|pid| reap(*pid, deadline));
     }
+}
+
+/// The name server and the like that an engine runs once for all of its containers, other jobs' among them.
+fn is_helper(pid: i32) -> bool {
+    const HELPERS: [&str; 3] = ["aardvark-dns", "catatonit", "rootlessport"];
+    let Ok(program) = fs::read_link(format!("/proc/{pid}/exe")) else { return false };
+    let named = program.file_name().is_some_and(|name| HELPERS.iter().any(|helper| name == *helper));
+    named && program.starts_with("/usr")
+}
+
+/// What carries a mark in its environment and lives, whoever's child it is: the processes, and the groups of those that none of the
+/// others has started.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    pub(super) pids: BTreeSet<i32>,
+    pub(super) groups: BTreeSet<i32>,
+}
+
+pub(super) fn marked_with(mark: &str) -> Marked {
+    let wanted = format!("{MARK}={mark}");
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let marked = pids.filter(|pid| variable_of(*pid).is_some_and(|variable| variable == wanted));
+    let found: BTreeMap<i32, Stat> = marked.filter_map(|pid| Some((pid, Stat::of(pid).filter(|stat| stat.lives)?))).collect();
+    let first = found.values().filter(|stat| !found.contains_key(&stat.parent));
+    Marked { groups: first.map(|stat| stat.group).collect(), pids: found.keys().copied().collect() }
 }
 
 /// Reaps what ended in a process group; its living members may go on.

@@ -1,13 +1,16 @@
 //! The files of a job as its machine asks for them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use workflow::job::{FilePaths, Files, JobFacts, Node};
 use workflow::model::{Action, Pinned};
 
+use super::container::Containers;
 use super::files::{Collected, EnvFiles};
 use super::{JobDirs, action, hash, node};
 use crate::actions::Store;
@@ -25,16 +28,17 @@ pub(super) struct Workspace {
     fetched: Store,
     /// The job's own copies of what was fetched; an action may write where it lies.
     copies: PathBuf,
+    containers: Rc<RefCell<Containers>>,
 }
 
 impl Workspace {
-    pub(super) fn new(dirs: &JobDirs, facts: &JobFacts) -> Result<Workspace, String> {
+    pub(super) fn new(dirs: &JobDirs, facts: &JobFacts, containers: Rc<RefCell<Containers>>) -> Result<Workspace, String> {
         let home = facts.env.get("HOME").map(PathBuf::from);
         let nvm = facts.env.get("NVM_DIR").map(|nvm| Path::new(nvm).join("versions/node"));
         let nodes = [Some(dirs.tool_cache.join("node")), nvm].into_iter().flatten().collect();
         let (fetched, copies) = (Store::new(dirs.actions.clone()), dirs.temp.join("_actions"));
         let (root, temp, env_files) = (dirs.workspace.clone(), dirs.temp.clone(), BTreeMap::new());
-        let mut workspace = Workspace { root, home, temp, nodes, env_files, fetched, copies };
+        let mut workspace = Workspace { root, home, temp, nodes, env_files, fetched, copies, containers };
         workspace.open(0).map_err(|error| format!("the environment files can't be made: {error}"))?;
         Ok(workspace)
     }
@@ -81,5 +85,9 @@ impl Files for Workspace {
 
     fn node(&self, using: &str, path: &str) -> Result<Node, String> {
         node::choose(using, path, &self.nodes)
+    }
+
+    fn node_inside(&self, using: &str) -> Result<Node, String> {
+        self.containers.borrow().node(using)
     }
 }

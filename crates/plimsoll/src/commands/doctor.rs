@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use host::container::{Engine, Left, remove_left};
+
 use super::{dirs, running};
 use crate::cli::Doctor;
 use crate::doctor::Report;
@@ -38,6 +40,23 @@ pub async fn doctor(args: &Doctor, terminal: &Terminal) -> Result<u8> {
         }
         found.push(serde_json::json!({ "tool": tool, "version": version, "needed": needed }));
     }
+    let chosen = std::env::var(host::container::CHOICE).ok();
+    let engine = Engine::find(chosen.as_deref(), &std::env::var("PATH").unwrap_or_default());
+    let (mark, said) = match &engine {
+        Ok(engine) => match remove_left(engine) {
+            Ok(left) if left == Left::default() => (Mark::Good, format!("{} for jobs and actions in containers", engine.name())),
+            Ok(Left { containers, networks }) => {
+                let left = format!("removed {containers} containers and {networks} networks of jobs that are gone");
+                (Mark::Good, format!("{}; {left}", engine.name()))
+            }
+            Err(why) => (Mark::Warn, format!("{} doesn't answer: {why}", engine.name())),
+        },
+        Err(why) => (Mark::Warn, format!("{why}; jobs and actions in containers")),
+    };
+    if !terminal.json {
+        terminal.data(&marked(terminal, mark, &format!("{:<8} {said}", "engine")));
+    }
+    found.push(serde_json::json!({ "tool": "engine", "version": engine.ok().map(|engine| engine.name()), "needed": false }));
     let state = dirs.state().display().to_string();
     if terminal.json {
         terminal.json(&serde_json::json!({ "tools": found, "state": state, "fit": fit }));

@@ -47,6 +47,7 @@ pub const ENVIRONMENT: &str = "\
 PLIMSOLL_STATE_DIR  where everything is kept (else $XDG_STATE_HOME/plimsoll, else ~/.local/state/plimsoll)
 PLIMSOLL_ACTOR      who is asking, as the record has it (else $USER)
 PLIMSOLL_ACTIONS_SOURCES  addresses that actions of other repositories are fetched from: https://git.example.org/{repo}
+PLIMSOLL_CONTAINER_ENGINE  what containers run with, with its global arguments (else podman, else docker): podman --runtime runc
 NO_COLOR            no colour; CLICOLOR_FORCE=1 forces it
 RUST_LOG            what the server writes to its log (info when unset)
 ";

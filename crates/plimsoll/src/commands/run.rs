@@ -516,7 +516,13 @@ impl Stage<'_> {
         };
         let mut env = host::job::inherited(std::env::vars(), host::job::Home::Users);
         env.extend(self.env.clone());
-        let options = JobOptions { secrets: self.secrets.clone(), env, pause_on_failure: self.pause, ..JobOptions::default() };
+        let options = JobOptions {
+            secrets: self.secrets.clone(),
+            env,
+            pause_on_failure: self.pause,
+            engine: std::env::var(host::container::CHOICE).ok(),
+            ..JobOptions::default()
+        };
         let start = JobStart { spec, source: self.project.source(), artifacts: id.run.to_string(), project: "local".to_string() };
         let mut sink = Printer::new(id.clone(), sender.clone(), screen, many);
         let outcome = host::job::run(&start, &dirs, &options, &mut sink, cancel);

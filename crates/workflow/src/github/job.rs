@@ -168,11 +168,11 @@ fn steps(reader: &mut Reader<'_>, id: &str, node: &Node) -> Work {
         }
     };
     let container = node.as_mapping().and_then(|mapping| mapping.entry("container")).and_then(|entry| {
-        reader.unsupported(entry.key.span, "a job in a container");
+        reader.needs_engine(entry.key.span, "a job in a container");
         container(reader, "container", &entry.value, CONTAINER_KEYS)
     });
     let services = node.as_mapping().and_then(|mapping| mapping.entry("services")).and_then(|entry| {
-        reader.unsupported(entry.key.span, "a service container");
+        reader.needs_engine(entry.key.span, "a service container");
         services(reader, &entry.value)
     });
     let snapshot = node.as_mapping().and_then(|mapping| mapping.entry("snapshot")).and_then(|entry| {

@@ -11,6 +11,7 @@ pub(super) struct Reader<'a> {
     pub source: &'a Source,
     pub diagnostics: Vec<Diagnostic>,
     pub unsupported: Vec<Unsupported>,
+    pub contained: Vec<Unsupported>,
     /// The jobs that call a workflow, in the order of the file.
     pub calls: Vec<CallSite>,
     /// Of the whole file, as the official parser counts.
@@ -19,7 +20,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a Source) -> Reader<'a> {
-        Reader { source, diagnostics: Vec::new(), unsupported: Vec::new(), calls: Vec::new(), size: 0 }
+        Reader { source, diagnostics: Vec::new(), unsupported: Vec::new(), contained: Vec::new(), calls: Vec::new(), size: 0 }
     }
 
     pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
@@ -37,6 +38,10 @@ impl<'a> Reader<'a> {
     /// Right, and not run here yet.
     pub fn unsupported(&mut self, span: Span, what: impl Into<String>) {
         self.unsupported.push(Unsupported { span, what: what.into() });
+    }
+
+    pub fn needs_engine(&mut self, span: Span, what: impl Into<String>) {
+        self.contained.push(Unsupported { span, what: what.into() });
     }
 
     pub fn unknown_key(&mut self, key: &Key, known: &[&str]) {

@@ -322,7 +322,7 @@ fn uses_action(reader: &mut Reader<'_>, node: &Node, rules: &Rules) -> Option<St
         reader.report(Diagnostic::error("workflow/uses", value.span, message).hint(hint));
     }
     if uses.starts_with("docker://") {
-        reader.unsupported(value.span, "an action in a container (`docker://`)");
+        reader.needs_engine(value.span, "an action in a container");
     } else if uses.starts_with("$/") {
         reader.unsupported(value.span, "an action by `$/`");
     }

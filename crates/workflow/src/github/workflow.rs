@@ -38,6 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Workflow> {
         }
     }
     workflow.unsupported = std::mem::take(&mut reader.unsupported);
+    workflow.contained = std::mem::take(&mut reader.contained);
     Some(workflow)
 }
 

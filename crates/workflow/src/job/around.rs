@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::Timestamp;
 
 use super::call::Post;
+use super::contained::{HOME, Mounts, On};
 use super::facts::{FilePaths, Files};
 use super::machine::{Job, Phase};
 use super::scope::{StepScope, env_name};
@@ -12,14 +13,63 @@ use crate::expr::Value;
 use crate::model::Step;
 
 impl Job {
+    /// The environment of a step on the machine itself, whatever the job's other steps run in.
+    pub(super) fn machine_env(&self, lane: usize, scope: &StepScope<'_>, paths: &FilePaths) -> BTreeMap<String, String> {
+        let env = self.process_env(lane, scope, paths);
+        let Some(mounts) = self.mounts() else { return env };
+        let mut outside = self.machine.env.clone();
+        let own = env.into_iter().filter(|(name, _)| name != "PATH").map(|(name, value)| (name, mounts.outside(&value)));
+        outside.extend(own);
+        outside.insert("HOME".to_string(), mounts.outside(HOME));
+        outside
+    }
+
+    /// The environment of a step in a container of its own, with what is added to it: what it sees of the machine has other names there.
+    pub(super) fn image_env(
+        &self,
+        lane: usize,
+        scope: &StepScope<'_>,
+        paths: &FilePaths,
+        added: impl IntoIterator<Item = (String, String)>,
+    ) -> BTreeMap<String, String> {
+        let mounts = Mounts::of_action(&self.machine);
+        let env = self.env_over(BTreeMap::new(), lane, scope, paths).into_iter().filter(|(name, _)| name != "PATH");
+        let inside = |(name, value): (String, String)| (name, mounts.inside(&self.outside(&value)));
+        let mut env: BTreeMap<String, String> = env.chain(added).map(inside).collect();
+        env.insert("HOME".to_string(), HOME.to_string());
+        env
+    }
+
+    /// Where a command of the job's own steps runs.
+    pub(super) fn on(&self) -> On {
+        if self.mounts().is_some() { On::JobContainer } else { On::Machine }
+    }
+
+    /// The environment files of the step to come, as it knows them.
+    pub(super) fn paths(&self, lane: usize, files: &dyn Files) -> FilePaths {
+        let paths = files.paths(lane);
+        self.mounts().map_or_else(|| paths.clone(), |mounts| mounts.files(&paths))
+    }
+
     /// The environment of a process, apart from `INPUT_` and `STATE_`: what is inherited, then `env`, then what a step can't change.
     pub(super) fn process_env(&self, lane: usize, scope: &StepScope<'_>, paths: &FilePaths) -> BTreeMap<String, String> {
-        let mut env = self.facts.env.clone();
+        let inherited = if self.mounts().is_some() { BTreeMap::new() } else { self.facts.env.clone() };
+        self.env_over(inherited, lane, scope, paths)
+    }
+
+    fn env_over(
+        &self,
+        mut env: BTreeMap<String, String>,
+        lane: usize,
+        scope: &StepScope<'_>,
+        paths: &FilePaths,
+    ) -> BTreeMap<String, String> {
         env.extend(scope.env.iter().map(|(name, value)| (name.clone(), value.clone())));
         let own = self.behind(lane).map_or(&[][..], |behind| &behind.wrote.paths);
         let first: Vec<&str> = own.iter().rev().chain(self.paths.iter().rev()).map(String::as_str).collect();
         if !first.is_empty() {
-            let rest = env.get("PATH").filter(|path| !path.is_empty());
+            let image = self.started.as_ref().and_then(|started| started.job.as_ref()).map(|job| &job.path);
+            let rest = env.get("PATH").or(image).filter(|path| !path.is_empty());
             let path = rest.map_or_else(|| first.join(":"), |rest| format!("{}:{rest}", first.join(":")));
             env.insert("PATH".to_string(), path);
         }
@@ -113,6 +163,7 @@ impl Job {
             steps: self.lanes[0].frames[0].results.clone(),
             inputs: None,
             job_status: self.status,
+            containers: self.started.as_ref(),
             own_status: self.status,
             action: None,
             action_path: None,

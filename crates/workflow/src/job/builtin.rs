@@ -125,6 +125,12 @@ impl Builtin {
         ALL.iter().map(|(name, _)| *name).filter(|name| !name.starts_with("plimsoll/"))
     }
 
+    /// Whether all it does is to make programs of this machine known to later steps.
+    pub fn brings_tools(self) -> bool {
+        use Builtin::{CosignInstaller, DownloadSyft, RustToolchain, SetupGo, SetupJava, SetupNode, SetupPnpm, SetupPython};
+        matches!(self, SetupPython | SetupNode | SetupGo | SetupJava | SetupPnpm | RustToolchain | CosignInstaller | DownloadSyft)
+    }
+
     /// When it has something to do at the job's end: on which condition.
     pub fn post_condition(self) -> Option<&'static str> {
         match self {

@@ -6,6 +6,7 @@ use base::Timestamp;
 
 use super::Builtin;
 use super::command::Annotation;
+use super::contained::{Asked, ContainerCall, Image, On, Started};
 use super::files::{self, FileError, StepFiles};
 use super::spec::{Conclusion, JobOutcome};
 use crate::model::{Action, Step};
@@ -24,6 +25,7 @@ pub enum Next {
     Again,
     Run(Box<Command>),
     Action(Box<ActionCall>),
+    Containers(Box<ContainerCall>),
     /// What runs in these lanes is to be ended, as by a cancellation.
     Interrupt(Vec<usize>),
     /// Nothing until something that runs has ended, or until that time.
@@ -44,6 +46,7 @@ pub struct Command {
     pub lane: usize,
     /// The step's place, whose log the output belongs to.
     pub step: u32,
+    pub on: On,
     /// Looked for on `PATH` of `env`; the first that exists is taken.
     pub programs: Vec<String>,
     /// `{0}` stands for the script's file.
@@ -104,6 +107,11 @@ pub enum Event {
         env: Vec<(String, String)>,
         shell: Option<String>,
         directory: Option<String>,
+        containers: Option<Box<Asked>>,
+    },
+    /// The job's containers run; the end of what started them follows.
+    Contained {
+        started: Started,
     },
     /// The job can't begin, or a promise of its file can't be kept: no step runs any more.
     Spoiled {
@@ -246,6 +254,14 @@ pub enum PostWork {
         using: String,
     },
     Builtin(Builtin),
+    /// The action's own image once more, with another entrypoint.
+    Image {
+        image: Image,
+        entrypoint: String,
+        arguments: Vec<String>,
+    },
+    /// The containers of the job go.
+    Containers,
 }
 
 /// How a process or a built-in action ended, and what it left.

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use base::Timestamp;
 
 use super::builtin::Builtin;
-use super::call::{Advance, Event, Foreseen, Next};
+use super::call::{Advance, Event, Foreseen, Next, Post, PostWork};
 use super::command::{Annotation, Level};
+use super::contained::{Asked, ContainerCall, ContainerWork, Mounts};
 use super::facts::Files;
 use super::machine::{Behind, Job, Lane, Phase, Running, worse};
 use super::scope::StepScope;
 use super::spec::{Conclusion, JobOutcome, StepState};
 use super::step::{Ready, reference};
+use crate::container;
 use crate::expr::evaluate_template;
 use crate::model::{Defaults, StepAction, Work};
 
@@ -58,6 +60,7 @@ impl Job {
                 Some(post) => self.post(post, files, now),
                 None => self.finish(files, now),
             }),
+            Phase::Preparing => Turn::next(self.prepare(now)),
             Phase::Main => self.main(lane, files, now),
         }
     }
@@ -123,6 +126,9 @@ impl Job {
         if lane > 0 {
             return false;
         }
+        if self.phase == Phase::Preparing {
+            return false;
+        }
         if self.phase == Phase::Cleaning {
             let scope = |post| self.post_scope(post, files);
             return self.posts.last().is_some_and(|post| scope(post).holds(&post.condition).unwrap_or(false));
@@ -180,10 +186,48 @@ impl Job {
             let given = own.map(|own| default_of(own, key, &scope)).transpose()?.flatten();
             given.map_or_else(|| default_of(&self.spec.workflow_defaults, key, &scope), |given| Ok(Some(given)))
         };
+        let containers = match self.wanted(&scope) {
+            Ok(asked) => asked.map(Box::new),
+            Err(why) => return spoiled(why),
+        };
         match (pick("shell"), pick("working-directory")) {
-            (Ok(shell), Ok(directory)) => Event::Begun { at, env, shell, directory },
+            (Ok(shell), Ok(directory)) => Event::Begun { at, env, shell, directory, containers },
             (Err(error), _) | (_, Err(error)) => spoiled(format!("`defaults.run` has no value: {error}")),
         }
+    }
+
+    /// The containers that the job's file asks for, with their values.
+    fn wanted(&self, scope: &StepScope<'_>) -> Result<Option<Asked>, String> {
+        let Work::Steps { container, services, .. } = &self.spec.job.work else { return Ok(None) };
+        let job = container.as_ref().map(|template| container::job(template, scope)).transpose()?.flatten();
+        let services = services.as_ref().map(|template| container::services(template, scope)).transpose()?.unwrap_or_default();
+        if job.is_none() && services.is_empty() {
+            return Ok(None);
+        }
+        let repository = self.spec.contexts.github["repository"].as_str().unwrap_or_default();
+        let name = repository.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("workspace");
+        let mounts = Mounts::of_job(&self.machine, name);
+        let directory = mounts.inside(&self.machine.workspace);
+        Ok(Some(Asked { job, services, mounts, directory }))
+    }
+
+    /// The containers come before all steps, and go after all else.
+    fn prepare(&self, at: Timestamp) -> Advance {
+        let asked = self.asked.as_deref().expect("a job is prepared for its containers");
+        let stop = Post {
+            name: "Stop containers".to_string(),
+            id: String::new(),
+            condition: "always()".to_string(),
+            what: PostWork::Containers,
+            inputs: BTreeMap::new(),
+            env: BTreeMap::new(),
+            action_path: None,
+            state: BTreeMap::new(),
+        };
+        let name = "Initialize containers".to_string();
+        let call = ContainerCall { step: self.place(0), work: ContainerWork::Start(Box::new(asked.clone())) };
+        let event = Event::Started { at, lane: 0, name, post: Some(Box::new(stop)) };
+        Advance { event: Some(event), next: Next::Containers(Box::new(call)) }
     }
 
     pub(super) fn wait(&self, ready: &Ready<'_>, lanes: Vec<usize>, cancels: bool) -> Advance {

@@ -47,6 +47,9 @@ pub trait Files {
 
     /// The program for a JavaScript action that says `using: node20`, with the `PATH` of its step; a sentence when there is none.
     fn node(&self, using: &str, path: &str) -> Result<Node, String>;
+
+    /// The same in the job's container: nothing but what its image has.
+    fn node_inside(&self, using: &str) -> Result<Node, String>;
 }
 
 /// A `node` for an action.

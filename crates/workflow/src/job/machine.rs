@@ -10,6 +10,7 @@ use base::mask::Mask;
 
 use super::call::{Ended, Entrance, Event, Exit, Post, Wrote};
 use super::command::Annotation;
+use super::contained::{Asked, Started};
 use super::facts::JobFacts;
 use super::scope::Fixed;
 use super::spec::{Conclusion, JobSpec, StepSeen, StepState};
@@ -25,7 +26,9 @@ const SUMMARY_KEPT: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Job {
     pub(super) spec: Arc<JobSpec>,
+    /// As the steps know them: inside the job's container, where there is one.
     pub(super) facts: Arc<JobFacts>,
+    pub(super) machine: Arc<JobFacts>,
     pub(super) fixed: Arc<Fixed>,
     pub(super) github_env: Arc<BTreeMap<String, String>>,
     pub(super) phase: Phase,
@@ -48,11 +51,17 @@ pub struct Job {
     pub(super) begun: Option<Timestamp>,
     /// Why the secrets that were passed to it have no value.
     pub(super) unseen: Option<String>,
+    /// The containers it wants, if any.
+    pub(super) asked: Option<Arc<Asked>>,
+    /// Once they run.
+    pub(super) started: Option<Started>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     New,
+    /// Its containers are being started.
+    Preparing,
     Main,
     /// Posts, last registered first.
     Cleaning,
@@ -159,6 +168,7 @@ impl Job {
         };
         secrets.values().for_each(|secret| mask.add(secret));
         facts.secrets = secrets;
+        let facts = Arc::new(facts);
         let fixed = Fixed::new(&spec.contexts, &facts);
         let steps: Arc<[Step]> = match &spec.job.work {
             Work::Steps { steps, .. } => steps.as_slice().into(),
@@ -168,7 +178,8 @@ impl Job {
             github_env: Arc::new(fixed.github_env()),
             fixed: Arc::new(fixed),
             spec: Arc::new(spec),
-            facts: Arc::new(facts),
+            facts: Arc::clone(&facts),
+            machine: facts,
             phase: Phase::New,
             env: BTreeMap::new(),
             shell: None,
@@ -183,6 +194,8 @@ impl Job {
             settled: false,
             begun: None,
             unseen,
+            asked: None,
+            started: None,
         }
     }
 
@@ -216,9 +229,9 @@ impl Job {
         self.status
     }
 
-    /// What every process of the job inherits.
+    /// What every process of the job inherits on the machine.
     pub fn inherited(&self) -> &BTreeMap<String, String> {
-        &self.facts.env
+        &self.machine.env
     }
 
     pub fn spec(&self) -> &JobSpec {
@@ -227,10 +240,11 @@ impl Job {
 
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::Begun { at, env, shell, directory } => {
+            Event::Begun { at, env, shell, directory, containers } => {
                 assert!(self.phase == Phase::New, "a job begins once");
                 self.begun = Some(*at);
-                self.phase = Phase::Main;
+                self.phase = if containers.is_some() { Phase::Preparing } else { Phase::Main };
+                self.ask(containers.as_deref());
                 self.env.extend(env.iter().cloned());
                 self.shell.clone_from(shell);
                 self.directory.clone_from(directory);
@@ -246,14 +260,15 @@ impl Job {
             }
             Event::Broken { at, lane, name, reason } => {
                 self.show(*lane, *at, name);
-                self.lanes[*lane].running = Some(Running::new(self.phase == Phase::Cleaning, None));
+                self.lanes[*lane].running = Some(Running::new(self.phase != Phase::Main, None));
                 self.set_ended(*lane, Ended::with(Exit::Failed(reason.clone())));
             }
             Event::Started { at, lane, name, post } => {
                 self.show(*lane, *at, name);
                 let post = post.as_ref().map(|post| self.register(*lane, post));
-                self.lanes[*lane].running = Some(Running::new(self.phase == Phase::Cleaning, post));
+                self.lanes[*lane].running = Some(Running::new(self.phase != Phase::Main, post));
             }
+            Event::Contained { started } => self.started = Some(started.clone()),
             Event::Entered { at, lane, name, into } => {
                 self.show(*lane, *at, name);
                 self.lanes[*lane].enter(into);
@@ -358,8 +373,22 @@ impl Job {
         self.lanes[lane].behind.as_mut().expect("every lane but the first is of a step in the background")
     }
 
+    /// The steps see the machine as their container does, if they run in one.
+    fn ask(&mut self, asked: Option<&Asked>) {
+        self.asked = asked.map(|asked| Arc::new(asked.clone()));
+        let Some(mounts) = self.mounts() else { return };
+        self.facts = Arc::new(mounts.facts(&self.machine));
+        let fixed = Fixed::new(&self.spec.contexts, &self.facts);
+        self.github_env = Arc::new(fixed.github_env());
+        self.fixed = Arc::new(fixed);
+    }
+
     /// What a step leaves for the end of the job; a further attempt at it takes the place of the one before.
     fn register(&mut self, lane: usize, post: &Post) -> usize {
+        if self.phase == Phase::Preparing {
+            self.posts.push(post.clone());
+            return self.posts.len() - 1;
+        }
         let frame = self.lanes[lane].frames.last_mut().expect("a lane's own frame is never left");
         let place = *frame.post.get_or_insert(self.posts.len());
         if place == self.posts.len() {
@@ -438,6 +467,8 @@ impl Job {
         let shown = self.is_shown(lane);
         if self.phase == Phase::Cleaning {
             self.posts.pop();
+        } else if self.phase == Phase::Preparing {
+            self.phase = Phase::Main;
         } else {
             let id = self.current_id(lane);
             let frame = self.lanes[lane].frames.last_mut().expect("a lane's own frame is never left");
@@ -511,7 +542,7 @@ impl Job {
 
     /// The id under which the step at hand appears in `steps`; generated ones don't.
     fn current_id(&self, lane: usize) -> Option<String> {
-        let frame = self.lanes[lane].frames.last().filter(|_| self.phase != Phase::Cleaning)?;
+        let frame = self.lanes[lane].frames.last().filter(|_| !matches!(self.phase, Phase::Preparing | Phase::Cleaning))?;
         let step = frame.steps.get(frame.next)?;
         is_named(&step.id).then(|| step.id.clone())
     }

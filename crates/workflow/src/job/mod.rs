@@ -8,7 +8,9 @@ mod around;
 pub mod builtin;
 pub mod call;
 pub mod command;
+pub mod contained;
 mod decide;
+mod docker;
 pub mod facts;
 pub mod files;
 pub mod glob;
@@ -24,6 +26,7 @@ mod step;
 
 pub use builtin::Builtin;
 pub use call::{ActionCall, Advance, Command, Ended, Event, Exit, FileMistake, Foreseen, Next, Script, Stage, Wrote};
+pub use contained::{Asked, ContainerCall, ContainerWork, Image, ImageRun, Mounts, On, Started};
 pub use facts::{FilePaths, Files, JobFacts, Node};
 pub use machine::Job;
 pub use remote::Remote;

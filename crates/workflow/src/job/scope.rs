@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::contained::Started;
 use super::facts::{FilePaths, Files, JobFacts};
 use super::spec::{Conclusion, Contexts};
 use crate::expr::{Error, Object, Scope, Value, evaluate_source, evaluate_template};
@@ -87,6 +88,7 @@ impl Fixed {
 }
 
 /// Where in the job an expression stands.
+#[derive(Clone)]
 pub(crate) struct StepScope<'a> {
     pub(crate) fixed: &'a Fixed,
     pub(crate) files: &'a dyn Files,
@@ -95,6 +97,7 @@ pub(crate) struct StepScope<'a> {
     /// Inside a composite action: its inputs instead of the workflow's.
     pub(crate) inputs: Option<Value>,
     pub(crate) job_status: Conclusion,
+    pub(crate) containers: Option<&'a Started>,
     /// What `success()` and `failure()` ask: the job's status, or the composite action's.
     pub(crate) own_status: Conclusion,
     pub(crate) action: Option<&'a str>,
@@ -109,7 +112,7 @@ impl Scope for StepScope<'_> {
             "github" => Value::object(self.github()),
             "env" => self.env_context(),
             "steps" => self.steps.clone(),
-            "job" => Value::object([("status", Value::from(self.job_status.word()))].into_iter().collect()),
+            "job" => self.job(),
             "runner" => self.fixed.runner.clone(),
             "secrets" => self.fixed.secrets.clone(),
             "needs" => self.fixed.needs.clone(),
@@ -165,6 +168,11 @@ impl StepScope<'_> {
             }
             Some(other) => object_pairs(evaluate_template(other, self).map_err(|error| error.to_string())?),
         }
+    }
+
+    fn job(&self) -> Value {
+        let status = ("status", Value::from(self.job_status.word()));
+        Value::object(std::iter::once(status).chain(self.containers.into_iter().flat_map(Started::context)).collect())
     }
 
     fn github(&self) -> Object {

@@ -76,6 +76,11 @@ impl Shell {
     }
 }
 
+/// The words of a command line, as GitHub's runner hands them to its container engine.
+pub fn words(text: &str) -> Vec<String> {
+    split(text).or_else(|| split(&format!("{text}\""))).unwrap_or_default()
+}
+
 /// Words as a command line has them: blanks separate, double quotes hold together, a backslash protects a quote; nothing when a quote stays open.
 fn split(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
@@ -89,7 +94,7 @@ fn split(text: &str) -> Option<Vec<String>> {
                 quoted = !quoted;
                 word.get_or_insert_default();
             }
-            ' ' | '\t' if !quoted => words.extend(word.take()),
+            ' ' | '\t' | '\n' | '\r' if !quoted => words.extend(word.take()),
             letter => word.get_or_insert_default().push(letter),
         }
     }

@@ -6,13 +6,16 @@ use base::Timestamp;
 
 use super::builtin::{Builtin, unforeseen};
 use super::call::{ActionCall, Advance, Command, Entrance, Event, Next, Post, PostWork, Script, Stage};
+use super::contained::{ContainerCall, ContainerWork};
 use super::decide::note;
+use super::docker::Docker;
 use super::facts::{FilePaths, Files};
 use super::machine::Job;
 use super::remote::Remote;
 use super::scope::StepScope;
 use super::shell::Shell;
 use super::spec::Conclusion;
+use crate::container;
 use crate::expr::evaluate_template;
 use crate::model::{Action, ActionRuns, Step, StepAction, Template};
 
@@ -26,13 +29,13 @@ pub(super) struct Ready<'a> {
     pub(super) name: &'a str,
     /// The step's own `env`.
     own: Vec<(String, String)>,
-    scope: &'a StepScope<'a>,
-    paths: &'a FilePaths,
-    timeout_ms: Option<u64>,
+    pub(super) scope: &'a StepScope<'a>,
+    pub(super) paths: &'a FilePaths,
+    pub(super) timeout_ms: Option<u64>,
 }
 
 impl Ready<'_> {
-    fn started(&self, post: Option<Post>) -> Event {
+    pub(super) fn started(&self, post: Option<Post>) -> Event {
         Event::Started { at: self.at, lane: self.lane, name: self.name.to_string(), post: post.map(Box::new) }
     }
 }
@@ -46,7 +49,7 @@ impl Job {
         if let Ok(own) = &own {
             env.extend(own.iter().cloned());
         }
-        let paths = files.paths(lane);
+        let paths = self.paths(lane, files);
         let mut scope = self.scope(lane, depth, step, &env, files);
         scope.paths = Some(&paths);
         let name = self.step_name(step, &scope);
@@ -117,10 +120,13 @@ impl Job {
         let shell = shell.or_else(|| self.shell.clone().filter(|_| top));
         let directory = directory.map(|template| value("working-directory", template)).transpose()?;
         let directory = directory.or_else(|| self.directory.clone().filter(|_| top));
+        // Nobody knows before which shells an image has, so that GitHub takes `sh` there.
+        let shell = shell.or_else(|| self.mounts().map(|_| "sh".to_string()));
         let shell = Shell::parse(shell.as_deref()).map_err(|error| error.to_string())?;
         let command = Command {
             lane: ready.lane,
             step: self.place(ready.lane),
+            on: self.on(),
             script: Some(Script { text: shell.script(&text), extension: shell.extension }),
             programs: shell.programs,
             arguments: shell.arguments,
@@ -137,14 +143,24 @@ impl Job {
         let given: Vec<(String, String)> = given.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
         if let Some(local) = uses.strip_prefix("./") {
             let directory = below(&self.facts.workspace, local.trim_end_matches('/'));
-            let action = files.action(&directory)?;
+            let action = files.action(&self.outside(&directory))?;
             return self.local(step, ready, directory, action, given, files);
+        }
+        if let Some(image) = container::image_of(uses) {
+            return Ok(self.image(step, ready, &Docker::of_image(image), given));
         }
         let Some(builtin) = Builtin::of(uses) else {
             let (directory, action) = self.remote(uses, files)?;
             return self.local(step, ready, directory, action, given, files);
         };
-        let inputs = given.into_iter().collect();
+        if self.mounts().is_some() && builtin.brings_tools() {
+            return Err(format!(
+                "`{}` sets tools of this machine up, and a job in a container sees none of them; use an image that has them",
+                builtin.name()
+            ));
+        }
+        let outside = |value: String| self.mounts().map_or_else(|| value.clone(), |mounts| mounts.lines_outside(&value));
+        let inputs = given.into_iter().map(|(name, value)| (name, outside(value))).collect();
         let post = builtin.post_condition().map(|condition| self.leave_post(step, ready, condition, PostWork::Builtin(builtin), &inputs));
         let call = ActionCall {
             lane: ready.lane,
@@ -153,7 +169,7 @@ impl Job {
             reference: reference(uses).to_string(),
             stage: Stage::Main,
             inputs,
-            env: self.process_env(ready.lane, ready.scope, ready.paths),
+            env: self.machine_env(ready.lane, ready.scope, ready.paths),
             state: BTreeMap::new(),
             timeout_ms: ready.timeout_ms,
         };
@@ -167,7 +183,7 @@ impl Job {
         let pinned = self.spec.actions.get(&key).ok_or_else(|| unforeseen(uses))?;
         let directory = below(&files.fetched(&key, pinned)?, &remote.path);
         let action = files.action(&directory)?;
-        Ok((directory, action))
+        Ok((self.inside(&directory), action))
     }
 
     fn local(
@@ -181,7 +197,10 @@ impl Job {
     ) -> Result<Advance, String> {
         let inputs = with_defaults(&action, given, ready.scope)?;
         match &action.runs {
-            ActionRuns::Docker { .. } => Err("actions that run in a container come with the next release".to_string()),
+            ActionRuns::Docker { .. } => {
+                let docker = Docker::of_action(&action, &self.outside(&directory), &inputs, ready.scope)?;
+                Ok(self.image(step, ready, &docker, inputs))
+            }
             ActionRuns::Composite { .. } if self.lanes[ready.lane].frames.len() > DEPTH_MAX => {
                 Err(format!("composite actions are nested deeper than {DEPTH_MAX}"))
             }
@@ -222,11 +241,17 @@ impl Job {
         mut env: BTreeMap<String, String>,
         files: &dyn Files,
     ) -> Result<Command, String> {
-        env.extend(self.facts.action_env.clone());
-        let node = files.node(using, env.get("PATH").map_or("", String::as_str))?;
+        let contained = self.mounts().is_some();
+        let node = if contained {
+            files.node_inside(using)?
+        } else {
+            env.extend(self.facts.action_env.clone());
+            files.node(using, env.get("PATH").map_or("", String::as_str))?
+        };
         Ok(Command {
             lane,
             step: self.place(lane),
+            on: self.on(),
             programs: vec![node.program],
             arguments: vec![file],
             script: None,
@@ -237,7 +262,14 @@ impl Job {
         })
     }
 
-    fn leave_post(&self, step: &Step, ready: &Ready<'_>, condition: &str, what: PostWork, inputs: &BTreeMap<String, String>) -> Post {
+    pub(super) fn leave_post(
+        &self,
+        step: &Step,
+        ready: &Ready<'_>,
+        condition: &str,
+        what: PostWork,
+        inputs: &BTreeMap<String, String>,
+    ) -> Post {
         Post {
             name: format!("Post {}", ready.name),
             id: step.id.clone(),
@@ -254,7 +286,7 @@ impl Job {
         let lane = 0;
         let mut env = self.env.clone();
         env.extend(post.env.clone());
-        let paths = files.paths(lane);
+        let paths = self.paths(lane, files);
         let mut scope = self.post_scope(post, files);
         (scope.env, scope.paths) = (&env, Some(&paths));
         let name = post.name.clone();
@@ -263,8 +295,18 @@ impl Job {
             Ok(false) => return note(Event::Skipped { at, lane, name, reason: skip_reason(&post.condition, self.status) }),
             Err(error) => return note(Event::Broken { at, lane, name, reason: format!("its condition has no value: {error}") }),
         }
-        let mut env = self.process_env(lane, &scope, &paths);
+        let mut env = match &post.what {
+            PostWork::Builtin(_) => self.machine_env(lane, &scope, &paths),
+            _ => self.process_env(lane, &scope, &paths),
+        };
         let next = match &post.what {
+            PostWork::Containers => Next::Containers(Box::new(ContainerCall { step: self.place(lane), work: ContainerWork::Stop })),
+            PostWork::Image { image, entrypoint, arguments } => {
+                let inputs = post.inputs.iter().map(|(name, value)| (input_name(name), value.clone()));
+                let state = post.state.iter().map(|(name, value)| (format!("STATE_{name}"), value.clone()));
+                let env = self.image_env(lane, &scope, &paths, inputs.chain(state));
+                Next::Run(Box::new(self.image_command(lane, image, Some(entrypoint.clone()), arguments, env)))
+            }
             PostWork::Builtin(builtin) => Next::Action(Box::new(ActionCall {
                 lane,
                 step: self.place(lane),
@@ -311,7 +353,7 @@ fn with_defaults(action: &Action, given: Vec<(String, String)>, scope: &StepScop
 }
 
 /// `INPUT_MY_NAME` of `my name`; hyphens stay, as the toolkit expects.
-pub(crate) fn input_name(name: &str) -> String {
+pub(super) fn input_name(name: &str) -> String {
     format!("INPUT_{}", name.replace(' ', "_").to_uppercase())
 }
 
@@ -348,7 +390,7 @@ fn minutes_ms(template: &Template, scope: &StepScope<'_>) -> Result<Option<u64>,
 }
 
 /// The path, from a directory if it is relative.
-fn below(directory: &str, path: &str) -> String {
+pub(super) fn below(directory: &str, path: &str) -> String {
     let mut path = path;
     while let Some(rest) = path.strip_prefix("./") {
         path = rest;

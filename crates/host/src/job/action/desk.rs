@@ -34,6 +34,13 @@ pub(in crate::job) enum Undone {
 }
 
 impl Undone {
+    pub(in crate::job) fn exit(self) -> Exit {
+        match self {
+            Undone::Failed(why) => Exit::Failed(why),
+            Undone::Ended(exit) => exit,
+        }
+    }
+
     /// The sentence, for those who can't be stopped.
     pub(super) fn why(self) -> String {
         match self {
@@ -60,24 +67,24 @@ pub(in crate::job) struct Desk<'d> {
 
 /// A tool to be started. Its environment is complete; there is no shell in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tool {
+pub(in crate::job) struct Tool {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,
     pub(super) env: BTreeMap<String, String>,
     pub(super) directory: PathBuf,
     /// What it reads: a secret goes this way, never among the arguments.
-    pub(super) input: Option<String>,
+    pub(in crate::job) input: Option<String>,
     /// Where its standard output goes instead of the log.
     pub(super) output: Option<PathBuf>,
 }
 
 impl Tool {
-    pub(super) fn new(program: PathBuf, env: &BTreeMap<String, String>, directory: &Path) -> Tool {
+    pub(in crate::job) fn new(program: PathBuf, env: &BTreeMap<String, String>, directory: &Path) -> Tool {
         Tool { program, arguments: Vec::new(), env: env.clone(), directory: directory.to_path_buf(), input: None, output: None }
     }
 
     #[must_use]
-    pub(super) fn args<S: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = S>) -> Tool {
+    pub(in crate::job) fn args<S: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = S>) -> Tool {
         self.arguments.extend(arguments.into_iter().map(Into::into));
         self
     }
@@ -106,12 +113,12 @@ impl<'d> Desk<'d> {
         Desk { say, watch, grace, deadline, stopped: None }
     }
 
-    pub(super) fn say(&mut self, line: &str) {
+    pub(in crate::job) fn say(&mut self, line: &str) {
         (self.say)(line);
     }
 
     /// Asked between any two pieces of work.
-    pub(super) fn go_on(&mut self) -> Result<(), Undone> {
+    pub(in crate::job) fn go_on(&mut self) -> Result<(), Undone> {
         if self.stopped.is_none() {
             if self.watch.at_once() || self.watch.interrupts() {
                 self.stopped = Some(Exit::Cancelled);
@@ -122,6 +129,23 @@ impl<'d> Desk<'d> {
             }
         }
         self.stopped.clone().map_or(Ok(()), |exit| Err(Undone::Ended(exit)))
+    }
+
+    /// Waits for that time, unless it is stopped.
+    pub(in crate::job) fn pause(&mut self, pause: Duration) -> Result<(), Undone> {
+        let until = Instant::now() + pause;
+        loop {
+            self.go_on()?;
+            let now = Instant::now();
+            if until <= now {
+                return Ok(());
+            }
+            let deadline = self.deadline.map(|(deadline, _)| deadline);
+            let wake = [Some(until), deadline, self.watch.wake()].into_iter().flatten().min().unwrap_or(until);
+            let mut fds: Vec<PollFd<'_>> = self.watch.fd().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).into_iter().collect();
+            let timeout = Timespec::try_from(wake.saturating_duration_since(now)).unwrap_or(FAR);
+            let _ = poll(&mut fds, Some(&timeout));
+        }
     }
 
     /// Like [`fs::copy`], and it can be stopped.
@@ -142,7 +166,7 @@ impl<'d> Desk<'d> {
     }
 
     /// Runs a tool to its end; its exit code is for the caller to judge.
-    pub(super) fn run(&mut self, tool: &Tool) -> Result<i32, Undone> {
+    pub(in crate::job) fn run(&mut self, tool: &Tool) -> Result<i32, Undone> {
         self.go_on()?;
         self.say(&format!("[command]{}", tool.shown()));
         let (child, pipe) = start(tool)?;

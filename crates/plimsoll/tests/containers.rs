@@ -1,0 +1,335 @@
+//! Jobs and actions in containers, and services beside them, with the engine of this machine and an image made of busybox alone.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Command;
+
+use common::{DEADLINE, Place, Said, until};
+
+const CI: &str = ".github/workflows/ci.yml";
+const IMAGE: &str = "localhost/plimsoll-tiny";
+
+/// A project whose workflow has these jobs, on a machine that has the image.
+fn place(jobs: &str) -> Place {
+    place_with(jobs, &[])
+}
+
+fn place_with(jobs: &str, files: &[(&str, &str)]) -> Place {
+    let workflow = format!("on: push\njobs:\n{}", jobs.replace("IMAGE", IMAGE));
+    let workflow_file = (CI, workflow.as_str());
+    let files: Vec<(&str, &str)> = std::iter::once(workflow_file).chain(files.iter().copied()).collect();
+    let place = Place::with(&files);
+    let context = place.path("image");
+    std::fs::create_dir_all(context.join("bin")).unwrap();
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().find(|path| std::path::Path::new(path).is_file());
+    std::fs::copy(busybox.expect("the package `busybox-static` is needed"), context.join("bin/busybox")).unwrap();
+    for name in [
+        "sh", "cat", "echo", "env", "false", "grep", "httpd", "id", "kill", "ls", "mkdir", "pwd", "sleep", "tail", "test", "touch", "true",
+        "wget",
+    ] {
+        std::os::unix::fs::symlink("busybox", context.join("bin").join(name)).unwrap();
+    }
+    std::fs::write(context.join("Containerfile"), "FROM scratch\nCOPY bin /bin\nENV PATH=/bin OF_BASE=yes\nCMD [\"/bin/sh\"]\n").unwrap();
+    podman(&place, &["build", "--quiet", "--tag", IMAGE, "--file", "Containerfile", "."]);
+    place
+}
+
+fn podman(place: &Place, args: &[&str]) -> String {
+    let mut command: Command = place.at_home("podman");
+    let output = command.current_dir(place.path("image")).args(args).output().expect("the package `podman` is needed");
+    assert!(output.status.success(), "podman {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The containers of jobs of this place; those that `plimsoll run` makes are named by its folder, which is in this place's.
+fn left(place: &Place) -> Vec<String> {
+    let listed = podman(place, &["ps", "--all", "--format", "{{.Names}} {{.Labels}}"]);
+    let ours = format!("plimsoll.job:{}", place.path("tmp").display());
+    listed.lines().filter(|line| line.contains(&ours)).map(str::to_string).collect()
+}
+
+/// `plimsoll run` with its folders in this place.
+fn run(place: &Place, args: &[&str]) -> Said {
+    place.start(command(place, args)).wait()
+}
+
+fn command(place: &Place, args: &[&str]) -> Command {
+    std::fs::create_dir_all(place.path("tmp")).unwrap();
+    let mut command = place.plimsoll(&["run"]);
+    command.args(args).env("TMPDIR", place.path("tmp"));
+    command
+}
+
+#[track_caller]
+fn has(said: &Said, code: i32, lines: &[&str]) {
+    let all = format!("{}{}", said.out, said.err);
+    assert_eq!(said.code, code, "{all}");
+    for line in lines {
+        assert!(all.lines().any(|it| it.trim() == *line), "`{line}` is missing in\n{all}");
+    }
+}
+
+#[test]
+fn the_steps_of_a_job_run_in_its_container() {
+    let place = place(
+        "
+  a:
+    runs-on: ubuntu-latest
+    container:
+      image: IMAGE
+      env: { OF_JOB: from the job }
+    outputs: { answer: '${{ steps.one.outputs.answer }}' }
+    steps:
+      - uses: actions/checkout@v4
+      - id: one
+        env: { OF_STEP: '${{ secrets.TOKEN }}' }
+        run: |
+          echo \"at $PWD\"
+          echo \"workspace $GITHUB_WORKSPACE is ${{ github.workspace }}\"
+          echo \"temp $RUNNER_TEMP is ${{ runner.temp }}\"
+          echo \"home $HOME\"
+          echo \"env $OF_BASE, $OF_JOB\"
+          test \"$OF_STEP\" = geheim-geheim && echo \"secret $OF_STEP\"
+          test -f app.py && test -f \"$GITHUB_EVENT_PATH\" && echo files
+          test -n '${{ job.container.id }}' && test -n '${{ job.container.network }}' && echo context
+          test -e /etc/debian_version || echo \"another root\"
+          test -z \"$PLIMSOLL_STATE_DIR\" && echo \"nothing of the machine\"
+          echo answer=42 >> $GITHUB_OUTPUT
+          echo LATER=yes >> $GITHUB_ENV
+          mkdir -p \"$HOME/bin\"
+          echo \"$HOME/bin\" >> $GITHUB_PATH
+          echo '::add-mask::hidden-word'
+          echo left > left.txt
+      - run: echo \"later $LATER, $PATH, hidden-word, $(cat left.txt)\"
+      - uses: actions/upload-artifact@v4
+        with: { name: x, path: '${{ github.workspace }}/left.txt' }
+      - run: 'false'
+        continue-on-error: true
+      - { run: exit 7, shell: 'sh -c \"exit 9\" {0}', continue-on-error: true }
+  b:
+    needs: a
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/download-artifact@v4
+        with: { name: x }
+      - run: echo \"b has ${{ needs.a.outputs.answer }} and $(cat left.txt)\"
+",
+    );
+    let said = run(&place, &["--secret", "TOKEN=geheim-geheim"]);
+    let lines = [
+        "a | at /__w/app/app",
+        "a | workspace /__w/app/app is /__w/app/app",
+        "a | temp /__w/_temp is /__w/_temp",
+        "a | home /github/home",
+        "a | env yes, from the job",
+        "a | secret ***",
+        "a | files",
+        "a | context",
+        "a | another root",
+        "a | nothing of the machine",
+        "a | later yes, /github/home/bin:/bin, ***, left",
+        "b | b has 42 and left",
+    ];
+    has(&said, 0, &lines);
+    assert_eq!(left(&place), [""; 0]);
+}
+
+/// The image's `httpd` serves what it writes first.
+const WEB: &str = "
+        image: IMAGE
+        ports: ['8099']
+        env: { TEXT: hello from the service }
+        entrypoint: sh
+        command: '-c \"mkdir -p /w; echo $TEXT > /w/index.html; exec httpd -f -p 8099 -h /w\"'
+        options: >-
+          --health-cmd \"wget -qO- http://127.0.0.1:8099/\" --health-interval 1s --health-retries 20
+";
+
+#[test]
+fn services_are_reached_by_name_and_by_port() {
+    let place = place(
+        &"
+  inside:
+    runs-on: ubuntu-latest
+    container: IMAGE
+    services:
+      web: WEB
+    steps:
+      - run: wget -qO- http://web:8099/
+      - uses: docker://IMAGE
+        with: { entrypoint: wget, args: '-qO- http://web:8099/' }
+  outside:
+    runs-on: ubuntu-latest
+    services:
+      web: WEB
+      none: { image: \"${{ '' }}\" }
+    steps:
+      - run: curl -s http://localhost:${{ job.services.web.ports['8099'] }}/ | tr h H
+      - run: echo 'same ${{ job.services.web.network == job.container.network }} ${{ job.services.web.id != '' }} ${{ job.services.none }}'
+"
+        .replace(" WEB", &WEB.replace('\n', "\n  ")),
+    );
+    let said = run(&place, &[]);
+    let lines = [
+        "inside | hello from the service",
+        "outside | Hello from tHe service",
+        "outside | same true true",
+        "inside | web service is healthy.",
+    ];
+    has(&said, 0, &lines);
+    assert_eq!(said.out.matches("inside | hello from the service").count(), 2, "{}", said.out);
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn what_can_t_be_started_is_said_by_the_first_step() {
+    let place = place(
+        "
+  sick:
+    runs-on: ubuntu-latest
+    services:
+      db:
+        image: IMAGE
+        entrypoint: sh
+        command: '-c \"echo the disk is full; exec sleep 1000\"'
+        options: --health-cmd false --health-interval 1s --health-retries 1
+    steps:
+      - run: echo never
+      - { if: always(), run: echo afterwards }
+  absent:
+    runs-on: ubuntu-latest
+    container: localhost/plimsoll-no-such-image
+    steps:
+      - run: echo never
+",
+    );
+    let said = run(&place, &[]);
+    let lines = ["sick | the disk is full", "sick | ##[error]Failed to initialize, db service is unhealthy.", "sick | afterwards"];
+    has(&said, 1, &lines);
+    let all = format!("{}{}", said.out, said.err);
+    assert!(!all.contains("| never"), "{all}");
+    assert!(all.contains("the image `localhost/plimsoll-no-such-image` is not on this machine, and `podman pull` can't get it"), "{all}");
+    assert_eq!(left(&place), [""; 0]);
+}
+
+const ACTION: &str = "name: a
+description: a
+inputs:
+  who: { description: w, default: nobody }
+outputs:
+  said: { description: s }
+runs:
+  using: docker
+  image: Dockerfile
+  args: ['hello ${{ inputs.who }}', two]
+  env: { OF_ACTION: 'for ${{ inputs.who }}' }
+  post-entrypoint: /post.sh
+";
+const DOCKERFILE: &str = "FROM localhost/plimsoll-tiny\nCOPY main.sh post.sh /\nENTRYPOINT [\"sh\", \"/main.sh\"]\n";
+const MAIN: &str = "echo \"main $# [$1] [$2] $INPUT_WHO, $OF_ACTION at $PWD, home $HOME\"
+test -f app.py && test \"$GITHUB_WORKSPACE\" = \"$PWD\" && test -f \"$GITHUB_EVENT_PATH\" && echo seen
+echo said=yes >> $GITHUB_OUTPUT
+echo OF_MAIN=kept >> $GITHUB_ENV
+echo s=state >> $GITHUB_STATE
+echo made > made.txt
+";
+
+#[test]
+fn actions_run_in_containers_of_their_own() {
+    let files = [
+        ("act/action.yml", ACTION),
+        ("act/Dockerfile", DOCKERFILE),
+        ("act/main.sh", MAIN),
+        ("act/post.sh", "#!/bin/sh\necho \"post $STATE_s\"\n"),
+    ];
+    let place = place_with(
+        "
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: chmod +x act/post.sh
+      - { id: act, uses: ./act, with: { who: Ada }, env: { OF_STEP: x } }
+      - run: echo \"then ${{ steps.act.outputs.said }} $OF_MAIN $(cat made.txt)\"
+      - { uses: ./act, with: { who: Bob } }
+      - uses: docker://IMAGE
+        with: { entrypoint: sh, args: '-c \"exit 3\"' }
+",
+        &files,
+    );
+    let said = run(&place, &[]);
+    let lines = [
+        "a | main 2 [hello Ada] [two] Ada, for Ada at /github/workspace, home /github/home",
+        "a | seen",
+        "a | then yes kept made",
+        "a | post state",
+        "a | ##[error]Process completed with exit code 3.",
+    ];
+    let prefixed = lines.map(|line| line.trim_start_matches("a | ").to_string());
+    let prefixed: Vec<&str> = prefixed.iter().map(String::as_str).collect();
+    has(&said, 1, &prefixed);
+    assert!(said.out.contains("was built before, from the same files"), "{}", said.out);
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn a_step_in_a_container_is_ended_like_any_other() {
+    let place = place(
+        "
+  a:
+    runs-on: ubuntu-latest
+    container: IMAGE
+    steps:
+      - run: |
+          trap 'echo asked to end; exit 0' INT
+          sleep 1000 & wait
+        timeout-minutes: 0.2
+      - if: always()
+        run: if grep -l '[s]leep' /proc/[0-9]*/cmdline; then echo it goes on; else echo looked; fi
+",
+    );
+    let said = run(&place, &[]);
+    has(&said, 1, &["asked to end", "looked"]);
+    assert_eq!(left(&place), [""; 0]);
+}
+
+#[test]
+fn the_next_job_removes_what_a_killed_one_has_left() {
+    let place = place("\n  a:\n    runs-on: ubuntu-latest\n    container: IMAGE\n    steps:\n      - run: echo begun; sleep 1000\n");
+    let mut command = command(&place, &[]);
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    until(DEADLINE, || left(&place).len() == 1 && sleeping(&place)).expect("the job's step runs");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(left(&place).len(), 1);
+    // A job of another test may be faster.
+    let said = place.say(&["doctor"]);
+    assert!(said.out.contains("engine   podman"), "{}", said.out);
+    assert_eq!(left(&place), [""; 0]);
+}
+
+fn sleeping(place: &Place) -> bool {
+    let needle = place.path("tmp").display().to_string();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.map(|entry| entry.path()).any(|process| {
+        let read = |name: &str| String::from_utf8_lossy(&std::fs::read(process.join(name)).unwrap_or_default()).into_owned();
+        read("cmdline").starts_with("sleep\u{0}1000") && read("environ").contains(&needle)
+    })
+}
+
+#[test]
+fn without_an_engine_nothing_begins() {
+    let place =
+        Place::with(&[(CI, "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    container: x\n    steps: [{ uses: 'docker://y' }]\n")]);
+    let mut command = command(&place, &[]);
+    command.env("PLIMSOLL_CONTAINER_ENGINE", "no-such-engine");
+    let said = place.start(command).wait();
+    assert_eq!((said.code, said.out.as_str()), (2, ""));
+    for part in
+        ["ci.yml:5:5", "ci.yml:6:21", "a job in a container needs a container engine: `PLIMSOLL_CONTAINER_ENGINE` names `no-such-engine`"]
+    {
+        assert!(said.err.contains(part), "{part} is missing in\n{}", said.err);
+    }
+}
