@@ -12,6 +12,7 @@ mod number;
 mod parser;
 mod template;
 mod text;
+mod trace;
 mod value;
 
 use base::Span;
@@ -25,6 +26,7 @@ pub(crate) use parser::{Node, NodeKind};
 pub(crate) use template::{Piece, pieces};
 pub use template::{evaluate_template, interpolate, template};
 pub use text::{equals_ignore_case, fold};
+pub use trace::{Clause, trace};
 pub use value::{Object, Value};
 
 /// Longest expression, in characters, that is read at all.

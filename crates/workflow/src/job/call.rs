@@ -8,7 +8,9 @@ use super::Builtin;
 use super::command::Annotation;
 use super::contained::{Asked, ContainerCall, Image, On, Started};
 use super::files::{self, FileError, StepFiles};
+use super::resume::Mark;
 use super::spec::{Conclusion, JobOutcome};
+use crate::expr::Clause;
 use crate::model::{Action, Step};
 
 /// The decision of one `advance`: remember the event, then do what is next.
@@ -118,11 +120,17 @@ pub enum Event {
         at: Timestamp,
         reason: String,
     },
+    /// It goes on where an earlier attempt stood before one of its steps.
+    Resumed {
+        from: Box<Mark>,
+    },
     Skipped {
         at: Timestamp,
         lane: usize,
         name: String,
         reason: String,
+        /// Its condition part by part, where that says more than the reason.
+        clauses: Vec<Clause>,
     },
     /// The step couldn't even be started.
     Broken {

@@ -55,6 +55,8 @@ pub struct Job {
     pub(super) asked: Option<Arc<Asked>>,
     /// Once they run.
     pub(super) started: Option<Started>,
+    /// Whether a step has asked to hide something.
+    pub(super) hid: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +198,7 @@ impl Job {
             unseen,
             asked: None,
             started: None,
+            hid: false,
         }
     }
 
@@ -254,8 +257,12 @@ impl Job {
                 self.phase = Phase::Spoiled;
                 self.fail(Conclusion::Failure, reason);
             }
-            Event::Skipped { at, lane, name, reason } => {
+            Event::Resumed { from } => self.resume(from),
+            Event::Skipped { at, lane, name, reason, clauses } => {
                 self.show(*lane, *at, name);
+                if self.is_shown(*lane) {
+                    self.seen[self.lanes[*lane].place as usize].condition.clone_from(clauses);
+                }
                 self.conclude(*lane, *at, &Verdict::new(Conclusion::Skipped, Some(reason.clone())));
             }
             Event::Broken { at, lane, name, reason } => {
@@ -432,6 +439,7 @@ impl Job {
         for mask in &ended.masks {
             self.mask.add(mask);
         }
+        self.hid |= !ended.masks.is_empty();
         let place = self.lanes[lane].place as usize;
         if let Some(seen) = self.seen.get_mut(place) {
             std::mem::take(&mut ended.annotations).into_iter().for_each(|annotation| annotate(seen, annotation));

@@ -18,6 +18,7 @@ pub mod log;
 mod machine;
 pub mod matcher;
 pub mod remote;
+pub mod resume;
 mod scope;
 pub mod secrets;
 pub mod shell;
@@ -30,5 +31,6 @@ pub use contained::{Asked, ContainerCall, ContainerWork, Image, ImageRun, Mounts
 pub use facts::{FilePaths, Files, JobFacts, Node};
 pub use machine::Job;
 pub use remote::Remote;
+pub use resume::{Mark, Trail};
 pub use secrets::SecretScope;
 pub use spec::{Conclusion, Contexts, JobId, JobOutcome, JobSeen, JobSpec, StepSeen, StepState};

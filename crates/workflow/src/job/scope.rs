@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::contained::Started;
 use super::facts::{FilePaths, Files, JobFacts};
 use super::spec::{Conclusion, Contexts};
-use crate::expr::{Error, Object, Scope, Value, evaluate_source, evaluate_template};
+use crate::expr::{Clause, Error, Object, Scope, Value, evaluate_source, evaluate_template, trace};
 use crate::model::Template;
 
 /// The contexts that never change while a job runs, as values.
@@ -147,6 +147,11 @@ impl StepScope<'_> {
             "success()" => self.own_status == Conclusion::Success,
             _ => evaluate_source(condition, self)?.truthy(),
         })
+    }
+
+    /// The condition part by part; nothing where it can't be read.
+    pub(crate) fn trace(&self, condition: &str) -> Vec<Clause> {
+        trace(condition, self).unwrap_or_default()
     }
 
     /// A mapping of texts in the order of the file, names as written (`env` and `with` may hold names that differ by case alone).

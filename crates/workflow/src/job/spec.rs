@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base::mask::Mask;
 use base::{Timestamp, name::RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::command::Annotation;
 use super::secrets::SecretScope;
+use crate::expr::Clause;
 use crate::model::{Defaults, Job, Pinned, Template};
 use crate::permissions::Granted;
 
@@ -168,6 +170,9 @@ pub struct StepSeen {
     /// How often it was begun: more than once with `retry`.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub attempts: u32,
+    /// It was skipped: its condition part by part, where that says more than the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub condition: Vec<Clause>,
     /// It has failed, and the job is held so that somebody can look around.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -186,7 +191,27 @@ impl StepSeen {
             annotations: Vec::new(),
             summary: None,
             attempts: once(),
+            condition: Vec::new(),
             paused: false,
+        }
+    }
+}
+
+impl StepSeen {
+    /// With nothing in it that must not be shown.
+    #[must_use]
+    pub fn masked(&self, mask: &Mask) -> StepSeen {
+        let clause = |clause: &Clause| Clause {
+            depth: clause.depth,
+            source: mask.apply(&clause.source),
+            values: mask.apply(&clause.values),
+            result: clause.result.as_ref().map(|result| mask.apply(result)),
+        };
+        StepSeen {
+            name: mask.apply(&self.name),
+            reason: self.reason.as_ref().map(|reason| mask.apply(reason)),
+            condition: self.condition.iter().map(clause).collect(),
+            ..self.clone()
         }
     }
 }

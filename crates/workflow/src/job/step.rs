@@ -64,7 +64,8 @@ impl Job {
             Ok(true) => {}
             Ok(false) => {
                 let reason = skip_reason(&step.condition, scope.own_status);
-                return note(Event::Skipped { at, lane, name, reason });
+                let clauses = if step.condition == "success()" { Vec::new() } else { scope.trace(&step.condition) };
+                return note(Event::Skipped { at, lane, name, reason, clauses });
             }
             Err(error) => return broken(format!("its condition has no value: {error}")),
         }
@@ -292,7 +293,9 @@ impl Job {
         let name = post.name.clone();
         match scope.holds(&post.condition) {
             Ok(true) => {}
-            Ok(false) => return note(Event::Skipped { at, lane, name, reason: skip_reason(&post.condition, self.status) }),
+            Ok(false) => {
+                return note(Event::Skipped { at, lane, name, reason: skip_reason(&post.condition, self.status), clauses: Vec::new() });
+            }
             Err(error) => return note(Event::Broken { at, lane, name, reason: format!("its condition has no value: {error}") }),
         }
         let mut env = match &post.what {

@@ -12,6 +12,7 @@ mod act;
 mod condition;
 mod decide;
 mod event;
+mod explain;
 mod group;
 mod legs;
 mod level;
@@ -29,6 +30,7 @@ use base::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use event::{Call, Event, Leg};
+pub use explain::{Explained, Need};
 pub use group::Group;
 pub use status::{AttemptStatus, JobStatus, LegStatus, State, Status};
 pub use waiting::Waiting;
