@@ -10,6 +10,7 @@
 //!   caches/PROJECT/          what jobs of a project keep from run to run
 //!   tools/                   what `setup-*` actions find
 //!   actions/                 actions of other repositories, by commit
+//!   runs/PROJECT/NUMBER/     runs without a server: see [`crate::runs`]
 //!   instances/SCOPE/REV/     files, and one folder per instance
 //!   ports/                   which instance has which port
 //! ```

@@ -17,5 +17,7 @@ pub mod proxy;
 pub mod results;
 mod retention;
 pub mod router;
+pub mod runs;
 pub mod supervise;
 pub mod target;
+pub mod watch;

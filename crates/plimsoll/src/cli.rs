@@ -39,7 +39,9 @@ pub enum Command {
     /// Take a repository from its last commit to a running, judged, verified version with a URL
     Up(Up),
     /// Run workflows here, in this process, without a server
-    Run(Run),
+    Run(Box<Run>),
+    /// Draw the jobs of workflows and what each waits for
+    Graph(Graph),
     /// Look for what is wrong or dangerous in workflows, actions and their settings
     Lint(Lint),
     /// Show what runs where, since when and why
@@ -178,7 +180,30 @@ pub enum PersonaChoice {
 }
 
 #[derive(Debug, Clone, Args)]
+pub struct Graph {
+    /// A workflow file, or a `.gitlab-ci.yml`; all that this project has when absent
+    pub file: Option<PathBuf>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+    pub format: GraphFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Drawn with lines
+    Text,
+    /// For Markdown
+    Mermaid,
+    /// For Graphviz
+    Dot,
+    Json,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Run {
+    #[command(subcommand)]
+    pub command: Option<RunCommand>,
     /// A workflow file, or a `.gitlab-ci.yml`; all that the event triggers when absent
     pub file: Option<PathBuf>,
     /// The event that happened
@@ -190,6 +215,12 @@ pub struct Run {
     /// Only this job and what it needs
     #[arg(short, long)]
     pub job: Option<String>,
+    /// Of that job only this step, by its number, id or name, after the `uses:` steps before it
+    #[arg(long, requires = "job")]
+    pub step: Option<String>,
+    /// Run again whenever a file changes, with the working tree as it is; what git ignores doesn't count
+    #[arg(long)]
+    pub watch: bool,
     /// An environment variable for every step
     #[arg(long = "env", value_name = "K=V")]
     pub env: Vec<String>,
@@ -220,6 +251,84 @@ pub struct Run {
     /// Print the plan and run nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What was run is kept: each run has a number, and each time it was gone through is an attempt.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RunCommand {
+    /// List what was run here, newest first
+    List(RunList),
+    /// Show one run: its jobs, how long each took, what was reused
+    View(RunView),
+    /// Go through a run again, with what the jobs that needn't run again have left
+    Rerun(Rerun),
+    /// Say why a job or a step was skipped, or failed: conditions with their values, needs, the end of the log
+    Explain(RunExplain),
+    /// Compare a run with the last one before it that succeeded
+    Diff(OneRun),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunList {
+    /// At most so many
+    #[arg(short = 'n', long, default_value_t = 20)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct OneRun {
+    /// `run-7` or `7`; the last one when absent
+    pub run: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Rerun {
+    #[command(flatten)]
+    pub one: OneRun,
+    /// Only what did not succeed, and all that needs it
+    #[arg(long, conflicts_with_all = ["job", "from_step"])]
+    pub failed: bool,
+    /// Only this job, and all that needs it
+    #[arg(short, long)]
+    pub job: Option<String>,
+    /// From this step on, in the workspace as the job left it: the step's number, id or name
+    #[arg(long, value_name = "STEP")]
+    pub from_step: Option<String>,
+    /// A secret that the run was given; without a value it is read from the environment
+    #[arg(long = "secret", value_name = "K[=V]")]
+    pub secrets: Vec<String>,
+    /// Hold a job where a step has failed: a shell in the step's place on a terminal, else how to open one
+    #[arg(long)]
+    pub pause_on_failure: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunExplain {
+    /// `run-7` or `7`; the last one when absent
+    pub run: Option<String>,
+    /// This job alone: its id, or its name
+    pub job: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+    /// This attempt; the last one when absent
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<u32>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunView {
+    #[command(flatten)]
+    pub one: OneRun,
+    /// This attempt; the last one when absent
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<u32>,
+    /// Print its facts, one in JSON per line
+    #[arg(long)]
+    pub record: bool,
 }
 
 /// Which project: the one the folder belongs to.

@@ -13,6 +13,7 @@ mod exit;
 mod failure;
 mod fetching;
 mod gitlab;
+mod graph;
 mod proposal;
 #[cfg(test)]
 mod reference;

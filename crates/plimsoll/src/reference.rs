@@ -106,9 +106,11 @@ fn commands_page() -> String {
 fn describe(page: &mut String, command: &Command) {
     let mut command = command.clone();
     let below: Vec<Command> = command.get_subcommands().filter(|it| it.get_name() != "help").cloned().collect();
-    if below.is_empty() {
+    // What has commands below it can be typed without one, too, if it takes something itself.
+    let own = command.get_positionals().next().is_some();
+    if below.is_empty() || own {
         let usage = command.render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ");
+        let usage = usage.trim_start_matches("Usage: ").split("\n       plimsoll").next().unwrap_or_default();
         let name = usage.split([' ', '\n']).take_while(|word| !word.starts_with(['[', '<'])).collect::<Vec<_>>().join(" ");
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         write!(page, "\n## {name}\n\n{about}.\n\n```text\n{usage}\n```\n").unwrap();

@@ -169,6 +169,13 @@ pub fn working_files(place: &Place) -> Result<Vec<String>, Error> {
     Ok(paths)
 }
 
+/// Folders in which git tracks nothing yet, empty ones too; ignored ones apart.
+pub fn new_folders(place: &Place) -> Result<Vec<String>, Error> {
+    let folder = place.root.join(&place.subtree);
+    let listed = git(&folder, "list the folders", &["ls-files", "-z", "--others", "--directory", "--exclude-standard"])?;
+    Ok(parts(&listed).filter_map(|path| path.strip_suffix('/').map(str::to_string)).collect())
+}
+
 /// The working files as a tar that depends on nothing else.
 pub fn snapshot(place: &Place) -> Result<Vec<u8>, Error> {
     let folder = place.root.join(&place.subtree);
@@ -190,6 +197,13 @@ pub fn changed_paths(repository: &Repository, from: &str, to: &str) -> Result<Ve
     let mut paths: Vec<String> = parts(&output).filter_map(|path| below(&repository.subtree, &path)).collect();
     paths.sort();
     Ok(paths)
+}
+
+/// The commits that lie between two, newest first: the hash and the subject of each.
+pub fn commits(root: &Path, from: &str, to: &str) -> Result<Vec<(String, String)>, Error> {
+    let range = format!("{from}..{to}");
+    let output = text(git(root, "list commits", &["log", "--no-show-signature", "--format=%H%x00%s", "--end-of-options", &range])?);
+    Ok(output.lines().filter_map(|line| line.split_once('\0')).map(|(sha, subject)| (sha.to_string(), subject.to_string())).collect())
 }
 
 fn dirty(root: &Path, subtree: &str) -> Result<Vec<String>, Error> {

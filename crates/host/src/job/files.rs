@@ -9,6 +9,9 @@ use nix::fcntl::OFlag;
 use workflow::job::files::{SUMMARY_BYTES_MAX, StepFiles};
 use workflow::job::{FileMistake, FilePaths};
 
+/// Below the job's folder for temporary files.
+pub(super) const FOLDER: &str = "_runner_file_commands";
+
 /// What is read of one file; what is larger was not meant for us.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -32,7 +35,7 @@ pub(super) struct Collected {
 
 impl EnvFiles {
     pub(super) fn new(temp: &Path, lane: usize) -> io::Result<EnvFiles> {
-        let directory = temp.join("_runner_file_commands");
+        let directory = temp.join(FOLDER);
         let mut files = EnvFiles { directory, lane, generation: 0, paths: FilePaths::default() };
         files.renew()?;
         Ok(files)

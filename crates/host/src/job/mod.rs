@@ -22,7 +22,7 @@ mod workspace;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,7 +30,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base::Timestamp;
 use engine::world::JobStart;
 use workflow::job::{
-    ActionCall, Command, Conclusion, ContainerCall, ContainerWork, Ended, Event, Exit, Job, JobOutcome, Next, On, StepSeen, Wrote,
+    ActionCall, Command, Conclusion, ContainerCall, ContainerWork, Ended, Event, Exit, Job, JobOutcome, Mark, Next, On, StepSeen, Trail,
+    Wrote,
 };
 
 pub(crate) use action::place::EVIDENCE;
@@ -84,6 +85,10 @@ pub struct JobOptions {
     pub alone: bool,
     /// Hold the job where a step has failed: see [`JobSink::paused`].
     pub pause_on_failure: bool,
+    /// Leave what lets somebody go on with a job that did not succeed: its temporary files, and [`JobSink::marks`].
+    pub keep: bool,
+    /// Go on from here, in a workspace that an earlier attempt has left.
+    pub resume: Option<Mark>,
     pub grace: Grace,
     /// The container engine with its global arguments, instead of the one that is found: see [`crate::container::CHOICE`].
     pub engine: Option<String>,
@@ -115,6 +120,10 @@ pub trait JobSink {
     fn summary(&mut self, _step: u32, _text: &str) {}
     /// A sentence about the job itself.
     fn warning(&mut self, _text: &str) {}
+    /// A tool that the job was set up with.
+    fn tool(&mut self, _name: &str, _version: &str) {}
+    /// Where the job stood before each of its steps; told at the end of one that did not succeed, if that is wanted.
+    fn marks(&mut self, _marks: &[Mark]) {}
     /// A step has failed, and the job is held. It goes on when this says so, else as soon as there is the file that lets it.
     fn paused(&mut self, _paused: &Paused) -> bool {
         false
@@ -149,6 +158,9 @@ struct Runner<'a> {
     clock: Clock,
     around: Around,
     pause_on_failure: bool,
+    resume: Option<Mark>,
+    /// Nothing where nobody will go on with the job.
+    trail: Option<Trail>,
     /// By lane, where a step runs that may fail; kept only if the job would be held then.
     last: BTreeMap<usize, Last>,
     /// How many of the job's steps have ended as far as the sink knows, in a row from the first, and what it knows of the others.
@@ -170,6 +182,7 @@ impl<'a> Runner<'a> {
         let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new() };
         let (pause_on_failure, last, told) = (options.pause_on_failure, BTreeMap::new(), (0, Vec::new()));
         let _service = service;
+        let (resume, trail) = (options.resume.clone(), options.keep.then(Trail::default));
         Ok(Runner {
             dirs,
             job,
@@ -183,6 +196,8 @@ impl<'a> Runner<'a> {
             clock,
             around,
             pause_on_failure,
+            resume,
+            trail,
             last,
             told,
         })
@@ -203,6 +218,11 @@ impl<'a> Runner<'a> {
             if let Some(event) = &advance.event {
                 self.hold(event, sink);
                 self.job.apply(event);
+                self.trail.iter_mut().for_each(|trail| trail.note(&self.job));
+                if let Some(from) = self.resume.take_if(|_| matches!(event, Event::Begun { .. })) {
+                    self.job.apply(&Event::Resumed { from: Box::new(from) });
+                    self.trail.iter_mut().for_each(|trail| trail.note(&self.job));
+                }
                 self.prepare(event, sink);
                 self.tell(sink);
                 self.explain(event, sink);
@@ -304,6 +324,10 @@ impl<'a> Runner<'a> {
             Ok(wrote) => (Exit::Code(0), self.job.known_inside(wrote)),
             Err(undone) => (undone.exit(), Wrote::default()),
         };
+        let version = wrote.outputs.iter().find(|(name, _)| name == "version" || name.ends_with("-version"));
+        if let (Some((_, tool)), Some((_, version))) = (call.builtin.name().split_once("/setup-"), version) {
+            sink.tool(tool, version);
+        }
         self.ended(call.lane, exit, wrote, output, sink);
     }
 
@@ -361,7 +385,7 @@ impl<'a> Runner<'a> {
         let Event::Concluded { lane, conclusion, .. } = event else { return };
         let failed = *conclusion == Conclusion::Failure && self.cancel.requested().is_none();
         let Some(last) = self.last.remove(lane).filter(|_| failed) else { return };
-        let seen = masked(&self.job.steps()[last.step as usize], self.job.mask());
+        let seen = self.job.steps()[last.step as usize].masked(self.job.mask());
         let reason = self.job.mask().apply(&self.job.failure(*lane).unwrap_or_default());
         let paused = match Paused::new(last, seen.name.clone(), reason, &self.dirs.temp) {
             Ok(paused) => paused,
@@ -409,7 +433,7 @@ impl<'a> Runner<'a> {
             if known.get(index) == Some(step) {
                 continue;
             }
-            sink.step(&masked(step, self.job.mask()));
+            sink.step(&step.masked(self.job.mask()));
             if index < known.len() {
                 known[index] = step.clone();
             } else {
@@ -427,7 +451,12 @@ impl<'a> Runner<'a> {
         if !self.processes.end(sink) {
             sink.warning("some processes of the job can't be killed; they wait inside the kernel");
         }
-        if let Err(error) = std::fs::remove_dir_all(&self.dirs.temp)
+        let trail = self.trail.take().filter(|_| outcome.conclusion != Conclusion::Success || self.guard.timed_out());
+        if let Some(trail) = trail {
+            sink.marks(&trail.marks(&self.job));
+            // Scripts hold what was put into them, secrets too.
+            remove_own_files(&self.dirs.temp);
+        } else if let Err(error) = std::fs::remove_dir_all(&self.dirs.temp)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             sink.warning(&format!("the job's temporary files can't be removed: {error}"));
@@ -441,8 +470,17 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn masked(step: &StepSeen, mask: &base::mask::Mask) -> StepSeen {
-    StepSeen { name: mask.apply(&step.name), reason: step.reason.as_ref().map(|reason| mask.apply(reason)), ..step.clone() }
+/// What is ours in the folder for temporary files; what steps left there stays.
+fn remove_own_files(temp: &Path) {
+    let _ = std::fs::remove_dir_all(temp.join(files::FOLDER));
+    for entry in std::fs::read_dir(temp).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_script = path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        let is_ours = ["event.json", "checkout.index", "paused.sh"].iter().any(|name| entry.file_name() == *name);
+        if (is_script || is_ours) && path.is_file() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// What the clock on the wall says; for files that outlive the job.

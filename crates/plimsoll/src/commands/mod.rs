@@ -4,6 +4,7 @@ mod actions;
 mod demo;
 mod doctor;
 mod down;
+mod graph;
 pub mod help;
 mod lint;
 mod logs;
@@ -37,6 +38,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
         Command::Serve(args) => serve::serve(&args),
         Command::Run(args) => run::run(&args, terminal),
         Command::Actions(args) => actions::actions(args, terminal),
+        Command::Graph(args) => graph::graph(&args, terminal),
         Command::Lint(args) => lint::lint(&args, terminal),
         Command::Help(args) => help::help(&args, terminal),
         Command::Completions(args) => help::completions(&args, terminal),

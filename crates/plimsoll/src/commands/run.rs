@@ -1,73 +1,211 @@
 //! `plimsoll run`: workflows here, in this process, without a server.
 //!
-//! Jobs run on threads, as the machine starts them; the record stays in memory.
+//! Jobs run on threads, as the machine starts them; the record stays in memory and is written once, at the end.
 
+mod diff;
+mod explain;
+mod kept;
+mod list;
 mod printer;
+mod rerun;
+mod stage;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use base::Source;
 use base::name::RunId;
-use engine::world::{JobStart, Stop};
+use host::dirs::Dirs;
 use host::git;
-use host::job::{Cancel, JobDirs, JobOptions};
+use host::runs::{Again, Asked, Attempt, NotRun, Runs};
 use host::supervise::Limits;
 use host::supervise::cgroup;
 use release::CodeSource;
-use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, JobSpec, StepSeen};
-use workflow::model::Workflow;
+use workflow::job::Conclusion;
+use workflow::model::{Step, StepAction, Template, Work, Workflow};
 use workflow::plan::{Plan, Repository, Request};
-use workflow::run::{Action, Observed, Run};
 use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
-use crate::cli::Run as RunArgs;
-use crate::compose::{git_failure, load, ready};
+use crate::cli::{Run as RunArgs, RunCommand};
+use crate::compose::{git_failure, load, project_id, ready};
 use crate::config::{self, Config};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
 use crate::gitlab;
+use crate::graph::Graph;
 use crate::security;
 use crate::terminal::{Terminal, Tone};
-use crate::view;
 use crate::world;
-use printer::{Printer, Screen};
-
-/// How long the machine is left alone when nothing is heard: its own timers are seconds.
-const LOOK: Duration = Duration::from_millis(500);
+use stage::{Interrupts, Stage, without_secrets};
 
 pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
+    match &args.command {
+        None if args.watch && !args.dry_run => watch::watch(args, terminal),
+        None => begin(args, &Interrupts::listen(), terminal),
+        Some(RunCommand::List(args)) => list::list(args, terminal),
+        Some(RunCommand::View(args)) => list::view(args, terminal),
+        Some(RunCommand::Rerun(args)) => rerun::rerun(args, terminal),
+        Some(RunCommand::Explain(args)) => explain::explain(args, terminal),
+        Some(RunCommand::Diff(args)) => diff::diff(args, terminal),
+    }
+}
+
+fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result<u8> {
     let project = Project::find(args)?;
     let event = project.event(args)?;
     let secrets = secrets(&args.secrets)?;
     let mut waiting = Vec::new();
-    let found = match project.gitlab_file(args, terminal) {
+    let mut found = match project.gitlab_file(args, terminal) {
         Some(file) => {
             let gitlab = project.gitlab(&file, args, &event, secrets.keys().cloned().collect(), terminal)?;
             waiting = gitlab.blocking.clone();
-            Found { only_job: gitlab.only_job, stages: gitlab.stages, workflows: vec![gitlab.workflow] }
+            Found { only_job: gitlab.only_job, stages: gitlab.stages, workflows: vec![gitlab.workflow], not_run: Vec::new() }
         }
-        None => Found { only_job: args.job.clone(), stages: Vec::new(), workflows: project.workflows(args, &event, terminal)? },
+        None => project.workflows(args, &event, terminal)?,
     };
+    if let (Some(job), Some(step)) = (&found.only_job, &args.step) {
+        only_step(&mut found.workflows, job, step)?;
+    }
     let stages = found.stages.clone();
+    let found_not_run = found.not_run.clone();
     let plans = plan(args, &project, &event, found, terminal)?;
     if args.dry_run {
         return dry_run(&plans, &stages, terminal);
     }
-    let env = pairs("env", &args.env)?;
-    let folder = tempfile::Builder::new().prefix("plimsoll-run-").tempdir().doing("make a folder for the run")?;
+    let asking = Asking { secrets, env: pairs("env", &args.env)?, pause: args.pause_on_failure, not_run: found_not_run };
     // A group of its own for a few milliseconds' work would cost more than the work.
     cgroup::bound_user(Limits::default());
-    let stage = Stage { folder: folder.path(), project: &project, secrets: &secrets, env: &env, pause: args.pause_on_failure };
-    let conclusions = plans.into_iter().map(|plan| stage.play(plan, terminal)).collect::<Result<Vec<Conclusion>>>()?;
-    let cancelled = conclusions.contains(&Conclusion::Cancelled);
+    let shelf = Shelf::open(&project, terminal)?;
+    let conclusions =
+        plans.into_iter().map(|plan| first(plan, &project, &shelf, &asking, interrupts, terminal)).collect::<Result<Vec<_>>>()?;
+    Ok(ended(&conclusions, &waiting, terminal))
+}
+
+/// Leaves of a job one step, and before it those that use actions: they lay the ground for it.
+fn only_step(workflows: &mut [Workflow], job: &str, named: &str) -> Result<()> {
+    let jobs = workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs).filter(|it| it.id.eq_ignore_ascii_case(job));
+    let mut known = Vec::new();
+    for job in jobs {
+        let Work::Steps { steps, .. } = &mut job.work else {
+            return Err(Failure::usage(format!("the job `{}` calls a workflow and has no steps of its own", job.id)));
+        };
+        if let Some(at) = (0..steps.len()).find(|at| step_names(*at, &steps[*at]).iter().any(|it| it.eq_ignore_ascii_case(named))) {
+            let mut number = 0;
+            steps.retain(|step| {
+                number += 1;
+                number == at + 1 || (number <= at && matches!(step.action, StepAction::Uses { .. }))
+            });
+            return Ok(());
+        }
+        known.extend(steps.iter().enumerate().filter_map(|(at, step)| step_names(at, step).pop()));
+    }
+    if known.is_empty() {
+        // The plan says that there is no such job.
+        return Ok(());
+    }
+    Err(Failure::not_found(format!("`{job}` has no step `{named}`; it has {}", known.join(", "))))
+}
+
+/// Its number from 1, its id and its name, as far as it has them; the last is what people would say.
+fn step_names(at: usize, step: &Step) -> Vec<String> {
+    let mut names = vec![(at + 1).to_string()];
+    names.extend(Some(step.id.clone()).filter(|id| !id.starts_with("__")));
+    if let Some(Template::String(name)) = &step.name {
+        names.push(name.clone());
+    }
+    names
+}
+
+/// What a run is given besides its plan.
+struct Asking {
+    secrets: BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
+    pause: bool,
+    not_run: Vec<NotRun>,
+}
+
+/// Where the runs of a project are kept: on this machine, or where that can't be, nowhere for long.
+struct Shelf {
+    runs: Runs,
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Shelf {
+    fn open(project: &Project, terminal: &Terminal) -> Result<Shelf> {
+        match Dirs::open() {
+            Ok(dirs) => Ok(Shelf { runs: Runs::of(&dirs, &project.id()), temporary: None }),
+            Err(error) => {
+                terminal.warn(&format!("nothing of this run is kept: {error}"));
+                let folder = tempfile::Builder::new().prefix("plimsoll-run-").tempdir().doing("make a folder for the run")?;
+                Ok(Shelf { runs: Runs::at(folder.path()), temporary: Some(folder) })
+            }
+        }
+    }
+}
+
+/// A run's first attempt.
+fn first(
+    mut plan: Plan,
+    project: &Project,
+    shelf: &Shelf,
+    asking: &Asking,
+    interrupts: &Interrupts,
+    terminal: &Terminal,
+) -> Result<Conclusion> {
+    let held = shelf.runs.begin().map_err(unkept)?;
+    plan.number = held.kept.number;
+    plan.github["run_number"] = plan.number.to_string().into();
+    let (by, at) = (actor(), world::now());
+    let asked = Asked {
+        v: 1,
+        plan,
+        source: project.source(),
+        folder: project.root().display().to_string(),
+        by: by.clone(),
+        at,
+        env: asking.env.clone(),
+        secrets: asking.secrets.keys().cloned().collect(),
+        withheld: false,
+        not_run: asking.not_run.clone(),
+    };
+    if let Some(snapshot) = &project.snapshot {
+        held.write_snapshot(snapshot).map_err(unkept)?;
+    }
+    let recorded = without_secrets(&asked, &asking.secrets);
+    held.write_asked(&recorded).map_err(unkept)?;
+    let attempt = Attempt { number: 1, by, at, again: Again::All, reused: BTreeMap::new() };
+    let stage = Stage {
+        held: &held,
+        asked: &asked,
+        recorded: &recorded,
+        attempt,
+        reused: BTreeMap::new(),
+        resumed: None,
+        secrets: &asking.secrets,
+        env: &asking.env,
+        pause: asking.pause,
+        interrupts,
+    };
+    let conclusion = stage.play(terminal)?;
+    if conclusion == Conclusion::Failure && shelf.temporary.is_none() {
+        let number = held.kept.number;
+        let text = format!("run-{number} failed; `plimsoll run explain` says why, `plimsoll run rerun --failed` tries again what failed");
+        terminal.say(&terminal.paint(&text, Tone::Faint));
+    }
+    Ok(conclusion)
+}
+
+fn unkept(error: host::runs::Error) -> Failure {
+    Failure::from_error("keep the run's record", &error)
+}
+
+/// The exit code of runs that have all ended.
+fn ended(conclusions: &[Conclusion], waiting: &[String], terminal: &Terminal) -> u8 {
     let good = conclusions.iter().all(|conclusion| matches!(conclusion, Conclusion::Success | Conclusion::Skipped));
-    Ok(if cancelled {
+    if conclusions.contains(&Conclusion::Cancelled) {
         exit::INTERRUPTED
     } else if good && !waiting.is_empty() {
         let jobs: Vec<String> = waiting.iter().map(|job| format!("`{job}`")).collect();
@@ -77,7 +215,21 @@ pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
         exit::OK
     } else {
         exit::FAILED
-    })
+    }
+}
+
+/// The folder whose workflows these are: the project's around a file, else around here.
+pub(super) fn root_of(file: Option<&Path>) -> Result<PathBuf> {
+    Ok(Project::around(file, false)?.root())
+}
+
+/// A GitLab file's pipeline as it would run on a push; nothing where GitHub's files are meant.
+pub(super) fn gitlab_graph(file: Option<&Path>, terminal: &Terminal) -> Result<Option<Graph>> {
+    let args = RunArgs { file: file.map(Path::to_path_buf), event: "push".to_string(), ..RunArgs::default() };
+    let project = Project::around(file, false)?;
+    let Some(file) = project.gitlab_file(&args, terminal) else { return Ok(None) };
+    let gitlab = project.gitlab(&file, &args, &project.event(&args)?, Vec::new(), terminal)?;
+    Ok(Some(Graph { stages: gitlab.stages, ..Graph::of(&gitlab.workflow) }))
 }
 
 /// What is to be planned.
@@ -86,6 +238,8 @@ struct Found {
     only_job: Option<String>,
     /// Of a GitLab file.
     stages: Vec<(String, Vec<String>)>,
+    /// Files that the event doesn't trigger.
+    not_run: Vec<NotRun>,
 }
 
 /// A GitLab file's pipeline.
@@ -105,21 +259,26 @@ struct Project {
 
 impl Project {
     fn find(args: &RunArgs) -> Result<Project> {
+        let mut project = Project::around(args.file.as_deref(), args.file.is_none())?;
+        if let (Some(repository), true) = (&project.repository, args.dirty) {
+            project.snapshot = Some(git::snapshot(&repository.place).map_err(git_failure)?);
+        }
+        Ok(project)
+    }
+
+    /// Of a file, else of the current folder.
+    fn around(file: Option<&Path>, must_be_repository: bool) -> Result<Project> {
         let here = std::env::current_dir().doing("find the current folder")?;
-        let folder = match args.file.as_deref().map(|file| here.join(file)) {
+        let folder = match file.map(|file| here.join(file)) {
             Some(file) => project_folder(&file).unwrap_or(here),
             None => here,
         };
         let repository = match git::head(&folder) {
             Ok(repository) => Some(repository),
-            Err(git::Error::NotARepository(_) | git::Error::NoCommits(_) | git::Error::NotInCommit { .. }) if args.file.is_some() => None,
+            Err(git::Error::NotARepository(_) | git::Error::NoCommits(_) | git::Error::NotInCommit { .. }) if !must_be_repository => None,
             Err(error) => return Err(git_failure(error)),
         };
-        let snapshot = match (&repository, args.dirty) {
-            (Some(repository), true) => Some(git::snapshot(&repository.place).map_err(git_failure)?),
-            _ => None,
-        };
-        Ok(Project { folder, repository, snapshot })
+        Ok(Project { folder, repository, snapshot: None })
     }
 
     fn event(&self, args: &RunArgs) -> Result<Event> {
@@ -136,7 +295,7 @@ impl Project {
     }
 
     /// The file named, whatever its triggers say; else all that the event triggers.
-    fn workflows(&self, args: &RunArgs, event: &Event, terminal: &Terminal) -> Result<Vec<Workflow>> {
+    fn workflows(&self, args: &RunArgs, event: &Event, terminal: &Terminal) -> Result<Found> {
         let named = args.file.is_some();
         let files = match &args.file {
             Some(file) => vec![file.clone()],
@@ -149,6 +308,7 @@ impl Project {
         let mut resolver = fetching::resolver(&config.actions, &read)?;
         let mut workflows = Vec::new();
         let mut wrong = Vec::new();
+        let mut not_run = Vec::new();
         for file in files {
             let text =
                 std::fs::read_to_string(&file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
@@ -160,6 +320,7 @@ impl Project {
                 && let Triggered::No { reason } = matches(workflow, event)
             {
                 terminal.say(&terminal.paint(&format!("{name} does not run: {reason}"), Tone::Faint));
+                not_run.push(NotRun { path: name, reason });
                 continue;
             }
             match ready(loaded, &read, &mut resolver) {
@@ -182,7 +343,7 @@ impl Project {
         if let Some(note) = checked.finish()? {
             terminal.say(&terminal.paint(&note, Tone::Faint));
         }
-        Ok(workflows)
+        Ok(Found { workflows, only_job: args.job.clone(), stages: Vec::new(), not_run })
     }
 
     /// The GitLab file that is named, or that stands there instead of GitHub's.
@@ -279,6 +440,15 @@ impl Project {
 
     fn root(&self) -> PathBuf {
         self.repository.as_ref().map_or_else(|| self.folder.clone(), |repository| repository.place.root.join(&repository.place.subtree))
+    }
+
+    /// Under which its runs are kept; the same as that of its releases.
+    fn id(&self) -> String {
+        let (root, subtree) = match &self.repository {
+            Some(repository) => (repository.place.root.as_path(), repository.place.subtree.as_str()),
+            None => (self.folder.as_path(), ""),
+        };
+        project_id(root, subtree).to_string()
     }
 
     fn source(&self) -> CodeSource {
@@ -378,198 +548,4 @@ fn secrets(given: &[String]) -> Result<BTreeMap<String, String>> {
             },
         })
         .collect()
-}
-
-/// What a thread with a job tells the loop.
-enum Heard {
-    Step(JobId, StepSeen),
-    Ended(JobId, JobOutcome),
-    /// What a step summed up, in Markdown.
-    Summary {
-        job: String,
-        step: String,
-        text: String,
-    },
-    /// Whether a shell has the terminal: then an interrupt is the shell's.
-    Shell {
-        open: bool,
-    },
-    Interrupt,
-}
-
-/// What the loop keeps of what it heard, besides the machine's own view.
-#[derive(Debug, Default)]
-struct Kept {
-    interrupts: u32,
-    shell: bool,
-    summaries: Vec<(String, String, String)>,
-}
-
-struct Stage<'a> {
-    folder: &'a Path,
-    project: &'a Project,
-    secrets: &'a BTreeMap<String, String>,
-    env: &'a BTreeMap<String, String>,
-    /// Hold a job where a step has failed.
-    pause: bool,
-}
-
-impl Stage<'_> {
-    /// Look, ask the machine, remember, act; until the run has ended.
-    fn play(&self, plan: Plan, terminal: &Terminal) -> Result<Conclusion> {
-        let (sender, receiver) = channel();
-        listen_for_interrupts(sender.clone());
-        let mut run = Run::new(plan);
-        let mut seen = Observed::default();
-        let mut cancels: BTreeMap<JobId, Cancel> = BTreeMap::new();
-        let screen = Arc::new(Mutex::new(Screen::default()));
-        let many = run.plan().workflow.jobs.len() > 1;
-        let mut kept = Kept::default();
-        std::thread::scope(|scope| {
-            loop {
-                let advance = run.advance(&seen, world::now());
-                for event in &advance.events {
-                    run.apply(event);
-                    if many || terminal.is_live() {
-                        view::run_event(terminal, &run, event);
-                    }
-                }
-                for action in advance.actions {
-                    match action {
-                        Action::Start { id, spec } if !cancels.contains_key(&id) => {
-                            let Ok(cancel) = Cancel::new() else {
-                                return Err(Failure::infrastructure("no more pipes: too many files are open"));
-                            };
-                            cancels.insert(id.clone(), cancel.clone());
-                            seen.jobs.insert(id.clone(), JobSeen::Running { steps: Vec::new() });
-                            let sender = sender.clone();
-                            let screen = screen.clone();
-                            scope.spawn(move || self.execute(id, spec, &cancel, &sender, &screen, many));
-                        }
-                        Action::Start { .. } => {}
-                        Action::Stop { id, at_once } => stop(&cancels, &mut seen, &id, at_once),
-                    }
-                }
-                if let Some(conclusion) = run.conclusion() {
-                    summarize(&kept.summaries, many, terminal);
-                    return Ok(conclusion);
-                }
-                if advance.events.is_empty() {
-                    self.hear(&receiver, &mut run, &mut seen, &mut kept, terminal);
-                }
-            }
-        })
-    }
-
-    fn hear(&self, receiver: &Receiver<Heard>, run: &mut Run, seen: &mut Observed, kept: &mut Kept, terminal: &Terminal) {
-        match receiver.recv_timeout(LOOK) {
-            Ok(Heard::Step(id, step)) => {
-                if let Some(JobSeen::Running { steps }) = seen.jobs.get_mut(&id) {
-                    steps.retain(|known| known.number != step.number);
-                    steps.push(step);
-                }
-            }
-            Ok(Heard::Ended(id, outcome)) => {
-                let steps = match seen.jobs.remove(&id) {
-                    Some(JobSeen::Running { steps }) => steps,
-                    _ => Vec::new(),
-                };
-                seen.jobs.insert(id, JobSeen::Finished { outcome, steps });
-            }
-            Ok(Heard::Summary { job, step, text }) => kept.summaries.push((job, step, text)),
-            Ok(Heard::Shell { open }) => kept.shell = open,
-            Ok(Heard::Interrupt) if kept.shell => {}
-            Ok(Heard::Interrupt) => {
-                kept.interrupts += 1;
-                let force = kept.interrupts > 1;
-                terminal.say(if force {
-                    "interrupted again: steps are ended at once"
-                } else {
-                    "interrupted: waiting for running steps to end; once more ends them at once"
-                });
-                if let Ok(events) = run.command(workflow::run::Command::Cancel { force }, &actor(), world::now()) {
-                    events.iter().for_each(|event| run.apply(event));
-                }
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-    }
-
-    fn execute(&self, id: JobId, spec: JobSpec, cancel: &Cancel, sender: &Sender<Heard>, screen: &Mutex<Screen>, many: bool) {
-        let job = self.folder.join(id.run.to_string()).join(format!("{}-{}", id.key.replace('/', "~2f"), id.attempt));
-        let snapshot = self.project.snapshot.as_ref().map(|bytes| {
-            let path = self.folder.join("snapshot.tar");
-            if !path.exists() {
-                // A job that can't find it says so in its checkout.
-                let _ = std::fs::write(&path, bytes);
-            }
-            path
-        });
-        let dirs = JobDirs {
-            workspace: job.join("workspace"),
-            temp: job.join("temp"),
-            tool_cache: self.folder.join("tools"),
-            artifacts: self.folder.join("artifacts"),
-            cache: self.folder.join("cache"),
-            actions: host::dirs::Dirs::open().map(|dirs| dirs.actions()).unwrap_or_default(),
-            snapshot,
-        };
-        let mut env = host::job::inherited(std::env::vars(), host::job::Home::Users);
-        env.extend(self.env.clone());
-        let options = JobOptions {
-            secrets: self.secrets.clone(),
-            env,
-            pause_on_failure: self.pause,
-            engine: std::env::var(host::container::CHOICE).ok(),
-            ..JobOptions::default()
-        };
-        let start = JobStart { spec, source: self.project.source(), artifacts: id.run.to_string(), project: "local".to_string() };
-        let mut sink = Printer::new(id.clone(), sender.clone(), screen, many);
-        let outcome = host::job::run(&start, &dirs, &options, &mut sink, cancel);
-        sink.flush();
-        let _ = sender.send(Heard::Ended(id, outcome));
-    }
-}
-
-fn stop(cancels: &BTreeMap<JobId, Cancel>, seen: &mut Observed, id: &JobId, at_once: bool) {
-    match cancels.get(id) {
-        Some(cancel) => cancel.request(if at_once { Stop::AtOnce } else { Stop::Gracefully }),
-        None => {
-            let now = world::now();
-            let outcome = JobOutcome {
-                conclusion: Conclusion::Cancelled,
-                outputs: BTreeMap::new(),
-                reason: None,
-                started: now,
-                finished: now,
-                annotations: Vec::new(),
-            };
-            seen.jobs.insert(id.clone(), JobSeen::Finished { outcome, steps: Vec::new() });
-        }
-    }
-}
-
-/// Ctrl-C becomes a message, the first time and every other.
-fn listen_for_interrupts(sender: Sender<Heard>) {
-    let mut wanted = nix::sys::signal::SigSet::empty();
-    wanted.add(nix::sys::signal::Signal::SIGINT);
-    wanted.add(nix::sys::signal::Signal::SIGTERM);
-    if wanted.thread_block().is_ok() {
-        std::thread::spawn(move || {
-            while wanted.wait().is_ok() {
-                if sender.send(Heard::Interrupt).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-}
-
-/// The summaries of all steps, after everything else.
-fn summarize(summaries: &[(String, String, String)], many: bool, terminal: &Terminal) {
-    for (job, step, text) in summaries.iter().filter(|_| !terminal.json) {
-        let of = if many { format!("{job}, {step}") } else { step.clone() };
-        terminal.data(&terminal.paint(&format!("summary of {of}"), Tone::Faint));
-        terminal.data(text.trim_end());
-    }
 }

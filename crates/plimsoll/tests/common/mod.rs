@@ -215,8 +215,14 @@ pub struct Running<'a> {
 impl Running<'_> {
     /// Returns when it has said this on standard error.
     pub fn until_it_says(&mut self, text: &str) {
-        let seen = until(DEADLINE, || self.errors.text().contains(text) || self.child.try_wait().unwrap().is_some());
-        assert!(seen.is_ok() && self.errors.text().contains(text), "it never said {text:?}, only\n{}", self.errors.text());
+        self.until_it_says_so_often(text, 1);
+    }
+
+    /// Returns when it has said this so many times on standard error.
+    pub fn until_it_says_so_often(&mut self, text: &str, times: usize) {
+        let seen = until(DEADLINE, || self.errors.text().matches(text).count() >= times || self.child.try_wait().unwrap().is_some());
+        let all = self.errors.text();
+        assert!(seen.is_ok() && all.matches(text).count() >= times, "it never said {text:?} {times} times, only\n{all}");
     }
 
     /// Ctrl-C.

@@ -3,6 +3,7 @@
 //! ```text
 //! ARTIFACTS/NAME/…                  the files, as they were below their common folder
 //! ARTIFACTS/.manifests/NAME.json    what they were when they were uploaded: paths, sizes, digests
+//! ARTIFACTS/.earlier/NAME           it is an earlier attempt's
 //! ```
 
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ const FORBIDDEN: [char; 10] = ['"', ':', '<', '>', '|', '*', '?', '\\', '/', '\n
 
 /// Begins with a dot, as no artifact's name may.
 const MANIFESTS: &str = ".manifests";
+/// Names that were taken in an earlier attempt of the run, and may be taken once more.
+const EARLIER: &str = ".earlier";
 
 /// What was uploaded under a name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -186,8 +189,18 @@ impl Store<'_> {
         Ok(self.read(name)?.files.into_iter().map(|file| file.path).collect())
     }
 
+    /// Whether the name is taken, in this attempt.
     pub fn has(&self, name: &str) -> bool {
-        self.manifest(name).is_file()
+        self.manifest(name).is_file() && !self.earlier(name).exists()
+    }
+
+    /// Another attempt begins: it may upload again what is there, and reads what it doesn't.
+    pub fn begin_again(&self) -> io::Result<()> {
+        fs::create_dir_all(self.artifacts.join(EARLIER))?;
+        for name in self.names(None).map_err(io::Error::other)? {
+            fs::write(self.earlier(&name), "")?;
+        }
+        Ok(())
     }
 
     pub fn list(&self) -> Result<Vec<Stored>, String> {
@@ -219,6 +232,10 @@ impl Store<'_> {
         self.artifacts.join(name)
     }
 
+    fn earlier(&self, name: &str) -> PathBuf {
+        self.artifacts.join(EARLIER).join(name)
+    }
+
     fn manifest(&self, name: &str) -> PathBuf {
         self.artifacts.join(MANIFESTS).join(format!("{name}.json"))
     }
@@ -240,9 +257,10 @@ impl Store<'_> {
         let gathered = tempfile::Builder::new().prefix(".new-").tempdir_in(self.artifacts).map_err(failed)?;
         let folder = self.folder(name);
         let before = folder.is_dir();
-        if before && merge {
+        let earlier = self.earlier(name).exists();
+        if before && merge && !earlier {
             copy_all(&folder, gathered.path()).map_err(failed)?;
-        } else if before && !overwrite {
+        } else if before && !overwrite && !earlier {
             let why = format!("an artifact named `{name}` was uploaded before; choose another name or set `overwrite: true`");
             return Err(Undone::Failed(why));
         }
@@ -264,6 +282,9 @@ impl Store<'_> {
         let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
         fs::write(self.manifest(name), text).map_err(failed)?;
         fs::rename(gathered.keep(), &folder).map_err(failed)?;
+        if earlier {
+            fs::remove_file(self.earlier(name)).map_err(failed)?;
+        }
         Ok(manifest)
     }
 

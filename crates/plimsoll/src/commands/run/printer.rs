@@ -7,9 +7,14 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use host::job::{JobSink, Paused};
-use workflow::job::{JobId, StepSeen, StepState};
+use host::runs::{Happened, StepLog, Tool};
+use workflow::job::{Conclusion, JobId, Mark, StepSeen, StepState};
 
-use super::Heard;
+use super::stage::Heard;
+use crate::world;
+
+/// Of a step that doesn't succeed, so much of its log's end is kept.
+const TAIL_MAX: usize = 64 * 1024;
 
 /// What all jobs share: standard output, and whether a shell has it at the moment.
 #[derive(Debug, Default)]
@@ -28,12 +33,14 @@ pub(super) struct Printer<'a> {
     running: BTreeMap<u32, String>,
     /// Lines whose ends haven't come.
     rest: BTreeMap<u32, Vec<u8>>,
+    /// The ends of the logs of the steps under way.
+    tails: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Printer<'_> {
     pub(super) fn new(id: JobId, sender: Sender<Heard>, screen: &Mutex<Screen>, many: bool) -> Printer<'_> {
         let prefix = if many { format!("{} | ", id.key) } else { String::new() };
-        Printer { id, sender, screen, prefix, running: BTreeMap::new(), rest: BTreeMap::new() }
+        Printer { id, sender, screen, prefix, running: BTreeMap::new(), rest: BTreeMap::new(), tails: BTreeMap::new() }
     }
 
     pub(super) fn flush(&mut self) {
@@ -46,6 +53,30 @@ impl Printer<'_> {
             line.push(b'\n');
             self.write(&prefixed(&self.prefix_of(step), &line));
         }
+    }
+
+    fn keep_tail(&mut self, step: u32, bytes: &[u8]) {
+        let tail = self.tails.entry(step).or_default();
+        tail.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_MAX)..]);
+        if tail.len() > 2 * TAIL_MAX {
+            tail.drain(..tail.len() - TAIL_MAX);
+        }
+    }
+
+    /// What is kept of the log of a step that has ended.
+    fn note_tail(&mut self, step: &StepSeen) {
+        let Some(tail) = self.tails.remove(&step.number) else { return };
+        if matches!(step.state, StepState::Finished { outcome: Conclusion::Success | Conclusion::Skipped, .. }) {
+            return;
+        }
+        let mut tail = &tail[tail.len().saturating_sub(TAIL_MAX)..];
+        if tail.len() == TAIL_MAX {
+            let line = tail.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            tail = &tail[line..];
+        }
+        let text = String::from_utf8_lossy(tail).into_owned();
+        let log = StepLog { at: world::now(), id: self.id.clone(), step: step.number, text };
+        let _ = self.sender.send(Heard::Note(Happened::Log(log)));
     }
 
     /// Steps side by side are told apart by their names.
@@ -77,11 +108,13 @@ impl JobSink for Printer<'_> {
         } else {
             self.flush_step(step.number);
             self.running.remove(&step.number);
+            self.note_tail(step);
         }
         let _ = self.sender.send(Heard::Step(self.id.clone(), step.clone()));
     }
 
     fn log(&mut self, step: u32, bytes: &[u8]) {
+        self.keep_tail(step, bytes);
         let alone = self.prefix.is_empty() && self.running.len() <= 1;
         if alone && !self.rest.contains_key(&step) {
             return self.write(bytes);
@@ -100,6 +133,15 @@ impl JobSink for Printer<'_> {
     fn summary(&mut self, step: u32, text: &str) {
         let name = self.running.get(&step).cloned().unwrap_or_default();
         let _ = self.sender.send(Heard::Summary { job: self.id.key.clone(), step: name, text: text.to_string() });
+    }
+
+    fn tool(&mut self, name: &str, version: &str) {
+        let tool = Tool { at: world::now(), id: self.id.clone(), name: name.to_string(), version: version.to_string() };
+        let _ = self.sender.send(Heard::Note(Happened::Tool(tool)));
+    }
+
+    fn marks(&mut self, marks: &[Mark]) {
+        let _ = self.sender.send(Heard::Marks(self.id.clone(), marks.to_vec()));
     }
 
     fn warning(&mut self, text: &str) {

@@ -1,0 +1,392 @@
+//! What is left of `plimsoll run`: its record, further attempts, why and what differs; and the plan drawn.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Place, Said};
+use serde_json::Value as Json;
+
+const CI: &str = ".github/workflows/ci.yml";
+
+/// `test` fails as long as there is no file `fixed` in the project; `build` notes how often it ran.
+const FAILING: &str = "name: ci
+on: push
+permissions: {}
+jobs:
+  build:
+    runs-on: ubuntu-24.04
+    outputs: {tag: '${{ steps.it.outputs.tag }}'}
+    steps:
+      - run: echo built >> \"$COUNT\"
+      - {id: it, run: 'echo tag=v$GITHUB_RUN_ATTEMPT >> $GITHUB_OUTPUT; echo data > out.txt'}
+      - {uses: actions/upload-artifact@v4, with: {name: out, path: out.txt}}
+  test:
+    needs: build
+    runs-on: ubuntu-24.04
+    steps:
+      - {uses: actions/download-artifact@v4, with: {name: out}}
+      - {id: prepare, run: 'echo WHO=ada >> $GITHUB_ENV; echo n=$(($(cat n 2>/dev/null || echo 0) + 1)) >> $GITHUB_OUTPUT; echo x >> n.txt'}
+      - name: Check it
+        run: |
+          echo \"tag ${{ needs.build.outputs.tag }} attempt $GITHUB_RUN_ATTEMPT who $WHO n ${{ steps.prepare.outputs.n }}\"
+          cat out.txt
+          test -f \"$FIXED\" || { echo '::error file=app.py,line=3::not fixed'; exit 3; }
+  lint:
+    runs-on: ubuntu-24.04
+    steps: [{run: echo linted}]
+  deploy:
+    needs: [build, test]
+    if: needs.test.result == 'success' && github.ref == 'refs/heads/main'
+    runs-on: ubuntu-24.04
+    steps: [{run: 'echo deployed ${{ needs.build.outputs.tag }}'}]
+  report:
+    needs: [test]
+    if: always()
+    runs-on: ubuntu-24.04
+    steps: [{run: 'echo report ${{ needs.test.result }}'}]
+";
+
+/// A place in which the file has run once, and failed.
+fn failed() -> Place {
+    let place = Place::with(&[(CI, FAILING)]);
+    let said = run(&place, &[]);
+    said.ends(1, &["run-1 failed; `plimsoll run explain` says why, `plimsoll run rerun --failed` tries again what failed"]);
+    assert!(said.out.contains("test | tag v1 attempt 1 who ada n 1"), "{}", said.out);
+    assert!(said.out.contains("report | report failure"), "{}", said.out);
+    place
+}
+
+fn run(place: &Place, args: &[&str]) -> Said {
+    let count = format!("COUNT={}", place.path("count").display());
+    let fixed = format!("FIXED={}", place.path("fixed").display());
+    place.say(&[&["run", "--env", &count, "--env", &fixed], args].concat())
+}
+
+fn fix(place: &Place) {
+    std::fs::write(place.path("fixed"), "").unwrap();
+}
+
+fn built(place: &Place) -> usize {
+    std::fs::read_to_string(place.path("count")).unwrap().lines().count()
+}
+
+fn json(said: &Said) -> Json {
+    assert_eq!(said.code, 0, "{}", said.err);
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}\n{}", said.out))
+}
+
+#[test]
+fn what_was_run_is_listed_and_shown() {
+    let place = Place::with(&[(CI, FAILING)]);
+    place.say(&["run", "list"]).is(0, "nothing was run here yet");
+    assert_eq!(place.say(&["run", "view"]).code, 9);
+    fix(&place);
+    assert_eq!(run(&place, &[]).code, 0);
+    place.say(&["run", "rerun"]).ends(0, &["run-1, attempt 2"]);
+    let list = place.say(&["run", "list"]);
+    assert!(list.out.starts_with("run-1  success, attempt 2  ci  main HASH"), "{}", list.out);
+    let view = place.say(&["run", "view"]);
+    for line in ["run-1 ci: success", ".github/workflows/ci.yml on push, main HASH", "✔ build success (TIME)"] {
+        assert!(view.out.contains(line), "{line}\n{}", view.out);
+    }
+    assert!(view.out.contains("attempt 2, by ada, "), "{}", view.out);
+    let first = json(&place.say(&["run", "view", "1", "--attempt", "1", "--json"]));
+    assert_eq!((&first["attempt"]["number"], &first["conclusion"]), (&1.into(), &"success".into()));
+    assert_eq!(json(&place.say(&["--json", "run", "list"]))[0]["attempts"], 2);
+    let record = place.say(&["run", "view", "run-1", "--record"]);
+    let kinds: Vec<Json> = record.out.lines().map(|line| serde_json::from_str::<Json>(line).unwrap()["kind"].clone()).collect();
+    assert_eq!((&kinds[0], kinds.last().unwrap()), (&"attempt.begun".into(), &"run.run-finished".into()));
+    // A job that succeeded leaves no workspace, and an attempt that isn't there is said so.
+    assert_eq!(place.say(&["run", "rerun", "--job", "test", "--from-step", "Check it"]).code, 9);
+    assert_eq!(place.say(&["run", "view", "--attempt", "3"]).code, 9);
+    assert_eq!(place.say(&["run", "rerun", "--failed"]).code, 9);
+    assert_eq!(place.say(&["run", "view", "7"]).code, 9);
+    assert_eq!(place.say(&["run", "view", "seven"]).code, 2);
+}
+
+#[test]
+fn what_failed_runs_again_with_what_the_others_left() {
+    let place = failed();
+    fix(&place);
+    let said = place.say(&["run", "rerun", "--failed"]);
+    said.ends(0, &["run-1, attempt 2", "build is taken from attempt 1: success"]);
+    assert!(said.out.contains("test | tag v1 attempt 2 who ada n 1\ntest | data"), "{}", said.out);
+    assert!(said.out.contains("deploy | deployed v1") && said.out.contains("report | report success"), "{}", said.out);
+    assert!(!said.out.contains("linted"), "{}", said.out);
+    assert_eq!(built(&place), 1);
+    let view = json(&place.say(&["run", "view", "--json"]));
+    assert_eq!(view["attempt"]["reused"], serde_json::json!({ "build": 1, "lint": 1 }));
+    assert_eq!(view["attempt"]["again"], "failed");
+    // What it reuses may have been reused itself; the job's artifact is made anew under the same name.
+    let said = place.say(&["run", "rerun", "--job", "build"]);
+    said.ends(0, &["run-1, attempt 3", "lint is taken from attempt 1: success"]);
+    assert!(said.out.contains("test | tag v3 attempt 3"), "{}", said.out);
+    assert_eq!(built(&place), 2);
+}
+
+#[test]
+fn a_job_goes_on_from_a_step_in_the_workspace_as_it_was() {
+    let place = failed();
+    let said = place.say(&["run", "rerun", "--from-step", "check IT"]);
+    assert!(said.out.contains("test | tag v1 attempt 2 who ada n 1"), "{}", said.out);
+    assert_eq!(said.code, 1);
+    fix(&place);
+    let said = place.say(&["run", "rerun", "--job", "test", "--from-step", "3"]);
+    said.ends(0, &["run-1, attempt 3", "build is taken from attempt 1: success"]);
+    // The step before it did not run again, and what it had set is there.
+    assert!(said.out.contains("test | tag v1 attempt 3 who ada n 1\ntest | data"), "{}", said.out);
+    let steps = json(&place.say(&["run", "view", "--json"]))["jobs"][1]["legs"][0]["steps"].clone();
+    let names: Vec<&str> = steps.as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names[2], "Check it");
+    place.say(&["run", "rerun", "--job", "test", "--from-step", "3"]).is(
+        9,
+        "error: the workspace of `test` in run-1 is gone: a job that succeeded doesn't keep its workspace
+hint: `plimsoll run rerun 1 --job test` runs the whole job again",
+    );
+}
+
+#[test]
+fn a_step_that_comes_after_a_failure_or_is_not_there_is_no_place_to_go_on_from() {
+    let place = Place::with(&[(
+        CI,
+        "on: push\npermissions: {}\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {id: a, run: exit 1}\n      - {id: b, if: always(), run: echo b}\n",
+    )]);
+    assert_eq!(place.say(&["run"]).code, 1);
+    let said = place.say(&["run", "rerun", "--from-step", "b"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("`it` can't go on from `b`: step \"Run exit 1\" exited with 1"), "{}", said.err);
+    let said = place.say(&["run", "rerun", "--from-step", "c"]);
+    assert_eq!(said.code, 9);
+    assert!(said.err.contains("`it` got to no step `c`; it stood before `Run exit 1`, `Run echo b`"), "{}", said.err);
+}
+
+#[test]
+fn secrets_are_given_again_and_never_kept() {
+    let place = Place::with(&[(
+        CI,
+        "on: push
+permissions: {}
+jobs:
+  it:
+    runs-on: x
+    env: {OWN: '${{ secrets.TOKEN }}'}
+    steps:
+      - {id: a, run: 'echo LEAK=$OWN >> $GITHUB_ENV'}
+      - {id: b, run: 'echo got $OWN; exit 1'}
+",
+    )]);
+    let secret = "correct-horse-battery";
+    let given = format!("TOKEN={secret}");
+    assert_eq!(place.say(&["run", "--secret", &given]).code, 1);
+    let said = place.say(&["run", "rerun", "--failed"]);
+    said.is(
+        2,
+        "error: run-1 was given `TOKEN`, and secrets are never kept
+hint: give it again: `--secret TOKEN`, with the value in the environment or behind a `=`",
+    );
+    let said = place.say(&["run", "rerun", "--from-step", "b", "--secret", &given]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("the variable `LEAK`, which a step before it set, holds a secret"), "{}", said.err);
+    let said = place.say(&["run", "rerun", "--failed", "--secret", &given]);
+    assert!(said.out.contains("got ***"), "{}", said.out);
+    // A variable that holds one isn't kept either.
+    assert_eq!(place.say(&["run", "--secret", &given, "--env", &format!("X=a{secret}b")]).code, 1);
+    let said = place.say(&["run", "rerun", "--failed", "--secret", &given]);
+    assert!(said.err.contains("held a secret, which isn't kept"), "{}", said.err);
+    let found = place.at_home("grep").args(["-rl", secret]).arg(place.state()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the secret lies in the state directory");
+}
+
+#[test]
+fn why_is_said_with_the_values_put_in() {
+    let place = failed();
+    let said = place.say(&["run", "explain"]);
+    for line in [
+        "build: succeeded",
+        "test: test failed: step \"Check it\" exited with 3",
+        "  step 3 \"Check it\" exited with 3",
+        "    app.py:3: not fixed",
+        "    │ data",
+        "deploy: was skipped: `test` failed",
+        "  needs test, which failed",
+        "report: succeeded",
+    ] {
+        assert!(said.out.lines().any(|it| it == line), "`{line}` is not in\n{}", said.out);
+    }
+    let said = place.say(&["run", "explain", "deploy"]);
+    let whole = "  if success() && (needs.test.result == 'success' && github.ref == 'refs/heads/main')";
+    let lines: Vec<&str> = said.out.lines().collect();
+    let at = lines.iter().position(|line| line.starts_with(whole)).unwrap_or_else(|| panic!("{}", said.out));
+    assert!(lines[at].ends_with("→  false && false && true  →  false"), "{}", said.out);
+    assert!(lines[at + 1].trim().starts_with("success()") && lines[at + 1].ends_with("→  false"), "{}", said.out);
+    assert!(lines[at + 2].ends_with("was not looked at"), "{}", said.out);
+    let deploy = json(&place.say(&["run", "explain", "1", "deploy", "--json"]));
+    let deploy = &deploy["jobs"][0];
+    assert_eq!(deploy["why"], "was skipped: `test` failed");
+    assert_eq!(deploy["needs"][1], serde_json::json!({ "key": "test", "state": { "finished": "failure" }, "result": "failure" }));
+    assert_eq!(deploy["clauses"][1]["result"], "false");
+    assert_eq!(place.say(&["run", "explain", "1", "depoly"]).code, 9);
+}
+
+#[test]
+fn a_skipped_step_and_a_workflow_that_was_not_triggered_say_why() {
+    let place = Place::with(&[
+        (
+            CI,
+            "on: push\npermissions: {}\njobs:\n  it:\n    runs-on: x\n    steps:\n      - {id: a, run: 'echo x=1 >> $GITHUB_OUTPUT'}\n      - {if: \"steps.a.outputs.x == '2'\", run: echo b}\n",
+        ),
+        (
+            ".github/workflows/release.yml",
+            "on: {push: {branches: [release]}}\npermissions: {}\njobs: {it: {runs-on: x, steps: [{run: a}]}}\n",
+        ),
+    ]);
+    assert_eq!(place.say(&["run"]).code, 0);
+    let said = place.say(&["run", "explain"]);
+    assert!(said.out.contains("    if success() && (steps.a.outputs.x == '2')  →  true && false  →  false"), "{}", said.out);
+    assert!(said.out.contains("steps.a.outputs.x == '2'"), "{}", said.out);
+    assert!(said.out.contains("→  '1' == '2'  →  false"), "{}", said.out);
+    assert!(said.out.starts_with(".github/workflows/release.yml does not run: "), "{}", said.out);
+}
+
+#[test]
+fn a_run_is_compared_with_the_last_that_succeeded() {
+    let place = Place::with(&[(CI, FAILING)]);
+    assert_eq!(place.say(&["run", "diff"]).code, 9);
+    fix(&place);
+    assert_eq!(run(&place, &[]).code, 0);
+    let said = place.say(&["run", "diff"]);
+    said.is(9, "error: no run of .github/workflows/ci.yml before run-1 succeeded, so there is nothing to compare with");
+    std::fs::remove_file(place.path("fixed")).unwrap();
+    place.write("more.txt", "more");
+    place.write(CI, &FAILING.replace("tag=v", "tag=w"));
+    place.commit("more");
+    assert_eq!(run(&place, &[]).code, 1);
+    let said = place.say(&["run", "diff"]);
+    for line in [
+        "run-2 beside run-1, the last of it that succeeded",
+        "commits from HASH to HASH",
+        "  HASH more",
+        "files: 2",
+        "  more.txt",
+        "the workflow itself has changed",
+        "  deploy: success → skipped",
+        "  test: success → failure",
+        "  build.tag: v1 → w1",
+        "  build: TIME → TIME",
+    ] {
+        assert!(said.out.lines().any(|it| it == line), "`{line}` is not in\n{}", said.out);
+    }
+    let diff = json(&place.say(&["run", "diff", "run-2", "--json"]));
+    assert_eq!((&diff["run"], &diff["green"], &diff["files"]), (&2.into(), &1.into(), &serde_json::json!([CI, "more.txt"])));
+}
+
+#[test]
+fn a_plan_is_drawn() {
+    let place = Place::with(&[
+        (
+            CI,
+            "name: ci
+on: [push, pull_request]
+permissions: {}
+jobs:
+  lint: {runs-on: x, steps: [{run: a}]}
+  test:
+    needs: lint
+    strategy: {matrix: {python: ['3.11', '3.12'], os: [a]}}
+    runs-on: x
+    steps: [{run: a}]
+  ship:
+    needs: [lint, test]
+    if: github.ref == 'refs/heads/main'
+    uses: ./.github/workflows/ship.yml
+",
+        ),
+        (
+            ".github/workflows/ship.yml",
+            "on: workflow_call\npermissions: {}\njobs:\n  pack: {runs-on: x, steps: [{run: a}]}\n  push: {needs: pack, runs-on: x, steps: [{run: a}]}\n",
+        ),
+    ]);
+    let said = place.say(&["graph", CI]);
+    said.is(0, "");
+    let drawn = "\
+.github/workflows/ci.yml (ci) on push, pull_request
+●      lint
+├─●    test  2 legs: 3.11, a · 3.12, a
+╰─┴─●  ship  calls ./.github/workflows/ship.yml; if github.ref == 'refs/heads/main'
+         ●    pack
+         ╰─●  push
+";
+    assert_eq!(said.out, drawn);
+    let all = place.say(&["graph"]);
+    assert!(all.out.starts_with(drawn) && all.out.contains("\n.github/workflows/ship.yml on workflow_call\n"), "{}", all.out);
+    let json = json(&place.say(&["graph", CI, "--format", "json"]));
+    assert_eq!(json[0]["jobs"][2]["jobs"][1]["needs"], serde_json::json!(["pack"]));
+    let mermaid = place.say(&["graph", CI, "--format", "mermaid"]).out;
+    for line in ["flowchart LR", "  lint_[\"lint\"]", "  test_[\"test ×2\"]", "  lint_ --> test_", "    ship__pack_ --> ship__push_"] {
+        assert!(mermaid.lines().any(|it| it == line), "`{line}` is not in\n{mermaid}");
+    }
+    let dot = place.say(&["graph", CI, "--format", "dot"]).out;
+    assert!(dot.starts_with("digraph plan {") && dot.contains("w0_lint_ -> w0_test_;"), "{dot}");
+    place.write(CI, "on: push\njobs: {a: {runs-on: x, steps: [{runn: a}]}}\n");
+    let said = place.say(&["graph", CI]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("ci.yml:2:"), "{}", said.err);
+}
+
+#[test]
+fn one_step_is_picked_with_the_actions_before_it() {
+    let place = Place::with(&[(
+        CI,
+        "on: push
+permissions: {}
+jobs:
+  it:
+    runs-on: x
+    steps:
+      - uses: actions/checkout@v4
+      - run: echo alpha
+      - {id: two, run: 'echo beta; ls app.py'}
+      - run: echo gamma
+",
+    )]);
+    let said = place.say(&["run", "--job", "it", "--step", "two"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.ends_with("beta\napp.py\n") && !said.out.contains("alpha") && !said.out.contains("gamma"), "{}", said.out);
+    assert_eq!(place.say(&["run", "--job", "it", "--step", "2"]).code, 0);
+    assert_eq!(place.say(&["run", "--step", "two"]).code, 2);
+    place.say(&["run", "-j", "it", "--step", "four"]).ends(9, &["error: `it` has no step `four`; it has 1, 2, two, 4"]);
+    let plan = place.say(&["run", "-j", "it", "--step", "two", "--dry-run"]);
+    assert_eq!(plan.out, ".github/workflows/ci.yml on push\n  it  if success()\n");
+}
+
+#[test]
+fn a_change_of_a_file_runs_it_again_and_an_ignored_one_does_not() {
+    let file = "on: push\npermissions: {}\njobs:\n  it:\n    runs-on: x\n    steps:\n      - uses: actions/checkout@v4\n      - run: cat text.txt\n";
+    let place = Place::with(&[(CI, file), ("text.txt", "first\n"), (".gitignore", "*.log\n")]);
+    let mut running = place.start(place.plimsoll(&["run", "--watch"]));
+    running.until_it_says("watching");
+    // Were it counted, it would be named.
+    place.write("a.log", "noise");
+    place.write("text.txt", "second\n");
+    running.until_it_says("text.txt has changed");
+    running.until_it_says_so_often("watching", 2);
+    place.write("sub/new.txt", "new");
+    running.until_it_says("sub/new.txt has changed");
+    running.until_it_says_so_often("watching", 3);
+    running.interrupt();
+    let said = running.wait();
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("first\n") && said.out.matches("second\n").count() == 2, "{}", said.out);
+    assert!(!said.err.contains("a.log"), "{}", said.err);
+}
+
+#[test]
+fn a_file_called_like_a_command_is_reached_by_its_path() {
+    let place = Place::with(&[("list", "on: push\npermissions: {}\njobs: {it: {runs-on: x, steps: [{run: echo from list}]}}\n")]);
+    let said = place.say(&["run", "./list"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("from list"), "{}", said.out);
+    assert!(place.say(&["run", "list"]).out.starts_with("run-1  success"));
+}
