@@ -19,6 +19,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("podman", "podman"),
     ("runc", "runc"),
     ("netavark", "netavark"),
+    ("iptables", "iptables"),
     ("aardvark-dns", "aardvark-dns"),
     ("busybox", "busybox-static"),
     ("docker-registry", "docker-registry"),

@@ -10,6 +10,8 @@ use common::{DEADLINE, Place, Said, until};
 
 const CI: &str = ".github/workflows/ci.yml";
 const IMAGE: &str = "localhost/plimsoll-tiny";
+/// Whatever other runtimes are there, and without systemd.
+const ENGINE: &str = "podman --runtime runc --cgroup-manager cgroupfs";
 
 /// A project whose workflow has these jobs, on a machine that has the image.
 fn place(jobs: &str) -> Place {
@@ -38,15 +40,20 @@ fn place_with(jobs: &str, files: &[(&str, &str)]) -> Place {
 
 fn podman(place: &Place, args: &[&str]) -> String {
     let mut command: Command = place.at_home("podman");
-    let output = command.current_dir(place.path("image")).args(args).output().expect("the package `podman` is needed");
+    let output = command
+        .current_dir(place.path("image"))
+        .args(ENGINE.split(' ').skip(1))
+        .args(args)
+        .output()
+        .expect("the package `podman` is needed");
     assert!(output.status.success(), "podman {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The containers of jobs of this place; those that `plimsoll run` makes are named by its folder, which is in this place's.
+/// The containers of this place's jobs: their label says where a job keeps its files.
 fn left(place: &Place) -> Vec<String> {
     let listed = podman(place, &["ps", "--all", "--format", "{{.Names}} {{.Labels}}"]);
-    let ours = format!("plimsoll.job:{}", place.path("tmp").display());
+    let ours = format!("plimsoll.job:{}", place.path("").display());
     listed.lines().filter(|line| line.contains(&ours)).map(str::to_string).collect()
 }
 
@@ -58,7 +65,7 @@ fn run(place: &Place, args: &[&str]) -> Said {
 fn command(place: &Place, args: &[&str]) -> Command {
     std::fs::create_dir_all(place.path("tmp")).unwrap();
     let mut command = place.plimsoll(&["run"]);
-    command.args(args).env("TMPDIR", place.path("tmp"));
+    command.args(args).env("TMPDIR", place.path("tmp")).env("PLIMSOLL_CONTAINER_ENGINE", ENGINE);
     command
 }
 
@@ -311,7 +318,7 @@ fn the_next_job_removes_what_a_killed_one_has_left() {
 }
 
 fn sleeping(place: &Place) -> bool {
-    let needle = place.path("tmp").display().to_string();
+    let needle = place.path("").display().to_string();
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     entries.map(|entry| entry.path()).any(|process| {
         let read = |name: &str| String::from_utf8_lossy(&std::fs::read(process.join(name)).unwrap_or_default()).into_owned();

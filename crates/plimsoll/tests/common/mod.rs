@@ -173,6 +173,8 @@ impl Place {
             let command = std::fs::read(process.join("cmdline")).unwrap_or_default();
             format!("{} {}", process.file_name().unwrap().to_string_lossy(), String::from_utf8_lossy(&command).replace('\0', " "))
         })
+        // The one name server of all containers of this machine belongs to whoever came first, and goes with the last of them.
+        .filter(|process| !process.contains("/aardvark-dns "))
         .collect()
     }
 
