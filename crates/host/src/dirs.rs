@@ -27,7 +27,7 @@ use workflow::job::JobId;
 use crate::supervise::durable;
 
 /// What Plimsoll makes in its state directory, besides files whose names begin with one of [`OWN_PREFIXES`].
-const OWN: [&str; 10] = ["actions", "blobs", "caches", "instances", "jobs", "ports", "releases", "routes.json", "tools", "uploads"];
+const OWN: [&str; 11] = ["actions", "blobs", "caches", "instances", "jobs", "ports", "releases", "routes.json", "runs", "tools", "uploads"];
 const OWN_PREFIXES: [&str; 4] = ["record.sqlite", "server.", "proxy.", ".probe."];
 
 /// The state directory and the places in it. Made for the owner alone.

@@ -3,12 +3,13 @@
 //! ```text
 //! STATE/runs/PROJECT/
 //!   last                     the number of the newest
+//!   cache/ tools/            what jobs keep from run to run
 //!   7/asked.json             the plan, the sources, who asked and when
 //!   7/lock                   held while an attempt runs
 //!   7/summary.json           as a list shows it
 //!   7/attempts/1.jsonl       what happened in an attempt, a fact a line
 //!   7/jobs/KEY-1/            workspace, temp and marks of a job that did not succeed
-//!   7/artifacts/ cache/      what its jobs left for each other
+//!   7/artifacts/             what its jobs left for each other
 //!   7/snapshot.tar           the working tree, where that was the source
 //! ```
 
@@ -294,12 +295,14 @@ impl Kept {
         self.folder.join("artifacts")
     }
 
+    /// Shared by the runs of the project.
     pub fn cache(&self) -> PathBuf {
-        self.folder.join("cache")
+        self.folder.with_file_name("cache")
     }
 
+    /// Shared by the runs of the project.
     pub fn tools(&self) -> PathBuf {
-        self.folder.join("tools")
+        self.folder.with_file_name("tools")
     }
 
     pub fn snapshot(&self) -> PathBuf {
@@ -321,7 +324,7 @@ impl Kept {
     }
 
     fn clear(&self) {
-        for name in ["jobs", "artifacts", "cache", "tools"] {
+        for name in ["jobs", "artifacts"] {
             let _ = fs::remove_dir_all(self.folder.join(name));
         }
         let _ = fs::remove_file(self.snapshot());

@@ -390,3 +390,37 @@ fn a_file_called_like_a_command_is_reached_by_its_path() {
     assert!(said.out.contains("from list"), "{}", said.out);
     assert!(place.say(&["run", "list"]).out.starts_with("run-1  success"));
 }
+
+#[test]
+fn a_cache_and_a_tool_are_there_in_the_next_run() {
+    let steps = "
+      - {id: kept, uses: actions/cache@v4, with: {path: deps, key: one}}
+      - run: 'echo hit=${{ steps.kept.outputs.cache-hit }} tool=$(cat $RUNNER_TOOL_CACHE/made 2>/dev/null); mkdir -p deps $RUNNER_TOOL_CACHE'
+      - run: 'echo kept > deps/x; echo yes > $RUNNER_TOOL_CACHE/made'
+";
+    let place = Place::with(&[(CI, &format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:{steps}"))]);
+    let first = place.say(&["run"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert!(first.out.contains("hit= tool=") || first.out.contains("hit=false tool="), "{}", first.out);
+    let second = place.say(&["run"]);
+    assert!(second.out.contains("hit=true tool=yes"), "{}{}", second.out, second.err);
+}
+
+#[test]
+fn a_run_is_told_in_json_line_by_line() {
+    let file = "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    name: build for ${{ vars.WHO }}\n    steps:\n      - run: echo hello geheim-geheim; printf end\n";
+    let place = Place::with(&[(CI, file)]);
+    let said = place.say(&["run", "--json", "--secret", "S=geheim-geheim", "--var", "WHO=geheim-geheim"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let facts: Vec<Json> = said.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let lines: Vec<&str> =
+        facts.iter().filter(|fact| fact["kind"] == "step.line").map(|fact| fact["payload"]["text"].as_str().unwrap()).collect();
+    assert!(lines.ends_with(&["hello ***", "end"]), "{lines:?}");
+    let kinds: Vec<&str> = facts.iter().map(|fact| fact["kind"].as_str().unwrap()).collect();
+    assert_eq!((kinds[0], *kinds.last().unwrap()), ("attempt.begun", "run.run-finished"), "{kinds:?}");
+    assert!(!said.out.contains("geheim"), "{}", said.out);
+    // The same facts are kept.
+    let record = place.say(&["run", "view", "1", "--record"]).out;
+    let told = said.out.lines().filter(|line| !line.contains("\"step.line\""));
+    assert_eq!(told.collect::<Vec<_>>(), record.lines().collect::<Vec<_>>());
+}

@@ -20,6 +20,22 @@ const TAIL_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     failed: bool,
+    /// Every line as an object, beside the facts.
+    json: bool,
+}
+
+impl Screen {
+    pub(super) fn new(json: bool) -> Screen {
+        Screen { failed: false, json }
+    }
+
+    /// A reader that has gone away ends the output, not the run.
+    fn write(&mut self, bytes: &[u8]) {
+        if !self.failed {
+            let mut out = std::io::stdout().lock();
+            self.failed = out.write_all(bytes).and_then(|()| out.flush()).is_err();
+        }
+    }
 }
 
 /// Passes a job's log to standard output, whole lines at a time where several speak.
@@ -29,6 +45,7 @@ pub(super) struct Printer<'a> {
     pub(super) screen: &'a Mutex<Screen>,
     /// Before each line, where there are several jobs.
     prefix: String,
+    json: bool,
     /// The steps under way, with their names.
     running: BTreeMap<u32, String>,
     /// Lines whose ends haven't come.
@@ -40,7 +57,8 @@ pub(super) struct Printer<'a> {
 impl Printer<'_> {
     pub(super) fn new(id: JobId, sender: Sender<Heard>, screen: &Mutex<Screen>, many: bool) -> Printer<'_> {
         let prefix = if many { format!("{} | ", id.key) } else { String::new() };
-        Printer { id, sender, screen, prefix, running: BTreeMap::new(), rest: BTreeMap::new(), tails: BTreeMap::new() }
+        let json = screen.lock().unwrap_or_else(PoisonError::into_inner).json;
+        Printer { id, sender, screen, prefix, json, running: BTreeMap::new(), rest: BTreeMap::new(), tails: BTreeMap::new() }
     }
 
     pub(super) fn flush(&mut self) {
@@ -51,8 +69,23 @@ impl Printer<'_> {
     fn flush_step(&mut self, step: u32) {
         if let Some(mut line) = self.rest.remove(&step).filter(|line| !line.is_empty()) {
             line.push(b'\n');
-            self.write(&prefixed(&self.prefix_of(step), &line));
+            self.write_lines(step, &line);
         }
+    }
+
+    /// Whole lines.
+    fn write_lines(&self, step: u32, lines: &[u8]) {
+        if !self.json {
+            return self.screen().write(&prefixed(&self.prefix_of(step), lines));
+        }
+        let mut text = String::new();
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let said = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+            let payload = serde_json::json!({ "id": self.id, "step": step, "text": said });
+            let line = serde_json::json!({ "kind": "step.line", "v": 1, "at": world::now(), "payload": payload });
+            text.push_str(&format!("{line}\n"));
+        }
+        self.screen().write(text.as_bytes());
     }
 
     fn keep_tail(&mut self, step: u32, bytes: &[u8]) {
@@ -90,15 +123,6 @@ impl Printer<'_> {
     fn screen(&self) -> MutexGuard<'_, Screen> {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A reader that has gone away ends the output, not the run.
-    fn write(&self, bytes: &[u8]) {
-        let mut screen = self.screen();
-        if !screen.failed {
-            let mut out = std::io::stdout().lock();
-            screen.failed = out.write_all(bytes).and_then(|()| out.flush()).is_err();
-        }
-    }
 }
 
 impl JobSink for Printer<'_> {
@@ -115,9 +139,9 @@ impl JobSink for Printer<'_> {
 
     fn log(&mut self, step: u32, bytes: &[u8]) {
         self.keep_tail(step, bytes);
-        let alone = self.prefix.is_empty() && self.running.len() <= 1;
+        let alone = self.prefix.is_empty() && self.running.len() <= 1 && !self.json;
         if alone && !self.rest.contains_key(&step) {
-            return self.write(bytes);
+            return self.screen().write(bytes);
         }
         let rest = self.rest.entry(step).or_default();
         rest.extend_from_slice(bytes);
@@ -127,7 +151,7 @@ impl JobSink for Printer<'_> {
         if alone && self.rest.get(&step).is_some_and(Vec::is_empty) {
             self.rest.remove(&step);
         }
-        self.write(&prefixed(&self.prefix_of(step), &lines));
+        self.write_lines(step, &lines);
     }
 
     fn summary(&mut self, step: u32, text: &str) {
@@ -145,7 +169,10 @@ impl JobSink for Printer<'_> {
     }
 
     fn warning(&mut self, text: &str) {
-        self.write(format!("{}warning: {text}\n", self.prefix).as_bytes());
+        if self.json {
+            return self.write_lines(0, format!("warning: {text}").as_bytes());
+        }
+        self.screen().write(format!("{}warning: {text}\n", self.prefix).as_bytes());
     }
 
     /// On a terminal the shell is opened at once; elsewhere it is said how, and how the job goes on.

@@ -53,6 +53,19 @@ struct Kept {
     summaries: Vec<(String, String, String)>,
     happened: Vec<Happened>,
     marks: Vec<(JobId, Vec<Mark>)>,
+    /// Where facts are told as they happen: what is hidden in them.
+    told: Option<Mask>,
+}
+
+impl Kept {
+    /// The end of a log isn't told: its lines were.
+    fn happen(&mut self, happened: Happened, terminal: &Terminal) {
+        match (&self.told, &happened) {
+            (None, _) | (_, Happened::Log(_)) => {}
+            (Some(mask), _) => terminal.data(&masked(happened.clone(), mask).line()),
+        }
+        self.happened.push(happened);
+    }
 }
 
 /// A leg that isn't executed, because it is known how it ended.
@@ -92,11 +105,13 @@ impl Stage<'_> {
     /// Look, ask the machine, remember, act; until the run has ended. Then all of it is put on record.
     pub fn play(self, terminal: &Terminal) -> Result<Conclusion> {
         self.sum_up(None)?;
-        let mut kept = Kept { happened: vec![Happened::Begun(self.attempt.clone())], ..Kept::default() };
+        let mut kept = Kept { told: terminal.json.then(|| mask(self.secrets)), ..Kept::default() };
+        kept.happen(Happened::Begun(self.attempt.clone()), terminal);
         let run = self.go_through(&mut kept, terminal)?;
         summarize(&kept.summaries, run.plan().workflow.jobs.len() > 1, terminal);
         let conclusion = run.conclusion().expect("it was gone through to its end");
-        let happened = masked(kept.happened, self.secrets);
+        let hidden = mask(self.secrets);
+        let happened: Vec<Happened> = kept.happened.into_iter().map(|happened| masked(happened, &hidden)).collect();
         self.held.write_attempt(self.attempt.number, &happened).doing("keep the run's record")?;
         for (id, marks) in kept.marks {
             let marks = self.with_earlier(&id, marks).doing("keep where a job stood")?;
@@ -117,7 +132,7 @@ impl Stage<'_> {
         let mut run = Run::new(self.plan());
         let mut seen = Observed::default();
         let mut cancels: BTreeMap<JobId, Cancel> = BTreeMap::new();
-        let screen = Arc::new(Mutex::new(Screen::default()));
+        let screen = Arc::new(Mutex::new(Screen::new(terminal.json)));
         let many = run.plan().workflow.jobs.len() > 1;
         std::thread::scope(|scope| {
             loop {
@@ -127,7 +142,7 @@ impl Stage<'_> {
                     if many || terminal.is_live() {
                         self.tell(&run, event, terminal);
                     }
-                    kept.happened.push(Happened::Run(event.clone()));
+                    kept.happen(Happened::Run(event.clone()), terminal);
                 }
                 for action in advance.actions {
                     match action {
@@ -151,7 +166,7 @@ impl Stage<'_> {
                 }
                 if run.conclusion().is_some() {
                     // What a job said of itself behind its end.
-                    receiver.try_iter().for_each(|heard| self.take_note(heard, kept));
+                    receiver.try_iter().for_each(|heard| self.take_note(heard, kept, terminal));
                     return Ok(run);
                 }
                 if advance.events.is_empty() {
@@ -185,9 +200,9 @@ impl Stage<'_> {
         }
     }
 
-    fn take_note(&self, heard: Heard, kept: &mut Kept) {
+    fn take_note(&self, heard: Heard, kept: &mut Kept, terminal: &Terminal) {
         match heard {
-            Heard::Note(note) => kept.happened.push(note),
+            Heard::Note(note) => kept.happen(note, terminal),
             Heard::Marks(id, marks) => kept.marks.push((id, marks)),
             Heard::Summary { job, step, text } => kept.summaries.push((job, step, text)),
             Heard::Step(..) | Heard::Ended(..) | Heard::Shell { .. } | Heard::Interrupt => {}
@@ -222,11 +237,11 @@ impl Stage<'_> {
                 if let Ok(events) = run.command(workflow::run::Command::Cancel { force }, &actor(), world::now()) {
                     for event in events {
                         run.apply(&event);
-                        kept.happened.push(Happened::Run(event));
+                        kept.happen(Happened::Run(event), terminal);
                     }
                 }
             }
-            Ok(other) => self.take_note(other, kept),
+            Ok(other) => self.take_note(other, kept, terminal),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
@@ -331,13 +346,11 @@ pub(super) fn without_secrets(asked: &Asked, secrets: &BTreeMap<String, String>)
 }
 
 /// Events are masked where they come from; what a plan brings into them isn't.
-fn masked(happened: Vec<Happened>, secrets: &BTreeMap<String, String>) -> Vec<Happened> {
-    let mask = mask(secrets);
-    let cut = |it| match it {
-        Happened::Run(event) => Happened::Run(without(&event, &mask).and_then(std::result::Result::ok).unwrap_or(event)),
+fn masked(happened: Happened, mask: &Mask) -> Happened {
+    match happened {
+        Happened::Run(event) => Happened::Run(without(&event, mask).and_then(std::result::Result::ok).unwrap_or(event)),
         other => other,
-    };
-    if secrets.is_empty() { happened } else { happened.into_iter().map(cut).collect() }
+    }
 }
 
 fn mask(secrets: &BTreeMap<String, String>) -> Mask {
