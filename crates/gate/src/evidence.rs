@@ -3,14 +3,27 @@
 //! A file that looks like evidence and can't be read is [`Reading::Broken`], never silently nothing.
 
 mod claim;
+mod clover;
 mod cobertura;
+mod coverage_json;
+mod coverprofile;
 mod detect;
+mod dotnet;
+mod finding;
+mod gitlab;
+mod gotest;
+mod jacoco;
+mod json;
 mod junit;
 mod lcov;
+mod libtest;
+mod lines;
 mod sarif;
 mod severity;
 mod source;
 mod summary;
+mod tally;
+mod tap;
 mod xml;
 
 use std::io::{self, BufRead, BufReader, Read};
@@ -82,9 +95,19 @@ pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
     }
     let parsed = match format {
         Format::Junit => junit::parse(&mut input),
+        Format::Dotnet => dotnet::parse(&mut input),
+        Format::Tap => tap::parse(&mut input),
+        Format::GoTest => gotest::parse(&mut input),
+        Format::Libtest => libtest::parse(&mut input),
         Format::Cobertura => cobertura::parse(&mut input),
+        Format::Jacoco => jacoco::parse(&mut input),
+        Format::Clover => clover::parse(&mut input),
+        Format::Coverprofile => coverprofile::parse(&mut input),
+        Format::CoveragePy => coverage_json::parse_coverage_py(&mut input),
+        Format::LlvmCov => coverage_json::parse_llvm(&mut input),
         Format::Lcov => lcov::parse(&mut input),
         Format::Sarif => sarif::parse(&mut input),
+        Format::Gitlab => gitlab::parse(&mut input),
     };
     // What stands after the parsed part belongs to the digest all the same; of a broken file no digest is kept.
     let parsed = match parsed {

@@ -33,6 +33,26 @@ fn evidence_is_read_as_expected() {
     }
 }
 
+/// A name may say that a file without its content is missing something; it never says what the content is.
+#[test]
+fn a_report_is_what_its_content_says_whatever_its_name() {
+    let mut reports = 0;
+    for case in cases("evidence") {
+        for (name, bytes) in files(&case, |name| name != "expected.json") {
+            let Reading::Claims(claims) = read(&name, &bytes) else { continue };
+            for lie in
+                ["a", "notes.txt", "coverage.xml", "junit.xml", "scan.sarif", "lcov.info", "cover.out", "run.tap", "gl-sast-report.json"]
+            {
+                let Reading::Claims(seen) = read(lie, &bytes) else { panic!("{} of {} is nothing as {lie}", name, case.display()) };
+                let kinds = |claims: &[gate::evidence::Claim]| claims.iter().map(|claim| claim.kind.clone()).collect::<Vec<_>>();
+                assert_eq!(kinds(&seen), kinds(&claims), "{name} of {} as {lie}", case.display());
+            }
+            reports += 1;
+        }
+    }
+    assert!(reports >= 50, "{reports} reports only");
+}
+
 #[test]
 fn decisions_are_as_expected() {
     let base: Value = json(&root("decision").join("base.json"));

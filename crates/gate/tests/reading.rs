@@ -42,6 +42,23 @@ fn a_report_with_too_many_findings_is_refused_and_not_cut() {
     assert!(broken.reason.contains("more than 200000 results"), "{}", broken.reason);
 }
 
+/// The longest document that is read in one piece has 32 MiB; beyond it, what is read passes a guard.
+#[test]
+fn no_depth_in_json_can_fill_the_memory() {
+    let start = format!(r#"{{"version":"2.1.0","runs":[{{"tool":{{}},"results":[]}}],"x":{}["#, " ".repeat(32 << 20));
+    let endless = start.as_bytes().chain(io::repeat(b'['));
+    let Reading::Broken(broken) = read_from("a.sarif", endless).expect("it reads") else { panic!("it is no report") };
+    assert!(broken.reason.contains("deeper than 1000"), "{}", broken.reason);
+}
+
+#[test]
+fn what_go_says_of_tests_that_never_end_is_bounded() {
+    let event = |test: usize| format!("{{\"Action\":\"run\",\"Package\":\"a\",\"Test\":\"{}{test}\"}}\n", "T".repeat(200_000));
+    let text: String = (0..400).map(event).collect();
+    let Reading::Broken(broken) = read("a", text.as_bytes()) else { panic!("it was read") };
+    assert!(broken.reason.contains("more than 64 MiB of tests"), "{}", broken.reason);
+}
+
 /// A source that repeats itself until it ends or fails.
 struct Repeating {
     pattern: &'static [u8],

@@ -1,14 +1,34 @@
 //! Which format a file has, from its first bytes; the name counts only where the content says nothing.
 
+mod json;
+mod outline;
+mod text;
+mod xml;
+
+use outline::Outline;
+use text::{is_coverprofile, is_lcov, is_tap, is_tap_without_head};
+use xml::root_element;
+
 /// What is looked at of a file that turns out to be no evidence.
 pub(crate) const START_BYTES: u64 = 4 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Junit,
+    Dotnet,
+    Tap,
+    GoTest,
+    Libtest,
     Cobertura,
+    Jacoco,
+    Clover,
     Lcov,
+    Coverprofile,
+    CoveragePy,
+    LlvmCov,
     Sarif,
+    /// A security report as GitLab's analyzers write it.
+    Gitlab,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -31,8 +51,14 @@ pub(crate) fn detect(path: &str, start: &[u8]) -> Detected {
     }
     match named {
         Some(Format::Sarif) if trimmed(start).starts_with(b"{") => Detected::Format(Format::Sarif),
+        // Whatever the tests print may stand before the first line of it.
+        Some(Format::Tap) if !trimmed(start).is_empty() => Detected::Format(Format::Tap),
         // Another format under the same name (JaCoCo's coverage.xml) is its own thing, not a broken one of ours.
-        Some(Format::Junit | Format::Cobertura) if root_element(start).is_some() => Detected::Nothing,
+        Some(Format::Junit | Format::Cobertura | Format::Jacoco | Format::Clover | Format::Dotnet) if root_element(start).is_some() => {
+            Detected::Nothing
+        }
+        // What Go calls `coverage.out` is a log or a program elsewhere.
+        Some(Format::Coverprofile) if !trimmed(start).is_empty() => Detected::Nothing,
         Some(format) if trimmed(start).is_empty() => Detected::Broken(format!("is named like {} and is empty", what(format))),
         Some(format) => Detected::Broken(format!("is named like {} and holds something else", what(format))),
         None => Detected::Nothing,
@@ -42,13 +68,17 @@ pub(crate) fn detect(path: &str, start: &[u8]) -> Detected {
 fn by_content(start: &[u8]) -> Option<Format> {
     let text = trimmed(start);
     match text.first()? {
-        b'<' => match root_element(start)? {
-            (b"testsuites" | b"testsuite", _) => Some(Format::Junit),
-            // Clover's root has the same name; Cobertura's always has a rate.
-            (b"coverage", rest) if contains(rest, b"line-rate") || contains(rest, b"lines-valid") => Some(Format::Cobertura),
-            _ => None,
-        },
-        b'{' => is_sarif(text).then_some(Format::Sarif),
+        b'<' => xml::format(text),
+        b'{' | b'[' => json::format(text),
+        // `go` tells of downloads before the first event, when both streams go to one file.
+        b'g' if text.starts_with(b"go: ") => {
+            let events = text.split(|byte| *byte == b'\n').find(|line| !line.starts_with(b"go: "))?;
+            json::tests(&Outline::of(events)).filter(|format| *format == Format::GoTest)
+        }
+        b'm' if text.starts_with(b"mode: ") => is_coverprofile(text).then_some(Format::Coverprofile),
+        b'T' if text.starts_with(b"TAP version 1") => Some(Format::Tap),
+        b'1' => is_tap(text).then_some(Format::Tap),
+        b'o' | b'n' => is_tap_without_head(text).then_some(Format::Tap),
         b'T' | b'S' => is_lcov(text).then_some(Format::Lcov),
         _ => None,
     }
@@ -64,6 +94,16 @@ fn by_name(path: &str) -> Option<Format> {
         Some(Format::Junit)
     } else if name == "coverage.xml" || (name.ends_with(".xml") && name.contains("cobertura")) {
         Some(Format::Cobertura)
+    } else if name.ends_with(".tap") {
+        Some(Format::Tap)
+    } else if name.ends_with(".trx") {
+        Some(Format::Dotnet)
+    } else if name.ends_with(".xml") && name.contains("jacoco") {
+        Some(Format::Jacoco)
+    } else if name == "clover.xml" {
+        Some(Format::Clover)
+    } else if name.ends_with(".coverprofile") || name == "coverage.out" || name == "cover.out" {
+        Some(Format::Coverprofile)
     } else {
         None
     }
@@ -72,60 +112,20 @@ fn by_name(path: &str) -> Option<Format> {
 fn what(format: Format) -> &'static str {
     match format {
         Format::Junit => "a JUnit report",
+        Format::Dotnet => "a test report of .NET",
+        Format::Tap => "a TAP stream",
+        Format::GoTest => "what `go test -json` writes",
+        Format::Libtest => "what Rust's test harness writes",
+        Format::Jacoco => "a JaCoCo report",
+        Format::Clover => "a Clover report",
+        Format::Coverprofile => "a coverage profile of Go",
+        Format::CoveragePy => "a report of coverage.py",
+        Format::LlvmCov => "an export of llvm-cov",
         Format::Cobertura => "a Cobertura report",
         Format::Lcov => "an LCOV trace",
         Format::Sarif => "a SARIF report",
+        Format::Gitlab => "a security report of GitLab's",
     }
-}
-
-/// The first element's name and what follows it, past the declaration, comments, instructions and the document type.
-fn root_element(start: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut rest = trimmed(start);
-    loop {
-        let after = rest.strip_prefix(b"<")?;
-        rest = if after.starts_with(b"!--") {
-            trimmed(after_end(after, b"-->")?)
-        } else if after.starts_with(b"?") {
-            trimmed(after_end(after, b"?>")?)
-        } else if after.starts_with(b"!") {
-            let subset = after.iter().position(|byte| *byte == b'[').unwrap_or(usize::MAX);
-            let end = after.iter().position(|byte| *byte == b'>')?;
-            trimmed(if subset < end { after_end(after, b"]")?.get(1..)? } else { &after[end + 1..] })
-        } else {
-            let end = after.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/')).unwrap_or(after.len());
-            let local = after[..end].rsplit(|byte| *byte == b':').next().unwrap_or_default();
-            return (!local.is_empty() && local[0].is_ascii_alphabetic()).then_some((local, &after[end..]));
-        };
-    }
-}
-
-/// SARIF by what it must have near its start: a list of `runs` and its schema or its version, or the list first of all.
-fn is_sarif(text: &[u8]) -> bool {
-    let schema = contains(text, b"sarif");
-    let first = text[1..].trim_ascii_start().starts_with(b"\"runs\"");
-    let runs = has_list(text, b"\"runs\"");
-    (runs && (schema || first || contains(text, b"\"2.1.0\""))) || (schema && contains(text, b"\"$schema\""))
-}
-
-/// The key is there and opens a list of objects, as far as can be seen.
-fn has_list(text: &[u8], key: &[u8]) -> bool {
-    let Some(rest) = after_end(text, key) else { return false };
-    let mut rest = rest.trim_ascii_start();
-    for expected in [b":", b"[", b"{"] {
-        match rest.strip_prefix(expected) {
-            Some(after) => rest = after.trim_ascii_start(),
-            None => return rest.is_empty() || (expected == b"{" && rest.starts_with(b"]")),
-        }
-    }
-    true
-}
-
-/// LCOV by its first lines: test names, then a source file, then a record about it.
-fn is_lcov(text: &[u8]) -> bool {
-    let mut lines = text.split(|byte| *byte == b'\n').skip_while(|line| line.starts_with(b"TN:") || line.trim_ascii().is_empty());
-    let records: [&[u8]; 10] = [b"DA:", b"FN:", b"FNL:", b"FNF:", b"BRDA:", b"BRF:", b"LF:", b"LH:", b"VER:", b"end_of_record"];
-    lines.next().is_some_and(|first| first.starts_with(b"SF:"))
-        && lines.next().is_some_and(|second| records.iter().any(|prefix| second.starts_with(prefix)))
 }
 
 fn trimmed(bytes: &[u8]) -> &[u8] {
@@ -160,12 +160,32 @@ mod tests {
             ("out/notes.txt", b"\xEF\xBB\xBF<?xml version='1.0'?><!-- a > b --><testsuites>", junit),
             ("a", b"<!DOCTYPE testsuite [<!ENTITY x 'y'>]><testsuite>", Detected::Format(Format::Junit)),
             ("a", b"<coverage line-rate='1'>", Detected::Format(Format::Cobertura)),
-            ("coverage.xml", b"<coverage generated='1' clover='4'>", Detected::Nothing),
+            ("coverage.xml", b"<coverage generated='1'>", Detected::Nothing),
+            ("coverage.xml", b"<coverage generated='1' clover='4'><project>", Detected::Format(Format::Clover)),
             ("coverage.xml", b"<report name='jacoco'>", Detected::Nothing),
+            ("coverage.xml", b"<report name='a'><sessioninfo id='b'", Detected::Format(Format::Jacoco)),
+            ("a", b"TAP version 14\n", Detected::Format(Format::Tap)),
+            ("a", b"1..2\nok 1\n", Detected::Format(Format::Tap)),
+            ("a", b"1..2\nare the steps\n", Detected::Nothing),
+            ("a", b"ok 1 - a\nnot ok 2 - b\n", Detected::Format(Format::Tap)),
+            ("a", b"ok 1 - that is settled\n", Detected::Nothing),
+            ("run.tap", b"starting the server\nok 1 - a\n1..1\n", Detected::Format(Format::Tap)),
+            ("a", b"mode: set\n", Detected::Format(Format::Coverprofile)),
+            ("a.yml", b"mode: settled\n", Detected::Nothing),
+            ("cover.out", b"a program", Detected::Nothing),
+            ("a", b"{\"Time\":\"t\",\"Action\":\"start\",\"Package\":\"a\"}\n", Detected::Format(Format::GoTest)),
+            ("a", b"{\"Action\":\"buy\",\"Package\":\"a\"}\n", Detected::Nothing),
+            ("a", b"{\"text\":\"{\\\"Action\\\":\\\"run\\\",\\\"Test\\\":1}\"}", Detected::Nothing),
+            ("a", b"go: downloading x\n{\"Action\":\"run\",\"Test\":\"a\"}\n", Detected::Format(Format::GoTest)),
+            ("a", b"{\"type\":\"suite\",\"event\":\"started\",\"test_count\":1}\n", Detected::Format(Format::Libtest)),
+            ("a", b"{\"meta\":{\"version\":\"7\",\"branch_coverage\":false}", Detected::Format(Format::CoveragePy)),
+            ("a", b"{\"data\":[{\"files\":[{\"branches\":[],", Detected::Format(Format::LlvmCov)),
             ("a", b"{\"version\":\"2.1.0\",\"runs\":[", sarif),
             ("a", b"{ \"runs\" : [", Detected::Format(Format::Sarif)),
             ("package.json", b"{\"version\":\"2.1.0\",\"name\":\"runs\"}", Detected::Nothing),
             ("x.sarif", b"{}", Detected::Format(Format::Sarif)),
+            ("a", b"{\"version\":\"15.0.7\",\"vulnerabilities\":[],\"scan\":{\"type\":\"sast\"}}", Detected::Format(Format::Gitlab)),
+            ("a", b"{\"version\":\"1\",\"vulnerabilities\":[]}", Detected::Nothing),
             ("x.sarif", b"", Detected::Broken("is named like a SARIF report and is empty".into())),
             ("junit.xml", b"oops", Detected::Broken("is named like a JUnit report and holds something else".into())),
             ("a", b"TN:\nSF:a.c\nDA:1,1\n", Detected::Format(Format::Lcov)),

@@ -2,35 +2,22 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufRead;
 
-use base::Digest;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::claim::{ClaimKind, Finding, FindingKind, Parsed, Problem, Severity, shorten};
+use super::finding::{Draft, FINDINGS_MAX, MESSAGE_MAX_CHARS, NAME_MAX_CHARS, is_secret_rule, is_secret_tool};
+use super::json;
 use super::severity::{from_level, from_score, from_word};
-use super::source::CHUNK_BYTES;
 
 mod raw;
 
 use raw::{Component, Invocation, Properties, RawResult, Rule, Tool};
 
-/// More than any person will ever look at; beyond it the report is refused rather than the memory filled.
-const FINDINGS_MAX: usize = 200_000;
-const MESSAGE_MAX_CHARS: usize = 300;
-const NAME_MAX_CHARS: usize = 500;
-
-/// A report up to this size is read in one piece, which is several times faster than byte by byte.
-const WHOLE_MAX_BYTES: u64 = 32 << 20;
-
 pub(crate) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
-    let mut start = Vec::new();
-    input.by_ref().take(WHOLE_MAX_BYTES).read_to_end(&mut start).map_err(|_| Problem::new("can't be read on"))?;
-    let log = if (start.len() as u64) < WHOLE_MAX_BYTES {
-        read(serde_json::de::SliceRead::new(&start))?
-    } else {
-        read(serde_json::de::IoRead::new(BufReader::with_capacity(CHUNK_BYTES, start.as_slice().chain(input))))?
-    };
+    let mut log = Log::default();
+    json::document(input, "SARIF", LogSeed(&mut log))?;
     match log.version.as_deref() {
         Some("2.1.0") => {}
         Some(other) => return Err(Problem::new(format!("is SARIF {}; only 2.1.0 is read", shorten(other, 20)))),
@@ -38,25 +25,6 @@ pub(crate) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     }
     let runs = log.runs.ok_or_else(|| Problem::new("has no `runs`"))?;
     runs.into_iter().enumerate().map(|(index, run)| run.finish(index + 1)).collect()
-}
-
-fn read<'de>(input: impl serde_json::de::Read<'de>) -> Result<Log, Problem> {
-    let mut log = Log::default();
-    let mut deserializer = serde_json::Deserializer::new(input);
-    let read = LogSeed(&mut log).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    read.map_err(|error| problem(&error)).map(|()| log)
-}
-
-fn problem(error: &serde_json::Error) -> Problem {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    let text = match error.classify() {
-        serde_json::error::Category::Eof => "ends in the middle".to_string(),
-        serde_json::error::Category::Syntax => format!("is not JSON: {}", shorten(text, MESSAGE_MAX_CHARS)),
-        serde_json::error::Category::Data => format!("is not SARIF: {}", shorten(text, MESSAGE_MAX_CHARS)),
-        serde_json::error::Category::Io => "can't be read on".to_string(),
-    };
-    Problem { reason: text, line: (error.line() > 0).then_some(error.line() as u64) }
 }
 
 #[derive(Debug, Default)]
@@ -159,7 +127,7 @@ impl Kept {
                 .and_then(|message| message.text.or(message.markdown))
                 .map(|text| shorten(&text, MESSAGE_MAX_CHARS))
                 .unwrap_or_default(),
-            file: location.artifact_location.and_then(|artifact| artifact.uri).map(|uri| normal_path(&shorten(&uri, NAME_MAX_CHARS))),
+            file: location.artifact_location.and_then(|artifact| artifact.uri).map(|uri| shorten(&uri, NAME_MAX_CHARS)),
             line: region.start_line,
             column: region.start_column,
             suppressed,
@@ -168,78 +136,28 @@ impl Kept {
 
     fn finish(self, rules: &Rules<'_>, secret_tool: bool) -> Finding {
         let rule = rules.of(&self);
-        let id = self.rule_id.clone().or_else(|| rule?.id.clone()).unwrap_or_else(|| "unnamed".to_string());
+        let id = self.rule_id.or_else(|| rule?.id.clone()).unwrap_or_default();
         let properties = rule.and_then(|rule| rule.properties.as_ref());
         let secret = secret_tool || self.secret || is_secret_rule(&id) || properties.is_some_and(Properties::is_secret);
-        let kind = match () {
-            () if secret => FindingKind::Secret,
-            () if is_vulnerability(&id) => FindingKind::Vulnerability,
-            () => FindingKind::Code,
-        };
         let rule_level = || rule?.default_configuration.as_ref()?.level.as_deref();
         let severity = self
             .own
             .or_else(|| properties.and_then(|properties| properties.score().or_else(|| properties.word()).or_else(|| properties.tag())))
             .unwrap_or_else(|| from_level(self.level.as_deref().or_else(rule_level)));
-        let description = rule.and_then(Rule::description).map(|text| shorten(&text, MESSAGE_MAX_CHARS));
-        let fingerprint = fingerprint(&id, kind, &self);
-        let message = match kind {
-            FindingKind::Secret => description.unwrap_or_default(),
-            _ if self.message.is_empty() => description.unwrap_or_default(),
-            _ => self.message,
+        let draft = Draft {
+            rule: id,
+            rule_name: rule.and_then(|rule| rule.name.clone()),
+            kind: secret.then_some(FindingKind::Secret),
+            severity: Some(severity),
+            message: self.message,
+            title: rule.and_then(Rule::description).unwrap_or_default(),
+            file: self.file,
+            line: self.line,
+            column: self.column,
+            suppressed: self.suppressed,
         };
-        Finding { rule: id, severity, kind, message, file: self.file, line: self.line, fingerprint, suppressed: self.suppressed }
+        draft.finish()
     }
-}
-
-/// A vulnerability is the same in one file whoever found it and however they put it; anything else is the same at the same place.
-/// Without a place only the same words are the same finding.
-fn fingerprint(rule: &str, kind: FindingKind, kept: &Kept) -> String {
-    let file = kept.file.as_deref().unwrap_or_default();
-    let identity = match (kind, &kept.file, kept.line) {
-        (FindingKind::Vulnerability, Some(_), _) => format!("v\n{}\n{file}", rule.to_ascii_uppercase()),
-        (_, Some(_), Some(line)) => format!("l\n{rule}\n{file}\n{line}\n{}", kept.column.unwrap_or(0)),
-        _ => format!("m\n{rule}\n{file}\n{}", kept.message),
-    };
-    Digest::of(identity.as_bytes()).hex()[..32].to_string()
-}
-
-fn normal_path(uri: &str) -> String {
-    let path = uri.strip_prefix("file://").unwrap_or(uri).replace('\\', "/");
-    path.strip_prefix("./").map(str::to_string).unwrap_or(path)
-}
-
-fn is_vulnerability(id: &str) -> bool {
-    let id = id.to_ascii_uppercase();
-    ["CVE-", "GHSA-", "RUSTSEC-", "PYSEC-", "GO-20", "OSV-", "SNYK-"].iter().any(|prefix| id.starts_with(prefix))
-}
-
-/// Scanners that look for nothing but secrets.
-fn is_secret_tool(name: &str) -> bool {
-    let name: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    [
-        "gitleaks",
-        "betterleaks",
-        "trufflehog",
-        "detectsecrets",
-        "secretlint",
-        "ggshield",
-        "gitguardian",
-        "gitsecrets",
-        "noseyparker",
-        "kingfisher",
-        "talisman",
-    ]
-    .iter()
-    .any(|tool| name.contains(tool))
-}
-
-/// `generic.secrets.security.detected-aws-key`, `secrets/generic`, `hardcoded-secret`: a word about secrets in general is not enough.
-fn is_secret_rule(id: &str) -> bool {
-    let id = id.to_ascii_lowercase();
-    let words: Vec<&str> = id.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let leaked = |word: &&str| matches!(*word, "secret" | "password" | "credential" | "credentials" | "token");
-    words.contains(&"secrets") || (words.iter().any(|word| matches!(*word, "hardcoded" | "leaked")) && words.iter().any(leaked))
 }
 
 impl Properties {

@@ -56,6 +56,57 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
+/// One text in JSON; advisories and base64 of a screenshot are far below.
+const TEXT_MAX_BYTES: usize = 64 << 20;
+/// Reports nest some ten deep; what is skipped unread costs memory by its depth all the same.
+const DEPTH_MAX: usize = 1_000;
+
+/// Refuses JSON that would fill the memory of whoever parses it: by one endless text, or by its depth.
+pub(crate) struct Guarded<R> {
+    inner: R,
+    in_text: bool,
+    escaped: bool,
+    text_bytes: usize,
+    depth: usize,
+}
+
+impl<R: Read> Guarded<R> {
+    pub fn new(inner: R) -> Guarded<R> {
+        Guarded { inner, in_text: false, escaped: false, text_bytes: 0, depth: 0 }
+    }
+
+    fn see(&mut self, byte: u8) {
+        if self.in_text {
+            self.text_bytes += 1;
+            self.in_text = self.escaped || byte != b'"';
+            self.escaped = byte == b'\\' && !self.escaped;
+            return;
+        }
+        match byte {
+            b'"' => (self.in_text, self.text_bytes) = (true, 0),
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+}
+
+impl<R: Read> Read for Guarded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        for byte in &buffer[..count] {
+            self.see(*byte);
+            if self.depth > DEPTH_MAX {
+                return Err(io::Error::other(format!("it nests deeper than {DEPTH_MAX} values")));
+            }
+        }
+        if self.text_bytes > TEXT_MAX_BYTES {
+            return Err(io::Error::other(format!("one text of it is longer than {} MiB", TEXT_MAX_BYTES >> 20)));
+        }
+        Ok(count)
+    }
+}
+
 /// Counts lines for messages, and refuses a single piece of XML that would fill the memory.
 pub(crate) struct Bounded<B> {
     inner: B,
@@ -97,5 +148,18 @@ impl<B: BufRead> BufRead for Bounded<B> {
         }
         self.piece_bytes += count;
         self.inner.consume(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_where_json_says_and_an_endless_one_is_refused() {
+        let endless = |start: &'static [u8]| io::copy(&mut Guarded::new(start.chain(io::repeat(b'x').take(70 << 20))), &mut io::sink());
+        assert!(endless(br#"["a\\\"b\\", {"c": "d"}]"#).is_ok());
+        let error = endless(br#"["a\\\""#).expect_err("the text does not end");
+        assert_eq!(error.to_string(), "one text of it is longer than 64 MiB");
     }
 }
