@@ -7,10 +7,10 @@ mod clover;
 mod cobertura;
 mod coverage_json;
 mod coverprofile;
+mod cvss;
 mod detect;
 mod dotnet;
 mod finding;
-mod gitlab;
 mod gotest;
 mod jacoco;
 mod json;
@@ -19,6 +19,7 @@ mod lcov;
 mod libtest;
 mod lines;
 mod sarif;
+mod scanner;
 mod severity;
 mod source;
 mod summary;
@@ -30,7 +31,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
-pub use claim::{Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Severity, SourceRef, TestFailure};
+pub use claim::{Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
 pub use summary::{CoverageTotals, DistinctFinding, FindingTotals, Summary, TestTotals};
 
 use claim::{Parsed, Problem};
@@ -107,7 +108,7 @@ pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
         Format::LlvmCov => coverage_json::parse_llvm(&mut input),
         Format::Lcov => lcov::parse(&mut input),
         Format::Sarif => sarif::parse(&mut input),
-        Format::Gitlab => gitlab::parse(&mut input),
+        Format::Scanner(scanner) => scanner::parse(scanner, &mut input),
     };
     // What stands after the parsed part belongs to the digest all the same; of a broken file no digest is kept.
     let parsed = match parsed {

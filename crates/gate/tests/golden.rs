@@ -53,6 +53,23 @@ fn a_report_is_what_its_content_says_whatever_its_name() {
     assert!(reports >= 50, "{reports} reports only");
 }
 
+/// Every case that quotes a secret, wherever scanners do so, plants one of these words.
+#[test]
+fn no_secret_that_a_report_quotes_is_kept() {
+    let planted = ["PLANTED", "AKIAQUOTED", "correct horse"];
+    let mut quoting = 0;
+    for case in cases("evidence") {
+        for (name, bytes) in files(&case, |name| name != "expected.json") {
+            quoting += u64::from(planted.iter().any(|word| String::from_utf8_lossy(&bytes).contains(word)));
+            let mut evidence = Evidence::default();
+            evidence.add(read(&name, &bytes));
+            let kept = json!({ "evidence": evidence, "summary": evidence.summary(), "findings": evidence.findings() }).to_string();
+            assert!(planted.iter().all(|word| !kept.contains(word)), "{name} of {}: {kept}", case.display());
+        }
+    }
+    assert!(quoting >= 15, "{quoting} reports quote a secret");
+}
+
 #[test]
 fn decisions_are_as_expected() {
     let base: Value = json(&root("decision").join("base.json"));

@@ -25,7 +25,7 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
     let example = example();
     let errors: Vec<String> = validator.iter_errors(&example).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert_eq!(errors, Vec::<String>::new());
-    let optional = BTreeSet::from(["line", "tool", "tool_version", "file", "suppressed"]);
+    let optional = BTreeSet::from(["line", "tool", "tool_version", "file", "suppressed", "aliases", "package", "version", "cwe"]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
         more.pointer_mut(&pointer).expect("it is there")["surprise"] = json!(1);
@@ -78,13 +78,14 @@ fn example() -> Value {
     accepted["suppressions"] = json!([{"kind": "external", "justification": "test data"}]);
     let log = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Scanner", "version": "1.0"}}, "results": [result("A"), accepted]}]});
     evidence.add(read("scan.sarif", log.to_string().as_bytes()));
+    evidence.add(read("audit.json", br#"{"advisories":{"1":{"module_name":"minimist","severity":"low","title":"a title","github_advisory_id":"GHSA-1","cves":["CVE-1"],"cwe":"CWE-1321","findings":[{"version":"1.2.0"}]}},"actions":[]}"#));
     let plan = GatePlan {
         previous_evidence: BTreeSet::from([EvidenceKind::Coverage]),
         evidence_required: BTreeSet::from([EvidenceKind::Tests]),
         ..GatePlan::default()
     };
     let input = input().with_evidence(&evidence);
-    assert_eq!(input.findings[0].severity, Severity::High);
+    assert_eq!(input.findings[0].severity, Severity::Low);
     input.document(&plan)
 }
 

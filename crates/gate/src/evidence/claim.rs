@@ -92,9 +92,25 @@ pub struct Finding {
     pub line: Option<u64>,
     /// What makes two reports of a thing the same thing.
     pub fingerprint: String,
+    /// Other public names of the same weakness.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// Numbers of the Common Weakness Enumeration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cwe: Vec<u32>,
     /// The justification, maybe empty, when somebody accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,
+}
+
+/// What has a known weakness, as its ecosystem names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// From the least to the most severe, so that the greatest wins.

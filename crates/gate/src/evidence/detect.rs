@@ -9,6 +9,8 @@ use outline::Outline;
 use text::{is_coverprofile, is_lcov, is_tap, is_tap_without_head};
 use xml::root_element;
 
+use super::scanner::Scanner;
+
 /// What is looked at of a file that turns out to be no evidence.
 pub(crate) const START_BYTES: u64 = 4 << 10;
 
@@ -27,8 +29,7 @@ pub(crate) enum Format {
     CoveragePy,
     LlvmCov,
     Sarif,
-    /// A security report as GitLab's analyzers write it.
-    Gitlab,
+    Scanner(Scanner),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ fn what(format: Format) -> &'static str {
         Format::Cobertura => "a Cobertura report",
         Format::Lcov => "an LCOV trace",
         Format::Sarif => "a SARIF report",
-        Format::Gitlab => "a security report of GitLab's",
+        Format::Scanner(_) => "a report of a scanner",
     }
 }
 
@@ -184,7 +185,11 @@ mod tests {
             ("a", b"{ \"runs\" : [", Detected::Format(Format::Sarif)),
             ("package.json", b"{\"version\":\"2.1.0\",\"name\":\"runs\"}", Detected::Nothing),
             ("x.sarif", b"{}", Detected::Format(Format::Sarif)),
-            ("a", b"{\"version\":\"15.0.7\",\"vulnerabilities\":[],\"scan\":{\"type\":\"sast\"}}", Detected::Format(Format::Gitlab)),
+            (
+                "a",
+                b"{\"version\":\"15.0.7\",\"vulnerabilities\":[],\"scan\":{\"type\":\"sast\"}}",
+                Detected::Format(Format::Scanner(Scanner::Gitlab)),
+            ),
             ("a", b"{\"version\":\"1\",\"vulnerabilities\":[]}", Detected::Nothing),
             ("x.sarif", b"", Detected::Broken("is named like a SARIF report and is empty".into())),
             ("junit.xml", b"oops", Detected::Broken("is named like a JUnit report and holds something else".into())),

@@ -2,12 +2,14 @@
 
 use base::Digest;
 
-use super::claim::{Finding, FindingKind, Severity, shorten};
+use super::claim::{Finding, FindingKind, Package, Severity, shorten};
 
 /// More than any person will ever look at; beyond it the report is refused rather than the memory filled.
 pub(crate) const FINDINGS_MAX: usize = 200_000;
 pub(crate) const MESSAGE_MAX_CHARS: usize = 300;
 pub(crate) const NAME_MAX_CHARS: usize = 500;
+/// A password, a cryptographic key and a credential in the code.
+const CREDENTIALS_CWE: [u32; 3] = [259, 321, 798];
 
 /// A finding as a scanner puts it.
 #[derive(Debug, Default)]
@@ -25,6 +27,9 @@ pub(crate) struct Draft {
     pub line: Option<u64>,
     pub column: Option<u64>,
     pub suppressed: Option<String>,
+    pub aliases: Vec<String>,
+    pub package: Option<Package>,
+    pub cwe: Vec<u32>,
 }
 
 impl Draft {
@@ -32,16 +37,27 @@ impl Draft {
         let rule = if self.rule.is_empty() { "unnamed".to_string() } else { shorten(&self.rule, NAME_MAX_CHARS) };
         let kind = self.kind.unwrap_or(if is_vulnerability(&rule) { FindingKind::Vulnerability } else { FindingKind::Code });
         let file = self.file.map(|file| normal_path(&shorten(&file, NAME_MAX_CHARS)));
-        let quotes =
-            kind != FindingKind::Secret && (is_about_credentials(&rule) || self.rule_name.as_deref().is_some_and(is_about_credentials));
+        let quotes = kind != FindingKind::Secret
+            && (is_about_credentials(&rule)
+                || self.rule_name.as_deref().is_some_and(is_about_credentials)
+                || self.cwe.iter().any(|number| CREDENTIALS_CWE.contains(number)));
         let told = shorten(if quotes { unquoted(&self.message) } else { &self.message }, MESSAGE_MAX_CHARS);
-        let fingerprint = fingerprint(&rule, kind, file.as_deref(), self.line, self.column, &told);
+        let fingerprint = match (kind, &self.package) {
+            (FindingKind::Vulnerability, Some(package)) => hash(&format!("p\n{}\n{}", rule.to_ascii_uppercase(), common_name(package))),
+            _ => fingerprint(&rule, kind, file.as_deref(), self.line, self.column, &told),
+        };
         let message = match kind {
             FindingKind::Code | FindingKind::Vulnerability if !told.is_empty() => told,
             _ => shorten(&self.title, MESSAGE_MAX_CHARS),
         };
         let severity = self.severity.unwrap_or(Severity::Medium);
-        Finding { rule, severity, kind, message, file, line: self.line, fingerprint, suppressed: self.suppressed }
+        let Draft { line, suppressed, mut aliases, package, mut cwe, .. } = self;
+        aliases.retain(|alias| *alias != rule);
+        aliases.sort_unstable();
+        aliases.dedup();
+        cwe.sort_unstable();
+        cwe.dedup();
+        Finding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed }
     }
 }
 
@@ -53,7 +69,17 @@ fn fingerprint(rule: &str, kind: FindingKind, file: Option<&str>, line: Option<u
         (_, Some(file), Some(line)) => format!("l\n{rule}\n{file}\n{line}\n{}", column.unwrap_or(0)),
         _ => format!("m\n{rule}\n{}\n{message}", file.unwrap_or_default()),
     };
+    hash(&identity)
+}
+
+fn hash(identity: &str) -> String {
     Digest::of(identity.as_bytes()).hex()[..32].to_string()
+}
+
+/// One name for what scanners write in several ways: `PyYAML`, `pyyaml`; `ruamel_yaml`, `ruamel.yaml`; `group:artifact`, `artifact`.
+pub(crate) fn common_name(package: &Package) -> String {
+    let name = package.name.rsplit(':').next().unwrap_or(&package.name);
+    name.chars().map(|character| if matches!(character, '_' | '.') { '-' } else { character.to_ascii_lowercase() }).collect()
 }
 
 fn normal_path(uri: &str) -> String {
@@ -96,11 +122,11 @@ pub(crate) fn is_secret_rule(id: &str) -> bool {
 /// Rules whose words quote what they take for a password, and are wrong too often to be counted as secrets.
 fn is_about_credentials(rule: &str) -> bool {
     let rule = rule.to_ascii_lowercase();
-    // Bandit's, which names the value it has seen.
-    let bandit = words(&rule).any(|word| matches!(word, "b105" | "b106" | "b107"));
+    // Of Bandit and gosec, which name the value they have seen.
+    let numbered = words(&rule).any(|word| matches!(word, "b105" | "b106" | "b107" | "g101"));
     let named =
         ["password", "passwd", "secret", "credential", "token", "apikey", "api-key", "api_key"].iter().any(|word| rule.contains(word));
-    bandit || (named && ["hardcoded", "hard-coded", "hard_coded", "leaked", "exposed"].iter().any(|word| rule.contains(word)))
+    numbered || (named && ["hardcoded", "hard-coded", "hard_coded", "leaked", "exposed"].iter().any(|word| rule.contains(word)))
 }
 
 /// The words until the first quotation.

@@ -33,9 +33,9 @@ pub(crate) enum Seen {
 pub(crate) type Take<'a> = dyn FnMut(usize, Seen, &[String]) -> Result<(), Problem> + 'a;
 
 /// Hands what stands at `paths` to `take`: in `files/*/lines` any key may stand for the star, in `results/[]` there is a list.
-pub(crate) fn walk(input: &mut impl BufRead, what: &'static str, paths: &[&str], take: &mut Take<'_>) -> Result<(), Problem> {
+pub(crate) fn walk(input: &mut impl BufRead, what: &str, paths: &[&str], take: &mut Take<'_>) -> Result<(), Problem> {
     let paths = paths.iter().map(|path| if path.is_empty() { Vec::new() } else { path.split('/').collect() }).collect();
-    let mut walker = Walker { what, paths, place: Vec::new(), take, problem: None };
+    let mut walker = Walker { paths, place: Vec::new(), take, problem: None };
     let read = document(input, what, NodeSeed(&mut walker));
     read.map_err(|problem| walker.problem.take().unwrap_or(problem))
 }
@@ -79,14 +79,21 @@ fn problem(error: &serde_json::Error, what: &str) -> Problem {
     let reason = match error.classify() {
         serde_json::error::Category::Eof => "ends in the middle".to_string(),
         serde_json::error::Category::Syntax => format!("is not JSON: {text}"),
-        serde_json::error::Category::Data => format!("is not {what}: {text}"),
+        serde_json::error::Category::Data => format!("is not {what}: {}", unquoted(&text)),
         serde_json::error::Category::Io => format!("can't be read on: {text}"),
     };
     Problem { reason, line: (error.line() > 0).then_some(error.line() as u64) }
 }
 
+/// A text that stands where something else belongs may be a secret.
+fn unquoted(error: &str) -> String {
+    match (error.strip_prefix("invalid type: string "), error.rsplit_once(", expected ")) {
+        (Some(_), Some((_, expected))) => format!("invalid type: a text, expected {expected}"),
+        _ => error.to_string(),
+    }
+}
+
 struct Walker<'a> {
-    what: &'static str,
     paths: Vec<Vec<&'a str>>,
     place: Vec<String>,
     take: &'a mut Take<'a>,
@@ -104,6 +111,17 @@ impl Walker<'_> {
         let here = |path: &Vec<&str>| path.len() == self.place.len() && self.matches(path);
         let further = self.paths.iter().any(|path| path.len() > self.place.len() && self.matches(path));
         (self.paths.iter().position(here), further)
+    }
+
+    /// An object where a list belongs would read as an empty list.
+    fn expect<E: serde::de::Error>(&self, list: bool) -> Result<(), E> {
+        let next = |path: &Vec<&str>| path.get(self.place.len()).is_some_and(|key| (*key == ELEMENT) == list);
+        if self.paths.iter().any(|path| self.matches(path) && next(path)) {
+            return Ok(());
+        }
+        let found = if list { "a list where an object belongs" } else { "an object where a list belongs" };
+        let place = if self.place.is_empty() { "it".to_string() } else { format!("its `{}`", self.place.join("/")) };
+        Err(E::custom(format!("{place} is {found}")))
     }
 
     fn give<E: serde::de::Error>(&mut self, index: Option<usize>, seen: Seen) -> Result<(), E> {
@@ -148,10 +166,11 @@ impl<'de> Visitor<'de> for Through<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.walker.what)
+        write!(f, "an object or a list as its `{}`", self.walker.place.join("/"))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.walker.expect(false)?;
         self.walker.give(self.index, Seen::Map)?;
         while let Some(key) = map.next_key::<String>()? {
             self.walker.place.push(key);
@@ -162,6 +181,7 @@ impl<'de> Visitor<'de> for Through<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        self.walker.expect(true)?;
         self.walker.give(self.index, Seen::List)?;
         self.walker.place.push(ELEMENT.to_string());
         while list.next_element_seed(NodeSeed(self.walker))?.is_some() {}

@@ -50,6 +50,7 @@ struct Kept {
     level: Option<String>,
     own: Option<Severity>,
     secret: bool,
+    cwe: Vec<u32>,
     message: String,
     file: Option<String>,
     line: Option<u64>,
@@ -122,6 +123,7 @@ impl Kept {
             level: result.level,
             own,
             secret: result.properties.as_ref().is_some_and(Properties::is_secret),
+            cwe: result.properties.as_ref().map(Properties::cwe).unwrap_or_default(),
             message: result
                 .message
                 .and_then(|message| message.text.or(message.markdown))
@@ -155,6 +157,8 @@ impl Kept {
             line: self.line,
             column: self.column,
             suppressed: self.suppressed,
+            cwe: properties.map(Properties::cwe).into_iter().flatten().chain(self.cwe).collect(),
+            ..Draft::default()
         };
         draft.finish()
     }
@@ -183,6 +187,16 @@ impl Properties {
                 _ => None,
             })
             .max()
+    }
+
+    /// `external/cwe/cwe-079` of CodeQL and Bandit, `CWE-79: …` of Semgrep.
+    fn cwe(&self) -> Vec<u32> {
+        let number = |tag: &str| {
+            let tag = tag.to_ascii_lowercase();
+            let digits: String = tag.rsplit('/').next()?.strip_prefix("cwe-")?.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().ok()
+        };
+        self.tags.iter().flatten().filter_map(|tag| number(tag.as_str()?)).collect()
     }
 
     fn is_secret(&self) -> bool {

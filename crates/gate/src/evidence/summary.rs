@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::percent;
-use super::{BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Severity, SourceRef, TestFailure};
+use super::{BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
 
 /// Enough to name in a sentence and a page; the counts are exact.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -61,6 +61,12 @@ pub struct DistinctFinding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     pub fingerprint: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cwe: Vec<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,
     /// Paths of the reports, each also in `evidence.findings.sources`.
@@ -146,8 +152,9 @@ impl FindingTotals {
 
 impl DistinctFinding {
     fn new(finding: &Finding, path: &str) -> DistinctFinding {
-        let Finding { rule, severity, kind, message, file, line, fingerprint, suppressed } = finding.clone();
-        DistinctFinding { rule, severity, kind, message, file, line, fingerprint, suppressed, sources: vec![path.to_string()] }
+        let Finding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed } = finding.clone();
+        let sources = vec![path.to_string()];
+        DistinctFinding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed, sources }
     }
 
     fn merge(&mut self, other: &Finding, path: &str) {

@@ -1,5 +1,6 @@
 //! Reports in JSON, by the keys near their start and where these stand.
 
+use super::super::scanner::Scanner;
 use super::outline::Outline;
 use super::{Format, after_end, contains};
 
@@ -8,7 +9,7 @@ pub(super) fn format(text: &[u8]) -> Option<Format> {
         return Some(Format::Sarif);
     }
     let outline = Outline::of(text);
-    tests(&outline).or_else(|| coverage(&outline)).or_else(|| scans(&outline))
+    tests(&outline).or_else(|| coverage(&outline)).or_else(|| scan(&outline).map(Format::Scanner))
 }
 
 pub(super) fn tests(outline: &Outline) -> Option<Format> {
@@ -30,8 +31,48 @@ fn coverage(outline: &Outline) -> Option<Format> {
     (outline.has_any(&measured) || outline.value("type") == Some("llvm.coverage.json.export")).then_some(Format::LlvmCov)
 }
 
-fn scans(outline: &Outline) -> Option<Format> {
-    // The scan may stand far behind its findings, or before them.
+/// Empty lists leave little to be told by, so the keys around the findings count too.
+fn scan(outline: &Outline) -> Option<Scanner> {
+    let all = |paths: &[&str]| paths.iter().all(|path| outline.has(path));
+    let any = |paths: &[&str]| outline.has_any(paths);
+    let value = |path: &str| outline.value(path).unwrap_or_default();
+    Some(match () {
+        () if is_gitlab(outline) => Scanner::Gitlab,
+        () if all(&["SchemaVersion"]) && any(&["ArtifactName", "ArtifactType", "Results"]) => Scanner::Trivy,
+        () if all(&["matches/*/vulnerability", "matches/*/artifact"]) || all(&["matches/*/vulnerability/id"]) => Scanner::Grype,
+        () if all(&["matches", "source/type", "source/target"]) || (all(&["matches"]) && value("descriptor/name") == "grype") => {
+            Scanner::Grype
+        }
+        () if all(&["results/*/check_id"]) || (all(&["results", "errors"]) && any(&["paths/scanned", "interfile_languages_used"])) => {
+            Scanner::Semgrep
+        }
+        () if all(&["version", "errors", "paths/scanned"]) => Scanner::Semgrep,
+        () if all(&["errors", "generated_at", "metrics"]) || all(&["results/*/test_id", "results/*/issue_severity"]) => Scanner::Bandit,
+        () if all(&["*/StartLine", "*/EndLine"]) && any(&["*/RuleID", "*/Description"]) => Scanner::Gitleaks,
+        () if all(&["SourceMetadata", "SourceID"]) || value("logger") == "trufflehog" => Scanner::Trufflehog,
+        () if any(&["dependencies/*/vulns", "dependencies/*/skip_reason"]) || all(&["dependencies", "fixes"]) => Scanner::PipAudit,
+        () if all(&["*/name", "*/version", "*/vulns"]) => Scanner::PipAudit,
+        () if all(&["auditReportVersion"]) || (all(&["actions"]) && any(&["advisories", "actions/*/resolves"])) => Scanner::Npm,
+        () if all(&["error/summary"]) && (value("error/code").contains("AUDIT") || value("error/code") == "ENOLOCK") => Scanner::Npm,
+        () if all(&["vulnerabilities/list", "vulnerabilities/found"]) || all(&["database/advisory-count", "lockfile"]) => {
+            Scanner::CargoAudit
+        }
+        () if is_checkov(outline) => Scanner::Checkov,
+        () if any(&["site/*/@name", "site/*/alerts", "site/@name"])
+            || (all(&["@version", "site"]) && value("@programName").contains("ZAP")) =>
+        {
+            Scanner::Zap
+        }
+        () if all(&["Issues"]) && any(&["Issues/*/FromLinter", "Report"]) => Scanner::Golangci,
+        () if all(&["*/code", "*/level", "*/line", "*/file"]) && ["DL", "SC"].iter().any(|prefix| value("*/code").starts_with(prefix)) => {
+            Scanner::Hadolint
+        }
+        () => return None,
+    })
+}
+
+/// The scan may stand far behind its findings, or before them.
+fn is_gitlab(outline: &Outline) -> bool {
     let told = [
         "vulnerabilities/*/category",
         "vulnerabilities/*/identifiers",
@@ -40,9 +81,15 @@ fn scans(outline: &Outline) -> Option<Format> {
         "scan/type",
         "scan/analyzer",
     ];
-    let gitlab = outline.has("vulnerabilities") && outline.has("version") && outline.has_any(&told);
     let schema = outline.value("schema").is_some_and(|schema| schema.contains("security-report"));
-    (gitlab || schema).then_some(Format::Gitlab)
+    schema || (outline.has("vulnerabilities") && outline.has("version") && outline.has_any(&told))
+}
+
+fn is_checkov(outline: &Outline) -> bool {
+    let report = |kind: &str, results: [&str; 2]| outline.has(kind) && outline.has_any(&results);
+    report("check_type", ["results/passed_checks", "results/failed_checks"])
+        || report("*/check_type", ["*/results/passed_checks", "*/results/failed_checks"])
+        || (outline.has("checkov_version") && outline.has("resource_count"))
 }
 
 /// SARIF by what it must have near its start: a list of `runs` and its schema or its version, or the list first of all.

@@ -4,10 +4,11 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::claim::{ClaimKind, Finding, FindingKind, Parsed, Problem};
-use super::finding::{Draft, FINDINGS_MAX, MESSAGE_MAX_CHARS, NAME_MAX_CHARS, is_vulnerability};
-use super::json::{Seen, number, text, walk};
-use super::severity::from_word;
+use super::super::claim::{ClaimKind, Finding, FindingKind, Parsed, Problem};
+use super::super::finding::{Draft, FINDINGS_MAX, MESSAGE_MAX_CHARS, NAME_MAX_CHARS, is_vulnerability};
+use super::super::json::{Seen, number, text, walk};
+use super::super::severity::from_word;
+use super::package;
 
 pub(crate) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut report = Report::default();
@@ -65,6 +66,8 @@ impl Found {
         let known = ids.iter().position(|id| is_vulnerability(id)).unwrap_or(0);
         let name = told("/name").unwrap_or_default();
         let rule = if ids.is_empty() { name.clone() } else { ids.swap_remove(known) };
+        let cwe = ids.iter().filter_map(|id| id.to_ascii_uppercase().strip_prefix("CWE-")?.parse().ok()).collect();
+        ids.retain(|id| is_vulnerability(id));
         let draft = Draft {
             rule,
             severity: told("/severity").as_deref().and_then(from_word),
@@ -74,6 +77,9 @@ impl Found {
                 .iter()
                 .find_map(|place| text(vulnerability, place, NAME_MAX_CHARS)),
             line: number(vulnerability, "/location/start_line"),
+            aliases: ids,
+            package: package(vulnerability, "/location/dependency/package/name", "/location/dependency/version"),
+            cwe,
             ..Draft::default()
         };
         Found { category: told("/category"), draft }
