@@ -18,6 +18,7 @@ mod junit;
 mod lcov;
 mod libtest;
 mod lines;
+mod merge;
 mod sarif;
 mod scanner;
 mod severity;

@@ -8,8 +8,10 @@ use super::claim::{Finding, FindingKind, Package, Severity, shorten};
 pub(crate) const FINDINGS_MAX: usize = 200_000;
 pub(crate) const MESSAGE_MAX_CHARS: usize = 300;
 pub(crate) const NAME_MAX_CHARS: usize = 500;
+/// Other names, and classes, of one finding; an advisory has three or four.
+pub(crate) const NAMES_MAX: usize = 50;
 /// A password, a cryptographic key and a credential in the code.
-const CREDENTIALS_CWE: [u32; 3] = [259, 321, 798];
+pub(crate) const CREDENTIALS_CWE: [u32; 3] = [259, 321, 798];
 
 /// A finding as a scanner puts it.
 #[derive(Debug, Default)]
@@ -55,8 +57,10 @@ impl Draft {
         aliases.retain(|alias| *alias != rule);
         aliases.sort_unstable();
         aliases.dedup();
+        aliases.truncate(NAMES_MAX);
         cwe.sort_unstable();
         cwe.dedup();
+        cwe.truncate(NAMES_MAX);
         Finding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed }
     }
 }

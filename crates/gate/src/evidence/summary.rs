@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::percent;
+use super::finding::NAMES_MAX;
+use super::merge::merge;
 use super::{BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
 
 /// Enough to name in a sentence and a page; the counts are exact.
@@ -61,6 +63,7 @@ pub struct DistinctFinding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     pub fingerprint: String,
+    /// What else it is called: public names of the same weakness, and the rules of other scanners.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,29 +110,19 @@ impl Evidence {
         summary
     }
 
-    /// Each finding once, by fingerprint: the most severe report of it counts, and it is accepted only when every report says so.
+    /// Each finding once: the most severe report of it counts, and it is accepted only when every report says so.
     pub fn findings(&self) -> Vec<DistinctFinding> {
-        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut res: Vec<DistinctFinding> = Vec::new();
-        for claim in self.distinct_claims() {
-            let ClaimKind::Findings(findings) = &claim.kind else { continue };
-            for finding in findings {
-                match places.get(finding.fingerprint.as_str()) {
-                    Some(place) => res[*place].merge(finding, &claim.source.path),
-                    None => {
-                        places.insert(&finding.fingerprint, res.len());
-                        res.push(DistinctFinding::new(finding, &claim.source.path));
-                    }
-                }
-            }
-        }
-        res
+        let claims = self.distinct_claims();
+        merge(claims.iter().filter_map(|claim| match &claim.kind {
+            ClaimKind::Findings(findings) => Some((&claim.source, findings.as_slice())),
+            _ => None,
+        }))
     }
 
     /// Claims in the order of their paths; the same bytes under a second name say nothing new.
     fn distinct_claims(&self) -> Vec<&Claim> {
         let mut claims: Vec<&Claim> = self.claims.iter().collect();
-        claims.sort_by(|left, right| left.source.path.cmp(&right.source.path));
+        claims.sort_by_key(|claim| (&claim.source.path, claim.source.digest));
         let mut first_path = BTreeMap::new();
         claims.retain(|claim| *first_path.entry(claim.source.digest).or_insert(&claim.source.path) == &claim.source.path);
         claims
@@ -151,23 +144,48 @@ impl FindingTotals {
 }
 
 impl DistinctFinding {
-    fn new(finding: &Finding, path: &str) -> DistinctFinding {
+    pub(super) fn new(finding: &Finding, path: &str) -> DistinctFinding {
         let Finding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed } = finding.clone();
         let sources = vec![path.to_string()];
         DistinctFinding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed, sources }
     }
 
-    fn merge(&mut self, other: &Finding, path: &str) {
+    /// Takes in what another report says about the same thing.
+    pub(super) fn join(&mut self, other: DistinctFinding) {
         self.severity = self.severity.max(other.severity);
-        if other.kind == FindingKind::Secret && self.kind != FindingKind::Secret {
+        // A secret is what counts, so it gives the name.
+        let other_name = if other.kind == FindingKind::Secret && self.kind != FindingKind::Secret {
             self.kind = FindingKind::Secret;
-            self.message.clone_from(&other.message);
-        }
+            self.message = other.message;
+            std::mem::replace(&mut self.rule, other.rule)
+        } else {
+            other.rule
+        };
         if other.suppressed.is_none() {
             self.suppressed = None;
         }
-        if !self.sources.iter().any(|source| source == path) {
-            self.sources.push(path.to_string());
+        if self.file.is_none() {
+            (self.file, self.line) = (other.file, other.line);
+        }
+        self.package = self.package.take().or(other.package);
+        let names = other.aliases.into_iter().chain([other_name]).filter(|name| !name.eq_ignore_ascii_case(&self.rule));
+        insert(&mut self.aliases, names);
+        insert(&mut self.cwe, other.cwe.into_iter());
+        for path in other.sources {
+            if !self.sources.contains(&path) {
+                self.sources.push(path);
+            }
+        }
+    }
+}
+
+/// Keeps a short list sorted, each thing once.
+fn insert<T: Ord>(list: &mut Vec<T>, more: impl Iterator<Item = T>) {
+    for thing in more {
+        if let Err(place) = list.binary_search(&thing)
+            && list.len() < NAMES_MAX
+        {
+            list.insert(place, thing);
         }
     }
 }
