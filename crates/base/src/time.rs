@@ -27,6 +27,17 @@ impl Timestamp {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
+    /// `14:44:34 UTC`, with the day before it when that isn't the day of `near`: for people. What programs read is RFC 3339.
+    pub fn clock(self, near: Timestamp) -> String {
+        let day = |at: Timestamp| at.as_ms().div_euclid(86_400_000);
+        if day(self) == day(near) { self.civil().strftime("%H:%M:%S UTC").to_string() } else { self.date_and_clock() }
+    }
+
+    /// `2026-11-21 02:12:57 UTC`: for people.
+    pub fn date_and_clock(self) -> String {
+        self.civil().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+
     fn civil(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
@@ -118,6 +129,14 @@ mod tests {
         assert_eq!(at.to_string(), "2026-11-21T02:12:57.123Z");
         assert_eq!(at.to_string().parse::<Timestamp>().ok(), Some(at));
         assert_eq!(Timestamp::from_ms(5).since_ms(Timestamp::from_ms(9)), 0);
+    }
+
+    #[test]
+    fn people_are_told_the_zone_and_the_day_where_it_is_another_one() {
+        let at = Timestamp::from_ms(1_795_227_177_123);
+        assert_eq!(at.clock(at.plus_ms(3_600_000)), "02:12:57 UTC");
+        assert_eq!(at.plus_ms(86_400_000).clock(at), "2026-11-22 02:12:57 UTC");
+        assert_eq!(at.date_and_clock(), "2026-11-21 02:12:57 UTC");
     }
 
     #[test]

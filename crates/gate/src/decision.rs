@@ -85,7 +85,7 @@ pub fn explain(decision: &Decision) -> Vec<String> {
     res.extend(reasons.iter().map(|violation| sentence("Denied", violation)));
     res.extend(warnings.iter().map(|warning| sentence("Warning", warning)));
     let Decision { policy_digest, input_digest, at, .. } = decision;
-    res.push(format!("Decided at {at} by policy {} on input {}.", policy_digest.short(), input_digest.short()));
+    res.push(format!("Decided at {} by policy {} on input {}.", at.date_and_clock(), policy_digest.short(), input_digest.short()));
     res
 }
 

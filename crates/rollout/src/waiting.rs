@@ -2,7 +2,7 @@ use base::Timestamp;
 use base::time::format_duration_ms;
 use serde::{Deserialize, Serialize};
 
-use crate::judge::Question;
+use crate::judge::{Metric, Question, Stream};
 use crate::plan::RevisionId;
 
 /// Why nothing moves, and when it is looked at again.
@@ -99,53 +99,52 @@ pub enum WaitingOn {
 }
 
 impl Waiting {
+    /// What it waits for, and until when at the latest. When it is looked at again is nobody's business but the engine's.
     pub fn sentence(&self) -> String {
-        format!("{}; looked at again at {}", self.on.sentence(), clock(self.next))
+        self.on.sentence(self.next)
     }
 }
 
 impl WaitingOn {
-    /// What, and who or what can unblock it. No wildcard here: a state without a sentence does not compile.
-    pub fn sentence(&self) -> String {
+    /// What, and who or what can unblock it; `near` tells which times need their day. No wildcard here: a state without a sentence
+    /// does not compile.
+    pub fn sentence(&self, near: Timestamp) -> String {
+        let clock = |at: &Timestamp| at.clock(near);
         match self {
             WaitingOn::Instances { revision, ready, wanted, message, until } => {
                 let last = message.as_ref().map_or(String::new(), |message| format!(" (last: {message})"));
-                format!("{ready} of {wanted} instances of {revision} are ready{last}; given up at {}", clock(*until))
+                format!("{ready} of {wanted} instances of {revision} are ready{last}; given up at {}", clock(until))
             }
-            WaitingOn::TargetUnknown => {
-                "what runs is unknown, the target can't be asked; nothing moves forward until it answers or somebody aborts".to_string()
-            }
+            WaitingOn::TargetUnknown => "what runs is unknown, the target can't be asked; goes on when it answers".to_string(),
             WaitingOn::StableUnready { revision } => {
                 format!(
                     "the stable revision {revision} has no ready instance, nobody can be blamed; goes on when it is ready again, or `plimsoll release promote`"
                 )
             }
             WaitingOn::Router { weight: 0, until } => {
-                format!("the router has not moved all traffic back yet; it is told again, given up at {}", clock(*until))
+                format!("the router has not moved all traffic back yet; given up at {}", clock(until))
             }
             WaitingOn::Router { weight, until } => {
-                let (weight, until) = (percent(*weight), clock(*until));
-                format!("the router does not send {weight} of the traffic to the new revision yet; it is told again, given up at {until}")
+                format!("the router does not send {} of the traffic to the new revision yet; given up at {}", percent(*weight), clock(until))
             }
-            WaitingOn::RouterUnknown => {
-                "the router can't be asked, nothing is promoted on what nobody saw; it is told again until it answers".to_string()
-            }
+            WaitingOn::RouterUnknown => "the router can't be asked; nothing is promoted on what nobody saw, goes on when it answers".to_string(),
             WaitingOn::Superseded => {
                 "the router follows a newer release than this one; only `plimsoll release abort` can end this one".to_string()
             }
             WaitingOn::StepMinimum { step, steps, weight, until } => {
-                format!("{} lasts until {} at least", at_step(*step, *steps, *weight), clock(*until))
+                format!("{}: lasts until {} at least", at_step(*step, *steps, *weight), clock(until))
             }
             WaitingOn::Evidence { step, steps, weight, open, forecast_ms, until } => {
                 let (at, open) = (at_step(*step, *steps, *weight), join_questions(open));
-                format!("{at}: not enough evidence on {open}; {}; decided at {} at the latest", forecast(*forecast_ms), clock(*until))
+                let forecast = forecast(*forecast_ms).map_or(String::new(), |about| format!("{about}, "));
+                format!("{at}: needs proof on {open}; {forecast}at the latest until {}", clock(until))
             }
             WaitingOn::Held { step, steps, weight, open, forecast_ms, without_probes } => {
                 let (at, open) = (at_step(*step, *steps, *weight), join_questions(open));
                 let probes = if *without_probes { "; `synthetic:` in plimsoll.yaml proves it sooner the next time" } else { "" };
+                let forecast = forecast(*forecast_ms).map_or(String::new(), |about| format!(" ({about})"));
                 format!(
-                    "{at}: held, its time ran out without proof on {open}; goes on by itself when there is one ({}), or by `plimsoll release promote`; `abort` goes back{probes}",
-                    forecast(*forecast_ms)
+                    "{at}: held, its time ran out without proof on {open}; goes on when there is one{forecast}, or by `plimsoll release promote`; `abort` goes back{probes}"
                 )
             }
             WaitingOn::BothBad { canary, stable } => {
@@ -155,36 +154,26 @@ impl WaitingOn {
                 )
             }
             WaitingOn::CanaryUnready { ready, wanted, until } => {
-                format!(
-                    "only {ready} of {wanted} instances of the new revision are ready; taken back at {} unless they recover",
-                    clock(*until)
-                )
+                format!("only {ready} of {wanted} instances of the new revision are ready; taken back at {} unless they recover", clock(until))
             }
             WaitingOn::Paused { by } => format!("paused by {by}; `plimsoll release resume` goes on, a worse canary is still taken back"),
             WaitingOn::PlannedPause { step, steps, until: Some(until) } => {
-                format!("step {} of {steps} is a pause until {}; `plimsoll release promote` skips it", step + 1, clock(*until))
+                format!("step {} of {steps} is a pause until {}; `plimsoll release promote` skips it", step + 1, clock(until))
             }
             WaitingOn::PlannedPause { step, steps, until: None } => {
                 format!("step {} of {steps} is a pause until somebody says `plimsoll release resume`", step + 1)
             }
             WaitingOn::Smoke { revision } => format!("smoke checks of {revision} are running"),
-            WaitingOn::StayingReady { until } => {
-                format!("all traffic is on the new revision, which must stay ready until {}", clock(*until))
-            }
+            WaitingOn::StayingReady { until } => format!("all traffic is on the new revision; must stay ready until {}", clock(until)),
             WaitingOn::Draining { revision, in_flight: Some(in_flight), until } => {
-                format!(
-                    "{in_flight} requests are still in flight on {revision}; stopped when they are done, at {} at the latest",
-                    clock(*until)
-                )
+                format!("{in_flight} requests are still in flight on {revision}; stopped at {} at the latest", clock(until))
             }
             WaitingOn::Draining { revision, in_flight: None, until } => {
-                format!("how many requests are in flight on {revision} is unknown; stopped at {}", clock(*until))
+                format!("how many requests are in flight on {revision} is unknown; stopped at {}", clock(until))
             }
-            WaitingOn::Stopping { revision, left } => {
-                format!("{revision} is stopping, instances left: {left}; told again until none is")
-            }
+            WaitingOn::Stopping { revision, left } => format!("{revision} is stopping, instances left: {left}"),
             WaitingOn::StableGone { revision, until } => {
-                format!("{revision} has no ready instance to take the traffic back; start it, given up at {}", clock(*until))
+                format!("{revision} has no ready instance to take the traffic back; start it, given up at {}", clock(until))
             }
         }
     }
@@ -196,29 +185,34 @@ pub(crate) fn percent(weight: u32) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// `errors and slow answers, slow answers to probes`: each once, users first.
 pub(crate) fn join_questions(open: &[Question]) -> String {
-    let mut words: Vec<&str> = open.iter().map(|question| question.words()).collect();
-    words.dedup();
-    if words.is_empty() { "nothing".to_string() } else { words.join(" and ") }
+    let of = |stream: Stream| {
+        let asked = |metric: Metric| open.contains(&Question { stream, metric });
+        let words = [(Metric::Errors, "errors"), (Metric::Slow, "slow answers")];
+        words.into_iter().filter(|(metric, _)| asked(*metric)).map(|(_, word)| word).collect::<Vec<_>>().join(" and ")
+    };
+    match (of(Stream::Users), of(Stream::Synthetic)) {
+        (users, probes) if users.is_empty() && probes.is_empty() => "nothing".to_string(),
+        (users, probes) if probes.is_empty() => users,
+        (users, probes) if users.is_empty() => format!("{probes} of synthetic probes"),
+        (users, probes) if users == probes => format!("{users}, of users and synthetic probes"),
+        (users, probes) => format!("{users}, and {probes} of synthetic probes"),
+    }
 }
 
 fn at_step(step: usize, steps: usize, weight: u32) -> String {
     format!("step {} of {steps}, {}", step + 1, percent(weight))
 }
 
-fn forecast(forecast_ms: Option<u64>) -> String {
-    match forecast_ms {
-        None => "no forecast yet at this traffic".to_string(),
-        Some(ms @ 0..60_000) => format!("needs about {} more at this traffic", format_duration_ms(ms.div_ceil(1_000).max(1) * 1_000)),
-        Some(ms) => format!("needs about {} more minutes at this traffic", ms.div_ceil(60_000)),
-    }
+/// At the traffic of the last looks; nothing where no proof is in sight.
+fn forecast(forecast_ms: Option<u64>) -> Option<String> {
+    forecast_ms.map(|ms| match ms {
+        0..60_000 => format!("about {} more", format_duration_ms(ms.div_ceil(1_000).max(1) * 1_000)),
+        _ => format!("about {} more minutes", ms.div_ceil(60_000)),
+    })
 }
 
 pub(crate) fn share(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
-}
-
-/// Hours, minutes, seconds in UTC.
-pub(crate) fn clock(at: Timestamp) -> String {
-    at.to_string().get(11..19).unwrap_or_default().to_string()
 }

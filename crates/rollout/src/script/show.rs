@@ -30,7 +30,8 @@ impl Transcript {
         let same = self.waiting.as_ref().is_some_and(|before| std::mem::discriminant(before) == std::mem::discriminant(&waiting.on));
         if !same {
             self.looks_so_far();
-            self.line_without_time("waits", &waiting.sentence());
+            let next = waiting.next.clock(waiting.next);
+            self.line_without_time("waits", &format!("{}; looked at again at {next}", waiting.sentence()));
             self.waiting = Some(waiting.on.clone());
         }
     }
