@@ -7,11 +7,14 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
 use tokio::sync::oneshot;
 
+use super::lines::Stream;
 use super::log::Log;
 use super::status::Wanted;
+use crate::supervise::job::now;
 use crate::supervise::launch;
 use crate::supervise::process::{all, descendants, reap_children_except, sweep_descendants};
 
@@ -30,9 +33,10 @@ const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG"
 impl App {
     pub(super) fn start(wanted: &Wanted, dir: &Path, port: u16, log: &Arc<Mutex<Log>>) -> io::Result<App> {
         let (output, input) = io::pipe()?;
+        let (errors, errors_input) = io::pipe()?;
         let mut command = Command::new("sh");
         command.arg("-c").arg(&wanted.plan.command).current_dir(&wanted.files).process_group(0);
-        command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
+        command.stdin(Stdio::null()).stdout(input).stderr(errors_input);
         command.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
         command.env("PLIMSOLL_REVISION", &wanted.plan.revision.0).env("PLIMSOLL_INSTANCE", &wanted.name);
@@ -45,7 +49,7 @@ impl App {
         let log = Arc::clone(log);
         let (tell, heard) = oneshot::channel();
         std::thread::Builder::new().name("log".into()).spawn(move || {
-            keep(output, &log);
+            keep([(Stream::Stdout, output), (Stream::Stderr, errors)], &log);
             tell.send(())
         })?;
         let pid = child.id().cast_signed();
@@ -99,14 +103,30 @@ impl App {
     }
 }
 
-fn keep(mut output: io::PipeReader, log: &Mutex<Log>) {
+/// Both at a time by one reader: what is said one after the other is kept in that order, a burst of both apart.
+fn keep(streams: [(Stream, io::PipeReader); 2], log: &Mutex<Log>) {
+    let mut open = Vec::from(streams);
     let mut chunk = vec![0; 65_536];
-    loop {
-        match output.read(&mut chunk) {
-            Ok(0) => return,
-            Ok(count) => log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).write(&chunk[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+    while !open.is_empty() {
+        let mut waiting: Vec<PollFd<'_>> = open.iter().map(|(_, output)| PollFd::new(output, PollFlags::IN)).collect();
+        match poll(&mut waiting, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return,
         }
+        let ready: Vec<bool> = waiting.iter().map(|it| !it.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
+        open.retain_mut(|(stream, output)| {
+            if ready.next() != Some(true) {
+                return true;
+            }
+            match output.read(&mut chunk) {
+                Ok(0) => false,
+                Ok(count) => {
+                    log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).write(*stream, &chunk[..count], now());
+                    true
+                }
+                Err(error) => error.kind() == io::ErrorKind::Interrupted,
+            }
+        });
     }
 }

@@ -5,6 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use base::Timestamp;
+
+use super::lines::{Mark, Stream, marks_path};
+
 /// The writing end.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -13,6 +17,10 @@ pub(super) struct Log {
     begin: u64,
     length: u64,
     file: File,
+    /// When and where what follows was said; see [`super::lines`].
+    marks: File,
+    marked: u64,
+    mark: Option<(Timestamp, Stream)>,
     lost: u64,
 }
 
@@ -21,28 +29,37 @@ impl Log {
         let begin = pieces(dir)?.last().map_or(0, |(begin, _)| *begin);
         let file = open_piece(dir, begin)?;
         let length = file.metadata()?.len();
+        let marks = open(&marks_path(dir, begin))?;
+        let marked = marks.metadata()?.len();
         // Less than a few lines would be no log at all.
-        Ok(Log { dir: dir.to_path_buf(), piece_max: (max_bytes / 2).max(4096), begin, length, file, lost: 0 })
+        let piece_max = (max_bytes / 2).max(4096);
+        Ok(Log { dir: dir.to_path_buf(), piece_max, begin, length, file, marks, marked, mark: None, lost: 0 })
     }
 
     /// Appends; what can't be written (a full disk) is counted and told once it can.
-    pub(super) fn write(&mut self, bytes: &[u8]) {
+    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8], now: Timestamp) {
         if self.lost > 0 {
             let note = format!("[plimsoll: {} bytes of this log could not be written]\n", self.lost);
-            if self.append(note.as_bytes()).is_err() {
+            if self.append(stream, note.as_bytes(), now).is_err() {
                 self.lost += bytes.len() as u64;
                 return;
             }
             self.lost = 0;
         }
-        if self.append(bytes).is_err() {
+        if self.append(stream, bytes, now).is_err() {
             self.lost += bytes.len() as u64;
         }
     }
 
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.length >= self.piece_max {
+    fn append(&mut self, stream: Stream, bytes: &[u8], now: Timestamp) -> io::Result<()> {
+        if self.length.max(self.marked) >= self.piece_max {
             self.rotate()?;
+        }
+        if self.mark != Some((now, stream)) {
+            let mark = Mark { offset: self.begin + self.length, at: now, stream }.line();
+            self.marks.write_all(mark.as_bytes())?;
+            self.marked += mark.len() as u64;
+            self.mark = Some((now, stream));
         }
         self.file.write_all(bytes)?;
         self.length += bytes.len() as u64;
@@ -53,9 +70,15 @@ impl Log {
         self.begin += self.length;
         self.length = 0;
         self.file = open_piece(&self.dir, self.begin)?;
+        self.marks = open(&marks_path(&self.dir, self.begin))?;
+        (self.marked, self.mark) = (0, None);
         let mut old = pieces(&self.dir)?;
         old.truncate(old.len().saturating_sub(2));
-        old.iter().try_for_each(|(_, path)| fs::remove_file(path))
+        for (begin, path) in old {
+            let _ = fs::remove_file(marks_path(&self.dir, begin));
+            fs::remove_file(path)?;
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +122,7 @@ pub(super) fn last_line(dir: &Path) -> Option<String> {
     Some(line.chars().take(300).collect())
 }
 
-fn pieces(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(super) fn pieces(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut pieces = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -112,7 +135,11 @@ fn pieces(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 }
 
 fn open_piece(dir: &Path, begin: u64) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(format!("log.{begin:020}")))
+    open(&dir.join(format!("log.{begin:020}")))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]
@@ -125,7 +152,7 @@ mod tests {
         let said: Vec<u8> = (0..5000_u32).flat_map(|line| format!("line {line}\n").into_bytes()).collect();
         for chunk in said.chunks(1000) {
             // Opened anew each time, as by one supervisor after another.
-            Log::open(dir.path(), 16_384).unwrap().write(chunk);
+            Log::open(dir.path(), 16_384).unwrap().write(Stream::Stdout, chunk, Timestamp::default());
         }
         assert_eq!(pieces(dir.path()).unwrap().len(), 2);
         let part = read(dir.path(), 0, u64::MAX).unwrap();

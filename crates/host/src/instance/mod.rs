@@ -8,10 +8,12 @@
 //!                      /claim.json      who that is
 //!                      /port.json       its port, kept from start to start
 //!                      /log.OFFSET      the newest two pieces of what it says
+//!                      /marks.OFFSET    when it said what is in them, and where
 //! ```
 
 mod app;
 mod backoff;
+pub mod lines;
 mod listening;
 pub mod log;
 mod port;

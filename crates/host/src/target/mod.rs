@@ -15,6 +15,7 @@ use crate::blobs::FileBlobs;
 use crate::blocking::blocking;
 use crate::dirs::Dirs;
 use crate::executor::chain;
+use crate::instance::lines::{self, Lines};
 use crate::instance::log::{self, Part};
 use crate::instance::{Status, Wanted, supervisor};
 use crate::supervise::{Launcher, job::now, process};
@@ -54,6 +55,15 @@ impl HostTarget {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such instance on this machine"));
         }
         log::read(&dir, offset, LOG_READ_MAX)
+    }
+
+    /// The same line by line, each with its time; half a line at the end only when it is asked for.
+    pub fn log_lines(&self, scope: &str, revision: &RevisionId, index: u32, offset: u64, unfinished: bool) -> io::Result<Lines> {
+        let dir = self.scope(scope).instance(revision, index).dir;
+        if !dir.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such instance on this machine"));
+        }
+        lines::lines(&dir, offset, LOG_READ_MAX, unfinished)
     }
 
     /// Starts again whatever shall run and doesn't, in every scope: after a restart of the machine nothing does. Decides nothing.
