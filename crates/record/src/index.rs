@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::Timestamp;
 use base::name::{ProjectId, ReleaseId};
 use release::{Commit, Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Project};
-use rollout::RevisionId;
+use rollout::{RevisionId, Strategy};
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
@@ -18,6 +18,19 @@ pub struct Index {
     pub projects: BTreeMap<ProjectId, ProjectEntry>,
     pub releases: BTreeMap<ReleaseId, ReleaseEntry>,
     pub environments: BTreeMap<(ProjectId, String), Environment>,
+    /// What was live in each environment, oldest first; the environment itself forgets when.
+    pub lives: BTreeMap<(ProjectId, String), Vec<Period>>,
+}
+
+/// A revision had all the traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// The release that put it there.
+    pub release: ReleaseId,
+    pub revision: RevisionId,
+    pub from: Timestamp,
+    /// Nothing while it is live.
+    pub until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +56,18 @@ pub struct ReleaseEntry {
     pub actor: String,
     pub created: Timestamp,
     pub revision: Option<RevisionId>,
+    /// How traffic went to it, once that was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<StrategyKind>,
     pub outcome: Option<Outcome>,
     pub finished: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrategyKind {
+    Immediate,
+    Canary,
 }
 
 impl Index {
@@ -61,7 +84,9 @@ impl Index {
                     && let Ok(project) = project.parse()
                 {
                     let event: EnvironmentEvent = read(fact)?;
-                    self.environments.entry((project, name.to_string())).or_default().apply(&event);
+                    let key = (project, name.to_string());
+                    self.environments.entry(key.clone()).or_default().apply(&event);
+                    apply_life(self.lives.entry(key).or_default(), &event);
                 }
             }
             "release" if fact.seq == 1 => self.apply_planned(&read(fact)?),
@@ -131,6 +156,7 @@ impl Index {
             actor: plan.actor.clone(),
             created: plan.created,
             revision,
+            strategy: None,
             outcome: None,
             finished: None,
         };
@@ -140,7 +166,13 @@ impl Index {
     fn apply_release(&mut self, id: ReleaseId, event: Event) {
         let Some(entry) = self.releases.get_mut(&id) else { return };
         match event {
-            Event::Admitted { instance, .. } => entry.revision = Some(instance.revision.clone()),
+            Event::Admitted { instance, rollout, .. } => {
+                entry.revision = Some(instance.revision.clone());
+                entry.strategy = Some(match rollout.strategy {
+                    Strategy::Immediate => StrategyKind::Immediate,
+                    Strategy::Canary { .. } => StrategyKind::Canary,
+                });
+            }
             Event::EvidenceRead { evidence, .. } => {
                 if let Some(project) = self.projects.get_mut(&entry.project) {
                     project.evidence = evidence.summary().present;
@@ -156,4 +188,21 @@ impl Index {
             _ => {}
         }
     }
+}
+
+fn apply_life(lives: &mut Vec<Period>, event: &EnvironmentEvent) {
+    let (end, next) = match event {
+        EnvironmentEvent::Released { live: Some(live), .. } => (live.since, Some(live)),
+        EnvironmentEvent::WentDown { at, .. } => (*at, None),
+        _ => return,
+    };
+    if let Some(last) = lives.last_mut().filter(|last| last.until.is_none()) {
+        last.until = Some(end);
+    }
+    lives.extend(next.map(|live| Period {
+        release: live.release,
+        revision: live.instance.revision.clone(),
+        from: live.since,
+        until: None,
+    }));
 }

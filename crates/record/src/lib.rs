@@ -10,5 +10,5 @@ pub mod store;
 
 pub use chain::{Verified, VerifyError, verify};
 pub use fact::{Append, Fact, NewFact, Payload, StoredFact};
-pub use index::{Index, ProjectEntry, ReleaseEntry};
+pub use index::{Index, Period, ProjectEntry, ReleaseEntry, StrategyKind};
 pub use store::{AppendError, MemoryStore, OpenError, SqliteStore, Store, StoreError};
