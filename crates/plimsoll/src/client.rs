@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::failure::{Doing, Failure, Result};
-use crate::server::Health;
+use crate::server::{Health, NEXT_OFFSET};
 
 /// How long a server may take until it answers; opening a large record is the longest part.
 const START: Duration = Duration::from_secs(20);
@@ -91,8 +91,10 @@ impl Client {
         if !response.status().is_success() {
             return Err(failure(response).await);
         }
+        // The oldest part isn't kept for ever, so the bytes may begin later than asked for.
+        let told = response.headers().get(NEXT_OFFSET).and_then(|next| next.to_str().ok()).and_then(|next| next.parse().ok());
         let bytes = response.into_body().collect().await.doing("read the log")?.to_bytes();
-        let next = offset + bytes.len() as u64;
+        let next = told.unwrap_or(offset + bytes.len() as u64);
         Ok((bytes, next))
     }
 

@@ -8,6 +8,8 @@ use engine::world::Clock;
 use engine::{SmokeBoard, World};
 use host::dirs::Dirs;
 use host::executor::HostExecutor;
+use host::instance::lines::Lines;
+use host::instance::log::Part;
 use host::router::ProxyRouter;
 use host::target::HostTarget;
 use workflow::job::JobId;
@@ -103,17 +105,32 @@ impl Host {
 
     /// # Errors
     /// When there is no such instance.
-    pub fn instance_log(&self, instance: &str, offset: u64) -> Result<Vec<u8>> {
-        let parts: Vec<&str> = instance.split('/').collect();
-        let &[scope, revision, index] = parts.as_slice() else {
-            return Err(Failure::usage(format!("`{instance}` is not `SCOPE/REVISION/INDEX`")));
-        };
-        let index = index.parse().map_err(|_| Failure::usage(format!("`{index}` is not an instance's number")))?;
-        let revision = rollout::RevisionId(revision.to_string());
-        self.target
-            .log(scope, &revision, index, offset)
-            .map_err(|error| Failure::not_found(format!("there is no log of {instance}: {error}")))
+    pub fn instance_log(&self, instance: &str, offset: u64) -> Result<Part> {
+        let (scope, revision, index) = instance_name(instance)?;
+        self.target.log_part(scope, &revision, index, offset).map_err(|error| no_log(instance, &error))
     }
+
+    /// The same line by line.
+    ///
+    /// # Errors
+    /// When there is no such instance.
+    pub fn instance_lines(&self, instance: &str, offset: u64, unfinished: bool) -> Result<Lines> {
+        let (scope, revision, index) = instance_name(instance)?;
+        self.target.log_lines(scope, &revision, index, offset, unfinished).map_err(|error| no_log(instance, &error))
+    }
+}
+
+fn instance_name(instance: &str) -> Result<(&str, rollout::RevisionId, u32)> {
+    let parts: Vec<&str> = instance.split('/').collect();
+    let &[scope, revision, index] = parts.as_slice() else {
+        return Err(Failure::usage(format!("`{instance}` is not `SCOPE/REVISION/INDEX`")));
+    };
+    let index = index.parse().map_err(|_| Failure::usage(format!("`{index}` is not an instance's number")))?;
+    Ok((scope, rollout::RevisionId(revision.to_string()), index))
+}
+
+fn no_log(of: &str, error: &std::io::Error) -> Failure {
+    Failure::not_found(format!("there is no log of {of}: {error}"))
 }
 
 /// Differs between any two builds: the program's size and time of change.

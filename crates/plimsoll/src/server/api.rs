@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base::name::{ProjectId, ReleaseId};
 use host::dirs::Dirs;
+use host::instance::log::Part;
 use record::{AppendError, ReleaseEntry, Store, ledger};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use super::book::{Book, RollbackRequest};
 use super::driver::Driver;
 use super::follow::follow;
+use super::history::{HistoryEntry, history};
 use super::journal::Journal;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::{Accepted, Proposal};
@@ -60,22 +62,24 @@ impl State {
         Ok(State { inner: Arc::new(Inner { world, journal, driver, book, dirs, token, stop }) })
     }
 
-    /// Resolves when the server is asked to stop, by a signal or a client.
+    /// Resolves when the server is asked to stop: by a signal, or by a client.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let asked = self.stop_asked();
+        let state = self.clone();
+        async move {
+            tokio::select! {
+                () = asked => {}
+                () = signalled() => {}
+            }
+            // Those who follow a release are let go too: their streams would not end by themselves.
+            let _ = state.inner.stop.send(true);
+        }
+    }
+
+    fn stop_asked(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stop = self.inner.stop.subscribe();
         async move {
-            let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(terminate) => terminate,
-                Err(error) => {
-                    tracing::error!(%error, "signals can't be heard");
-                    return std::future::pending().await;
-                }
-            };
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => {}
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
+            let _ = stop.wait_for(|stop| *stop).await;
         }
     }
 
@@ -88,6 +92,19 @@ impl State {
     }
 }
 
+async fn signalled() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(error) => {
+            tracing::error!(%error, "signals can't be heard");
+            std::future::pending().await
+        }
+    }
+}
+
 pub fn router(state: State) -> Router {
     Router::new()
         .route("/api/v1/health", get(health))
@@ -96,11 +113,13 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/releases/{name}", get(release))
         .route("/api/v1/releases/{name}/record", get(release_record))
         .route("/api/v1/releases/{name}/{verb}", post(command))
+        .route("/api/v1/history", get(release_history))
         .route("/api/v1/rollbacks", post(roll_back))
         .route("/api/v1/environments", get(environments))
         .route("/api/v1/environments/down", post(down))
         .route("/api/v1/events", get(events))
         .route("/api/v1/logs", get(logs))
+        .route("/api/v1/logs/lines", get(log_lines))
         .route("/api/v1/verify", post(verify))
         .with_state(state)
 }
@@ -187,6 +206,11 @@ async fn releases(Extract(state): Extract<State>, Query(of): Query<OfProject>) -
     Json(entries.rev().cloned().collect())
 }
 
+async fn release_history(Extract(state): Extract<State>, Query(of): Query<OfProject>) -> Answer<Vec<HistoryEntry>> {
+    state.inner.journal.catch_up().await?;
+    Ok(Json(history(&state.inner.journal.index(), of.project)))
+}
+
 fn find(state: &State, project: Option<ProjectId>, name: &str) -> Result<ReleaseId> {
     let name = (name != "latest").then_some(name);
     let index = state.inner.journal.index();
@@ -256,7 +280,8 @@ async fn command(
             Err(error) => return Err(Failure::from_error("record the command", &error).into()),
         }
     }
-    state.inner.driver.nudge();
+    // The answer is how it stands with the command taken in, not why it stood still before.
+    state.inner.driver.look_again(id).await;
     let loaded = state.load(id).await?;
     Ok(Json(ReleaseView { status: loaded.release.status(), waiting: state.inner.driver.waiting(id) }))
 }
@@ -361,8 +386,11 @@ struct Follow {
 
 async fn events(Extract(state): Extract<State>, headers: HeaderMap, Query(ask): Query<Follow>) -> Response {
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    follow(state.store().clone(), state.inner.driver.clone(), resumed.unwrap_or(ask.after), ask.stream).into_response()
+    follow(state.store().clone(), state.inner.driver.clone(), state.stop_asked(), resumed.unwrap_or(ask.after), ask.stream).into_response()
 }
+
+/// The header that says where the next part of a log begins.
+pub const NEXT_OFFSET: &str = "x-plimsoll-next-offset";
 
 #[derive(Debug, Deserialize)]
 struct LogAsk {
@@ -376,13 +404,29 @@ struct LogAsk {
 }
 
 async fn logs(Extract(state): Extract<State>, Query(ask): Query<LogAsk>) -> std::result::Result<Response, ApiError> {
-    let chunk = match (&ask.job, &ask.instance) {
-        (Some(job), None) => state.inner.world.job_log(job, ask.step, ask.offset)?,
+    let Part { offset, bytes } = match (&ask.job, &ask.instance) {
+        (Some(job), None) => Part { offset: ask.offset, bytes: state.inner.world.job_log(job, ask.step, ask.offset)? },
         (None, Some(instance)) => state.inner.world.instance_log(instance, ask.offset)?,
         _ => return Err(Failure::usage("ask for the log of a `job` or of an `instance`").into()),
     };
-    let next = ask.offset + chunk.len() as u64;
-    Ok(([("x-plimsoll-next-offset", next.to_string()), ("content-type", "text/plain; charset=utf-8".to_string())], chunk).into_response())
+    let next = offset + bytes.len() as u64;
+    Ok(([(NEXT_OFFSET, next.to_string()), ("content-type", "text/plain; charset=utf-8".to_string())], bytes).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+struct LinesAsk {
+    /// `SCOPE/REVISION/INDEX`.
+    instance: String,
+    #[serde(default)]
+    offset: u64,
+    /// Half a line at the end too.
+    #[serde(default)]
+    unfinished: bool,
+}
+
+/// An instance's log line by line, with times and streams.
+async fn log_lines(Extract(state): Extract<State>, Query(ask): Query<LinesAsk>) -> Answer<host::instance::lines::Lines> {
+    Ok(Json(state.inner.world.instance_lines(&ask.instance, ask.offset, ask.unfinished)?))
 }
 
 async fn verify(Extract(state): Extract<State>) -> Answer<crate::doctor::Report> {

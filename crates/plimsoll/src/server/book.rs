@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use base::name::{ProjectId, ReleaseId, RunId};
 use engine::Cache;
-use record::{Append, AppendError, NewFact, ProjectEntry, ledger};
-use release::{Delivery, Kind, Plan, Project, Workflows};
+use record::{Append, AppendError, Index, NewFact, ProjectEntry, ledger};
+use release::{Delivery, Environment, Kind, Live, Plan, Project, Workflows};
+use rollout::RevisionId;
 use serde::{Deserialize, Serialize};
 
 use super::api::{DownRequest, EnvironmentDown};
+use super::history::ways_back;
 use super::journal::{Journal, with_numbers};
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::{Accepted, Proposal};
@@ -170,15 +172,15 @@ impl Book {
             return Err(Failure::new(FailureKind::Conflict, with_numbers(&index, &message))
                 .hint("`plimsoll release abort` takes traffic back to the version before"));
         }
-        let wanted = |live: &&release::Live| match &request.revision {
-            Some(revision) => live.instance.revision.0.starts_with(revision.as_str()),
-            None => true,
+        let target = match &request.revision {
+            Some(revision) => {
+                environment.history().iter().rev().find(|live| live.instance.revision.0.starts_with(revision.as_str())).ok_or_else(|| {
+                    Failure::not_found(format!("no revision `{revision}` was live in `{}` before", request.environment))
+                        .hint("`plimsoll release history` shows those that were")
+                })?
+            }
+            None => way_back(&index, environment, request)?,
         };
-        let target = environment.history().iter().rev().find(wanted).ok_or_else(|| match &request.revision {
-            Some(revision) => Failure::not_found(format!("no revision `{revision}` was live in `{}` before", request.environment))
-                .hint("`plimsoll release history` shows those that were"),
-            None => Failure::not_found(format!("nothing was live in `{}` before", request.environment)),
-        })?;
         let base = target.delivery.clone();
         Ok(Plan {
             id: request.id,
@@ -243,6 +245,21 @@ impl Book {
             .find(|port| taken_by(*port).is_none() && is_free(*port))
             .ok_or_else(|| Failure::infrastructure(format!("no free port from {FIRST_PORT} on")).hint("`--port` chooses one"))
     }
+}
+
+/// What was live before what is live now, and was left neither by a rollback nor by a canary that failed.
+fn way_back<'a>(index: &Index, environment: &'a Environment, request: &RollbackRequest) -> Result<&'a Live> {
+    let kept = |revision: &RevisionId| environment.history().iter().rev().find(|live| live.instance.revision == *revision);
+    let mut ways = ways_back(index, &(request.project, request.environment.clone())).into_iter();
+    let way = ways.find_map(|revision| kept(&revision).filter(|_| !environment.is_quarantined(&revision)));
+    way.ok_or_else(|| match environment.live() {
+        Some(live) if !environment.history().is_empty() => {
+            let revision = &live.instance.revision;
+            Failure::usage(format!("nothing was live before {revision} but what was left by a rollback or a failed canary"))
+                .hint("`plimsoll release rollback REVISION` goes there all the same; `plimsoll release history` shows the revisions")
+        }
+        _ => Failure::not_found(format!("nothing was live in `{}` before", request.environment)),
+    })
 }
 
 fn is_free(port: u16) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base::name::{ProjectId, ReleaseId};
 use engine::{Cache, TickError, Ticked, World, tick_environment, tick_release};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::journal::{Journal, with_numbers};
 
@@ -22,6 +22,9 @@ const KEEP: Duration = Duration::from_millis(1000);
 /// After the record could not be read or written (a full disk, say).
 const RETRY: Duration = Duration::from_millis(1000);
 
+/// Somebody who waits to hear how a release stands is answered by then.
+const ANSWER: Duration = Duration::from_secs(2);
+
 pub struct Driver {
     world: World,
     journal: Arc<Journal>,
@@ -31,6 +34,8 @@ pub struct Driver {
     kept: Mutex<BTreeSet<(ProjectId, String)>>,
     /// Why each release stands still, for `status` and followers; not on the record, because it is a reading of it.
     waiting: Mutex<BTreeMap<ReleaseId, String>>,
+    /// How often each has been looked at, for those who wait for the next time.
+    looks: watch::Sender<BTreeMap<ReleaseId, u64>>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -49,6 +54,7 @@ impl Driver {
             driven: Mutex::default(),
             kept: Mutex::default(),
             waiting: Mutex::default(),
+            looks: watch::Sender::default(),
         });
         driver.take_up();
         driver
@@ -85,11 +91,25 @@ impl Driver {
         self.waiting.lock().expect("no holder panics").get(&id).cloned()
     }
 
+    /// Returns when the release has been looked at by somebody who knows what is on its record now; or after a moment, whatever happens.
+    pub async fn look_again(&self, id: ReleaseId) {
+        let mut looks = self.looks.subscribe();
+        let before = looks.borrow_and_update().get(&id).copied();
+        self.nudge();
+        if let Some(before) = before {
+            // The look that goes on may have begun before the last event; the one after it hasn't. One that has ended is not looked at.
+            let enough = |looks: &BTreeMap<ReleaseId, u64>| looks.get(&id).is_none_or(|count| *count >= before + 2);
+            let _ = tokio::time::timeout(ANSWER, looks.wait_for(enough)).await;
+        }
+    }
+
     async fn drive(self: Arc<Self>, id: ReleaseId) {
+        self.looks.send_modify(|looks| _ = looks.insert(id, 0));
         loop {
             match tick_release(&self.world, &self.cache, id).await {
                 Ok(ticked) => {
                     self.after_tick(id, &ticked).await;
+                    self.looks.send_modify(|looks| *looks.entry(id).or_default() += 1);
                     if ticked.finished.is_some() {
                         break;
                     }
@@ -105,6 +125,7 @@ impl Driver {
         }
         self.driven.lock().expect("no holder panics").remove(&id);
         self.waiting.lock().expect("no holder panics").remove(&id);
+        self.looks.send_modify(|looks| _ = looks.remove(&id));
         self.take_up();
         self.nudge();
     }

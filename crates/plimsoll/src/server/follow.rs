@@ -22,17 +22,21 @@ const WAITING_LOOK: Duration = Duration::from_millis(250);
 pub fn follow(
     store: Arc<dyn Store>,
     driver: Arc<Driver>,
+    stop: impl Future<Output = ()> + Send + 'static,
     after: u64,
     stream: String,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
-        let _ = send(store, driver, after, stream, sender).await;
+        tokio::select! {
+            _ = send(store, driver, after, stream, sender) => {}
+            () = stop => {}
+        }
     });
     Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 
-/// Ends when the client is gone.
+/// Ends when the client is gone; it looks again by itself when the server was the first to go.
 async fn send(
     store: Arc<dyn Store>,
     driver: Arc<Driver>,

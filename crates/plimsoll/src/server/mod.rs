@@ -4,6 +4,7 @@ mod api;
 mod book;
 mod driver;
 mod follow;
+mod history;
 mod journal;
 
 use std::path::PathBuf;
@@ -15,8 +16,9 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::failure::{Doing, Failure, Result};
 use crate::world;
 
-pub use api::{DownRequest, EnvironmentDown, EnvironmentView, Health, ReleaseView};
+pub use api::{DownRequest, EnvironmentDown, EnvironmentView, Health, NEXT_OFFSET, ReleaseView};
 pub use book::RollbackRequest;
+pub use history::{HistoryEntry, Span};
 
 /// Where a server is reached and what it keeps.
 #[derive(Debug)]
