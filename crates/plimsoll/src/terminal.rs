@@ -10,6 +10,7 @@ use crate::failure::Failure;
 pub struct Terminal {
     pub json: bool,
     quiet: bool,
+    verbose: bool,
     color: bool,
     /// Lines of the live part at the bottom, drawn last; they are wiped before anything else is printed.
     drawn: Mutex<usize>,
@@ -38,7 +39,14 @@ impl Terminal {
                     || (is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()))
             }
         };
-        Terminal { json: global.json, quiet: global.quiet, color: wanted, drawn: Mutex::new(0), live: is_terminal && !global.quiet }
+        Terminal {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color: wanted,
+            drawn: Mutex::new(0),
+            live: is_terminal && !global.quiet,
+        }
     }
 
     /// Data: what a script reads.
@@ -56,6 +64,12 @@ impl Terminal {
 
     pub fn json<T: serde::Serialize>(&self, value: &T) {
         let text = serde_json::to_string_pretty(value).expect("views have string keys and finite numbers");
+        self.data(&text);
+    }
+
+    /// One value a line, for what comes bit by bit.
+    pub fn json_line<T: serde::Serialize>(&self, value: &T) {
+        let text = serde_json::to_string(value).expect("views have string keys and finite numbers");
         self.data(&text);
     }
 
@@ -93,6 +107,10 @@ impl Terminal {
             Tone::Strong => "1",
         };
         format!("\x1b[{code}m{text}\x1b[0m")
+    }
+
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     pub fn is_coloured(&self) -> bool {

@@ -133,6 +133,10 @@ fn lock(args: &ActionsLock, terminal: &Terminal) -> Result<u8> {
     let file = project.root.join(lock::PATH);
     std::fs::write(&file, written.render()).doing(&format!("write {}", file.display()))?;
     tell(&project.lock, &written, terminal);
+    if terminal.json {
+        let commits: BTreeMap<_, _> = written.dependencies.iter().map(|(key, locked)| (key, &locked.commit)).collect();
+        terminal.json(&serde_json::json!({ "lock": lock::PATH, "actions": commits, "workflows": written.workflows.keys().collect::<Vec<_>>() }));
+    }
     Ok(exit::OK)
 }
 

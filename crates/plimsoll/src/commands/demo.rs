@@ -13,8 +13,9 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use include_dir::{Dir, include_dir};
 use release::Outcome;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{actor, follow, propose};
+use super::{OnInterrupt, Watched, actor, follow, propose};
 use crate::cli::{self, Demo};
 use crate::client::Client;
 use crate::compose::{Choices, compose};
@@ -70,11 +71,16 @@ const ACTS: &[Act] = &[
 pub async fn demo(args: &Demo, terminal: &Terminal) -> Result<u8> {
     let folder = tempfile::Builder::new().prefix("plimsoll-demo-").tempdir().doing("make a folder for the demo")?;
     let stage = Stage::set(folder.path())?;
+    let mut terminate = signal(SignalKind::terminate()).doing("listen for signals")?;
     let played = tokio::select! {
         played = stage.play(terminal) => played,
         _ = tokio::signal::ctrl_c() => {
             terminal.say("interrupted: everything is taken down");
             Ok(exit::INTERRUPTED)
+        }
+        _ = terminate.recv() => {
+            terminal.say("terminated: everything is taken down");
+            Ok(exit::TERMINATED)
         }
     };
     if args.keep {
@@ -130,6 +136,9 @@ impl Stage {
             }
         }
         let traffic = traffic.map(|traffic| traffic.stop()).unwrap_or_default();
+        if terminal.json {
+            terminal.json(&serde_json::json!({ "requests": traffic.0, "failed": traffic.1 }));
+        }
         terminal.say(&format!(
             "\n{} requests were made meanwhile, {} failed: what the broken change's canary answered before it was taken back",
             traffic.0, traffic.1
@@ -143,7 +152,9 @@ impl Stage {
         let composed = compose(&self.shop, &choices, world::now(), world::random())?;
         let client = Client::connect(&self.dirs).await?;
         let accepted = propose(&client, &composed.proposal).await?;
-        let ended = follow(&client, accepted.id, terminal).await?;
+        let Watched::Ended(ended) = follow(&client, accepted.id, OnInterrupt::Ignore, terminal).await? else {
+            return Ok(accepted.port);
+        };
         let as_told = matches!((&ended.outcome, act.good), (Outcome::Promoted { .. }, true) | (Outcome::RolledBack { .. }, false));
         if as_told {
             return Ok(accepted.port);
@@ -153,7 +164,7 @@ impl Stage {
 
     /// Everything goes: what runs, what listens, what was written.
     async fn strike(&self, terminal: &Terminal) -> Result<()> {
-        let quiet = Terminal::new(&cli::Global { json: false, color: cli::ColorChoice::Never, quiet: true });
+        let quiet = Terminal::new(&cli::Global { json: false, color: cli::ColorChoice::Never, quiet: true, verbose: false });
         let struck = super::down::purge_all(&self.dirs, &quiet).await;
         if struck.is_ok() {
             terminal.say("Nothing is left of it: the copy, its server, its proxy and its processes are gone.");

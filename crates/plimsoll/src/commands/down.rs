@@ -28,16 +28,17 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
         purge_all(&dirs, terminal).await?;
         return Ok(exit::OK);
     }
-    let Some(client) = Client::existing(&dirs).await? else {
-        terminal.say("nothing has been brought up here");
-        return Ok(exit::OK);
+    let nothing = |why: &str| {
+        if terminal.json {
+            terminal.json(&serde_json::json!({ "down": null }));
+        }
+        terminal.say(why);
+        Ok(exit::OK)
     };
+    let Some(client) = Client::existing(&dirs).await? else { return nothing("nothing has been brought up here") };
     let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
     let project = project_of(&args.here.dir)?;
-    let Some(view) = views.iter().find(|view| view.project == project) else {
-        terminal.say("nothing of this project is live");
-        return Ok(exit::OK);
-    };
+    let Some(view) = views.iter().find(|view| view.project == project) else { return nothing("nothing of this project is live") };
     take_down(&client, view).await?;
     if terminal.json {
         terminal.json(&serde_json::json!({ "down": view.environment }));
@@ -55,6 +56,9 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
         end_all(dirs).await?;
     }
     let rest = removed(dirs).await.doing("remove what is kept")?;
+    if terminal.json {
+        terminal.json(&serde_json::json!({ "purged": dirs.state(), "stays": rest }));
+    }
     terminal.say("everything is down and removed");
     if !rest.is_empty() {
         let names: Vec<String> = rest.iter().take(5).map(|name| format!("`{name}`")).collect();

@@ -23,11 +23,13 @@ pub fn help(args: &Help, terminal: &Terminal) -> Result<u8> {
             }
         }
     };
-    if terminal.json && args.topic.as_deref() == Some("exit-codes") {
-        let codes: Vec<_> = exit::TABLE.iter().map(|(code, meaning)| serde_json::json!({ "code": code, "meaning": meaning })).collect();
-        terminal.json(&codes);
-    } else {
-        terminal.data(text.trim_end());
+    match args.topic.as_deref() {
+        Some("exit-codes") if terminal.json => {
+            let codes: Vec<_> = exit::TABLE.iter().map(|(code, meaning)| serde_json::json!({ "code": code, "meaning": meaning })).collect();
+            terminal.json(&codes);
+        }
+        topic if terminal.json => terminal.json(&serde_json::json!({ "topic": topic, "text": text.trim_end() })),
+        _ => terminal.data(text.trim_end()),
     }
     Ok(exit::OK)
 }
@@ -35,7 +37,11 @@ pub fn help(args: &Help, terminal: &Terminal) -> Result<u8> {
 pub fn completions(args: &Completions, terminal: &Terminal) -> Result<u8> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "plimsoll", &mut text);
-    terminal.data_bytes(&text);
+    if terminal.json {
+        terminal.json(&serde_json::json!({ "shell": args.shell.to_string(), "script": String::from_utf8_lossy(&text) }));
+    } else {
+        terminal.data_bytes(&text);
+    }
     Ok(exit::OK)
 }
 

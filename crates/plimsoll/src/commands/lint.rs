@@ -27,11 +27,14 @@ pub fn lint(args: &Lint, terminal: &Terminal) -> Result<u8> {
         return Err(Failure::not_found(format!("there is nothing to lint in `{}`", root.display()))
             .hint("workflows lie in `.github/workflows`; other files can be named: `plimsoll lint FILE`"));
     }
+    let format = if terminal.json { LintFormat::Json } else { args.format };
+    // Beside data for a program a change is told to the person.
+    let tell = |diff: &str| if format == LintFormat::Text { terminal.data(diff) } else { terminal.say(diff) };
     let mut checked = Vec::new();
     for (path, kind) in files {
-        checked.push(Checked::of(&path, kind, &options, args.fix, terminal)?);
+        checked.push(Checked::of(&path, kind, &options, args.fix.then_some(&tell as &dyn Fn(&str)))?);
     }
-    match if terminal.json { LintFormat::Json } else { args.format } {
+    match format {
         LintFormat::Text => text(&checked, mode, terminal),
         LintFormat::Json => terminal.json(&checked.iter().flat_map(|file| file.json(mode)).collect::<Vec<Json>>()),
         LintFormat::Sarif => terminal.json(&sarif(&checked, mode)),
@@ -54,15 +57,15 @@ struct Checked {
 }
 
 impl Checked {
-    fn of(path: &Path, kind: Kind, options: &Options, fix: bool, terminal: &Terminal) -> Result<Checked> {
+    fn of(path: &Path, kind: Kind, options: &Options, fix: Option<&dyn Fn(&str)>) -> Result<Checked> {
         let name = typed(path);
         let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("failed to read `{name}`: {error}")))?;
         let mut source = Source::new(name.as_str(), text);
         let mut findings = lint::lint(&source, kind, options);
-        if fix {
+        if let Some(tell) = fix {
             let fixed = fixed(&source, kind, options);
             if fixed != *source.text {
-                terminal.data(lint::diff(&name, &source.text, &fixed).trim_end());
+                tell(lint::diff(&name, &source.text, &fixed).trim_end());
                 std::fs::write(path, &fixed).doing(&format!("write `{name}`"))?;
                 source = Source::new(name.as_str(), fixed);
                 findings = lint::lint(&source, kind, options);

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base::Timestamp;
+use host::instance::lines::{Line, Lines, Stream};
 use rollout::InstancePhase;
+use serde::Serialize;
 
 use super::{project_of, running};
 use crate::cli::Logs;
@@ -25,10 +28,29 @@ pub async fn logs(args: &Logs, terminal: &Terminal) -> Result<u8> {
     }
 }
 
+/// A line of a job's log; when each was said is not kept.
+#[derive(Debug, Serialize)]
+struct JobLine<'a> {
+    release: u64,
+    job: &'a str,
+    text: &'a str,
+}
+
+/// A line of an instance's log, as `--json` has it.
+#[derive(Debug, Serialize)]
+struct InstanceLine<'a> {
+    time: Option<Timestamp>,
+    /// `REVISION/INDEX`, as `plimsoll status` names it.
+    instance: &'a str,
+    stream: Option<Stream>,
+    text: &'a str,
+}
+
 async fn job_log(client: &Client, args: &Logs, project: &str, job: &str, terminal: &Terminal) -> Result<u8> {
     let name = args.release.as_deref().unwrap_or("latest");
     let release = format!("/api/v1/releases/{name}?project={project}");
     let mut offset = 0;
+    let mut unfinished = Vec::new();
     loop {
         let view: ReleaseView = client.get(&release).await?;
         // `deploy/build` may be a job of a called workflow as well as one of the file `deploy`.
@@ -47,17 +69,30 @@ async fn job_log(client: &Client, args: &Logs, project: &str, job: &str, termina
                 .hint("`plimsoll release view` lists its jobs"));
         };
         let (bytes, next) = client.log(&format!("job={id}"), offset).await?;
-        terminal.data_bytes(&bytes);
         let grew = next > offset;
+        let ended = !grew && (!args.follow || view.status.outcome.is_some());
+        if terminal.json {
+            unfinished.extend_from_slice(&bytes);
+            print_lines(&mut unfinished, ended, |text| terminal.json_line(&JobLine { release: view.status.number, job, text }));
+        } else {
+            terminal.data_bytes(&bytes);
+        }
         offset = next;
+        if ended {
+            return Ok(exit::OK);
+        }
         if grew {
             continue;
         }
-        if !args.follow || view.status.outcome.is_some() {
-            return Ok(exit::OK);
-        }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Prints the lines that are whole and takes them off; all of it at the end.
+fn print_lines(bytes: &mut Vec<u8>, all: bool, print: impl Fn(&str)) {
+    let end = if all { bytes.len() } else { bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1) };
+    let whole: Vec<u8> = bytes.drain(..end).collect();
+    String::from_utf8_lossy(&whole).lines().for_each(print);
 }
 
 async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &Terminal) -> Result<u8> {
@@ -83,9 +118,19 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
                 found = true;
                 let name = format!("{scope}/{revision}/{}", instance.index);
                 let offset = offsets.entry(name.clone()).or_default();
-                let (bytes, next) = client.log(&format!("instance={name}"), *offset).await?;
-                terminal.data_bytes(&bytes);
-                *offset = next;
+                // The server answers in pieces.
+                loop {
+                    let next = if terminal.json {
+                        instance_lines(client, &name, *offset, !args.follow, terminal).await?
+                    } else {
+                        let (bytes, next) = client.log(&format!("instance={name}"), *offset).await?;
+                        terminal.data_bytes(&bytes);
+                        next
+                    };
+                    if std::mem::replace(offset, next) == next {
+                        break;
+                    }
+                }
             }
         }
         if !found && !args.follow {
@@ -100,4 +145,15 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The lines from an offset on, one in JSON each, and the offset of the next.
+async fn instance_lines(client: &Client, name: &str, offset: u64, unfinished: bool, terminal: &Terminal) -> Result<u64> {
+    let path = format!("/api/v1/logs/lines?instance={name}&offset={offset}&unfinished={unfinished}");
+    let Lines { lines, next } = client.get(&path).await?;
+    let instance = name.split_once('/').map_or(name, |(_, instance)| instance);
+    for Line { time, stream, text } in &lines {
+        terminal.json_line(&InstanceLine { time: *time, instance, stream: *stream, text });
+    }
+    Ok(next)
 }

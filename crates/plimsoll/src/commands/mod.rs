@@ -6,6 +6,7 @@ mod doctor;
 mod down;
 mod graph;
 pub mod help;
+mod history;
 mod lint;
 mod logs;
 mod release;
@@ -27,7 +28,7 @@ use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::terminal::Terminal;
 
-pub use up::{Ended, follow, propose};
+pub use up::{OnInterrupt, Watched, follow, propose};
 
 /// # Errors
 /// What the command could not do; its kind picks the exit code.

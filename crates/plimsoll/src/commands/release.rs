@@ -4,14 +4,14 @@ use base::name::{ProjectId, ReleaseId};
 use base::time::format_duration_ms;
 use record::ReleaseEntry;
 
-use super::{Ended, actor, follow, project_of, running};
+use super::{OnInterrupt, Watched, actor, follow, history, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
 use crate::compose::{LOCAL, short};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
-use crate::server::{EnvironmentView, ReleaseView, RollbackRequest};
+use crate::server::{ReleaseView, RollbackRequest};
 use crate::terminal::{Terminal, Tone};
 use crate::view::{Mark, evidence_line, marked};
 use crate::world;
@@ -28,7 +28,7 @@ pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
         Release::Abort(one) => steer(&one, "abort", false, terminal).await,
         Release::Rollback(args) => rollback(&args, terminal).await,
         Release::Explain(one) => explain(&one, terminal).await,
-        Release::History(of) => history(&of, terminal).await,
+        Release::History(of) => history::history(&of, terminal).await,
     }
 }
 
@@ -49,21 +49,30 @@ async fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
 }
 
 fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {
-    let mark = match &entry.outcome {
+    let age = format_duration_ms(world::now().since_ms(entry.created));
+    let how = entry.outcome.as_ref().map_or("under way".to_string(), release::Outcome::sentence);
+    let what = what(entry);
+    let line = format!("release-{:<4} {what}  {}", entry.number, terminal.paint(&format!("{age} ago by {}", entry.actor), Tone::Faint));
+    format!("{}\n    {how}", marked(terminal, mark(entry), &line))
+}
+
+pub(super) fn mark(entry: &ReleaseEntry) -> Mark {
+    match &entry.outcome {
         None => Mark::Going,
         Some(outcome) if outcome.exit_code() == exit::OK => Mark::Good,
         Some(outcome) if outcome.exit_code() == exit::ROLLED_BACK || outcome.exit_code() == exit::INTERRUPTED => Mark::Warn,
         Some(_) => Mark::Bad,
-    };
-    let what = match &entry.commit {
-        Some(commit) if commit.dirty => format!("{} {} with changes that were not committed", short(&commit.sha), commit.subject),
-        Some(commit) => format!("{} {}", short(&commit.sha), commit.subject),
-        None => "rollback".to_string(),
-    };
-    let age = format_duration_ms(world::now().since_ms(entry.created));
-    let how = entry.outcome.as_ref().map_or("under way".to_string(), release::Outcome::sentence);
-    let line = format!("release-{:<4} {what}  {}", entry.number, terminal.paint(&format!("{age} ago by {}", entry.actor), Tone::Faint));
-    format!("{}\n    {how}", marked(terminal, mark, &line))
+    }
+}
+
+/// The commit, or what it went back to.
+pub(super) fn what(entry: &ReleaseEntry) -> String {
+    match (&entry.commit, &entry.revision) {
+        (Some(commit), _) if commit.dirty => format!("{} {} with changes that were not committed", short(&commit.sha), commit.subject),
+        (Some(commit), _) => format!("{} {}", short(&commit.sha), commit.subject),
+        (None, Some(revision)) => format!("rollback to {revision}"),
+        (None, None) => "rollback".to_string(),
+    }
 }
 
 /// The path of a release of the folder's project.
@@ -101,7 +110,7 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     if let Some(revision) = &status.rollback_to {
         terminal.data(&format!("  back to    {revision}"));
     }
-    terminal.data(&format!("  asked for  {} by {}", status.created, status.actor));
+    terminal.data(&format!("  asked for  {} by {}", status.created.date_and_clock(), status.actor));
     for run in &status.runs {
         terminal.data(&format!("  run        {} {}", run.workflow, run.conclusion.map_or("under way", workflow::job::Conclusion::word)));
         for line in crate::view::job_lines(&run.status, terminal) {
@@ -126,16 +135,25 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
             terminal.data(&format!("             {line}"));
         }
     }
-    terminal.data(&format!("  {}", standing(&view)));
+    let (word, text) = standing(&view);
+    terminal.data(&format!("  {word:<10} {text}").trim_end());
     Ok(exit::OK)
 }
 
 /// How it ended, or why it stands still, or that it moves.
-fn standing(view: &ReleaseView) -> String {
+fn standing(view: &ReleaseView) -> (&'static str, String) {
     match (&view.status.outcome, &view.waiting) {
-        (Some(outcome), _) => format!("ended      {}", outcome.sentence()),
-        (None, Some(waiting)) => format!("waiting    {waiting}"),
-        (None, None) => "moving".to_string(),
+        (Some(outcome), _) => ("ended", outcome.sentence()),
+        (None, Some(waiting)) => ("waiting", waiting.clone()),
+        (None, None) => ("moving", String::new()),
+    }
+}
+
+/// The same inside a sentence.
+fn stands(view: &ReleaseView) -> String {
+    match standing(view) {
+        (word, text) if text.is_empty() => word.to_string(),
+        (word, text) => format!("{word}: {text}"),
     }
 }
 
@@ -146,7 +164,7 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
         return Ok(exit::OK);
     }
     let status = &view.status;
-    let mut lines = vec![format!("release-{}: {}", status.number, standing(&view).trim_start())];
+    let mut lines = vec![format!("release-{} {}", status.number, stands(&view))];
     for run in &status.runs {
         lines.extend(crate::view::job_reasons(&run.status));
     }
@@ -163,10 +181,14 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
 async fn watch(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     let (client, view) = fetch(one).await?;
     let id: ReleaseId = view.status.id.parse().map_err(|_| Failure::infrastructure("the server answered with an id that is none"))?;
-    ended(follow(&client, id, terminal).await?, terminal)
+    conclude(follow(&client, id, OnInterrupt::StopWatching, terminal).await?, terminal)
 }
 
-fn ended(ended: Ended, terminal: &Terminal) -> Result<u8> {
+fn conclude(watched: Watched, terminal: &Terminal) -> Result<u8> {
+    let ended = match watched {
+        Watched::Ended(ended) => ended,
+        Watched::Left(code) => return Ok(code),
+    };
     if terminal.json {
         terminal.json(&ended.release.status());
     }
@@ -184,7 +206,7 @@ async fn steer(one: &OneRelease, verb: &str, full: bool, terminal: &Terminal) ->
     if terminal.json {
         terminal.json(&view);
     } else {
-        terminal.say(&format!("release-{}: {verb} is on record; {}", view.status.number, standing(&view).trim_start()));
+        terminal.say(&format!("release-{}: {verb} is on record; now {}", view.status.number, stands(&view)));
     }
     Ok(exit::OK)
 }
@@ -200,27 +222,6 @@ async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
         actor: actor(),
     };
     let accepted: Accepted = client.post("/api/v1/rollbacks", &request).await?;
-    ended(follow(&client, accepted.id, terminal).await?, terminal)
+    conclude(follow(&client, accepted.id, OnInterrupt::Abort, terminal).await?, terminal)
 }
 
-async fn history(of: &OfDir, terminal: &Terminal) -> Result<u8> {
-    let client = running().await?;
-    let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={}", project_of(&of.dir)?)).await?;
-    if terminal.json {
-        terminal.json(&views);
-        return Ok(exit::OK);
-    }
-    if views.iter().all(|view| view.live.is_none() && view.history.is_empty()) {
-        terminal.data("nothing has been live here yet");
-    }
-    for view in &views {
-        let all = view.live.iter().map(|live| (live, true)).chain(view.history.iter().rev().map(|live| (live, false)));
-        for (live, is_live) in all {
-            let mark = if is_live { Mark::Good } else { Mark::Skipped };
-            let word = if is_live { "live" } else { "was live" };
-            let line = format!("{} {} {word} from {} (release-{})", view.environment, live.instance.revision, live.since, live.number);
-            terminal.data(&marked(terminal, mark, &line));
-        }
-    }
-    Ok(exit::OK)
-}

@@ -23,7 +23,7 @@ pub fn replay(args: &Replay, terminal: &Terminal) -> Result<u8> {
         return replay_record(&name, &text, terminal);
     }
     match rollout::script::run(&text) {
-        Ok(transcript) if terminal.json => terminal.json(&serde_json::json!({ "transcript": transcript })),
+        Ok(transcript) if terminal.json => terminal.json(&serde_json::json!({ "transcript": transcript.lines().collect::<Vec<_>>() })),
         Ok(transcript) => terminal.data(transcript.trim_end()),
         Err(diagnostics) => {
             let source = Source::new(name.as_str(), text);
@@ -45,13 +45,18 @@ fn replay_record(name: &str, text: &str, terminal: &Terminal) -> Result<u8> {
     let plan: Plan = ledger::read(&first).doing("read the plan")?;
     let mut release = Release::new(Arc::new(plan));
     let mut narrator = Narrator::new(terminal);
+    let mut told = Vec::new();
     while let Some(fact) = fact()? {
         let event: Event = ledger::read(&fact).doing("read an event")?;
         release.apply(&event);
-        narrator.event(&release, &event);
+        if terminal.json {
+            told.push(serde_json::json!({ "at": fact.at, "kind": event.kind(), "event": event }));
+        } else {
+            narrator.event(&release, &event);
+        }
     }
     if terminal.json {
-        terminal.json(&release.status());
+        terminal.json(&serde_json::json!({ "events": told, "release": release.status() }));
     }
     Ok(release.outcome().map_or(exit::WAITING, release::Outcome::exit_code))
 }

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use record::Fact;
 use release::{Event, Outcome, Plan, Release};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{actor, dirs, pairs};
 use crate::cli::{StrategyChoice, Up};
@@ -53,15 +54,18 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     if args.detach {
         return detached(&accepted, &super::typed_folder(&composed.proposal), terminal);
     }
-    let watching = follow(&client, accepted.id, terminal);
-    let ended = match wait_ms {
+    let watching = follow(&client, accepted.id, OnInterrupt::Abort, terminal);
+    let watched = match wait_ms {
         None => watching.await?,
         Some(ms) => match tokio::time::timeout(Duration::from_millis(ms), watching).await {
-            Ok(ended) => ended?,
+            Ok(watched) => watched?,
             Err(_) => return waited_long_enough(&accepted, &super::typed_folder(&composed.proposal), terminal),
         },
     };
-    conclude(&ended, &composed.proposal, terminal)
+    match watched {
+        Watched::Ended(ended) => conclude(&ended, &composed.proposal, terminal),
+        Watched::Left(code) => Ok(code),
+    }
 }
 
 /// Puts the proposal on record; asking twice with the same proposal is asking once.
@@ -79,11 +83,30 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
-/// Follows a release until it ends. Ctrl-C once asks it to end and says what it waits for; twice ends its steps at once.
+/// What came of following a release.
+#[derive(Debug)]
+pub enum Watched {
+    Ended(Ended),
+    /// Somebody stopped watching; the release goes on. With this exit code.
+    Left(u8),
+}
+
+/// What Ctrl-C means to somebody who follows a release. SIGTERM always ends the watching and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInterrupt {
+    /// The release is ours: once asks it to end and says what it waits for, twice ends its steps at once, three times stops watching.
+    Abort,
+    /// It is somebody else's.
+    StopWatching,
+    /// Another one listens.
+    Ignore,
+}
+
+/// Follows a release until it ends or nobody wants to watch any more.
 ///
 /// # Errors
 /// When the server can't be reached any more; the release goes on without us.
-pub async fn follow(client: &Client, id: ReleaseId, terminal: &Terminal) -> Result<Ended> {
+pub async fn follow(client: &Client, id: ReleaseId, on_interrupt: OnInterrupt, terminal: &Terminal) -> Result<Watched> {
     let mut follower = Follower {
         client,
         id,
@@ -94,18 +117,46 @@ pub async fn follow(client: &Client, id: ReleaseId, terminal: &Terminal) -> Resu
         waiting_since: tokio::time::Instant::now(),
         told: None,
         narrator: Narrator::new(terminal),
+        signals: Signals::listen()?,
+        on_interrupt,
         interrupts: 0,
     };
     loop {
         let body = match client.stream(&format!("/api/v1/events?stream=release/{id}&after={}", follower.position)).await {
             Ok(body) => body,
-            Err(failure) => {
-                follower.reconnect(failure).await?;
-                continue;
-            }
+            Err(failure) => match follower.reconnect(failure).await? {
+                Some(watched) => return Ok(watched),
+                None => continue,
+            },
         };
-        if let Some(ended) = follower.read(body).await? {
-            return Ok(ended);
+        if let Some(watched) = follower.read(body).await? {
+            return Ok(watched);
+        }
+    }
+}
+
+/// Heard from the moment it is made, also while nobody waits for them.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Interrupt,
+    Terminate,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals> {
+        let interrupt = signal(SignalKind::interrupt()).doing("listen for signals")?;
+        Ok(Signals { interrupt, terminate: signal(SignalKind::terminate()).doing("listen for signals")? })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.interrupt.recv() => Heard::Interrupt,
+            _ = self.terminate.recv() => Heard::Terminate,
         }
     }
 }
@@ -121,12 +172,14 @@ struct Follower<'a> {
     /// The gist of what was told last.
     told: Option<String>,
     narrator: Narrator<'a>,
+    signals: Signals,
+    on_interrupt: OnInterrupt,
     interrupts: u32,
 }
 
 impl Follower<'_> {
-    /// Until the release ends or the stream does.
-    async fn read(&mut self, mut body: Incoming) -> Result<Option<Ended>> {
+    /// Until the release ends, the stream does, or somebody stops watching.
+    async fn read(&mut self, mut body: Incoming) -> Result<Option<Watched>> {
         let mut buffer = Vec::new();
         let mut frames = tokio::time::interval(FRAME);
         loop {
@@ -138,12 +191,14 @@ impl Follower<'_> {
                     }
                     while let Some(message) = next_message(&mut buffer) {
                         if let Some(ended) = self.message(&message).await? {
-                            return Ok(Some(ended));
+                            return Ok(Some(Watched::Ended(ended)));
                         }
                     }
                 }
                 _ = frames.tick() => self.draw(),
-                _ = tokio::signal::ctrl_c() => self.interrupted().await?,
+                heard = self.signals.next() => if let Some(watched) = self.heard(heard).await {
+                    return Ok(Some(watched));
+                },
             }
         }
     }
@@ -201,11 +256,21 @@ impl Follower<'_> {
         }
     }
 
-    async fn interrupted(&mut self) -> Result<()> {
-        self.interrupts += 1;
-        if self.interrupts > 2 {
-            return Err(Failure::infrastructure("stopped watching; the server goes on").hint("`plimsoll release watch` looks again"));
+    async fn heard(&mut self, heard: Heard) -> Option<Watched> {
+        match (heard, self.on_interrupt) {
+            (Heard::Terminate, _) => Some(self.left(exit::TERMINATED)),
+            (Heard::Interrupt, OnInterrupt::StopWatching) => Some(self.left(exit::INTERRUPTED)),
+            (Heard::Interrupt, OnInterrupt::Ignore) => None,
+            (Heard::Interrupt, OnInterrupt::Abort) if self.interrupts == 2 => Some(self.left(exit::INTERRUPTED)),
+            (Heard::Interrupt, OnInterrupt::Abort) => {
+                self.interrupts += 1;
+                self.abort().await;
+                None
+            }
         }
+    }
+
+    async fn abort(&self) {
         let body = serde_json::json!({ "by": actor() });
         let asked: Result<serde_json::Value> = self.client.post(&format!("/api/v1/releases/{}/abort", self.id), &body).await;
         match (asked, self.interrupts) {
@@ -215,22 +280,36 @@ impl Follower<'_> {
             }
             (Ok(_), _) => self.terminal.say("interrupted again: steps are ended at once; once more stops watching"),
         }
-        Ok(())
+    }
+
+    fn left(&self, code: u8) -> Watched {
+        let name = self.release.as_ref().map_or("the release".to_string(), |release| format!("release-{}", release.plan().number));
+        self.terminal.say(&format!("stopped watching; {name} goes on: `plimsoll release watch` looks again, `plimsoll release abort` ends it"));
+        if let Some(release) = self.release.as_ref().filter(|_| self.terminal.json) {
+            self.terminal.json(&release.status());
+        }
+        Watched::Left(code)
     }
 
     /// The server may be restarting (a new build, a crash): what runs goes on, and so do we.
-    async fn reconnect(&mut self, failure: Failure) -> Result<()> {
+    async fn reconnect(&mut self, failure: Failure) -> Result<Option<Watched>> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while tokio::time::Instant::now() < deadline {
             if self.client.health().await.is_ok() {
-                return Ok(());
+                return Ok(None);
             }
             if let Ok(dirs) = dirs()
                 && Client::connect(&dirs).await.is_ok()
             {
-                return Ok(());
+                return Ok(None);
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                heard = self.signals.next() => {
+                    let code = if heard == Heard::Terminate { exit::TERMINATED } else { exit::INTERRUPTED };
+                    return Ok(Some(self.left(code)));
+                }
+            }
         }
         Err(failure)
     }
@@ -414,7 +493,7 @@ mod tests {
 
     #[test]
     fn the_gist_of_a_sentence_stays_while_its_times_move_on() {
-        assert_eq!(gist("step 1 of 2: not enough evidence; needs about 50s more; decided at 10:00:01"), "step 1 of 2: not enough evidence");
+        assert_eq!(gist("step 1 of 2, 10 %: needs proof on errors; about 50s more, at the latest until 10:00:01 UTC"), "step 1 of 2, 10 %: needs proof on errors");
         assert_eq!(gist("paused by ann"), "paused by ann");
     }
 }

@@ -115,9 +115,7 @@ impl<'a> Narrator<'a> {
         match &decision.outcome {
             gate::Outcome::Allowed { warnings, .. } => {
                 self.line(Mark::Good, &format!("gate       allowed for {}", release.plan().environment));
-                for warning in warnings {
-                    self.line(Mark::Warn, &format!("           {warning}"));
-                }
+                self.warnings(warnings);
             }
             gate::Outcome::Denied { violations, warnings } => {
                 self.line(Mark::Bad, &format!("gate       denied for {}", release.plan().environment));
@@ -127,10 +125,17 @@ impl<'a> Narrator<'a> {
                     let rule = rule.map(|rule| format!(" ({rule})")).unwrap_or_default();
                     self.line(Mark::Bad, &format!("           {violation}{rule}"));
                 }
-                for warning in warnings {
-                    self.line(Mark::Warn, &format!("           {warning}"));
-                }
+                self.warnings(warnings);
             }
+        }
+    }
+
+    /// All of them in one line, unless asked for more: they are the same at every release, and `release explain` has them too.
+    fn warnings(&self, warnings: &[gate::Violation]) {
+        if self.terminal.is_verbose() {
+            warnings.iter().for_each(|warning| self.line(Mark::Warn, &format!("           {warning}")));
+        } else if let Some(line) = warnings_line(warnings) {
+            self.line(Mark::Warn, &format!("           {line}"));
         }
     }
 
@@ -149,6 +154,22 @@ impl<'a> Narrator<'a> {
         };
         self.line(mark, &format!("release-{number}  {sentence} ({})", format_duration_ms(took)));
     }
+}
+
+/// What is said of each kind of evidence that isn't there begins so.
+const ABSENT: &str = "there is no evidence of ";
+
+/// Evidence that isn't there, then the first of the others, then how many more there are.
+fn warnings_line(warnings: &[gate::Violation]) -> Option<String> {
+    let absent: Vec<&str> = warnings.iter().filter_map(|warning| warning.message.strip_prefix(ABSENT)).collect();
+    let others: Vec<String> = warnings.iter().filter(|warning| !warning.message.starts_with(ABSENT)).map(ToString::to_string).collect();
+    let absent = Some(absent.join(", ")).filter(|kinds| !kinds.is_empty()).map(|kinds| format!("{ABSENT}{kinds}"));
+    let more = match others.len() {
+        0 | 1 => None,
+        count => Some(format!("{} more, told by `plimsoll release explain`", count - 1)),
+    };
+    let parts: Vec<String> = others.into_iter().take(1).chain(absent).chain(more).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 pub fn evidence_line(summary: &gate::evidence::Summary) -> String {
@@ -193,4 +214,22 @@ pub fn format_bytes(bytes: u64) -> String {
 pub fn spinner(beat: usize) -> &'static str {
     const FRAMES: [&str; 8] = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠇", "⠏", "⠋"];
     FRAMES[beat % FRAMES.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_that_are_the_same_at_every_release_are_one_line() {
+        let warning = |message: &str| gate::Violation { id: "a/b".into(), message: message.into(), evidence: Vec::new(), rule: None };
+        let line = |messages: &[&str]| warnings_line(&messages.iter().map(|it| warning(it)).collect::<Vec<_>>()).unwrap_or_default();
+        assert_eq!(line(&[]), "");
+        assert_eq!(line(&["a finding is accepted"]), "a finding is accepted");
+        assert_eq!(
+            line(&["there is no evidence of tests", "no workflow ran", "there is no evidence of coverage"]),
+            "no workflow ran; there is no evidence of tests, coverage"
+        );
+        assert_eq!(line(&["one", "two", "three"]), "one; 2 more, told by `plimsoll release explain`");
+    }
 }

@@ -57,23 +57,24 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
     }
 }
 
-/// `⠙ [██████░░░░░░] 50 %  step 2 of 2 · errors 0/812 against 0/790`
+/// `⠙ ██████░░░░░░ 50 %  being judged · users: errors 0/812 against 0/790`; which step it is, the reason to wait says below it.
 pub fn rail(terminal: &Terminal, rollout: &Rollout, beat: usize) -> String {
     const WIDTH: u32 = 20;
     let weight = rollout.weight();
     let filled = (weight * WIDTH / 10_000) as usize;
     let bar = format!("{}{}", "█".repeat(filled), "░".repeat(WIDTH as usize - filled));
-    let status = rollout.status();
-    format!("{} {} {:>6}  {}", spinner(beat), terminal.paint(&bar, Tone::Good), percent(weight), line(&status))
+    format!("{} {} {:>6}  {}", spinner(beat), terminal.paint(&bar, Tone::Good), percent(weight), standing(&rollout.status()))
 }
 
-/// Where it stands: the step and the counts of users' requests so far.
+/// Where it stands: the step and the counts so far.
 pub fn line(status: &rollout::Status) -> String {
-    let mut parts = Vec::new();
-    if let Some(step) = &status.step {
-        parts.push(format!("step {} of {}", step.index + 1, step.count));
-    }
-    parts.push(phase_words(status.phase).to_string());
+    let step = status.step.as_ref().map(|step| format!("step {} of {} · ", step.index + 1, step.count));
+    format!("{}{}", step.unwrap_or_default(), standing(status))
+}
+
+/// The phase, and the counts of errors so far.
+fn standing(status: &rollout::Status) -> String {
+    let mut parts = vec![phase_words(status.phase).to_string()];
     for evidence in status.evidence.iter().filter(|evidence| evidence.question.metric == rollout::judge::Metric::Errors) {
         let whose = if evidence.question.stream == rollout::judge::Stream::Synthetic { "probes" } else { "users" };
         if evidence.canary.requests > 0 {

@@ -247,6 +247,7 @@ impl Running<'_> {
         Said {
             code: status.unwrap().code().unwrap_or(-1),
             out: self.place.normalised(&self.output.text()),
+            raw: self.output.text(),
             err: self.place.normalised(&self.errors.text()),
         }
     }
@@ -264,6 +265,8 @@ impl Drop for Running<'_> {
 pub struct Said {
     pub code: i32,
     pub out: String,
+    /// Standard output as it was, with what differs between any two runs.
+    pub raw: String,
     pub err: String,
 }
 

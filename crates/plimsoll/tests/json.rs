@@ -1,0 +1,167 @@
+//! `--json` is JSON on every command: of what it answers, and of what goes wrong.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{DEADLINE, Place, Said, until};
+use serde_json::Value as Json;
+
+const CI: &str = "on: push\njobs:\n  hello:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          echo one\n          printf two\n";
+
+/// Says something in both places before it answers.
+const TALKS: &str =
+    "import sys\nprint('hello', flush=True)\nprint('trouble', file=sys.stderr, flush=True)\nexec(open('app.py').read())\n";
+
+/// Every command that has a page in the reference; those that print a line at a time are named there too.
+fn commands() -> BTreeSet<String> {
+    let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md")).unwrap();
+    reference.lines().filter_map(|line| line.strip_prefix("## plimsoll ")).map(str::to_string).collect()
+}
+
+/// Each is asked once, in an order in which each has something to say.
+struct Asked<'a> {
+    place: &'a Place,
+    left: BTreeSet<String>,
+}
+
+impl Asked<'_> {
+    /// One JSON value, however many lines it takes.
+    #[track_caller]
+    fn value(&mut self, code: i32, line: &str) -> Json {
+        let said = self.ask(code, line);
+        serde_json::from_str(&said.raw).unwrap_or_else(|error| panic!("`{line} --json` is no JSON: {error}\n{}", said.raw))
+    }
+
+    /// One JSON value a line.
+    #[track_caller]
+    fn lines(&mut self, code: i32, line: &str) -> Vec<Json> {
+        let said = self.ask(code, line);
+        let parsed = said.raw.lines().map(|it| serde_json::from_str(it).unwrap_or_else(|error| panic!("`{line}`: {error}: {it}")));
+        parsed.collect()
+    }
+
+    #[track_caller]
+    fn ask(&mut self, code: i32, line: &str) -> Said {
+        let command = self.left.iter().filter(|command| format!("{line} ").starts_with(&format!("{command} "))).max_by_key(|it| it.len());
+        let command = command.cloned();
+        command.map(|command| self.left.remove(&command));
+        let mut words: Vec<&str> = line.split(' ').collect();
+        words.push("--json");
+        let said = self.place.say(&words);
+        assert_eq!(said.code, code, "`{line}`: {said:?}");
+        said
+    }
+}
+
+#[test]
+fn every_command_answers_in_json() {
+    let place = Place::with(&[(".github/workflows/ci.yml", CI), ("talks.py", TALKS)]);
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap().replace("app.py", "talks.py");
+    place.write("plimsoll.yaml", &config);
+    place.commit("an application that talks");
+    let mut asked = Asked { place: &place, left: commands() };
+    assert!(asked.left.len() > 20, "{:?}", asked.left);
+
+    assert_eq!(asked.value(0, "status"), serde_json::json!([]));
+    assert!(asked.value(0, "down")["down"].is_null());
+    asked.value(0, "help exit-codes");
+    asked.value(0, "help config");
+    asked.value(0, "completions bash");
+    asked.value(0, "doctor");
+    asked.value(10, "lint");
+    asked.value(0, "actions lock");
+    asked.value(0, "actions verify --offline");
+    asked.value(0, "actions list");
+    // `run` has a place of its own: its JSON is one event a line.
+    asked.left.remove("run");
+    // The server's log is no answer, and the demo plays for minutes; both fail as the others do, which is asked below.
+    asked.left.remove("serve");
+    asked.left.remove("demo");
+
+    asked.value(0, "up --dry-run");
+    let port = place.port.to_string();
+    let up = asked.value(0, &format!("up --port {port}"));
+    assert_eq!(up["number"], 1);
+    asked.value(0, "status");
+    assert_eq!(asked.value(0, "release list").as_array().unwrap().len(), 1);
+    asked.value(0, "release view");
+    asked.value(0, "release explain");
+    asked.value(0, "release watch");
+    let history = asked.value(0, "release history");
+    assert_eq!((&history[0]["ended"], &history[0]["is_live"]), (&"promoted".into(), &true.into()), "{history}");
+    let facts = asked.lines(0, "release view --record");
+    let record: String = facts.iter().map(|fact| format!("{fact}\n")).collect();
+    place.write("record.jsonl", &record);
+
+    let log = asked.lines(0, "logs");
+    let said: Vec<_> = log.iter().map(|line| (line["stream"].as_str().unwrap(), line["text"].as_str().unwrap())).collect();
+    assert_eq!(said, [("stdout", "hello"), ("stderr", "trouble")]);
+    assert!(log.iter().all(|line| line["time"].as_str().unwrap().ends_with('Z') && line["instance"].is_string()), "{log:?}");
+    let job: Vec<String> = asked.lines(0, "logs --job hello").iter().map(|line| line["text"].as_str().unwrap().to_string()).collect();
+    assert!(job.ends_with(&["one".to_string(), "two".to_string()]), "{job:?}");
+
+    asked.value(0, "doctor --verify");
+    // What is asked of a release that has ended is refused; what is answered to one under way is asked elsewhere.
+    for verb in ["promote", "pause", "resume", "abort"] {
+        assert!(asked.value(2, &format!("release {verb}"))["error"]["message"].is_string());
+    }
+    assert!(asked.value(9, "release rollback")["error"]["message"].is_string());
+    assert_eq!(asked.value(0, "down")["down"], "local");
+    asked.value(0, "down --purge");
+    assert_eq!(asked.left, BTreeSet::from(["replay".to_string()]));
+}
+
+#[test]
+fn a_replay_answers_in_json() {
+    let place = Place::with_app();
+    place.write(
+        "good.script",
+        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../rollout/testdata/first_release.script")).unwrap(),
+    );
+    let mut asked = Asked { place: &place, left: BTreeSet::new() };
+    assert!(!asked.value(0, "replay good.script")["transcript"].as_array().unwrap().is_empty());
+    assert_eq!(place.up(&["--quiet"]).code, 0);
+    let record = place.say(&["release", "view", "--record"]);
+    place.write("record.jsonl", &record.raw);
+    let replay = asked.value(0, "replay record.jsonl");
+    assert_eq!(replay["release"]["number"], 1);
+    assert!(replay["events"].as_array().unwrap().iter().all(|event| event["at"].is_string() && event["kind"].is_string()));
+    place.write("broken.script", "no such line\n");
+    assert!(asked.value(2, "replay broken.script")["error"]["message"].is_string());
+}
+
+#[test]
+fn every_command_that_is_misused_says_so_in_json() {
+    let place = Place::with_app();
+    for command in commands() {
+        let mut words: Vec<&str> = command.split(' ').collect();
+        words.extend(["--json", "--no-such-option"]);
+        let said = place.say(&words);
+        let answer: Json = serde_json::from_str(&said.raw).unwrap_or_else(|error| panic!("`{command}`: {error}\n{said:?}"));
+        assert_eq!((said.code, &answer["error"]["kind"]), (2, &"usage".into()), "`{command}`: {answer}");
+    }
+    for (line, code, key) in [("--version", 0, "version"), ("--help", 0, "help"), ("nonsense", 2, "error"), ("up nowhere", 2, "error")] {
+        let words: Vec<&str> = line.split(' ').chain(["--json"]).collect();
+        let said = place.say(&words);
+        let answer: Json = serde_json::from_str(&said.raw).unwrap_or_else(|error| panic!("`{line}`: {error}\n{said:?}"));
+        assert!(said.code == code && !answer[key].is_null(), "`{line}`: {said:?}");
+    }
+}
+
+#[test]
+fn what_is_steered_answers_with_how_it_stands_then() {
+    let place = Place::with_app();
+    let gate = place.path("gate");
+    let step = format!("until [ -e {} ]; do sleep 0.05; done", gate.display());
+    place.write(".github/workflows/ci.yml", &format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {step:?}\n"));
+    place.commit("a step that waits");
+    assert_eq!(place.up(&["--detach"]).code, 0);
+    let mut asked = Asked { place: &place, left: BTreeSet::new() };
+    until(DEADLINE, || asked.value(0, "release view")["waiting"].is_string()).unwrap();
+    let aborted = asked.value(0, "release abort");
+    assert!(aborted["outcome"].is_object() || aborted["waiting"].as_str().is_none_or(|it| it.contains("cancel")), "{aborted}");
+    common::open_gate(&gate);
+}

@@ -1,0 +1,84 @@
+//! What was live when, and which way a rollback leads.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::Place;
+
+/// All traffic at once: what is asked here is not the judge.
+fn bring_up(place: &Place, version: &str) {
+    place.write("version", version);
+    place.commit(&format!("version {version}"));
+    let said = place.up(&["--strategy", "immediate"]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
+fn live(place: &Place) -> u64 {
+    let views: serde_json::Value = serde_json::from_str(&place.say(&["status", "--json"]).raw).unwrap();
+    views[0]["live"]["number"].as_u64().unwrap()
+}
+
+fn revision_of(place: &Place, number: u64) -> String {
+    let view: serde_json::Value = serde_json::from_str(&place.say(&["release", "view", &number.to_string(), "--json"]).raw).unwrap();
+    view["revision"].as_str().unwrap().to_string()
+}
+
+#[test]
+fn a_second_rollback_goes_further_back_and_never_to_what_the_first_one_left() {
+    let place = Place::with_app();
+    for version in ["1", "2", "3"] {
+        bring_up(&place, version);
+    }
+    let revisions: Vec<String> = (1..=3).map(|number| revision_of(&place, number)).collect();
+    assert_eq!(place.say(&["release", "rollback"]).code, 0);
+    assert_eq!(revision_of(&place, 4), revisions[1]);
+    assert_eq!(place.say(&["release", "rollback"]).code, 0);
+    assert_eq!(revision_of(&place, 5), revisions[0]);
+    let none = place.say(&["release", "rollback"]);
+    assert_eq!(none.code, 2, "{none:?}");
+    assert!(none.err.contains("but what was left by a rollback or a failed canary"), "{none:?}");
+    assert_eq!(live(&place), 5);
+    // Who names it means it.
+    assert_eq!(place.say(&["release", "rollback", &revisions[2]]).code, 0);
+    assert_eq!(revision_of(&place, 6), revisions[2]);
+
+    let history = place.say(&["release", "history"]);
+    let lines: Vec<&str> = history.out.lines().collect();
+    assert_eq!(lines.len(), 6, "{history:?}");
+    assert!(lines[0].contains("release-6") && lines[0].contains("rollback to HASH") && lines[0].ends_with(", now"), "{history:?}");
+    assert!(lines[5].contains("HASH version 1 · at once · promoted · began ") && lines[5].contains(" UTC, took "), "{history:?}");
+    assert_eq!(lines.iter().filter(|line| line.contains("live from")).count(), 6, "{history:?}");
+    assert_eq!(lines.iter().filter(|line| line.ends_with(", now")).count(), 1, "{history:?}");
+
+    let told: serde_json::Value = serde_json::from_str(&place.say(&["release", "history", "--json"]).raw).unwrap();
+    let first = &told[5];
+    assert_eq!((&first["number"], &first["strategy"], &first["ended"]), (&1.into(), &"immediate".into(), &"promoted".into()), "{first}");
+    assert!(first["live"][0]["until"].is_string() && first["took_ms"].is_u64() && first["is_live"] == false, "{first}");
+}
+
+#[test]
+fn after_a_down_the_way_back_leads_to_what_was_live_last() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    bring_up(&place, "2");
+    assert_eq!(place.say(&["down"]).code, 0);
+    let history = place.say(&["release", "history"]);
+    assert!(!history.out.contains(", now"), "{history:?}");
+    assert_eq!(place.say(&["release", "rollback"]).code, 0);
+    assert_eq!(revision_of(&place, 3), revision_of(&place, 2));
+    let denied = place.say(&["release", "history", "--json"]);
+    assert!(denied.raw.contains("\"is_live\": true"), "{denied:?}");
+}
+
+#[test]
+fn what_was_never_live_is_told_with_why() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    place.write("app.py", "raise SystemExit('no')\n");
+    place.commit("an application that ends at once");
+    assert_eq!(place.up(&[]).code, 6);
+    let history = place.say(&["release", "history"]);
+    let first = history.out.lines().next().unwrap();
+    assert!(first.contains("⚠ release-2") && first.contains(" · canary · went back: ") && !first.contains("live from"), "{history:?}");
+}
