@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::help::SIGNALS;
+
 /// From commit to verified production.
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, about, disable_help_subcommand = true, max_term_width = 100)]
@@ -67,7 +69,7 @@ pub enum Command {
     Replay(Replay),
     /// Run the server in the foreground; `up` starts one by itself
     Serve(Serve),
-    /// Explain a topic: exit-codes, environment, config
+    /// Explain a topic: exit-codes, environment, config, output, signals
     Help(Help),
     /// Print completions for a shell
     Completions(Completions),
@@ -80,6 +82,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = format!("Signals:\n{SIGNALS}"))]
 pub struct Up {
     /// The project's folder
     #[arg(default_value = ".")]
@@ -494,7 +497,7 @@ pub struct Serve {
 
 #[derive(Debug, Clone, Args)]
 pub struct Help {
-    /// exit-codes, environment or config
+    /// exit-codes, environment, config, output or signals
     pub topic: Option<String>,
 }
 

@@ -181,8 +181,11 @@ fn did_not_start(log: &std::path::Path) -> Failure {
     Failure::infrastructure(format!("the server did not start:\n{}", tail.join("\n"))).hint(format!("its log is {}", log.display()))
 }
 
+/// One that has ended and whose parent (an `up` that still watches) has not noticed is not alive.
 fn is_alive(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok())
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let is_zombie = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'));
+    !is_zombie && i32::try_from(pid).is_ok_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok())
 }
 
 async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
@@ -198,4 +201,22 @@ async fn failure(response: Response<Incoming>) -> Failure {
     let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     serde_json::from_slice(&bytes)
         .unwrap_or_else(|_| Failure::infrastructure(format!("the server answered {status}: {}", String::from_utf8_lossy(&bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_ended_is_not_alive_though_nobody_noticed() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        assert!(is_alive(child.id()));
+        child.kill().unwrap();
+        let deadline = Instant::now() + START;
+        while is_alive(child.id()) {
+            assert!(Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+    }
 }

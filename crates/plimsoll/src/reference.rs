@@ -10,7 +10,7 @@ use clap::{Arg, Command, CommandFactory as _, Parser as _};
 use rollout::{Deadline, Step, Strategy};
 
 use crate::cli::Cli;
-use crate::commands::help::{CONFIG, ENVIRONMENT};
+use crate::commands::help::{CONFIG, ENVIRONMENT, OUTPUT, SIGNALS};
 use crate::compose::{Choices, delivery};
 use crate::config::{self, Config, KEYS};
 use crate::exit;
@@ -88,7 +88,7 @@ fn commands_page() -> String {
     let mut page = String::from(
         "# Commands\n\n\
          Written from the command tree by `UPDATE_EXPECT=1 cargo test -p plimsoll reference`.\n\
-         Data goes to standard output, everything else to standard error; [exit codes](#exit-codes) tell a script how it ended.\n\n\
+         Data goes to standard output, everything else to standard error; [exit codes](#exit-codes) tell a script how it ended, and `--json` [what it says](#output).\n\n\
          ## Everywhere\n",
     );
     options(&mut page, cli.get_arguments().filter(|arg| arg.get_id() != "help"));
@@ -99,6 +99,7 @@ fn commands_page() -> String {
     for (code, meaning) in exit::TABLE {
         writeln!(page, "| {code} | {meaning} |").unwrap();
     }
+    write!(page, "\n## Output\n\n```text\n{OUTPUT}```\n\n## Signals\n\n```text\n{SIGNALS}```\n").unwrap();
     write!(page, "\n## Environment\n\n```text\n{ENVIRONMENT}```\n").unwrap();
     page
 }

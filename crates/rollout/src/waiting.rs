@@ -125,9 +125,15 @@ impl WaitingOn {
                 format!("the router has not moved all traffic back yet; given up at {}", clock(until))
             }
             WaitingOn::Router { weight, until } => {
-                format!("the router does not send {} of the traffic to the new revision yet; given up at {}", percent(*weight), clock(until))
+                format!(
+                    "the router does not send {} of the traffic to the new revision yet; given up at {}",
+                    percent(*weight),
+                    clock(until)
+                )
             }
-            WaitingOn::RouterUnknown => "the router can't be asked; nothing is promoted on what nobody saw, goes on when it answers".to_string(),
+            WaitingOn::RouterUnknown => {
+                "the router can't be asked; nothing is promoted on what nobody saw, goes on when it answers".to_string()
+            }
             WaitingOn::Superseded => {
                 "the router follows a newer release than this one; only `plimsoll release abort` can end this one".to_string()
             }
@@ -154,7 +160,10 @@ impl WaitingOn {
                 )
             }
             WaitingOn::CanaryUnready { ready, wanted, until } => {
-                format!("only {ready} of {wanted} instances of the new revision are ready; taken back at {} unless they recover", clock(until))
+                format!(
+                    "only {ready} of {wanted} instances of the new revision are ready; taken back at {} unless they recover",
+                    clock(until)
+                )
             }
             WaitingOn::Paused { by } => format!("paused by {by}; `plimsoll release resume` goes on, a worse canary is still taken back"),
             WaitingOn::PlannedPause { step, steps, until: Some(until) } => {

@@ -58,7 +58,7 @@ fn a_second_cancel_must_insist() {
     stage.tick("0s");
     stage.tick("1s cancel ada");
     let refusal = stage.run.command(Command::Cancel { force: false }, "bob", stage.now).unwrap_err();
-    assert_eq!(refusal.to_string(), "run-42 is being cancelled already, since 2026-11-21T00:00:01.000Z by ada");
+    assert_eq!(refusal.to_string(), "run-42 is being cancelled already, since 2026-11-21 00:00:01 UTC by ada");
     assert_eq!(stage.run.command(Command::Cancel { force: true }, "bob", stage.now).unwrap().len(), 1);
 }
 

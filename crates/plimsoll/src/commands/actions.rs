@@ -135,7 +135,9 @@ fn lock(args: &ActionsLock, terminal: &Terminal) -> Result<u8> {
     tell(&project.lock, &written, terminal);
     if terminal.json {
         let commits: BTreeMap<_, _> = written.dependencies.iter().map(|(key, locked)| (key, &locked.commit)).collect();
-        terminal.json(&serde_json::json!({ "lock": lock::PATH, "actions": commits, "workflows": written.workflows.keys().collect::<Vec<_>>() }));
+        terminal.json(
+            &serde_json::json!({ "lock": lock::PATH, "actions": commits, "workflows": written.workflows.keys().collect::<Vec<_>>() }),
+        );
     }
     Ok(exit::OK)
 }

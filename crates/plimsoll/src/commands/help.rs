@@ -7,7 +7,7 @@ use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::terminal::Terminal;
 
-const TOPICS: &[&str] = &["exit-codes", "environment", "config"];
+const TOPICS: &[&str] = &["exit-codes", "environment", "config", "output", "signals"];
 
 pub fn help(args: &Help, terminal: &Terminal) -> Result<u8> {
     let text = match args.topic.as_deref() {
@@ -15,6 +15,8 @@ pub fn help(args: &Help, terminal: &Terminal) -> Result<u8> {
         Some("exit-codes") => exit_codes(),
         Some("environment") => ENVIRONMENT.to_string(),
         Some("config") => CONFIG.to_string(),
+        Some("output") => OUTPUT.to_string(),
+        Some("signals") => SIGNALS.to_string(),
         Some(other) => {
             let mut command = Cli::command();
             match command.find_subcommand_mut(other) {
@@ -56,6 +58,27 @@ PLIMSOLL_ACTIONS_SOURCES  addresses that actions of other repositories are fetch
 PLIMSOLL_CONTAINER_ENGINE  what containers run with, with its global arguments (else podman, else docker): podman --runtime runc
 NO_COLOR            no colour; CLICOLOR_FORCE=1 forces it
 RUST_LOG            what the server writes to its log (info when unset)
+";
+
+pub const OUTPUT: &str = "\
+With --json every command answers with one JSON value on standard output, and with {\"error\": {\"kind\", \"message\", \"hints\"}}
+when it fails; the exit code is the same. One JSON value a line, as they come: `run`, `logs`, `release view --record`.
+`serve` has nothing to answer; its log goes to standard error.
+
+Times that people read are UTC and say so: 2026-11-25 14:44:34 UTC, or 14:44:34 UTC on the day itself.
+Times in JSON are RFC 3339 in UTC: 2026-11-25T14:44:34.123Z.
+";
+
+pub const SIGNALS: &str = "\
+up, release rollback    Ctrl-C once: the release ends. Running steps get to end, or traffic goes back first
+                        Ctrl-C twice: running steps are ended at once
+                        Ctrl-C three times: watching ends (130), the release goes on ending
+                        SIGTERM: watching ends (143), the release goes on; `plimsoll release abort` ends it
+release watch           Ctrl-C and SIGTERM: watching ends (130, 143), the release goes on
+run, run rerun          Ctrl-C or SIGTERM once: running steps get to end (130, 143); twice: they are ended at once
+serve                   Ctrl-C or SIGTERM: the server ends; jobs, instances and traffic go on, and the next server adopts them
+demo                    Ctrl-C or SIGTERM: everything is taken down (130, 143)
+logs -f and the rest    end at once; they change nothing
 ";
 
 pub const CONFIG: &str = "\

@@ -103,7 +103,12 @@ fn life(span: Span) -> String {
     match span.until {
         None => format!("live from {} ({}), now", span.from.date_and_clock(), format_duration_ms(world::now().since_ms(span.from))),
         Some(until) => {
-            format!("live from {} to {} ({})", span.from.date_and_clock(), until.clock(span.from), format_duration_ms(until.since_ms(span.from)))
+            format!(
+                "live from {} to {} ({})",
+                span.from.date_and_clock(),
+                until.clock(span.from),
+                format_duration_ms(until.since_ms(span.from))
+            )
         }
     }
 }

@@ -4,6 +4,7 @@ mod actions;
 mod demo;
 mod doctor;
 mod down;
+mod follow;
 mod graph;
 pub mod help;
 mod history;
@@ -28,7 +29,8 @@ use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::terminal::Terminal;
 
-pub use up::{OnInterrupt, Watched, follow, propose};
+pub use follow::{Ended, OnInterrupt, Watched, follow};
+pub use up::propose;
 
 /// # Errors
 /// What the command could not do; its kind picks the exit code.

@@ -136,7 +136,7 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
         }
     }
     let (word, text) = standing(&view);
-    terminal.data(&format!("  {word:<10} {text}").trim_end());
+    terminal.data(format!("  {word:<10} {text}").trim_end());
     Ok(exit::OK)
 }
 
@@ -224,4 +224,3 @@ async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
     let accepted: Accepted = client.post("/api/v1/rollbacks", &request).await?;
     conclude(follow(&client, accepted.id, OnInterrupt::Abort, terminal).await?, terminal)
 }
-

@@ -81,7 +81,7 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     let shelf = Shelf::open(&project, terminal)?;
     let conclusions =
         plans.into_iter().map(|plan| first(plan, &project, &shelf, &asking, interrupts, terminal)).collect::<Result<Vec<_>>>()?;
-    Ok(ended(&conclusions, &waiting, terminal))
+    Ok(ended(&conclusions, &waiting, interrupts, terminal))
 }
 
 /// Leaves of a job one step, and before it those that use actions: they lay the ground for it.
@@ -203,10 +203,10 @@ fn unkept(error: host::runs::Error) -> Failure {
 }
 
 /// The exit code of runs that have all ended.
-fn ended(conclusions: &[Conclusion], waiting: &[String], terminal: &Terminal) -> u8 {
+fn ended(conclusions: &[Conclusion], waiting: &[String], interrupts: &Interrupts, terminal: &Terminal) -> u8 {
     let good = conclusions.iter().all(|conclusion| matches!(conclusion, Conclusion::Success | Conclusion::Skipped));
     if conclusions.contains(&Conclusion::Cancelled) {
-        exit::INTERRUPTED
+        interrupts.exit_code()
     } else if good && !waiting.is_empty() {
         let jobs: Vec<String> = waiting.iter().map(|job| format!("`{job}`")).collect();
         terminal.say(&format!("the pipeline waits for {}; `--manual JOB` starts a manual job", jobs.join(", ")));

@@ -10,7 +10,6 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base::name::{ProjectId, ReleaseId};
 use host::dirs::Dirs;
-use host::instance::log::Part;
 use record::{AppendError, ReleaseEntry, Store, ledger};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -20,6 +19,7 @@ use super::driver::Driver;
 use super::follow::follow;
 use super::history::{HistoryEntry, history};
 use super::journal::Journal;
+use super::logs;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::{Accepted, Proposal};
 use crate::world::Host;
@@ -83,6 +83,10 @@ impl State {
         }
     }
 
+    pub(super) fn world(&self) -> &Host {
+        &self.inner.world
+    }
+
     fn store(&self) -> &Arc<dyn Store> {
         &self.inner.world.store
     }
@@ -118,8 +122,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/environments", get(environments))
         .route("/api/v1/environments/down", post(down))
         .route("/api/v1/events", get(events))
-        .route("/api/v1/logs", get(logs))
-        .route("/api/v1/logs/lines", get(log_lines))
+        .route("/api/v1/logs", get(logs::bytes))
+        .route("/api/v1/logs/lines", get(logs::lines))
         .route("/api/v1/verify", post(verify))
         .with_state(state)
 }
@@ -149,7 +153,7 @@ fn same(left: &[u8], right: &[u8]) -> bool {
 }
 
 #[derive(Debug)]
-struct ApiError(Failure);
+pub(super) struct ApiError(Failure);
 
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> ApiError {
@@ -164,7 +168,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-type Answer<T> = std::result::Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = std::result::Result<Json<T>, ApiError>;
 
 async fn health() -> Json<Health> {
     Json(Health::own())
@@ -387,46 +391,6 @@ struct Follow {
 async fn events(Extract(state): Extract<State>, headers: HeaderMap, Query(ask): Query<Follow>) -> Response {
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     follow(state.store().clone(), state.inner.driver.clone(), state.stop_asked(), resumed.unwrap_or(ask.after), ask.stream).into_response()
-}
-
-/// The header that says where the next part of a log begins.
-pub const NEXT_OFFSET: &str = "x-plimsoll-next-offset";
-
-#[derive(Debug, Deserialize)]
-struct LogAsk {
-    /// `RUN/KEY/ATTEMPT` of a job.
-    job: Option<String>,
-    step: Option<u32>,
-    /// `SCOPE/REVISION/INDEX` of an instance.
-    instance: Option<String>,
-    #[serde(default)]
-    offset: u64,
-}
-
-async fn logs(Extract(state): Extract<State>, Query(ask): Query<LogAsk>) -> std::result::Result<Response, ApiError> {
-    let Part { offset, bytes } = match (&ask.job, &ask.instance) {
-        (Some(job), None) => Part { offset: ask.offset, bytes: state.inner.world.job_log(job, ask.step, ask.offset)? },
-        (None, Some(instance)) => state.inner.world.instance_log(instance, ask.offset)?,
-        _ => return Err(Failure::usage("ask for the log of a `job` or of an `instance`").into()),
-    };
-    let next = offset + bytes.len() as u64;
-    Ok(([(NEXT_OFFSET, next.to_string()), ("content-type", "text/plain; charset=utf-8".to_string())], bytes).into_response())
-}
-
-#[derive(Debug, Deserialize)]
-struct LinesAsk {
-    /// `SCOPE/REVISION/INDEX`.
-    instance: String,
-    #[serde(default)]
-    offset: u64,
-    /// Half a line at the end too.
-    #[serde(default)]
-    unfinished: bool,
-}
-
-/// An instance's log line by line, with times and streams.
-async fn log_lines(Extract(state): Extract<State>, Query(ask): Query<LinesAsk>) -> Answer<host::instance::lines::Lines> {
-    Ok(Json(state.inner.world.instance_lines(&ask.instance, ask.offset, ask.unfinished)?))
 }
 
 async fn verify(Extract(state): Extract<State>) -> Answer<crate::doctor::Report> {

@@ -174,10 +174,12 @@ impl Book {
         }
         let target = match &request.revision {
             Some(revision) => {
-                environment.history().iter().rev().find(|live| live.instance.revision.0.starts_with(revision.as_str())).ok_or_else(|| {
-                    Failure::not_found(format!("no revision `{revision}` was live in `{}` before", request.environment))
-                        .hint("`plimsoll release history` shows those that were")
-                })?
+                environment.history().iter().rev().find(|live| live.instance.revision.0.starts_with(revision.as_str())).ok_or_else(
+                    || {
+                        Failure::not_found(format!("no revision `{revision}` was live in `{}` before", request.environment))
+                            .hint("`plimsoll release history` shows those that were")
+                    },
+                )?
             }
             None => way_back(&index, environment, request)?,
         };

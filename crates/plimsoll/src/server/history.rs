@@ -74,10 +74,8 @@ mod tests {
 
     /// `a b <a`: `<` came back to it by a rollback; what is answered is the stack.
     fn check(lives: &str, expect: &str) {
-        let lives: Vec<(RevisionId, bool)> = lives
-            .split(' ')
-            .map(|word| (RevisionId(word.trim_start_matches('<').to_string()), word.starts_with('<')))
-            .collect();
+        let lives: Vec<(RevisionId, bool)> =
+            lives.split(' ').map(|word| (RevisionId(word.trim_start_matches('<').to_string()), word.starts_with('<'))).collect();
         let stack = stack(lives.iter().map(|(revision, by_rollback)| (revision, *by_rollback)));
         assert_eq!(stack.iter().map(|it| it.0.as_str()).collect::<Vec<_>>().join(" "), expect);
     }

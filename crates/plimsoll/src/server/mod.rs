@@ -6,6 +6,7 @@ mod driver;
 mod follow;
 mod history;
 mod journal;
+mod logs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::failure::{Doing, Failure, Result};
 use crate::world;
 
-pub use api::{DownRequest, EnvironmentDown, EnvironmentView, Health, NEXT_OFFSET, ReleaseView};
+pub use api::{DownRequest, EnvironmentDown, EnvironmentView, Health, ReleaseView};
 pub use book::RollbackRequest;
 pub use history::{HistoryEntry, Span};
+pub use logs::NEXT_OFFSET;
 
 /// Where a server is reached and what it keeps.
 #[derive(Debug)]

@@ -162,6 +162,17 @@ impl Place {
         out
     }
 
+    pub fn server(&self) -> Pid {
+        self.find_server().unwrap()
+    }
+
+    /// The server of this place, where one runs.
+    pub fn find_server(&self) -> Option<Pid> {
+        let is_server = |process: &String| process.trim_end().ends_with("plimsoll serve");
+        let process = self.left().into_iter().find(is_server)?;
+        process.split(' ').next().and_then(|pid| pid.parse().ok()).map(Pid::from_raw)
+    }
+
     /// Processes that were started from here and still are.
     fn left(&self) -> Vec<String> {
         let needle = self.folder.path().as_os_str().as_encoded_bytes();
@@ -229,7 +240,11 @@ impl Running<'_> {
 
     /// Ctrl-C.
     pub fn interrupt(&self) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        self.signal(Signal::SIGINT);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
     pub fn wait(mut self) -> Said {

@@ -164,9 +164,12 @@ impl Run {
         let event = Event::CancelRequested { by: by.to_string(), force, at: now };
         match (self.illegal(&event), &self.cancel) {
             (None, _) => Ok(vec![event]),
-            (Some(_), Some(cancel)) if self.finished.is_none() => {
-                Err(Refusal(format!("run-{} is being cancelled already, since {} by {}", self.plan.number, cancel.at, cancel.by)))
-            }
+            (Some(_), Some(cancel)) if self.finished.is_none() => Err(Refusal(format!(
+                "run-{} is being cancelled already, since {} by {}",
+                self.plan.number,
+                cancel.at.date_and_clock(),
+                cancel.by
+            ))),
             (Some(_), _) => Err(Refusal(format!("run-{} has ended", self.plan.number))),
         }
     }

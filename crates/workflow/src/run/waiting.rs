@@ -35,10 +35,11 @@ impl Waiting {
             Waiting::Starting { jobs } => format!("{} {} being started", listed(jobs), is(jobs)),
             Waiting::Running { jobs } => format!("{} {} running", listed(jobs), is(jobs)),
             Waiting::Stopping { jobs, at_once_from: Some(at) } => {
-                format!("{} {} asked to end; at {at} by force", listed(jobs), if jobs.len() == 1 { "was" } else { "were" })
+                let were = if jobs.len() == 1 { "was" } else { "were" };
+                format!("{} {were} asked to end; by force at {}", listed(jobs), at.date_and_clock())
             }
             Waiting::Stopping { jobs, at_once_from: None } => format!("{} {} being ended by force", listed(jobs), is(jobs)),
-            Waiting::Retrying { jobs, at } => format!("{} {} tried again, at {at}", listed(jobs), is(jobs)),
+            Waiting::Retrying { jobs, at } => format!("{} {} tried again at {}", listed(jobs), is(jobs), at.date_and_clock()),
             Waiting::Unreachable { jobs } => {
                 format!("the executor of {} can't be asked at the moment; it is asked again at every look", listed(jobs))
             }

@@ -134,7 +134,7 @@ pub(super) fn commit(sha: &str, dirty: bool) -> String {
     }
 }
 
-/// `2026-11-25 13:00`.
+/// `2026-11-25 13:00 UTC`.
 pub(super) fn minute(at: Timestamp) -> String {
-    at.to_string().get(..16).map(|text| text.replace('T', " ")).unwrap_or_default()
+    at.to_string().get(..16).map(|text| format!("{} UTC", text.replace('T', " "))).unwrap_or_default()
 }

@@ -59,7 +59,7 @@ pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
     let number = held.kept.number;
     drop(held);
     runs.clear(number);
-    Ok(ended(&[conclusion], &[], terminal))
+    Ok(ended(&[conclusion], &[], &interrupts, terminal))
 }
 
 /// Secrets are never kept, so they have to be given again; so has what held one.

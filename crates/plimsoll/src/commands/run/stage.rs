@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base::mask::Mask;
@@ -17,6 +17,7 @@ use workflow::run::{Action, Event, Observed, Run};
 
 use super::printer::{Printer, Screen};
 use crate::commands::actor;
+use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::terminal::{Terminal, Tone};
 use crate::view;
@@ -401,23 +402,31 @@ type Listener = Box<dyn Fn() + Send>;
 /// Ctrl-C, the first time and every other, told to whoever listens last.
 pub(super) struct Interrupts {
     listener: Arc<Mutex<Listener>>,
+    /// It was SIGTERM that came first.
+    terminated: Arc<OnceLock<bool>>,
 }
 
 impl Interrupts {
     pub fn listen() -> Interrupts {
-        let interrupts = Interrupts { listener: Arc::new(Mutex::new(Box::new(|| {}))) };
+        let interrupts = Interrupts { listener: Arc::new(Mutex::new(Box::new(|| {}))), terminated: Arc::default() };
         let mut wanted = nix::sys::signal::SigSet::empty();
         wanted.add(nix::sys::signal::Signal::SIGINT);
         wanted.add(nix::sys::signal::Signal::SIGTERM);
         if wanted.thread_block().is_ok() {
-            let listener = interrupts.listener.clone();
+            let (listener, terminated) = (interrupts.listener.clone(), interrupts.terminated.clone());
             std::thread::spawn(move || {
-                while wanted.wait().is_ok() {
+                while let Ok(signal) = wanted.wait() {
+                    terminated.get_or_init(|| signal == nix::sys::signal::Signal::SIGTERM);
                     listener.lock().unwrap_or_else(PoisonError::into_inner)();
                 }
             });
         }
         interrupts
+    }
+
+    /// Of a run that was ended so.
+    pub fn exit_code(&self) -> u8 {
+        if self.terminated.get() == Some(&true) { exit::TERMINATED } else { exit::INTERRUPTED }
     }
 
     pub fn tell(&self, listener: impl Fn() + Send + 'static) {

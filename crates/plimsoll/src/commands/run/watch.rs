@@ -33,7 +33,7 @@ pub(super) fn watch(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
                 failure.kind.exit_code()
             }
         };
-        if code == exit::INTERRUPTED {
+        if code == exit::INTERRUPTED || code == exit::TERMINATED {
             return Ok(code);
         }
         let ask = ask.try_clone().doing("watch the project")?;

@@ -1,0 +1,364 @@
+//! Following a release: its events as they come from the server, why it waits, and what Ctrl-C means meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::name::ReleaseId;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use record::Fact;
+use release::{Event, Outcome, Plan, Release};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{actor, dirs};
+use crate::client::Client;
+use crate::exit;
+use crate::failure::{Doing, Failure, Result};
+use crate::terminal::{Terminal, Tone};
+use crate::view::Narrator;
+use crate::world;
+
+/// Between two drawings of the live part.
+const FRAME: Duration = Duration::from_millis(120);
+
+/// A reason to wait that is gone sooner is not worth a line.
+const TELL_AFTER: Duration = Duration::from_secs(3);
+
+/// Lines of a failed step's log that are shown at once.
+const TAIL_LINES: usize = 20;
+
+/// A release that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub release: Release,
+    pub outcome: Outcome,
+}
+
+/// What came of following a release.
+#[derive(Debug)]
+pub enum Watched {
+    Ended(Box<Ended>),
+    /// Somebody stopped watching; the release goes on. With this exit code.
+    Left(u8),
+}
+
+/// What Ctrl-C means to somebody who follows a release. SIGTERM always ends the watching and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInterrupt {
+    /// The release is ours: once asks it to end and says what it waits for, twice ends its steps at once, three times stops watching.
+    Abort,
+    /// It is somebody else's.
+    StopWatching,
+    /// Another one listens.
+    Ignore,
+}
+
+/// Follows a release until it ends or nobody wants to watch any more.
+///
+/// # Errors
+/// When the server can't be reached any more; the release goes on without us.
+pub async fn follow(client: &Client, id: ReleaseId, on_interrupt: OnInterrupt, terminal: &Terminal) -> Result<Watched> {
+    let mut follower = Follower {
+        client,
+        id,
+        terminal,
+        release: None,
+        position: 0,
+        waiting: None,
+        waiting_since: tokio::time::Instant::now(),
+        told: None,
+        narrator: Narrator::new(terminal),
+        signals: Signals::listen()?,
+        on_interrupt,
+        interrupts: 0,
+    };
+    loop {
+        let body = match client.stream(&format!("/api/v1/events?stream=release/{id}&after={}", follower.position)).await {
+            Ok(body) => body,
+            Err(failure) => match follower.reconnect(failure).await? {
+                Some(watched) => return Ok(watched),
+                None => continue,
+            },
+        };
+        if let Some(watched) = follower.read(body).await? {
+            return Ok(watched);
+        }
+    }
+}
+
+/// Heard from the moment it is made, also while nobody waits for them.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Interrupt,
+    Terminate,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals> {
+        let interrupt = signal(SignalKind::interrupt()).doing("listen for signals")?;
+        Ok(Signals { interrupt, terminate: signal(SignalKind::terminate()).doing("listen for signals")? })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.interrupt.recv() => Heard::Interrupt,
+            _ = self.terminate.recv() => Heard::Terminate,
+        }
+    }
+}
+
+struct Follower<'a> {
+    client: &'a Client,
+    id: ReleaseId,
+    terminal: &'a Terminal,
+    release: Option<Release>,
+    position: u64,
+    waiting: Option<String>,
+    waiting_since: tokio::time::Instant,
+    /// The gist of what was told last.
+    told: Option<String>,
+    narrator: Narrator<'a>,
+    signals: Signals,
+    on_interrupt: OnInterrupt,
+    interrupts: u32,
+}
+
+impl Follower<'_> {
+    /// Until the release ends, the stream does, or somebody stops watching.
+    async fn read(&mut self, mut body: Incoming) -> Result<Option<Watched>> {
+        let mut buffer = Vec::new();
+        let mut frames = tokio::time::interval(FRAME);
+        loop {
+            tokio::select! {
+                frame = body.frame() => {
+                    let Some(Ok(frame)) = frame else { return Ok(None) };
+                    if let Some(data) = frame.data_ref() {
+                        buffer.extend_from_slice(data);
+                    }
+                    while let Some(message) = next_message(&mut buffer) {
+                        if let Some(ended) = self.message(&message).await? {
+                            return Ok(Some(Watched::Ended(Box::new(ended))));
+                        }
+                    }
+                }
+                _ = frames.tick() => self.draw(),
+                heard = self.signals.next() => if let Some(watched) = self.heard(heard).await {
+                    return Ok(Some(watched));
+                },
+            }
+        }
+    }
+
+    async fn message(&mut self, message: &Message) -> Result<Option<Ended>> {
+        match message.event.as_str() {
+            "waiting" => {
+                let sentence = (!message.data.is_empty()).then(|| message.data.clone());
+                if sentence.as_deref().map(gist) != self.waiting.as_deref().map(gist) {
+                    self.waiting_since = tokio::time::Instant::now();
+                }
+                self.waiting = sentence;
+                Ok(None)
+            }
+            "fact" => {
+                let fact: Fact = serde_json::from_str(&message.data).doing("read the event stream")?;
+                self.fact(&fact).await
+            }
+            "trouble" => Err(Failure::infrastructure(format!("the server can't read its record: {}", message.data))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn fact(&mut self, fact: &Fact) -> Result<Option<Ended>> {
+        self.position = fact.position;
+        let Some(release) = &mut self.release else {
+            let plan: Plan = record::ledger::read(fact).doing("read the plan")?;
+            self.release = Some(Release::new(Arc::new(plan)));
+            return Ok(None);
+        };
+        let event: Event = record::ledger::read(fact).doing("read an event")?;
+        release.apply(&event);
+        self.narrator.event(release, &event);
+        if let Some(failed) = failed_job(&event) {
+            self.show_log(&failed).await;
+        }
+        let Some(release) = &self.release else { return Ok(None) };
+        Ok(release.outcome().map(|outcome| Ended { release: release.clone(), outcome: outcome.clone() }))
+    }
+
+    /// Without a live part a sentence is told once, when it has held for a while.
+    fn tell_waiting(&mut self) {
+        let Some(sentence) = self.waiting.as_deref().filter(|_| !self.terminal.is_live()) else { return };
+        let is_news = self.told.as_deref() != Some(gist(sentence));
+        if is_news && self.waiting_since.elapsed() > TELL_AFTER {
+            self.terminal.say(&self.terminal.paint(&format!("  {sentence}"), Tone::Faint));
+            self.told = Some(gist(sentence).to_string());
+        }
+    }
+
+    fn draw(&mut self) {
+        self.tell_waiting();
+        if let Some(release) = &self.release {
+            self.narrator.draw(release, self.waiting.as_deref(), world::now());
+        }
+    }
+
+    async fn heard(&mut self, heard: Heard) -> Option<Watched> {
+        match (heard, self.on_interrupt) {
+            (Heard::Terminate, _) => Some(self.left(exit::TERMINATED)),
+            (Heard::Interrupt, OnInterrupt::StopWatching) => Some(self.left(exit::INTERRUPTED)),
+            (Heard::Interrupt, OnInterrupt::Ignore) => None,
+            (Heard::Interrupt, OnInterrupt::Abort) if self.interrupts == 2 => Some(self.left(exit::INTERRUPTED)),
+            (Heard::Interrupt, OnInterrupt::Abort) => {
+                self.interrupts += 1;
+                self.abort().await;
+                None
+            }
+        }
+    }
+
+    async fn abort(&self) {
+        let body = serde_json::json!({ "by": actor() });
+        let asked: Result<serde_json::Value> = self.client.post(&format!("/api/v1/releases/{}/abort", self.id), &body).await;
+        match (asked, self.interrupts) {
+            (Err(failure), _) => self.terminal.warn(&failure.message),
+            (Ok(_), 1) => {
+                self.terminal.say("interrupted: waiting for running steps to end, or traffic to be back; once more ends steps at once")
+            }
+            (Ok(_), _) => self.terminal.say("interrupted again: steps are ended at once; once more stops watching"),
+        }
+    }
+
+    fn left(&self, code: u8) -> Watched {
+        let name = self.release.as_ref().map_or("the release".to_string(), |release| format!("release-{}", release.plan().number));
+        self.terminal
+            .say(&format!("stopped watching; {name} goes on: `plimsoll release watch` looks again, `plimsoll release abort` ends it"));
+        if let Some(release) = self.release.as_ref().filter(|_| self.terminal.json) {
+            self.terminal.json(&release.status());
+        }
+        Watched::Left(code)
+    }
+
+    /// The server may be restarting (a new build, a crash): what runs goes on, and so do we.
+    async fn reconnect(&mut self, failure: Failure) -> Result<Option<Watched>> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while tokio::time::Instant::now() < deadline {
+            if self.client.health().await.is_ok() {
+                return Ok(None);
+            }
+            if let Ok(dirs) = dirs()
+                && Client::connect(&dirs).await.is_ok()
+            {
+                return Ok(None);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                heard = self.signals.next() => {
+                    let code = if heard == Heard::Terminate { exit::TERMINATED } else { exit::INTERRUPTED };
+                    return Ok(Some(self.left(code)));
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// The server answers in pieces.
+    async fn whole_log(&self, job: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let (piece, _) = self.client.log(&format!("job={job}"), bytes.len() as u64).await?;
+            if piece.is_empty() {
+                return Ok(bytes);
+            }
+            bytes.extend_from_slice(&piece);
+        }
+    }
+
+    async fn show_log(&self, job: &str) {
+        if let Ok(bytes) = self.whole_log(job).await {
+            let text = String::from_utf8_lossy(&bytes);
+            let lines: Vec<&str> = text.lines().collect();
+            let from = lines.len().saturating_sub(TAIL_LINES);
+            for line in &lines[from..] {
+                self.terminal.say(&format!("    {} {line}", self.terminal.paint("│", Tone::Faint)));
+            }
+            if from > 0 {
+                let key = job.split('/').nth(1).unwrap_or_default();
+                self.terminal
+                    .say(&self.terminal.paint(&format!("    {from} lines before these: `plimsoll logs --job {key}`"), Tone::Faint));
+            }
+        }
+    }
+}
+
+/// The first clause: what follows are times and forecasts, which move on while the reason stays.
+fn gist(sentence: &str) -> &str {
+    sentence.split("; ").next().unwrap_or_default()
+}
+
+fn failed_job(event: &Event) -> Option<String> {
+    match event {
+        Event::Run { event: workflow::run::Event::JobFinished { id, outcome, .. }, .. }
+            if outcome.conclusion == workflow::job::Conclusion::Failure =>
+        {
+            Some(id.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// One server-sent event.
+#[derive(Debug, Default, PartialEq)]
+struct Message {
+    event: String,
+    data: String,
+}
+
+/// Takes the first complete event off the buffer.
+fn next_message(buffer: &mut Vec<u8>) -> Option<Message> {
+    let end = buffer.windows(2).position(|pair| pair == b"\n\n")?;
+    let text = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    buffer.drain(..end + 2);
+    let mut message = Message::default();
+    for line in text.lines() {
+        match line.split_once(':') {
+            Some(("event", value)) => message.event = value.trim_start().to_string(),
+            Some(("data", value)) => {
+                if !message.data.is_empty() {
+                    message.data.push('\n');
+                }
+                message.data.push_str(value.strip_prefix(' ').unwrap_or(value));
+            }
+            _ => {}
+        }
+    }
+    Some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_sent_events_are_read_however_they_are_cut() {
+        let mut buffer = b"event: fact\nid: 7\ndata: {\"a\":1}\n\nevent: waiting\nda".to_vec();
+        assert_eq!(next_message(&mut buffer), Some(Message { event: "fact".into(), data: "{\"a\":1}".into() }));
+        assert_eq!(next_message(&mut buffer), None);
+        buffer.extend_from_slice(b"ta: still\n\n:\n\n");
+        assert_eq!(next_message(&mut buffer), Some(Message { event: "waiting".into(), data: "still".into() }));
+        assert_eq!(next_message(&mut buffer), Some(Message::default()));
+    }
+
+    #[test]
+    fn the_gist_of_a_sentence_stays_while_its_times_move_on() {
+        assert_eq!(
+            gist("step 1 of 2, 10 %: needs proof on errors; about 50s more, at the latest until 10:00:01 UTC"),
+            "step 1 of 2, 10 %: needs proof on errors"
+        );
+        assert_eq!(gist("paused by ann"), "paused by ann");
+    }
+}

@@ -1,0 +1,78 @@
+//! What Ctrl-C and SIGTERM end, and what they leave alone: as `plimsoll help signals` has it.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::{DEADLINE, Place, open_gate, until};
+use nix::sys::signal::Signal;
+
+/// A repository whose only step waits for the gate.
+fn waiting() -> (Place, PathBuf) {
+    let place = Place::with_app();
+    let gate = place.path("gate");
+    let step = format!("touch {}; until [ -e {} ]; do sleep 0.05; done", place.path("began").display(), gate.display());
+    place.write(
+        ".github/workflows/ci.yml",
+        &format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {step:?}\n"),
+    );
+    place.commit("a step that waits");
+    (place, gate)
+}
+
+/// The release that was left is under way, and ends well.
+fn goes_on(place: &Place, gate: &std::path::Path) {
+    let view = place.say(&["release", "view"]);
+    assert!(view.out.contains("under way"), "{view:?}");
+    open_gate(gate);
+    assert_eq!(place.say(&["release", "watch"]).code, 0);
+}
+
+#[test]
+fn ctrl_c_of_a_watch_ends_the_watching_alone() {
+    let (place, gate) = waiting();
+    assert_eq!(place.up(&["--detach"]).code, 0);
+    let mut watch = place.start(place.plimsoll(&["release", "watch"]));
+    watch.until_it_says("a started");
+    watch.interrupt();
+    watch
+        .wait()
+        .ends(130, &["stopped watching; release-1 goes on: `plimsoll release watch` looks again, `plimsoll release abort` ends it"]);
+    goes_on(&place, &gate);
+}
+
+#[test]
+fn sigterm_of_up_ends_the_watching_alone() {
+    let (place, gate) = waiting();
+    let mut up = place.start_up(&[]);
+    up.until_it_says("a started");
+    up.signal(Signal::SIGTERM);
+    assert_eq!(up.wait().code, 143);
+    goes_on(&place, &gate);
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_does_not_wait_for_those_who_watch() {
+    let (place, gate) = waiting();
+    let mut up = place.start_up(&[]);
+    up.until_it_says("a started");
+    let before = place.server();
+    nix::sys::signal::kill(before, Signal::SIGTERM).unwrap();
+    // Its follower starts the next one, which adopts the step.
+    until(DEADLINE, || place.find_server().is_some_and(|now| now != before)).unwrap();
+    open_gate(&gate);
+    assert_eq!(up.wait().code, 0);
+}
+
+#[test]
+fn sigterm_of_a_run_lets_its_steps_end() {
+    let (place, gate) = waiting();
+    let mut run = place.start(place.plimsoll(&["run"]));
+    until(DEADLINE, || place.path("began").exists()).unwrap();
+    run.signal(Signal::SIGTERM);
+    run.until_it_says("interrupted: waiting for running steps to end");
+    open_gate(&gate);
+    assert_eq!(run.wait().code, 143);
+}
