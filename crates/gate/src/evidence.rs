@@ -24,6 +24,7 @@ mod scanner;
 mod severity;
 mod source;
 mod summary;
+mod suppression;
 mod tally;
 mod tap;
 mod xml;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 pub use claim::{Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
 pub use summary::{CoverageTotals, DistinctFinding, FindingTotals, Summary, TestTotals};
+pub use suppression::{SUPPRESSIONS_PATH, Suppression};
 
 use claim::{Parsed, Problem};
 use detect::{Detected, Format};
@@ -63,6 +65,9 @@ pub struct BrokenFile {
 pub struct Evidence {
     pub claims: Vec<Claim>,
     pub broken: Vec<BrokenFile>,
+    /// What the commit accepts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressions: Vec<Suppression>,
 }
 
 impl Evidence {

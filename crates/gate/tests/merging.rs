@@ -14,14 +14,14 @@ fn the_order_of_reports_does_not_matter() {
         let mut dice = Dice(seed);
         let claims = reports(&mut dice);
         let findings = merged(&claims);
-        let summary = Evidence { claims: claims.clone(), broken: Vec::new() }.summary();
+        let summary = Evidence { claims: claims.clone(), ..Evidence::default() }.summary();
         for _ in 0..3 {
             let mut shuffled = claims.clone();
             for place in (1..shuffled.len()).rev() {
                 shuffled.swap(place, dice.below(place as u64 + 1) as usize);
             }
             assert_eq!(merged(&shuffled), findings, "seed {seed}");
-            assert_eq!(Evidence { claims: shuffled, broken: Vec::new() }.summary(), summary, "seed {seed}");
+            assert_eq!(Evidence { claims: shuffled, ..Evidence::default() }.summary(), summary, "seed {seed}");
         }
     }
 }
@@ -98,7 +98,7 @@ fn a_hundred_thousand_findings_of_one_thing_are_merged_in_no_time() {
 }
 
 fn merged(claims: &[Claim]) -> Vec<DistinctFinding> {
-    Evidence { claims: claims.to_vec(), broken: Vec::new() }.findings()
+    Evidence { claims: claims.to_vec(), ..Evidence::default() }.findings()
 }
 
 fn told(claims: &[Claim]) -> impl Iterator<Item = (&String, &Finding)> {

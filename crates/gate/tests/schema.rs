@@ -55,6 +55,44 @@ fn every_property_of_the_schema_is_in_the_example() {
     assert_eq!(described.difference(&shown).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
+/// JSON is YAML, so that one document can be asked of both.
+#[test]
+fn the_schema_of_suppressions_takes_what_the_reader_takes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema/suppressions.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(path).expect("the schema is there")).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is one");
+    let check = |document: &Value, expected: bool| {
+        let mut evidence = Evidence::default();
+        evidence.suppress(&document.to_string(), Timestamp::from_ms(0));
+        assert_eq!((validator.is_valid(document), evidence.broken.is_empty()), (expected, expected), "{document}: {:?}", evidence.broken);
+    };
+    let entry = json!({"rule": "CVE-1", "package": "a", "file": "a/", "reason": "known", "expires": "2027-01-31"});
+    let whole = json!({"apiVersion": "plimsoll/v1alpha1", "suppressions": [entry]});
+    check(&whole, true);
+    check(&json!({"apiVersion": "plimsoll/v1alpha1", "suppressions": []}), true);
+    for (key, required) in [("rule", true), ("package", false), ("file", false), ("reason", true), ("expires", true)] {
+        let mut less = whole.clone();
+        less["suppressions"][0].as_object_mut().expect("an object").remove(key);
+        check(&less, !required);
+        let mut empty = whole.clone();
+        empty["suppressions"][0][key] = json!("");
+        check(&empty, false);
+    }
+    for pointer in ["", "/suppressions/0"] {
+        let mut more = whole.clone();
+        more.pointer_mut(pointer).expect("it is there")["surprise"] = json!(1);
+        check(&more, false);
+    }
+    for wrong in [
+        json!({"suppressions": []}),
+        json!({"apiVersion": "plimsoll/v1alpha1"}),
+        json!([]),
+        json!({"apiVersion": "plimsoll/v1alpha1", "suppressions": {}}),
+    ] {
+        check(&wrong, false);
+    }
+}
+
 /// JSON has no NaN, and Rego sorts the `null` in its place below every number.
 #[test]
 fn a_minimum_that_is_no_number_asks_for_everything() {

@@ -28,6 +28,7 @@ impl Place {
         let repository = Git::init(&temporary.path().join("repository"));
         repository.write("app/main.txt", "hello");
         repository.write("app/testdata/junit.xml", JUNIT);
+        repository.write("app/policy/suppressions.yaml", SUPPRESSIONS);
         let sha = repository.commit("one");
         let dirs = Dirs::at(&temporary.path().join("state")).unwrap();
         Place { temporary, dirs, sha }
@@ -135,7 +136,8 @@ async fn what_a_job_leaves_becomes_artifact_and_evidence() {
     let (executor, harvest) = (place.executor(), HostHarvest::new(place.dirs.clone()));
     let mut start = place.job(&["true"]);
     let script = format!(
-        "mkdir -p dist reports testdata; echo built > dist/app; echo '{JUNIT}' > reports/junit.xml; echo '{JUNIT}' > testdata/junit.xml"
+        "mkdir -p dist reports testdata; echo built > dist/app; echo '{JUNIT}' > reports/junit.xml; echo '{JUNIT}' > testdata/junit.xml; \
+         echo '{AUDIT}' > reports/audit.json; mkdir policy; echo nonsense > policy/suppressions.yaml"
     );
     start.spec.job = place.job(&[script.as_str()]).spec.job;
     executor.start(&id(5), &start).await.unwrap();
@@ -150,21 +152,31 @@ async fn what_a_job_leaves_becomes_artifact_and_evidence() {
     let again = harvest.package("release", &start.source, &left("dist/")).await.unwrap();
     assert!(matches!(again, Packaged::Artifact { digest: same, .. } if same == digest));
     let source = harvest.package("release", &start.source, &Ships::Source).await.unwrap();
-    assert!(matches!(source, Packaged::Artifact { files: 2, .. }), "{source:?}");
+    assert!(matches!(source, Packaged::Artifact { files: 3, .. }), "{source:?}");
     let missing = harvest.package("release", &start.source, &left("build")).await.unwrap();
     assert_eq!(missing, Packaged::Missing("no job uploaded or left `build`; nothing was uploaded".into()));
 
     let evidence = harvest.evidence("release", &[id(5)]).await.unwrap();
     let paths: Vec<&str> = evidence.claims.iter().map(|claim| claim.source.path.as_str()).collect();
-    assert_eq!(paths, ["build/reports/junit.xml"], "what came with the commit proves nothing");
+    assert_eq!(paths, ["build/reports/audit.json", "build/reports/junit.xml"], "what came with the commit proves nothing");
+    let accepted: Vec<_> = evidence.findings().into_iter().map(|finding| finding.suppressed).collect();
+    assert_eq!(accepted, [Some("it parses nothing (until 9999-12-30)".to_string()), None], "as committed, not as a job has it now");
+    assert_eq!(evidence.broken, []);
 
     let upload = place.dirs.upload("release", "reports");
     std::fs::create_dir_all(&upload).unwrap();
     std::fs::copy(place.dirs.workspace(&id(5)).join("reports/junit.xml"), upload.join("junit.xml")).unwrap();
     let evidence = harvest.evidence("release", &[id(5)]).await.unwrap();
     let paths: Vec<&str> = evidence.claims.iter().map(|claim| claim.source.path.as_str()).collect();
-    assert_eq!(paths, ["reports/junit.xml"], "the same bytes count once");
+    assert_eq!(paths, ["reports/junit.xml", "build/reports/audit.json"], "the same bytes count once");
 }
+
+const SUPPRESSIONS: &str = "apiVersion: plimsoll/v1alpha1
+suppressions:
+  - {rule: CVE-1, reason: it parses nothing, expires: 9999-12-30}
+  - {rule: CVE-2, reason: it parsed nothing, expires: 2020-01-31}
+";
+const AUDIT: &str = r#"{"dependencies":[{"name":"flask","version":"1","vulns":[{"id":"CVE-1"},{"id":"CVE-2"}]}],"fixes":[]}"#;
 
 /// Forks until it may not any more, or 400 times; says how often it could, and leaves all of them running.
 const BOMB: &str = r#"python3 -c '

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::percent;
 use super::finding::NAMES_MAX;
 use super::merge::merge;
+use super::suppression;
 use super::{BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
 
 /// Enough to name in a sentence and a page; the counts are exact.
@@ -113,10 +114,12 @@ impl Evidence {
     /// Each finding once: the most severe report of it counts, and it is accepted only when every report says so.
     pub fn findings(&self) -> Vec<DistinctFinding> {
         let claims = self.distinct_claims();
-        merge(claims.iter().filter_map(|claim| match &claim.kind {
+        let mut res = merge(claims.iter().filter_map(|claim| match &claim.kind {
             ClaimKind::Findings(findings) => Some((&claim.source, findings.as_slice())),
             _ => None,
-        }))
+        }));
+        suppression::apply(&self.suppressions, &mut res);
+        res
     }
 
     /// Claims in the order of their paths; the same bytes under a second name say nothing new.

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::Digest;
+use base::{Digest, Timestamp};
 use engine::world::JobStart;
-use gate::evidence::{Evidence, Reading, read_from};
+use gate::evidence::{Evidence, Reading, SUPPRESSIONS_PATH, read_from};
 use workflow::job::JobId;
 
 use crate::dirs::Dirs;
@@ -23,7 +23,7 @@ const SKIPPED: [&str; 6] = [".git", "node_modules", ".venv", "venv", "site-packa
 
 /// Uploads say it on purpose. What lies in a workspace counts where no upload says the same, and unless it came with the commit: a
 /// report kept as somebody's test data proves nothing.
-pub(super) fn read(dirs: &Dirs, artifacts: &str, jobs: &[JobId]) -> io::Result<Evidence> {
+pub(super) fn read(dirs: &Dirs, artifacts: &str, jobs: &[JobId], now: Timestamp) -> io::Result<Evidence> {
     let mut reader = Reader { evidence: Evidence::default(), known: BTreeSet::new(), left: FILES_MAX };
     reader.folder(&dirs.uploads(artifacts).join(EVIDENCE), "evidence", &BTreeSet::new())?;
     for name in dirs.upload_names(artifacts)? {
@@ -34,7 +34,12 @@ pub(super) fn read(dirs: &Dirs, artifacts: &str, jobs: &[JobId]) -> io::Result<E
     for job in &jobs {
         reader.folder(&dirs.workspace(job), &job.key, &committed(dirs, job))?;
     }
-    Ok(reader.evidence)
+    let mut evidence = reader.evidence;
+    // As committed: a job can't accept what it has found itself.
+    if let Some(accepted) = jobs.iter().find_map(|job| suppressions(dirs, job)) {
+        evidence.suppress(&accepted, now);
+    }
+    Ok(evidence)
 }
 
 struct Reader {
@@ -71,11 +76,19 @@ impl Reader {
     }
 }
 
+fn started(dirs: &Dirs, job: &JobId) -> Option<JobStart> {
+    serde_json::from_slice(&Claim::at(dirs.job(job)).spec().ok()?).ok()
+}
+
+fn suppressions(dirs: &Dirs, job: &JobId) -> Option<String> {
+    let source = started(dirs, job)?.source;
+    let path = Path::new(&source.subtree).join(SUPPRESSIONS_PATH);
+    git::show(Path::new(&source.repository), &source.sha, &path.to_string_lossy())
+}
+
 /// The files of the commit that the job was started with; none when that isn't known any more.
 fn committed(dirs: &Dirs, job: &JobId) -> BTreeSet<String> {
-    let spec = Claim::at(dirs.job(job)).spec().ok();
-    let Some(start) = spec.and_then(|spec| serde_json::from_slice::<JobStart>(&spec).ok()) else { return BTreeSet::new() };
-    let source = &start.source;
+    let Some(JobStart { source, .. }) = started(dirs, job) else { return BTreeSet::new() };
     git::tree_paths(Path::new(&source.repository), &source.sha, &source.subtree).unwrap_or_default().into_iter().collect()
 }
 

@@ -115,7 +115,7 @@ impl Harvest for HostHarvest {
     async fn evidence(&self, artifacts: &str, jobs: &[JobId]) -> Result<gate::evidence::Evidence, WorldError> {
         let (dirs, artifacts, jobs) = (self.dirs.clone(), artifacts.to_string(), jobs.to_vec());
         blocking("read the evidence", move || {
-            evidence::read(&dirs, &artifacts, &jobs).map_err(|error| WorldError::new("read the evidence", error))
+            evidence::read(&dirs, &artifacts, &jobs, crate::job::now()).map_err(|error| WorldError::new("read the evidence", error))
         })
         .await
     }
