@@ -82,7 +82,7 @@ fn a_hundred_thousand_findings_of_one_thing_are_merged_in_no_time() {
         rule: format!("CVE-{number}"),
         kind,
         aliases: vec!["CVE-X".into(), format!("GHSA-{number}")],
-        package: Some(Package { name: "a".into(), version: None }),
+        package: Some(Box::new(Package { name: "a".into(), version: None })),
         file: Some("f".into()),
         line: Some(1),
         fingerprint: format!("{kind:?} {number}"),
@@ -128,8 +128,8 @@ fn finding(dice: &mut Dice) -> Finding {
     let vulnerable = kind == FindingKind::Vulnerability;
     let rule = format!("{}-{}", if vulnerable { "CVE" } else { "R" }, dice.below(4));
     let aliases = (0..if vulnerable { dice.below(2) } else { 0 }).map(|_| format!("GHSA-{}", dice.below(3))).collect();
-    let package =
-        (vulnerable && dice.below(3) > 0).then(|| Package { name: ["a", "A", "b"][dice.below(3) as usize].into(), version: None });
+    let package = (vulnerable && dice.below(3) > 0)
+        .then(|| Box::new(Package { name: ["a", "A", "b"][dice.below(3) as usize].into(), version: None }));
     let file = (dice.below(4) > 0).then(|| format!("f{}", dice.below(2)));
     let line = (!vulnerable && dice.below(4) > 0).then(|| dice.below(2));
     let cwe =

@@ -42,6 +42,22 @@ fn a_report_with_too_many_findings_is_refused_and_not_cut() {
     assert!(broken.reason.contains("more than 200000 results"), "{}", broken.reason);
 }
 
+#[test]
+fn a_scan_with_too_many_findings_is_refused_and_not_cut() {
+    let found = r#"{"code":"DL1","level":"info","line":1,"file":"a"},"#.repeat(200_000);
+    let text = format!(r#"[{found}{{"code":"DL2","level":"error","line":2,"file":"a"}}]"#);
+    let Reading::Broken(broken) = read("a", text.as_bytes()) else { panic!("it was read") };
+    assert!(broken.reason.contains("more than 200000 findings"), "{}", broken.reason);
+}
+
+#[test]
+fn no_single_finding_can_fill_the_memory() {
+    let references = r#""https://example.org/a","#.repeat(150_000);
+    let text = format!(r#"{{"SchemaVersion":2,"ArtifactName":"a","Results":[{{"Vulnerabilities":[{{"References":[{references}""]}}]}}]}}"#);
+    let Reading::Broken(broken) = read("a", text.as_bytes()) else { panic!("it was read") };
+    assert!(broken.reason.contains("one record of it is larger than 8 MiB"), "{}", broken.reason);
+}
+
 /// The longest document that is read in one piece has 32 MiB; beyond it, what is read passes a guard.
 #[test]
 fn no_depth_in_json_can_fill_the_memory() {

@@ -95,8 +95,9 @@ pub struct Finding {
     /// Other public names of the same weakness.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// Apart, because most findings have none and a report may hold hundreds of thousands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub package: Option<Package>,
+    pub package: Option<Box<Package>>,
     /// Numbers of the Common Weakness Enumeration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cwe: Vec<u32>,
@@ -173,6 +174,8 @@ pub(crate) fn shorten(text: &str, max: usize) -> String {
         }
         res.push(if character.is_control() { ' ' } else { character });
     }
+    // Hundreds of thousands of them may be kept.
+    res.shrink_to_fit();
     res
 }
 

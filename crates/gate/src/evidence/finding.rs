@@ -61,6 +61,7 @@ impl Draft {
         cwe.sort_unstable();
         cwe.dedup();
         cwe.truncate(NAMES_MAX);
+        let package = package.map(Box::new);
         Finding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed }
     }
 }

@@ -149,7 +149,7 @@ impl FindingTotals {
 impl DistinctFinding {
     pub(super) fn new(finding: &Finding, path: &str) -> DistinctFinding {
         let Finding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed } = finding.clone();
-        let sources = vec![path.to_string()];
+        let (package, sources) = (package.map(|package| *package), vec![path.to_string()]);
         DistinctFinding { rule, severity, kind, message, file, line, fingerprint, aliases, package, cwe, suppressed, sources }
     }
 

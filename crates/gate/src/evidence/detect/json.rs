@@ -1,8 +1,8 @@
 //! Reports in JSON, by the keys near their start and where these stand.
 
-use super::super::scanner::Scanner;
 use super::outline::Outline;
 use super::{Format, after_end, contains};
+use crate::evidence::scanner::Scanner;
 
 pub(super) fn format(text: &[u8]) -> Option<Format> {
     if is_sarif(text) {

@@ -4,12 +4,12 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Parsed, Problem, Severity};
-use super::super::cvss::base_score;
-use super::super::finding::Draft;
-use super::super::json::{Seen, number, walk};
-use super::super::severity::from_score;
 use super::{Scan, about, name, package, texts, told};
+use crate::evidence::claim::{FindingKind, Parsed, Problem, Severity};
+use crate::evidence::cvss::base_score;
+use crate::evidence::finding::Draft;
+use crate::evidence::json::{Seen, number, walk};
+use crate::evidence::severity::from_score;
 
 pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut scan = Scan::default();

@@ -4,10 +4,10 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Parsed, Problem};
-use super::super::finding::Draft;
-use super::super::json::{Seen, number, text, walk};
 use super::{Scan, about, left_out, list, name, package, texts, told, word};
+use crate::evidence::claim::{FindingKind, Parsed, Problem};
+use crate::evidence::finding::Draft;
+use crate::evidence::json::{Seen, number, text, walk};
 
 /// Of one report; the same again one level down.
 const PATHS: [&str; 6] = [

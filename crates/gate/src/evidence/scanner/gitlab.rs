@@ -4,11 +4,11 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{ClaimKind, Finding, FindingKind, Parsed, Problem};
-use super::super::finding::{Draft, FINDINGS_MAX, MESSAGE_MAX_CHARS, NAME_MAX_CHARS, is_vulnerability};
-use super::super::json::{Seen, number, text, walk};
-use super::super::severity::from_word;
 use super::package;
+use crate::evidence::claim::{ClaimKind, Finding, FindingKind, Parsed, Problem};
+use crate::evidence::finding::{Draft, FINDINGS_MAX, MESSAGE_MAX_CHARS, NAME_MAX_CHARS, is_vulnerability};
+use crate::evidence::json::{Seen, number, text, walk};
+use crate::evidence::severity::from_word;
 
 pub(crate) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut report = Report::default();

@@ -4,10 +4,10 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Parsed, Problem};
-use super::super::finding::Draft;
-use super::super::json::{Seen, number, walk};
 use super::{Scan, failed, name, told, word};
+use crate::evidence::claim::{FindingKind, Parsed, Problem};
+use crate::evidence::finding::Draft;
+use crate::evidence::json::{Seen, number, walk};
 
 pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut scan = Scan::default();

@@ -4,10 +4,10 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Parsed, Problem};
-use super::super::finding::Draft;
-use super::super::json::{Seen, text, walk};
 use super::{Scan, about, list, name, package, texts, told, word};
+use crate::evidence::claim::{FindingKind, Parsed, Problem};
+use crate::evidence::finding::Draft;
+use crate::evidence::json::{Seen, text, walk};
 
 pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut scan = Scan::default();

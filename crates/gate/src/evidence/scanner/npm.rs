@@ -4,10 +4,10 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Package, Parsed, Problem};
-use super::super::finding::Draft;
-use super::super::json::{Seen, number, walk};
 use super::{Scan, about, cwe, failed, list, name, texts, told, word};
+use crate::evidence::claim::{FindingKind, Package, Parsed, Problem};
+use crate::evidence::finding::Draft;
+use crate::evidence::json::{Seen, number, walk};
 
 const PATHS: [&str; 7] =
     ["auditReportVersion", "vulnerabilities", "vulnerabilities/*", "advisories", "advisories/*", "metadata/vulnerabilities/total", "error"];

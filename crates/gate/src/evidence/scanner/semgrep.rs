@@ -4,10 +4,10 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Parsed, Problem};
-use super::super::finding::{Draft, is_secret_rule};
-use super::super::json::{Seen, number, text, walk};
 use super::{Scan, cwe, failed, name, package, texts, told, word};
+use crate::evidence::claim::{FindingKind, Parsed, Problem};
+use crate::evidence::finding::{Draft, is_secret_rule};
+use crate::evidence::json::{Seen, number, text, walk};
 
 pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut scan = Scan::default();

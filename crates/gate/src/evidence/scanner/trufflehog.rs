@@ -5,11 +5,11 @@ use std::io::BufRead;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Parsed, Problem, Severity};
-use super::super::finding::Draft;
-use super::super::json::number;
-use super::super::lines::each_line;
 use super::{Scan, failed, name};
+use crate::evidence::claim::{FindingKind, Parsed, Problem, Severity};
+use crate::evidence::finding::Draft;
+use crate::evidence::json::number;
+use crate::evidence::lines::each_line;
 
 /// A finding carries the secret and what its service said.
 const LINE_MAX_BYTES: u64 = 16 << 20;
@@ -39,7 +39,7 @@ pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
         match (line.level.as_deref(), &line.source_metadata) {
             (Some("error" | "fatal"), _) => {
                 let said = line.said.unwrap_or_default();
-                Err(Problem { line: Some(number), ..failed("TruffleHog", &super::super::claim::shorten(&said, 200)) })
+                Err(Problem { line: Some(number), ..failed("TruffleHog", &crate::evidence::claim::shorten(&said, 200)) })
             }
             (Some(_), _) => {
                 scan.done |= line.said.as_deref() == Some("finished scanning");

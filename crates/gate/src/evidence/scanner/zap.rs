@@ -4,10 +4,10 @@ use std::io::BufRead;
 
 use serde_json::Value;
 
-use super::super::claim::{FindingKind, Parsed, Problem, Severity};
-use super::super::finding::Draft;
-use super::super::json::{Seen, text, walk};
 use super::{Scan, cwe, name, texts, told};
+use crate::evidence::claim::{FindingKind, Parsed, Problem, Severity};
+use crate::evidence::finding::Draft;
+use crate::evidence::json::{Seen, text, walk};
 
 /// A single site may stand without its list.
 const PATHS: [&str; 7] = ["@version", "site", "site/[]", "site/[]/@name", "site/@name", "site/[]/alerts/[]", "site/alerts/[]"];
