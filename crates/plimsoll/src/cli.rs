@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::help::SIGNALS;
+use crate::commands::help::SIGNALS_OF_UP;
 
 /// From commit to verified production.
 #[derive(Debug, Parser)]
@@ -16,19 +16,22 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// What every command takes stands apart from its own.
+const EVERYWHERE: &str = "Everywhere";
+
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Answer in JSON on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
     /// Say only what went wrong
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// Say every warning in a line of its own
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, conflicts_with = "quiet")]
     pub verbose: bool,
 }
 
@@ -82,7 +85,7 @@ pub enum Command {
 }
 
 #[derive(Debug, Clone, Args)]
-#[command(after_long_help = format!("Signals:\n{SIGNALS}"))]
+#[command(after_long_help = SIGNALS_OF_UP)]
 pub struct Up {
     /// The project's folder
     #[arg(default_value = ".")]
@@ -91,13 +94,13 @@ pub struct Up {
     #[arg(long)]
     pub dirty: bool,
     /// The branch this counts as a push to; needed when HEAD is detached
-    #[arg(long = "ref", value_name = "BRANCH")]
+    #[arg(long = "ref", value_name = "BRANCH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub git_ref: Option<String>,
     /// Run only this workflow file; may be repeated
     #[arg(long, value_name = "FILE")]
     pub workflow: Vec<String>,
     /// The port users reach the application at; remembered
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// How traffic moves to the new version
     #[arg(long, value_enum)]
@@ -365,7 +368,7 @@ pub enum Release {
     Rollback(Rollback),
     /// Say why a release stands where it does
     Explain(OneRelease),
-    /// Show what was live when
+    /// Show how each release ended, and what was live when
     History(OfDir),
 }
 
@@ -497,8 +500,8 @@ pub struct Serve {
 
 #[derive(Debug, Clone, Args)]
 pub struct Help {
-    /// exit-codes, environment, config, output or signals
-    pub topic: Option<String>,
+    /// exit-codes, environment, config, output, signals, or a command
+    pub topic: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -47,9 +47,15 @@ fn a_second_rollback_goes_further_back_and_never_to_what_the_first_one_left() {
     let lines: Vec<&str> = history.out.lines().collect();
     assert_eq!(lines.len(), 6, "{history:?}");
     assert!(lines[0].contains("release-6") && lines[0].contains("rollback to HASH") && lines[0].ends_with(", now"), "{history:?}");
-    assert!(lines[5].contains("HASH version 1 · at once · promoted · began ") && lines[5].contains(" UTC, took "), "{history:?}");
+    assert!(
+        lines[5].contains("HASH version 1 · revision HASH · at once · promoted · began ") && lines[5].contains(" UTC, took "),
+        "{history:?}"
+    );
     assert_eq!(lines.iter().filter(|line| line.contains("live from")).count(), 6, "{history:?}");
     assert_eq!(lines.iter().filter(|line| line.ends_with(", now")).count(), 1, "{history:?}");
+
+    let list = place.say(&["release", "list"]);
+    assert!(list.out.contains("promoted: revision HASH") && !list.out.contains("is live"), "{list:?}");
 
     let told: serde_json::Value = serde_json::from_str(&place.say(&["release", "history", "--json"]).raw).unwrap();
     let first = &told[5];

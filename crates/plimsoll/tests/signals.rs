@@ -76,3 +76,15 @@ fn sigterm_of_a_run_lets_its_steps_end() {
     open_gate(&gate);
     assert_eq!(run.wait().code, 143);
 }
+
+#[test]
+fn sigterm_of_a_demo_takes_everything_down() {
+    let place = Place::with_app();
+    let mut demo = place.start(place.plimsoll(&["demo"]));
+    demo.until_it_says("started");
+    demo.signal(Signal::SIGTERM);
+    demo.wait().ends(
+        143,
+        &["terminated: everything is taken down", "Nothing is left of it: the copy, its server, its proxy and its processes are gone."],
+    );
+}

@@ -295,9 +295,10 @@ impl Follower<'_> {
     }
 }
 
-/// The first clause: what follows are times and forecasts, which move on while the reason stays.
+/// The first clause, up to what it is about: times, forecasts and open questions move on while the reason stays.
 fn gist(sentence: &str) -> &str {
-    sentence.split("; ").next().unwrap_or_default()
+    let clause = sentence.split("; ").next().unwrap_or_default();
+    clause.split(" proof on ").next().unwrap_or_default()
 }
 
 fn failed_job(event: &Event) -> Option<String> {
@@ -357,7 +358,7 @@ mod tests {
     fn the_gist_of_a_sentence_stays_while_its_times_move_on() {
         assert_eq!(
             gist("step 1 of 2, 10 %: needs proof on errors; about 50s more, at the latest until 10:00:01 UTC"),
-            "step 1 of 2, 10 %: needs proof on errors"
+            "step 1 of 2, 10 %: needs"
         );
         assert_eq!(gist("paused by ann"), "paused by ann");
     }

@@ -10,30 +10,38 @@ use crate::terminal::Terminal;
 const TOPICS: &[&str] = &["exit-codes", "environment", "config", "output", "signals"];
 
 pub fn help(args: &Help, terminal: &Terminal) -> Result<u8> {
-    let text = match args.topic.as_deref() {
-        None => Cli::command().render_long_help().to_string(),
-        Some("exit-codes") => exit_codes(),
-        Some("environment") => ENVIRONMENT.to_string(),
-        Some("config") => CONFIG.to_string(),
-        Some("output") => OUTPUT.to_string(),
-        Some("signals") => SIGNALS.to_string(),
-        Some(other) => {
-            let mut command = Cli::command();
-            match command.find_subcommand_mut(other) {
-                Some(command) => command.render_long_help().to_string(),
-                None => return Err(Failure::usage(format!("there is no help on `{other}`")).hint(format!("topics: {}", TOPICS.join(", ")))),
-            }
-        }
+    let topic = args.topic.join(" ");
+    let text = match topic.as_str() {
+        "exit-codes" => exit_codes(),
+        "environment" => ENVIRONMENT.to_string(),
+        "config" => CONFIG.to_string(),
+        "output" => OUTPUT.to_string(),
+        "signals" => SIGNALS.to_string(),
+        _ => of_command(&args.topic).ok_or_else(|| {
+            let topics = format!("topics: {}; and each command, as in `plimsoll help release rollback`", TOPICS.join(", "));
+            Failure::usage(format!("there is no help on `{topic}`")).hint(topics)
+        })?,
     };
-    match args.topic.as_deref() {
-        Some("exit-codes") if terminal.json => {
-            let codes: Vec<_> = exit::TABLE.iter().map(|(code, meaning)| serde_json::json!({ "code": code, "meaning": meaning })).collect();
-            terminal.json(&codes);
-        }
-        topic if terminal.json => terminal.json(&serde_json::json!({ "topic": topic, "text": text.trim_end() })),
-        _ => terminal.data(text.trim_end()),
+    if !terminal.json {
+        terminal.data(text.trim_end());
+    } else if topic == "exit-codes" {
+        let codes: Vec<_> = exit::TABLE.iter().map(|(code, meaning)| serde_json::json!({ "code": code, "meaning": meaning })).collect();
+        terminal.json(&codes);
+    } else {
+        terminal.json(&serde_json::json!({ "topic": topic, "text": text.trim_end() }));
     }
     Ok(exit::OK)
+}
+
+/// What `--help` says there; of the whole program without words.
+fn of_command(words: &[String]) -> Option<String> {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut command = &mut cli;
+    for word in words {
+        command = command.find_subcommand_mut(word)?;
+    }
+    Some(command.render_long_help().to_string())
 }
 
 pub fn completions(args: &Completions, terminal: &Terminal) -> Result<u8> {
@@ -69,16 +77,30 @@ Times that people read are UTC and say so: 2026-11-25 14:44:34 UTC, or 14:44:34 
 Times in JSON are RFC 3339 in UTC: 2026-11-25T14:44:34.123Z.
 ";
 
+pub const SIGNALS_OF_UP: &str = "\
+Signals:
+  Ctrl-C once         The release ends: running steps get to end, or traffic goes back first
+  Ctrl-C twice        Running steps are ended at once
+  Ctrl-C three times  Watching ends (130), the release goes on ending
+  SIGTERM             Watching ends (143), the release goes on
+";
+
 pub const SIGNALS: &str = "\
-up, release rollback    Ctrl-C once: the release ends. Running steps get to end, or traffic goes back first
-                        Ctrl-C twice: running steps are ended at once
-                        Ctrl-C three times: watching ends (130), the release goes on ending
-                        SIGTERM: watching ends (143), the release goes on; `plimsoll release abort` ends it
-release watch           Ctrl-C and SIGTERM: watching ends (130, 143), the release goes on
-run, run rerun          Ctrl-C or SIGTERM once: running steps get to end (130, 143); twice: they are ended at once
-serve                   Ctrl-C or SIGTERM: the server ends; jobs, instances and traffic go on, and the next server adopts them
-demo                    Ctrl-C or SIGTERM: everything is taken down (130, 143)
-logs -f and the rest    end at once; they change nothing
+up, release rollback
+    Ctrl-C once: the release ends; running steps get to end, or traffic goes back first.
+    Ctrl-C twice: running steps are ended at once.
+    Ctrl-C three times: watching ends (130), the release goes on ending.
+    SIGTERM: watching ends (143), the release goes on; `plimsoll release abort` ends it.
+release watch
+    Ctrl-C, SIGTERM: watching ends (130, 143), the release goes on.
+run, run rerun
+    Ctrl-C, SIGTERM: running steps get to end (130, 143); the second time they are ended at once.
+serve
+    Ctrl-C, SIGTERM: the server ends; jobs, instances and traffic go on, and the next one adopts them.
+demo
+    Ctrl-C, SIGTERM: everything is taken down (130, 143).
+logs -f and the rest
+    They end at once; they change nothing.
 ";
 
 pub const CONFIG: &str = "\

@@ -1,5 +1,6 @@
 //! `plimsoll release history`: a line a release, with how it ended, and what was live when.
 
+use base::Timestamp;
 use base::time::format_duration_ms;
 use record::StrategyKind;
 use release::Outcome;
@@ -48,11 +49,13 @@ fn line(entry: &HistoryEntry, terminal: &Terminal) -> String {
     let release = &entry.release;
     let began = release.created.date_and_clock();
     let took = took_ms(entry).map(|took| format!(", took {}", format_duration_ms(took))).unwrap_or_default();
-    let lives: String = entry.live.iter().rev().map(|span| format!(" · {}", life(*span))).collect();
+    let lives: String = entry.live.iter().rev().map(|span| format!(" · {}", life(*span, release.created))).collect();
     let mark = if entry.is_live || mark_is_news(entry) { mark(release) } else { Mark::Skipped };
     let strategy = strategy(entry).map(|strategy| format!(" · {strategy}")).unwrap_or_default();
+    // A rollback has named it already.
+    let revision = release.revision.as_ref().filter(|_| release.commit.is_some()).map(|it| format!(" · revision {it}")).unwrap_or_default();
     let rest = terminal.paint(&format!(" · began {began}{took}{lives}"), Tone::Faint);
-    marked(terminal, mark, &format!("release-{:<3} {}{strategy} · {}{rest}", release.number, title(entry), ended(entry)))
+    marked(terminal, mark, &format!("release-{:<3} {}{revision}{strategy} · {}{rest}", release.number, title(entry), ended(entry)))
 }
 
 /// What was live before is neither good nor bad any more.
@@ -99,16 +102,12 @@ fn took_ms(entry: &HistoryEntry) -> Option<u64> {
     entry.release.finished.map(|finished| finished.since_ms(entry.release.created))
 }
 
-fn life(span: Span) -> String {
+/// A time of the day on which the release began comes without its day.
+fn life(span: Span, began: Timestamp) -> String {
     match span.until {
-        None => format!("live from {} ({}), now", span.from.date_and_clock(), format_duration_ms(world::now().since_ms(span.from))),
+        None => format!("live from {} ({}), now", span.from.clock(began), format_duration_ms(world::now().since_ms(span.from))),
         Some(until) => {
-            format!(
-                "live from {} to {} ({})",
-                span.from.date_and_clock(),
-                until.clock(span.from),
-                format_duration_ms(until.since_ms(span.from))
-            )
+            format!("live from {} to {} ({})", span.from.clock(began), until.clock(began), format_duration_ms(until.since_ms(span.from)))
         }
     }
 }

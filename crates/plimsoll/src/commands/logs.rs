@@ -97,6 +97,7 @@ fn print_lines(bytes: &mut Vec<u8>, all: bool, print: impl Fn(&str)) {
 
 async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &Terminal) -> Result<u8> {
     let mut offsets: BTreeMap<String, u64> = BTreeMap::new();
+    let mut told = false;
     loop {
         let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={project}")).await?;
         let mut found = false;
@@ -132,6 +133,9 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
                     }
                 }
             }
+        }
+        if !found && args.follow && !std::mem::replace(&mut told, true) {
+            terminal.say("nothing runs here that is asked for; waiting for what will be written");
         }
         if !found && !args.follow {
             return Err(match &args.revision {

@@ -3,6 +3,7 @@
 use base::name::{ProjectId, ReleaseId};
 use base::time::format_duration_ms;
 use record::ReleaseEntry;
+use release::Outcome;
 
 use super::{OnInterrupt, Watched, actor, follow, history, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
@@ -50,10 +51,18 @@ async fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
 
 fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {
     let age = format_duration_ms(world::now().since_ms(entry.created));
-    let how = entry.outcome.as_ref().map_or("under way".to_string(), release::Outcome::sentence);
+    let how = entry.outcome.as_ref().map_or("under way".to_string(), how);
     let what = what(entry);
     let line = format!("release-{:<4} {what}  {}", entry.number, terminal.paint(&format!("{age} ago by {}", entry.actor), Tone::Faint));
     format!("{}\n    {how}", marked(terminal, mark(entry), &line))
+}
+
+/// Afterwards nobody says that it is live: another one may be.
+fn how(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Promoted { revision } => format!("promoted: revision {revision}"),
+        _ => outcome.sentence(),
+    }
 }
 
 pub(super) fn mark(entry: &ReleaseEntry) -> Mark {
@@ -143,7 +152,7 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
 /// How it ended, or why it stands still, or that it moves.
 fn standing(view: &ReleaseView) -> (&'static str, String) {
     match (&view.status.outcome, &view.waiting) {
-        (Some(outcome), _) => ("ended", outcome.sentence()),
+        (Some(outcome), _) => ("ended", how(outcome)),
         (None, Some(waiting)) => ("waiting", waiting.clone()),
         (None, None) => ("moving", String::new()),
     }
@@ -153,6 +162,7 @@ fn standing(view: &ReleaseView) -> (&'static str, String) {
 fn stands(view: &ReleaseView) -> String {
     match standing(view) {
         (word, text) if text.is_empty() => word.to_string(),
+        ("ended", text) => text,
         (word, text) => format!("{word}: {text}"),
     }
 }
@@ -164,7 +174,7 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
         return Ok(exit::OK);
     }
     let status = &view.status;
-    let mut lines = vec![format!("release-{} {}", status.number, stands(&view))];
+    let mut lines = vec![format!("release-{}: {}", status.number, stands(&view))];
     for run in &status.runs {
         lines.extend(crate::view::job_reasons(&run.status));
     }

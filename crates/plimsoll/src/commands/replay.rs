@@ -14,7 +14,7 @@ use crate::view::Narrator;
 
 pub fn replay(args: &Replay, terminal: &Terminal) -> Result<u8> {
     let name = args.file.display().to_string();
-    if !args.file.exists() {
+    if !args.file.is_file() {
         return Err(Failure::not_found(format!("there is no file `{name}`"))
             .hint("`plimsoll release view --record` writes one; docs/rollout.md says what a script looks like"));
     }

@@ -7,13 +7,16 @@ use super::project_of;
 use crate::cli::Here;
 use crate::client::Client;
 use crate::exit;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::server::EnvironmentView;
 use crate::terminal::{Terminal, Tone};
 use crate::view::{Mark, marked, percent};
 use crate::world;
 
 pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
+    if !args.dir.is_dir() {
+        return Err(Failure::usage(format!("there is no folder `{}`", args.dir.display())));
+    }
     // In a project its own environments, elsewhere all of them.
     let project = project_of(&args.dir).ok();
     let dirs = super::dirs()?;

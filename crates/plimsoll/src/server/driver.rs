@@ -34,7 +34,7 @@ pub struct Driver {
     kept: Mutex<BTreeSet<(ProjectId, String)>>,
     /// Why each release stands still, for `status` and followers; not on the record, because it is a reading of it.
     waiting: Mutex<BTreeMap<ReleaseId, String>>,
-    /// How often each has been looked at, for those who wait for the next time.
+    /// How often each has been seen to stand still, for those who wait for the next time.
     looks: watch::Sender<BTreeMap<ReleaseId, u64>>,
 }
 
@@ -91,7 +91,7 @@ impl Driver {
         self.waiting.lock().expect("no holder panics").get(&id).cloned()
     }
 
-    /// Returns when the release has been looked at by somebody who knows what is on its record now; or after a moment, whatever happens.
+    /// Returns when the release stands still, or has ended, with what is on its record now; or after a moment, whatever happens.
     pub async fn look_again(&self, id: ReleaseId) {
         let mut looks = self.looks.subscribe();
         let before = looks.borrow_and_update().get(&id).copied();
@@ -109,11 +109,11 @@ impl Driver {
             match tick_release(&self.world, &self.cache, id).await {
                 Ok(ticked) => {
                     self.after_tick(id, &ticked).await;
-                    self.looks.send_modify(|looks| *looks.entry(id).or_default() += 1);
                     if ticked.finished.is_some() {
                         break;
                     }
                     if !ticked.moved && !ticked.conflict {
+                        self.looks.send_modify(|looks| *looks.entry(id).or_default() += 1);
                         self.rest(LOOK).await;
                     }
                 }

@@ -35,7 +35,7 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         Happened::DeadlinePassed { step } => say(Mark::Warn, format!("step {}     its time ran out without enough evidence", step + 1)),
         Happened::RouteMissed { .. } => say(Mark::Warn, "traffic    the router answers, and has not moved it".to_string()),
         Happened::StepsDone => {
-            for line in evidence_lines(&rollout.status()) {
+            for line in short_evidence_lines(&rollout.status()) {
                 say(Mark::Good, format!("judge      {line}"));
             }
         }
@@ -106,6 +106,17 @@ pub fn evidence_lines(status: &rollout::Status) -> Vec<String> {
         Some(Proof::Ratio) => format!("{}; proved not worse, by the ratio of the rates", evidence.sentence()),
         Some(Proof::Difference) => format!("{}; proved not worse, by the difference of the rates", evidence.sentence()),
         None => evidence.sentence(),
+    })
+    .collect()
+}
+
+/// The same without what leads to the answer; `release explain` has that.
+fn short_evidence_lines(status: &rollout::Status) -> Vec<String> {
+    let seen = status.evidence.iter().filter(|evidence| evidence.canary.requests > 0);
+    seen.map(|evidence| {
+        let sentence = evidence.sentence();
+        let numbers = sentence.split("; ").next().unwrap_or_default();
+        if evidence.proof.is_some() { format!("{numbers}; proved not worse") } else { numbers.to_string() }
     })
     .collect()
 }
