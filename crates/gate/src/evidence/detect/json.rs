@@ -54,6 +54,7 @@ fn scan(outline: &Outline) -> Option<Scanner> {
         () if all(&["*/name", "*/version", "*/vulns"]) => Scanner::PipAudit,
         () if all(&["auditReportVersion"]) || (all(&["actions"]) && any(&["advisories", "actions/*/resolves"])) => Scanner::Npm,
         () if all(&["error/summary"]) && (value("error/code").contains("AUDIT") || value("error/code") == "ENOLOCK") => Scanner::Npm,
+        () if all(&["error/summary"]) && value("uri").contains("/npm/v1/security/") => Scanner::Npm,
         () if all(&["vulnerabilities/list", "vulnerabilities/found"]) || all(&["database/advisory-count", "lockfile"]) => {
             Scanner::CargoAudit
         }

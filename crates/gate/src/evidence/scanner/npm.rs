@@ -9,12 +9,20 @@ use crate::evidence::claim::{FindingKind, Package, Parsed, Problem};
 use crate::evidence::finding::Draft;
 use crate::evidence::json::{Seen, number, walk};
 
-const PATHS: [&str; 7] =
-    ["auditReportVersion", "vulnerabilities", "vulnerabilities/*", "advisories", "advisories/*", "metadata/vulnerabilities/total", "error"];
+const PATHS: [&str; 8] = [
+    "auditReportVersion",
+    "vulnerabilities",
+    "vulnerabilities/*",
+    "advisories",
+    "advisories/*",
+    "metadata/vulnerabilities/total",
+    "message",
+    "error",
+];
 
 pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut scan = Scan::default();
-    let (mut packages, mut total) = (0, None);
+    let (mut packages, mut total, mut message) = (0, None, String::new());
     walk(input, "a report of npm audit", &PATHS, &mut |index, seen, place| {
         match (PATHS[index], seen) {
             ("auditReportVersion", Seen::Value(version)) if version != 2 => {
@@ -31,8 +39,10 @@ pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
             }
             ("advisories/*", Seen::Value(advisory)) => return scan.add(first_format(&advisory)),
             ("metadata/vulnerabilities/total", Seen::Value(value)) => total = number(&value, ""),
+            ("message", Seen::Value(value)) => message = told(&value, ""),
             ("error", Seen::Value(error)) if !error.is_null() => {
-                return Err(failed("npm", &format!("{} {}", told(&error, "/code"), told(&error, "/summary"))));
+                let reason = [told(&error, "/code"), told(&error, "/summary"), message.clone()].join(" ");
+                return Err(failed("npm", reason.trim()));
             }
             _ => {}
         }

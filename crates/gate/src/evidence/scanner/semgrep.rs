@@ -27,9 +27,9 @@ pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
 
 fn draft(result: &Value) -> Draft {
     let rule = name(result, "/check_id").unwrap_or_default();
-    let secret = is_secret_rule(&rule)
-        || result.pointer("/extra/validation_state").is_some()
-        || result["extra"]["metadata"]["category"] == "secrets";
+    // Every result has a state; only rules for secrets have a validator that could have tried one.
+    let tried = matches!(told(result, "/extra/validation_state").as_str(), "CONFIRMED_VALID" | "CONFIRMED_INVALID" | "VALIDATION_ERROR");
+    let secret = tried || is_secret_rule(&rule) || result["extra"]["metadata"]["category"] == "secrets";
     let advisory = name(result, "/extra/metadata/sca-vuln-database-identifier");
     let kind = match (&advisory, secret) {
         (Some(_), _) => FindingKind::Vulnerability,
