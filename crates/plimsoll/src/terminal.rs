@@ -122,6 +122,11 @@ impl Terminal {
         self.live
     }
 
+    /// A sentence in lines that fit into the live part, two columns in from the left.
+    pub fn wrapped(&self, sentence: &str) -> Vec<String> {
+        wrap(sentence, width().saturating_sub(3))
+    }
+
     /// Replaces the live part at the bottom; each line is cut to the terminal's width.
     pub fn draw(&self, lines: &[String]) {
         if !self.live {
@@ -151,6 +156,21 @@ impl Terminal {
 
 fn wipe(lines: usize) -> String {
     if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") }
+}
+
+/// At spaces; a word longer than that is cut when it is drawn.
+fn wrap(sentence: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
 }
 
 fn width() -> usize {
@@ -187,5 +207,12 @@ mod tests {
         assert_eq!(cut("abc", 10), "abc");
         assert_eq!(cut("\x1b[32mabc\x1b[0m", 10), "\x1b[32mabc\x1b[0m");
         assert_eq!(cut("abcdefgh", 5), "abcd…\x1b[0m");
+    }
+
+    #[test]
+    fn sentences_are_wrapped_at_words() {
+        assert_eq!(wrap("step 1 of 2: needs proof", 12), ["step 1 of 2:", "needs proof"]);
+        assert_eq!(wrap("a verylongword b", 5), ["a", "verylongword", "b"]);
+        assert_eq!(wrap("short", 80), ["short"]);
     }
 }

@@ -98,7 +98,7 @@ impl<'a> Narrator<'a> {
             lines.push(rollout::rail(self.terminal, rollout, self.beat));
         }
         if let Some(waiting) = waiting.filter(|_| lines.len() < 2) {
-            lines.push(self.terminal.paint(&format!("  {waiting}"), Tone::Faint));
+            lines.extend(self.terminal.wrapped(waiting).iter().map(|line| self.terminal.paint(&format!("  {line}"), Tone::Faint)));
         }
         self.terminal.draw(&lines);
     }
