@@ -17,6 +17,7 @@ mod graph;
 mod proposal;
 #[cfg(test)]
 mod reference;
+mod schedules;
 mod security;
 mod server;
 mod terminal;

@@ -133,7 +133,7 @@ const CALLS: &str = "on: push\njobs:\n  call:\n    uses: acme/end/.github/workfl
 const CALLED: &str = "on:\n  workflow_call:\n    inputs: { who: { type: string, required: true } }\n    outputs: { said: { value: '${{ jobs.in.outputs.said }}' } }\n\
     jobs:\n  in:\n    uses: ./.github/workflows/inner.yml\n    with: { who: '${{ inputs.who }}' }\n";
 const INNERMOST: &str = "on:\n  workflow_call:\n    inputs: { who: { type: string } }\n    outputs: { said: { value: '${{ jobs.say.outputs.said }}' } }\n\
-    jobs:\n  say:\n    runs-on: ubuntu-latest\n    outputs: { said: '${{ steps.it.outputs.said }}' }\n    steps:\n      - uses: acme/greet@v1\n      \
+    jobs:\n  say:\n    runs-on: ubuntu-latest\n    outputs: { said: '${{ steps.it.outputs.said }}' }\n    steps:\n      - uses: acme/greet@v1\n      - uses: $/own\n      \
     - id: it\n        run: echo \"said=good day ${{ inputs.who }}\" >> \"$GITHUB_OUTPUT\"\n";
 
 #[test]
@@ -141,6 +141,8 @@ fn workflows_of_other_repositories_are_called_and_locked_with_what_they_use() {
     let place = place();
     change_file(&place, "end", ".github/workflows/check.yml", CALLED);
     change_file(&place, "end", ".github/workflows/inner.yml", INNERMOST);
+    let own = "name: o\ndescription: o\nruns:\n  using: composite\n  steps:\n    - { run: echo of its own repository, shell: sh }\n";
+    change_file(&place, "end", "own/action.yml", own);
     place.write(CI, CALLS);
     place.commit("calls");
     let locked = place.say(&["actions", "lock"]);
@@ -152,7 +154,7 @@ fn workflows_of_other_repositories_are_called_and_locked_with_what_they_use() {
 
     std::fs::remove_dir_all(place.path("forge")).unwrap();
     let ran = place.say(&["run"]);
-    assert!(ran.code == 0 && ran.out.contains("hello\n") && ran.out.contains("it said good day ada\n"), "{ran:?}");
+    assert!(ran.code == 0 && ran.out.contains("hello\n") && ran.out.contains("of its own repository\n") && ran.out.contains("it said good day ada\n"), "{ran:?}");
 
     std::fs::remove_dir_all(place.state().join("actions")).unwrap();
     let absent = place.say(&["run"]);

@@ -340,3 +340,23 @@ fn without_an_engine_nothing_begins() {
         assert!(said.err.contains(part), "{part} is missing in\n{}", said.err);
     }
 }
+
+#[test]
+fn a_job_in_a_container_goes_on_from_a_step() {
+    let place = place(
+        "
+  a:
+    runs-on: ubuntu-latest
+    container: IMAGE
+    steps:
+      - run: echo once >> n
+      - { id: again, run: 'test -f tried || { touch tried; exit 3; }' }
+      - run: echo \"$(cat n) at $PWD\"
+",
+    );
+    has(&run(&place, &[]), 1, &[]);
+    let mut rerun = place.plimsoll(&["run", "rerun", "--from-step", "again", "--job", "a"]);
+    rerun.env("PLIMSOLL_CONTAINER_ENGINE", ENGINE);
+    has(&place.start(rerun).wait(), 0, &["once at /__w/app/app"]);
+    assert_eq!(left(&place), [""; 0]);
+}

@@ -14,6 +14,7 @@ pub mod model;
 pub mod permissions;
 pub mod plan;
 pub mod run;
+pub mod schedule;
 pub mod schema;
 pub mod trigger;
 pub mod trust;

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use base::{Source, Timestamp};
+use base::{Digest, Source, Timestamp};
 use serde_json::json;
 use workflow::job::command::{Annotation, Level};
 use workflow::job::contained::{JobContainer, Service};
@@ -40,6 +40,10 @@ impl Files for Given {
 
     fn fetched(&self, key: &str, _: &Pinned) -> Result<String, String> {
         Ok(format!("/fetched/{key}"))
+    }
+
+    fn own(&self) -> Result<String, String> {
+        Ok("/own".to_string())
     }
 
     fn paths(&self, lane: usize) -> FilePaths {
@@ -87,13 +91,16 @@ fn transcript(text: &str) -> String {
         let source = Source::new("action.yml", text);
         let (action, diagnostics) = workflow::github::parse_action(&source);
         let action = action.unwrap_or_else(|| panic!("{}", base::diagnostic::render(&source, &diagnostics, false)));
-        (format!("/w/{}", action.name.clone().unwrap()), action)
+        // One of the workspace, unless its name says where it lies.
+        let name = action.name.clone().unwrap();
+        (if name.starts_with('/') { name } else { format!("/w/{name}") }, action)
     });
     let files = Given { actions: actions.collect(), asked: Cell::new(0) };
-    let contexts = Contexts { github: json!({ "ref": "refs/heads/main", "sha": "abc" }), ..Contexts::default() };
+    let contexts = Contexts { github: json!({ "ref": "refs/heads/main", "ref_name": "main", "sha": "abc" }), ..Contexts::default() };
     let spec = JobSpec {
         workflow_env: workflow.env.clone(),
         workflow_defaults: workflow.defaults.clone(),
+        actions: BTreeMap::from([("acme/tool@v1".to_string(), Pinned { commit: "0".repeat(40), tree: Digest::of(b"") })]),
         ..JobSpec::new("job", workflow.jobs[0].clone(), contexts, 3_600_000)
     };
     let facts = JobFacts {
@@ -178,7 +185,9 @@ fn drive(mut job: Job, files: &Given) -> String {
                     step.summary.iter().for_each(|summary| out.push_str(&format!("  summary: {summary:?}\n")));
                 }
                 let _ = writeln!(out, "{} {:?} {:?} {warnings:?}", outcome.conclusion.word(), outcome.reason, outcome.outputs);
-                assert_eq!(outcome.annotations.len(), warnings.len());
+                let (notices, remarks): (Vec<_>, Vec<_>) = outcome.annotations.iter().partition(|remark| remark.level == Level::Notice);
+                notices.iter().for_each(|notice| out.push_str(&format!("{}\n", notice.message)));
+                assert_eq!(remarks.len(), warnings.len());
                 return out;
             }
         }
@@ -209,7 +218,9 @@ fn run(command: &Command, job: &mut Job, files: &Given, now: Timestamp, out: &mu
     command.warnings.iter().for_each(|warning| out.push_str(&format!("  warning: {warning}\n")));
     let mut ended = Ended::with(Exit::Code(0));
     let mut after = 1;
-    for line in text.lines() {
+    // Of an action the file's name says what it does.
+    let file = command.arguments.last().filter(|_| command.script.is_none()).and_then(|file| file.rsplit('/').next());
+    for line in file.into_iter().chain(text.lines()) {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let pair = || rest.split_once('=').map(|(name, value)| (name.to_string(), value.to_string())).unwrap();
         match verb {

@@ -101,6 +101,10 @@ impl JobSink for Sink<'_> {
         }
     }
 
+    fn notice(&mut self, text: &str) {
+        self.write(None, format!("{text}\n").as_bytes());
+    }
+
     fn warning(&mut self, text: &str) {
         self.write(None, format!("warning: {text}\n").as_bytes());
     }

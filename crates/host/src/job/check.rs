@@ -101,7 +101,7 @@ struct Check<'a, 'r> {
 struct Around {
     uses: String,
     /// Of an action of another repository.
-    key: Option<String>,
+    remote: Option<Remote>,
 }
 
 impl Check<'_, '_> {
@@ -114,6 +114,14 @@ impl Check<'_, '_> {
         };
         if let Some(local) = uses.strip_prefix("./") {
             return self.local(local.trim_end_matches('/'), span, elsewhere);
+        }
+        if let Some(path) = uses.strip_prefix("$/") {
+            let around = self.around.iter().rev().find_map(|around| around.remote.clone());
+            return match around {
+                Some(around) => self.remote(around.beside(path), span, elsewhere),
+                // Nothing has to be checked out for it, and no step makes it.
+                None => self.local(path.trim_matches('/'), span, elsewhere),
+            };
         }
         if uses.starts_with("docker://") {
             // Those of the workflow itself are among its own places.
@@ -200,7 +208,7 @@ impl Check<'_, '_> {
             return self.error("workflow/no-action", span, message);
         };
         if let Some(action) = self.parse(&path, text, span) {
-            self.look_into(&uses, Some(key), action, span, elsewhere);
+            self.look_into(&uses, Some(remote), action, span, elsewhere);
         }
     }
 
@@ -224,7 +232,7 @@ impl Check<'_, '_> {
         action
     }
 
-    fn look_into(&mut self, uses: &str, key: Option<String>, action: Action, span: Span, elsewhere: bool) {
+    fn look_into(&mut self, uses: &str, remote: Option<Remote>, action: Action, span: Span, elsewhere: bool) {
         if self.around.iter().any(|around| around.uses == uses) {
             return self.error("workflow/action-cycle", span, format!("the action `{uses}` uses itself"));
         }
@@ -238,7 +246,7 @@ impl Check<'_, '_> {
             }
             ActionRuns::Node { .. } => {}
             ActionRuns::Composite { steps } => {
-                self.around.push(Around { uses: uses.to_string(), key });
+                self.around.push(Around { uses: uses.to_string(), remote });
                 steps.iter().for_each(|step| self.step(step, span, elsewhere));
                 self.around.pop();
             }
@@ -257,7 +265,7 @@ impl Check<'_, '_> {
 
     /// A local action's uses are the workflow's own, or those of the repository it was reached through.
     fn note(&mut self, remote: Remote) {
-        let through = self.around.iter().rev().find_map(|around| around.key.clone());
+        let through = self.around.iter().rev().find_map(|around| around.remote.as_ref().map(Remote::key));
         let user = through.or_else(|| self.file.from.clone()).unwrap_or_default();
         self.checked.uses.entry(user).or_default().insert(remote);
     }

@@ -29,6 +29,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::Timestamp;
 use engine::world::JobStart;
+use workflow::job::command::Level;
 use workflow::job::{
     ActionCall, Command, Conclusion, ContainerCall, ContainerWork, Ended, Event, Exit, Job, JobOutcome, Mark, Next, On, StepSeen, Trail,
     Wrote,
@@ -124,6 +125,8 @@ pub trait JobSink {
     fn tool(&mut self, _name: &str, _version: &str) {}
     /// Where the job stood before each of its steps; told at the end of one that did not succeed, if that is wanted.
     fn marks(&mut self, _marks: &[Mark]) {}
+    /// Good news about the job itself: where its environment is.
+    fn notice(&mut self, _text: &str) {}
     /// A step has failed, and the job is held. It goes on when this says so, else as soon as there is the file that lets it.
     fn paused(&mut self, _paused: &Paused) -> bool {
         false
@@ -173,7 +176,7 @@ impl<'a> Runner<'a> {
         let service = service::start(start, dirs, &mut facts)?;
         let path = std::env::var("PATH").unwrap_or_default();
         let containers = Rc::new(RefCell::new(Containers::new(options.engine.clone(), &path, &dirs.temp)));
-        let workspace = Workspace::new(dirs, &facts, Rc::clone(&containers))?;
+        let workspace = Workspace::new(start, dirs, &facts, Rc::clone(&containers))?;
         let owner = Owner::new(&facts.env[sweep::MARK], options.alone);
         let guard = Guard::new(cancel, start.spec.timeout_ms);
         let job = Job::new(start.spec.clone(), facts);
@@ -219,7 +222,7 @@ impl<'a> Runner<'a> {
                 self.hold(event, sink);
                 self.job.apply(event);
                 self.trail.iter_mut().for_each(|trail| trail.note(&self.job));
-                if let Some(from) = self.resume.take_if(|_| matches!(event, Event::Begun { .. })) {
+                if let Some(from) = self.resume.take_if(|_| self.job.is_before_steps()) {
                     self.job.apply(&Event::Resumed { from: Box::new(from) });
                     self.trail.iter_mut().for_each(|trail| trail.note(&self.job));
                 }
@@ -245,6 +248,8 @@ impl<'a> Runner<'a> {
                 }
                 Next::Finish { outcome, warnings } => {
                     warnings.iter().for_each(|warning| sink.warning(warning));
+                    let notices = outcome.annotations.iter().filter(|remark| remark.level == Level::Notice);
+                    notices.for_each(|notice| sink.notice(&notice.message));
                     break *outcome;
                 }
             }

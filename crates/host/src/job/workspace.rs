@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use engine::world::{CodeSource, JobStart};
 use workflow::job::{FilePaths, Files, JobFacts, Node};
 use workflow::model::{Action, Pinned};
 
@@ -29,16 +30,25 @@ pub(super) struct Workspace {
     /// The job's own copies of what was fetched; an action may write where it lies.
     copies: PathBuf,
     containers: Rc<RefCell<Containers>>,
+    dirs: JobDirs,
+    source: CodeSource,
+    env: BTreeMap<String, String>,
 }
 
 impl Workspace {
-    pub(super) fn new(dirs: &JobDirs, facts: &JobFacts, containers: Rc<RefCell<Containers>>) -> Result<Workspace, String> {
+    pub(super) fn new(
+        start: &JobStart,
+        dirs: &JobDirs,
+        facts: &JobFacts,
+        containers: Rc<RefCell<Containers>>,
+    ) -> Result<Workspace, String> {
         let home = facts.env.get("HOME").map(PathBuf::from);
         let nvm = facts.env.get("NVM_DIR").map(|nvm| Path::new(nvm).join("versions/node"));
         let nodes = [Some(dirs.tool_cache.join("node")), nvm].into_iter().flatten().collect();
         let (fetched, copies) = (Store::new(dirs.actions.clone()), dirs.temp.join("_actions"));
         let (root, temp, env_files) = (dirs.workspace.clone(), dirs.temp.clone(), BTreeMap::new());
-        let mut workspace = Workspace { root, home, temp, nodes, env_files, fetched, copies, containers };
+        let (dirs, source, env) = (dirs.clone(), start.source.clone(), facts.env.clone());
+        let mut workspace = Workspace { root, home, temp, nodes, env_files, fetched, copies, containers, dirs, source, env };
         workspace.open(0).map_err(|error| format!("the environment files can't be made: {error}"))?;
         Ok(workspace)
     }
@@ -75,6 +85,15 @@ impl Files for Workspace {
         let folder = self.copies.join(file_name(key));
         if !folder.is_dir() {
             self.fetched.copy(pinned, &folder).map_err(|why| format!("`{key}` can't be used: {why}"))?;
+        }
+        Ok(folder.to_string_lossy().into_owned())
+    }
+
+    fn own(&self) -> Result<String, String> {
+        // Under no name that a fetched one has: theirs have an `@` in them.
+        let folder = self.copies.join("own");
+        if !folder.is_dir() {
+            action::checkout::own(&self.source, &self.dirs, &self.env, &folder)?;
         }
         Ok(folder.to_string_lossy().into_owned())
     }

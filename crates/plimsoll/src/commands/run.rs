@@ -525,6 +525,7 @@ fn dry_run(plans: &[Plan], stages: &[(String, Vec<String>)], terminal: &Terminal
     }
     for plan in plans {
         terminal.data(&format!("{} on {}", plan.workflow.path, plan.event.name));
+        crate::schedules::lines(&plan.workflow, crate::world::now()).iter().for_each(|line| terminal.data(&format!("  {line}")));
         for (stage, jobs) in stages {
             terminal.data(&format!("  stage {stage}: {}", jobs.join(", ")));
         }

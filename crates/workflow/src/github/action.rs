@@ -3,7 +3,7 @@
 use base::yaml::{Entry, Node};
 
 use super::reader::Reader;
-use super::step;
+use super::{references, step};
 use crate::model::{Action, ActionInput, ActionOutput, ActionRuns, Template};
 use crate::schema::places;
 
@@ -43,6 +43,8 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Action> {
         reader.missing(root, "runs", "an action");
     }
     action.runs = runs?;
+    let unknown = references::of_action(&action, &reader.references);
+    reader.diagnostics.extend(unknown);
     Some(action)
 }
 

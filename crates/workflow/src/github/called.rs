@@ -6,7 +6,8 @@ use base::yaml::{Node, Value};
 use base::{Diagnostic, Severity, Source, Span};
 
 use super::{Options, read_workflow, unsupported};
-use crate::model::{CallInput, InputKind, Interface, Workflow};
+use crate::job::Remote;
+use crate::model::{CallInput, InputKind, Interface, StepAction, Work, Workflow};
 use crate::permissions::{self, Granted};
 use crate::plan::{CALLED_MAX, CALLS_DEPTH_MAX, JOBS_MAX, called_key};
 
@@ -99,9 +100,26 @@ struct Open {
     size: usize,
 }
 
+/// `$/path` is of the file's own repository, whoever calls it.
+fn name_own_actions(workflow: &mut Workflow, remote: &Remote) {
+    for job in &mut workflow.jobs {
+        let Work::Steps { steps, .. } = &mut job.work else { continue };
+        for step in steps {
+            let StepAction::Uses { uses, .. } = &mut step.action else { continue };
+            if let Some(path) = uses.strip_prefix("$/").filter(|path| !path.split('/').any(|segment| segment == "..")) {
+                *uses = remote.beside(path).uses();
+            }
+        }
+    }
+}
+
 impl Loading<'_> {
     fn add(&mut self, key: Option<String>, source: Source) {
-        let (workflow, diagnostics, calls) = read_workflow(&source, self.options);
+        let (mut workflow, diagnostics, calls) = read_workflow(&source, self.options);
+        let elsewhere = key.as_deref().filter(|key| !key.starts_with("./")).and_then(|key| Remote::parse(key).ok());
+        if let (Some(workflow), Some(remote)) = (&mut workflow, elsewhere) {
+            name_own_actions(workflow, &remote);
+        }
         if let Some(key) = &key {
             self.known.insert(key.clone(), self.files.len());
         }

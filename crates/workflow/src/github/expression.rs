@@ -4,6 +4,7 @@ use base::yaml::Node;
 use base::{Diagnostic, Span};
 
 use super::reader::{Reader, scalar_text};
+use super::references::{CHECKED, Reference};
 use crate::expr::{self, Expr, Piece, pieces};
 use crate::model::Template;
 use crate::schema::places::{CONTEXTS, Place, Status};
@@ -94,6 +95,13 @@ impl Reader<'_> {
             Ok(expr) => {
                 let problems = problems(&expr, place);
                 let right = problems.is_empty();
+                // Of what is wrong anyway nothing more is said.
+                for (mut path, at) in expr.paths().into_iter().filter(|_| right) {
+                    path[0].make_ascii_lowercase();
+                    if CHECKED.contains(&path[0].as_str()) {
+                        self.references.push(Reference { path, span: part(at), job: self.job, step: self.step });
+                    }
+                }
                 self.diagnostics.extend(problems.into_iter().map(|diagnostic| Diagnostic { span: part(diagnostic.span), ..diagnostic }));
                 right
             }

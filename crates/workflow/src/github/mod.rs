@@ -6,6 +6,7 @@ mod expression;
 mod job;
 mod needs;
 mod reader;
+mod references;
 mod retry;
 mod step;
 mod triggers;

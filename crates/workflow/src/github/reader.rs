@@ -2,6 +2,7 @@ use base::yaml::{Entry, Key, Mapping, Node, Value, unknown_key};
 use base::{Diagnostic, Source, Span};
 
 use super::called::CallSite;
+use super::references::Reference;
 use crate::expr;
 use crate::model::{Template, Unsupported};
 use crate::schema::places::Place;
@@ -14,13 +15,28 @@ pub(super) struct Reader<'a> {
     pub contained: Vec<Unsupported>,
     /// The jobs that call a workflow, in the order of the file.
     pub calls: Vec<CallSite>,
+    /// What the expressions so far name of what the file itself declares.
+    pub references: Vec<Reference>,
+    /// The job and the step that are being read.
+    pub job: Option<Span>,
+    pub step: Option<usize>,
     /// Of the whole file, as the official parser counts.
     pub size: usize,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a Source) -> Reader<'a> {
-        Reader { source, diagnostics: Vec::new(), unsupported: Vec::new(), contained: Vec::new(), calls: Vec::new(), size: 0 }
+        Reader {
+            source,
+            diagnostics: Vec::new(),
+            unsupported: Vec::new(),
+            contained: Vec::new(),
+            calls: Vec::new(),
+            references: Vec::new(),
+            job: None,
+            step: None,
+            size: 0,
+        }
     }
 
     pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {

@@ -85,6 +85,7 @@ struct List<'a> {
 impl List<'_> {
     fn read(&mut self, reader: &mut Reader<'_>, node: &Node) {
         for item in reader.sequence("steps", node).unwrap_or_default() {
+            reader.step = Some(self.steps.len());
             let Some(mapping) = reader.mapping("a step", item) else { continue };
             let parallel = mapping.entry("parallel").filter(|_| self.rules.in_workflow);
             let steering = STEERING.into_iter().find_map(|key| mapping.entry(key)).filter(|_| self.rules.in_workflow);
@@ -97,6 +98,7 @@ impl List<'_> {
                 self.steps.extend(step(reader, item, mapping, self.rules, &mut self.ids));
             }
         }
+        reader.step = None;
     }
 
     /// As the official server hands it on: steps in the background, and a wait for all of them.
@@ -114,6 +116,7 @@ impl List<'_> {
                 let message = "`background` can't be given in a `parallel` group: its steps are in the background anyway";
                 reader.error("workflow/parallel", background.key.span, message);
             }
+            reader.step = Some(self.steps.len());
             let step = step(reader, item, mapping, self.rules, &mut self.ids);
             self.steps.extend(step.map(|step| Step { background: true, ..step }));
         }
@@ -323,8 +326,6 @@ fn uses_action(reader: &mut Reader<'_>, node: &Node, rules: &Rules) -> Option<St
     }
     if uses.starts_with("docker://") {
         reader.needs_engine(value.span, "an action in a container");
-    } else if uses.starts_with("$/") {
-        reader.unsupported(value.span, "an action by `$/`");
     }
     Some(StepAction::Uses { uses, with })
 }

@@ -3,7 +3,7 @@ use base::{Diagnostic, Span};
 use serde_json::{Map, Value as Json};
 
 use super::reader::Reader;
-use super::{job, needs, triggers};
+use super::{job, needs, references, triggers};
 use crate::model::{Concurrency, Defaults, Permissions, Template, Workflow};
 use crate::schema::permissions::SCOPES;
 use crate::schema::places::{self, Place};
@@ -39,6 +39,8 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Workflow> {
     }
     workflow.unsupported = std::mem::take(&mut reader.unsupported);
     workflow.contained = std::mem::take(&mut reader.contained);
+    let unknown = references::of_workflow(&workflow, &reader.references);
+    reader.diagnostics.extend(unknown);
     Some(workflow)
 }
 
@@ -50,7 +52,10 @@ fn jobs(reader: &mut Reader<'_>, node: &Node) -> Vec<crate::model::Job> {
     let mut jobs = Vec::new();
     let mut wanted = Vec::new();
     for entry in &mapping.entries {
-        if let Some((job, needs)) = job::read(reader, entry) {
+        reader.job = Some(entry.key.span);
+        let read = job::read(reader, entry);
+        reader.job = None;
+        if let Some((job, needs)) = read {
             jobs.push(job);
             wanted.push(needs);
         }
@@ -82,9 +87,6 @@ pub(super) fn defaults(reader: &mut Reader<'_>, node: &Node, place: &Place) -> D
     let mut defaults = Defaults::default();
     for entry in reader.closed("defaults", node, &["run"]).unwrap_or_default() {
         if let Some(expression) = reader.whole_expression("run", &entry.value, place) {
-            if expression.is_some() {
-                reader.unsupported(entry.value.span, "`defaults.run` as one expression");
-            }
             defaults.run = expression;
             continue;
         }

@@ -7,7 +7,7 @@ use base::Timestamp;
 use super::call::Post;
 use super::contained::{HOME, Mounts, On};
 use super::facts::{FilePaths, Files};
-use super::machine::{Job, Phase};
+use super::machine::Job;
 use super::scope::{StepScope, env_name};
 use crate::expr::Value;
 use crate::model::Step;
@@ -98,7 +98,7 @@ impl Job {
     /// Where the step to come writes its log: its own place, or its composite action's.
     pub(super) fn place(&self, lane: usize) -> u32 {
         let frames = &self.lanes[lane].frames;
-        let shown = frames.len() > 1 || (frames[0].attempt > 1 && self.phase != Phase::Cleaning);
+        let shown = frames.len() > 1 || (frames[0].attempt > 1 && !self.is_beside());
         let new = || u32::try_from(self.seen.len()).expect("a job has fewer steps than numbers");
         if shown { self.lanes[lane].place } else { new() }
     }

@@ -8,6 +8,7 @@ use super::Builtin;
 use super::command::Annotation;
 use super::contained::{Asked, ContainerCall, Image, On, Started};
 use super::files::{self, FileError, StepFiles};
+use super::remote::Remote;
 use super::resume::Mark;
 use super::spec::{Conclusion, JobOutcome};
 use crate::expr::Clause;
@@ -110,6 +111,8 @@ pub enum Event {
         shell: Option<String>,
         directory: Option<String>,
         containers: Option<Box<Asked>>,
+        /// What actions do before the first step, the last first.
+        pres: Vec<Post>,
     },
     /// The job's containers run; the end of what started them follows.
     Contained {
@@ -233,6 +236,8 @@ pub enum Event {
 pub struct Entrance {
     pub action: Action,
     pub directory: String,
+    /// The repository it came from, where that is another one.
+    pub remote: Option<Remote>,
     pub inputs: Vec<(String, String)>,
     /// The calling step's own environment, which the steps inside inherit.
     pub env: BTreeMap<String, String>,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::call::Wrote;
+use super::call::{Post, PostWork, Wrote};
 use super::facts::{FilePaths, JobFacts};
 use super::machine::Job;
 use crate::container::Container;
@@ -225,6 +225,18 @@ impl Job {
     /// A path of the machine as the steps know it.
     pub(super) fn inside(&self, path: &str) -> String {
         self.mounts().map_or_else(|| path.to_string(), |mounts| mounts.inside(path))
+    }
+}
+
+impl Post {
+    /// What was found out on the machine, as the job's container has it.
+    pub(super) fn move_into(&mut self, mounts: &Mounts) {
+        let file = match &mut self.what {
+            PostWork::Node { file, .. } => Some(file),
+            _ => None,
+        };
+        let paths = self.inputs.values_mut().chain(self.env.values_mut()).chain(&mut self.action_path).chain(file);
+        paths.for_each(|path| *path = mounts.inside(path));
     }
 }
 

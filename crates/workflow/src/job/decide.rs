@@ -10,12 +10,13 @@ use super::command::{Annotation, Level};
 use super::contained::{Asked, ContainerCall, ContainerWork, Mounts};
 use super::facts::Files;
 use super::machine::{Behind, Job, Lane, Phase, Running, worse};
+use super::remote::Remote;
 use super::scope::StepScope;
 use super::spec::{Conclusion, JobOutcome, StepState};
-use super::step::{Ready, reference};
+use super::step::{Ready, below, reference, with_defaults};
 use crate::container;
 use crate::expr::evaluate_template;
-use crate::model::{Defaults, StepAction, Work};
+use crate::model::{ActionRuns, Defaults, Step, StepAction, Work};
 
 /// Steps in the background that run at once, as at GitHub; the others wait for a place.
 const BACKGROUND_MAX: usize = 10;
@@ -61,6 +62,10 @@ impl Job {
                 None => self.finish(files, now),
             }),
             Phase::Preparing => Turn::next(self.prepare(now)),
+            Phase::Early => match self.pres.last().filter(|_| lane == 0) {
+                Some(pre) => Turn::next(self.post(pre, files, now)),
+                None => Turn::Waits(None),
+            },
             Phase::Main => self.main(lane, files, now),
         }
     }
@@ -129,9 +134,10 @@ impl Job {
         if self.phase == Phase::Preparing {
             return false;
         }
-        if self.phase == Phase::Cleaning {
+        if matches!(self.phase, Phase::Early | Phase::Cleaning) {
             let scope = |post| self.post_scope(post, files);
-            return self.posts.last().is_some_and(|post| scope(post).holds(&post.condition).unwrap_or(false));
+            let beside = if self.phase == Phase::Early { &self.pres } else { &self.posts };
+            return beside.last().is_some_and(|post| scope(post).holds(&post.condition).unwrap_or(false));
         }
         let frames = &self.lanes[lane].frames;
         (0..frames.len()).all(|depth| {
@@ -191,9 +197,49 @@ impl Job {
             Err(why) => return spoiled(why),
         };
         match (pick("shell"), pick("working-directory")) {
-            (Ok(shell), Ok(directory)) => Event::Begun { at, env, shell, directory, containers },
+            (Ok(shell), Ok(directory)) => {
+                let pres = self.pres(&known, containers.as_deref(), files);
+                Event::Begun { at, env, shell, directory, containers, pres }
+            }
             (Err(error), _) | (_, Err(error)) => spoiled(format!("`defaults.run` has no value: {error}")),
         }
+    }
+
+    /// What actions that need no checkout do before the first step, the last first. What can't be found out here is said where the
+    /// step itself runs.
+    fn pres(&self, env: &BTreeMap<String, String>, containers: Option<&Asked>, files: &dyn Files) -> Vec<Post> {
+        let steps = self.lanes[0].frames[0].steps.iter().rev();
+        let mut pres: Vec<Post> = steps.filter_map(|step| self.pre(step, env, files).ok().flatten()).collect();
+        if let Some(asked) = containers.filter(|asked| asked.job.is_some()) {
+            pres.iter_mut().for_each(|pre| pre.move_into(&asked.mounts));
+        }
+        pres
+    }
+
+    fn pre(&self, step: &Step, env: &BTreeMap<String, String>, files: &dyn Files) -> Result<Option<Post>, String> {
+        let StepAction::Uses { uses, with } = &step.action else { return Ok(None) };
+        let (origin, action) = match uses.strip_prefix("$/") {
+            Some(path) => self.own(0, uses, path, files)?,
+            None if uses.starts_with("./") || container::image_of(uses).is_some() || Builtin::of(uses).is_some() => return Ok(None),
+            None => self.remote(Remote::parse(uses)?, uses, files)?,
+        };
+        let ActionRuns::Node { using, pre: Some(file), pre_condition, .. } = &action.runs else { return Ok(None) };
+        let scope = StepScope { action: Some(&step.id), ..self.bare_scope(env, files) };
+        let own = scope.pairs(step.env.as_ref())?;
+        let mut around = env.clone();
+        around.extend(own.iter().cloned());
+        let scope = StepScope { env: &around, ..scope };
+        let given = scope.pairs(with.as_ref())?.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
+        Ok(Some(Post {
+            name: format!("Pre {}", self.step_name(step, &scope)),
+            id: step.id.clone(),
+            condition: pre_condition.clone(),
+            what: PostWork::Node { file: below(&origin.directory, file), using: using.clone() },
+            inputs: with_defaults(&action, given, &scope)?.into_iter().collect(),
+            env: own.into_iter().collect(),
+            action_path: Some(origin.directory),
+            state: BTreeMap::new(),
+        }))
     }
 
     /// The containers that the job's file asks for, with their values.
@@ -331,8 +377,25 @@ impl Job {
                 }
             }
         }
+        let mut address = None;
+        if let Some(url) = self.spec.job.environment.as_ref().and_then(|environment| environment.url.as_ref())
+            && self.phase != Phase::Spoiled
+        {
+            match scope.text(url) {
+                Ok(url) if url.is_empty() => {}
+                Ok(url) if self.mask.contains(url.as_bytes()) => {
+                    warnings.push("Skip setting the environment's url since it may contain secret.".to_string());
+                }
+                Ok(url) => address = Some(format!("{} is at {url}", self.spec.environment.as_deref().unwrap_or("the environment"))),
+                Err(error) => {
+                    conclusion = if conclusion == Conclusion::Cancelled { conclusion } else { Conclusion::Failure };
+                    reason.get_or_insert_with(|| format!("`environment.url` has no value: {error}"));
+                }
+            }
+        }
         let reason = reason.filter(|_| conclusion != Conclusion::Success).map(|reason| self.mask.apply(&reason));
-        let annotations = warnings.iter().map(|warning| Annotation::of_job(Level::Warning, warning)).collect();
+        let remarks = warnings.iter().map(|warning| Annotation::of_job(Level::Warning, warning));
+        let annotations = remarks.chain(address.iter().map(|address| Annotation::of_job(Level::Notice, address))).collect();
         let outcome = JobOutcome { conclusion, outputs, reason, started: self.begun.unwrap_or(now), finished: now, annotations };
         Advance { event: None, next: Next::Finish { outcome: Box::new(outcome), warnings } }
     }

@@ -42,6 +42,10 @@ pub trait Files {
     /// pinned. The key is [`Remote::key`](super::Remote::key).
     fn fetched(&self, key: &str, pinned: &Pinned) -> Result<String, String>;
 
+    /// The sources that the run's own workflow file is from, apart from the workspace, which steps change; a sentence when they
+    /// can't be had.
+    fn own(&self) -> Result<String, String>;
+
     /// The environment files of the step to come in this lane.
     fn paths(&self, lane: usize) -> FilePaths;
 

@@ -12,6 +12,7 @@ use super::call::{Ended, Entrance, Event, Exit, Post, Wrote};
 use super::command::Annotation;
 use super::contained::{Asked, Started};
 use super::facts::JobFacts;
+use super::remote::Remote;
 use super::scope::Fixed;
 use super::spec::{Conclusion, JobSpec, StepSeen, StepState};
 use crate::expr::{Object, Value};
@@ -40,6 +41,10 @@ pub struct Job {
     pub(super) paths: Vec<String>,
     /// The job's own, then those of the steps in the background, in the order they came.
     pub(super) lanes: Vec<Lane>,
+    /// What actions do before the first step, the last first.
+    pub(super) pres: Vec<Post>,
+    /// What those saved for what their actions do later, by the id of the step.
+    pub(super) saved: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) posts: Vec<Post>,
     pub(super) status: Conclusion,
     /// The first thing that failed.
@@ -64,6 +69,8 @@ pub(super) enum Phase {
     New,
     /// Its containers are being started.
     Preparing,
+    /// What actions do before the first step.
+    Early,
     Main,
     /// Posts, last registered first.
     Cleaning,
@@ -129,6 +136,8 @@ pub(super) struct Inside {
     pub(super) inputs: Value,
     pub(super) env: BTreeMap<String, String>,
     pub(super) directory: String,
+    /// The repository it came from, where that is another one; `$/` leads there.
+    pub(super) remote: Option<Remote>,
     pub(super) outputs: Arc<[(String, Template)]>,
     pub(super) deadline: Option<Timestamp>,
     /// Why the action fails, once one of its steps has.
@@ -188,6 +197,8 @@ impl Job {
             directory: None,
             paths: Vec::new(),
             lanes: vec![Lane { frames: vec![Frame::new(steps)], running: None, place: 0, behind: None }],
+            pres: Vec::new(),
+            saved: BTreeMap::new(),
             posts: Vec::new(),
             status: Conclusion::Success,
             reason: None,
@@ -243,10 +254,11 @@ impl Job {
 
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::Begun { at, env, shell, directory, containers } => {
+            Event::Begun { at, env, shell, directory, containers, pres } => {
                 assert!(self.phase == Phase::New, "a job begins once");
                 self.begun = Some(*at);
-                self.phase = if containers.is_some() { Phase::Preparing } else { Phase::Main };
+                self.pres.clone_from(pres);
+                self.phase = if containers.is_some() { Phase::Preparing } else { self.before_main() };
                 self.ask(containers.as_deref());
                 self.env.extend(env.iter().cloned());
                 self.shell.clone_from(shell);
@@ -448,7 +460,10 @@ impl Job {
         }
         let running = self.lanes[lane].running.as_mut().expect("only what was started can end");
         if let Some(post) = running.post {
-            self.posts[post].state = ended.wrote.state.iter().cloned().collect();
+            self.posts[post].state.extend(ended.wrote.state.iter().cloned());
+        }
+        if let Some(pre) = self.pres.last().filter(|_| self.phase == Phase::Early) {
+            self.saved.entry(pre.id.clone()).or_default().extend(ended.wrote.state.iter().cloned());
         }
         let is_post = running.is_post;
         let outputs = std::mem::take(&mut ended.wrote.outputs);
@@ -476,7 +491,10 @@ impl Job {
         if self.phase == Phase::Cleaning {
             self.posts.pop();
         } else if self.phase == Phase::Preparing {
-            self.phase = Phase::Main;
+            self.phase = self.before_main();
+        } else if self.phase == Phase::Early {
+            self.pres.pop();
+            self.phase = self.before_main();
         } else {
             let id = self.current_id(lane);
             let frame = self.lanes[lane].frames.last_mut().expect("a lane's own frame is never left");
@@ -520,7 +538,7 @@ impl Job {
 
     /// The step at hand gets a line of its own, if it has none from an earlier attempt and isn't inside an action.
     fn show(&mut self, lane: usize, at: Timestamp, name: &str) {
-        let again = self.phase != Phase::Cleaning && self.lanes[lane].frames[0].attempt > 1;
+        let again = !self.is_beside() && self.lanes[lane].frames[0].attempt > 1;
         if let Some(behind) = &mut self.lanes[lane].behind {
             behind.begun = true;
         }
@@ -548,9 +566,18 @@ impl Job {
         self.lanes[lane].frames.len() == 1
     }
 
+    /// Whether what runs isn't a step, but what comes before the first or after the last.
+    pub(super) fn is_beside(&self) -> bool {
+        matches!(self.phase, Phase::Preparing | Phase::Early | Phase::Cleaning)
+    }
+
+    fn before_main(&self) -> Phase {
+        if self.pres.is_empty() { Phase::Main } else { Phase::Early }
+    }
+
     /// The id under which the step at hand appears in `steps`; generated ones don't.
     fn current_id(&self, lane: usize) -> Option<String> {
-        let frame = self.lanes[lane].frames.last().filter(|_| !matches!(self.phase, Phase::Preparing | Phase::Cleaning))?;
+        let frame = self.lanes[lane].frames.last().filter(|_| !self.is_beside())?;
         let step = frame.steps.get(frame.next)?;
         is_named(&step.id).then(|| step.id.clone())
     }
@@ -565,6 +592,7 @@ impl Lane {
             inputs: Value::object(into.inputs.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect()),
             env: into.env.clone(),
             directory: into.directory.clone(),
+            remote: into.remote.clone(),
             outputs,
             deadline: into.deadline,
             reason: None,

@@ -35,9 +35,21 @@ impl Remote {
         Ok(Remote { owner: text(owner), repository: text(repository), path: path.join("/"), reference: text(reference) })
     }
 
+    /// What `$/path` is in a file of this repository: another path of the same version.
+    pub fn beside(&self, path: &str) -> Remote {
+        let path: Vec<&str> = path.split('/').filter(|segment| !matches!(*segment, "" | ".")).collect();
+        Remote { path: path.join("/"), ..self.clone() }
+    }
+
     /// `owner/repository`, as written.
     pub fn slug(&self) -> String {
         format!("{}/{}", self.owner, self.repository)
+    }
+
+    /// `owner/repository/path@ref`, as it would be written.
+    pub fn uses(&self) -> String {
+        let slash = if self.path.is_empty() { "" } else { "/" };
+        format!("{}{slash}{}@{}", self.slug(), self.path, self.reference)
     }
 
     /// What it is pinned under: `owner/repository@ref`, in small letters where git hosts don't tell them apart. The path isn't part

@@ -129,15 +129,21 @@ impl Job {
         self.hid.then(|| "a step before it hid a value with `::add-mask::`, and such values aren't kept".to_string())
     }
 
-    /// The job has just begun.
+    /// Whether the first step comes next; what is resumed goes on from there.
+    pub fn is_before_steps(&self) -> bool {
+        let lane = &self.lanes[0];
+        self.phase == Phase::Main && lane.frames.len() == 1 && lane.frames[0].next == 0 && lane.running.is_none()
+    }
+
+    /// What came before the first step has come anew; the steps before the mark are as they were.
     pub(super) fn resume(&mut self, from: &Mark) {
-        assert!(self.phase == Phase::Main && self.seen.is_empty(), "a job goes on from somewhere before its first step");
+        assert!(self.is_before_steps(), "a job goes on from somewhere before its first step");
         let own = &mut self.lanes[0].frames[0];
         own.next = from.next.min(own.steps.len());
         own.results = Value::from_json(&from.results);
         self.env.extend(from.env.clone());
         self.paths.clone_from(&from.paths);
-        self.seen.clone_from(&from.steps);
+        self.seen.extend(from.steps.iter().skip(self.seen.len()).cloned());
     }
 }
 
@@ -169,6 +175,9 @@ mod tests {
         fn node(&self, _: &str, _: &str) -> Result<Node, String> {
             Err("none".into())
         }
+        fn own(&self) -> Result<String, String> {
+            Err("none".into())
+        }
         fn node_inside(&self, _: &str) -> Result<Node, String> {
             Err("none".into())
         }
@@ -195,7 +204,7 @@ jobs:
     }
 
     /// Runs the job with what each command leaves; the scripts that ran, and where it ended.
-    fn play(job: &mut Job, trail: &mut Trail, from: Option<&Mark>, leaves: &dyn Fn(&str) -> (i32, Wrote)) -> (Vec<String>, Conclusion) {
+    fn play(job: &mut Job, trail: &mut Trail, mut from: Option<&Mark>, leaves: &dyn Fn(&str) -> (i32, Wrote)) -> (Vec<String>, Conclusion) {
         let mut ran = Vec::new();
         let now = Timestamp::from_ms(0);
         loop {
@@ -203,7 +212,7 @@ jobs:
             if let Some(event) = &advance.event {
                 job.apply(event);
                 trail.note(job);
-                if let (Event::Begun { .. }, Some(from)) = (event, from) {
+                if let Some(from) = from.take_if(|_| job.is_before_steps()) {
                     job.apply(&Event::Resumed { from: Box::new(from.clone()) });
                     trail.note(job);
                 }

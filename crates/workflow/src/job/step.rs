@@ -88,7 +88,7 @@ impl Job {
         advance.unwrap_or_else(broken)
     }
 
-    fn step_name(&self, step: &Step, scope: &StepScope<'_>) -> String {
+    pub(super) fn step_name(&self, step: &Step, scope: &StepScope<'_>) -> String {
         if let Some(template) = &step.name {
             let name = scope.text(template).unwrap_or_else(|_| as_written(template));
             if !name.trim().is_empty() {
@@ -145,14 +145,18 @@ impl Job {
         if let Some(local) = uses.strip_prefix("./") {
             let directory = below(&self.facts.workspace, local.trim_end_matches('/'));
             let action = files.action(&self.outside(&directory))?;
-            return self.local(step, ready, directory, action, given, files);
+            return self.local(step, ready, Origin { directory, remote: None, early: false }, action, given, files);
+        }
+        if let Some(path) = uses.strip_prefix("$/") {
+            let (origin, action) = self.own(ready.lane, uses, path, files)?;
+            return self.local(step, ready, origin, action, given, files);
         }
         if let Some(image) = container::image_of(uses) {
             return Ok(self.image(step, ready, &Docker::of_image(image), given));
         }
         let Some(builtin) = Builtin::of(uses) else {
-            let (directory, action) = self.remote(uses, files)?;
-            return self.local(step, ready, directory, action, given, files);
+            let (origin, action) = self.remote(Remote::parse(uses)?, uses, files)?;
+            return self.local(step, ready, origin, action, given, files);
         };
         if self.mounts().is_some() && builtin.brings_tools() {
             return Err(format!(
@@ -177,26 +181,42 @@ impl Job {
         Ok(Advance { event: Some(ready.started(post)), next: Next::Action(Box::new(call)) })
     }
 
+    /// `$/path`: of the repository that the file is from, which is the workflow's, or the action's around the step. Neither needs a
+    /// checkout.
+    pub(super) fn own(&self, lane: usize, uses: &str, path: &str, files: &dyn Files) -> Result<(Origin, Action), String> {
+        if path.split('/').any(|segment| segment == "..") {
+            return Err(format!("`{uses}` leads out of the repository"));
+        }
+        let around = self.lanes[lane].frames.iter().rev().find_map(|frame| frame.inside.as_ref()?.remote.as_ref());
+        if let Some(around) = around {
+            return self.remote(around.beside(path), uses, files);
+        }
+        let directory = below(&files.own()?, path.trim_matches('/'));
+        let action = files.action(&directory)?;
+        Ok((Origin { directory: self.inside(&directory), remote: None, early: true }, action))
+    }
+
     /// Where an action of another repository lies, and what it is.
-    fn remote(&self, uses: &str, files: &dyn Files) -> Result<(String, Action), String> {
-        let remote = Remote::parse(uses)?;
+    pub(super) fn remote(&self, remote: Remote, uses: &str, files: &dyn Files) -> Result<(Origin, Action), String> {
         let key = remote.key();
         let pinned = self.spec.actions.get(&key).ok_or_else(|| unforeseen(uses))?;
         let directory = below(&files.fetched(&key, pinned)?, &remote.path);
         let action = files.action(&directory)?;
-        Ok((self.inside(&directory), action))
+        Ok((Origin { directory: self.inside(&directory), remote: Some(remote), early: true }, action))
     }
 
     fn local(
         &self,
         step: &Step,
         ready: &Ready<'_>,
-        directory: String,
+        origin: Origin,
         action: Action,
         given: Vec<(String, String)>,
         files: &dyn Files,
     ) -> Result<Advance, String> {
         let inputs = with_defaults(&action, given, ready.scope)?;
+        let Origin { directory, remote, early } = origin;
+        let top = self.lanes[ready.lane].frames.len() == 1;
         match &action.runs {
             ActionRuns::Docker { .. } => {
                 let docker = Docker::of_action(&action, &self.outside(&directory), &inputs, ready.scope)?;
@@ -210,7 +230,7 @@ impl Job {
                 let mut env = inside.map(|inside| inside.env.clone()).unwrap_or_default();
                 env.extend(ready.own.iter().cloned());
                 let deadline = ready.timeout_ms.map(|timeout| ready.at.plus_ms(timeout));
-                let into = Box::new(Entrance { action, directory, inputs, env, deadline });
+                let into = Box::new(Entrance { action, directory, remote, inputs, env, deadline });
                 Ok(note(Event::Entered { at: ready.at, lane: ready.lane, name: ready.name.to_string(), into }))
             }
             ActionRuns::Node { using, main, pre, post, post_condition, .. } => {
@@ -218,6 +238,8 @@ impl Job {
                 let mut env = self.process_env(ready.lane, ready.scope, ready.paths);
                 env.extend(inputs.iter().map(|(name, value)| (input_name(name), value.clone())));
                 env.insert("GITHUB_ACTION_PATH".to_string(), directory.clone());
+                let saved = self.saved.get(&step.id).filter(|_| top).into_iter().flatten();
+                env.extend(saved.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
                 let post = post.as_ref().map(|post| {
                     let work = PostWork::Node { file: below(&directory, post), using: using.clone() };
                     let mut post = self.leave_post(step, ready, post_condition, work, &inputs);
@@ -226,8 +248,12 @@ impl Job {
                 });
                 let mut command = self.node(ready.lane, using, below(&directory, main), env, files)?;
                 command.timeout_ms = ready.timeout_ms;
-                command.warnings.extend(pre.as_ref().map(|_| {
-                    "`pre` of an action in the workspace is not run, as at GitHub: the job's first step comes before it".to_string()
+                command.warnings.extend(pre.as_ref().filter(|_| !(early && top)).map(|_| {
+                    let why = match early {
+                        true => "`pre` of an action inside of another is not run yet",
+                        false => "`pre` of an action in the workspace is not run, as at GitHub: the job's first step comes before it",
+                    };
+                    why.to_string()
                 }));
                 Ok(Advance { event: Some(ready.started(post)), next: Next::Run(Box::new(command)) })
             }
@@ -279,7 +305,7 @@ impl Job {
             inputs: inputs.clone(),
             env: ready.own.iter().cloned().collect(),
             action_path: None,
-            state: BTreeMap::new(),
+            state: self.saved.get(&step.id).filter(|_| self.lanes[ready.lane].frames.len() == 1).cloned().unwrap_or_default(),
         }
     }
 
@@ -335,12 +361,20 @@ impl Job {
     }
 }
 
+/// Where an action lies, and the repository it was fetched from.
+pub(super) struct Origin {
+    pub(super) directory: String,
+    remote: Option<Remote>,
+    /// Whether it is there before the first step.
+    early: bool,
+}
+
 pub(super) fn reference(uses: &str) -> &str {
     uses.split_once('@').map_or("", |(_, reference)| reference)
 }
 
 /// What is given and, where nothing is, the action's defaults; an action's author counts on every declared input being there.
-fn with_defaults(action: &Action, given: Vec<(String, String)>, scope: &StepScope<'_>) -> Result<Vec<(String, String)>, String> {
+pub(super) fn with_defaults(action: &Action, given: Vec<(String, String)>, scope: &StepScope<'_>) -> Result<Vec<(String, String)>, String> {
     let mut inputs = Vec::new();
     for input in &action.inputs {
         let name = input.name.to_lowercase();

@@ -37,6 +37,50 @@ pub fn complaint(cron: &str) -> Option<(Span, String)> {
     })
 }
 
+/// A schedule that is right, taken apart: the bits of each field that count.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    bits: [u64; 5],
+    /// Of day and weekday, whether it begins with `*`: only two that don't are an either-or.
+    open: [bool; 2],
+    every_hour: bool,
+}
+
+/// Nothing where the text is no schedule.
+pub(crate) fn fields(cron: &str) -> Option<Fields> {
+    if complaint(cron).is_some() {
+        return None;
+    }
+    let texts: Vec<&str> = cron.split_whitespace().collect();
+    let mut bits = [0; 5];
+    for ((bits, field), text) in bits.iter_mut().zip(&FIELDS).zip(&texts) {
+        *bits = text.split(',').map(|part| field.bits(part)).fold(0, |all, part| all | part);
+    }
+    let open = [texts[2].starts_with('*'), texts[4].starts_with('*')];
+    Some(Fields { bits, open, every_hour: texts[1] == "*" })
+}
+
+impl Fields {
+    pub(crate) fn is_time(&self, hour: u8, minute: u8) -> bool {
+        self.has(0, minute) && self.has(1, hour)
+    }
+
+    /// The day of the week counts from 0, a Sunday.
+    pub(crate) fn is_day(&self, month: u8, day: u8, weekday: u8) -> bool {
+        let (day, weekday) = (self.has(2, day), self.has(4, weekday));
+        let either = self.open == [false, false];
+        self.has(3, month) && if either { day || weekday } else { day && weekday }
+    }
+
+    pub(crate) fn every_hour(&self) -> bool {
+        self.every_hour
+    }
+
+    fn has(&self, field: usize, value: u8) -> bool {
+        self.bits[field] & (1_u64 << value) != 0
+    }
+}
+
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_whitespace().map(move |word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
 }
@@ -47,6 +91,18 @@ impl Field {
         let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
         let step_ok = step.is_none_or(|step| number(step).is_some_and(|step| step > 0 && step <= self.max));
         step_ok && self.takes_range(range)
+    }
+
+    /// Of a part that it takes: a bit for each value. `5/15` goes on to the end.
+    fn bits(&self, part: &str) -> u64 {
+        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, number(step)));
+        let value = |text: &str| self.value(text).unwrap_or(self.min);
+        let (from, to) = match range.split_once('-') {
+            _ if range == "*" => (self.min, self.max),
+            Some((from, to)) => (value(from), value(to)),
+            None => (value(range), if step.is_some() { self.max } else { value(range) }),
+        };
+        (from..=to).step_by(step.unwrap_or(1).max(1) as usize).fold(0, |bits, value| bits | 1 << value)
     }
 
     fn takes_range(&self, range: &str) -> bool {

@@ -1,5 +1,6 @@
 //! `actions/checkout`: lays the project's sources out, from the repository on this machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +18,7 @@ pub(super) fn perform(start: &JobStart, dirs: &JobDirs, call: &ActionCall, say: 
     refuse_foreign(inputs, github["repository"].as_str().unwrap_or_default())?;
     let path = inputs.get("path").unwrap_or_default();
     let target = inside(&dirs.workspace, path).ok_or_else(|| format!("`path: {path}` leads out of the workspace"))?;
-    let checkout = Checkout { source: &start.source, dirs, target: &target, call };
+    let checkout = Checkout { source: &start.source, dirs, target: &target, env: &call.env };
     let asked = inputs.get("ref");
     let of_event = asked.is_none_or(|asked| asked == start.source.sha || Some(asked) == github["ref"].as_str());
     if checkout.is_in_place() {
@@ -45,6 +46,16 @@ pub(super) fn perform(start: &JobStart, dirs: &JobDirs, call: &ActionCall, say: 
     Ok(outputs(asked.or(github["ref"].as_str()).unwrap_or_default(), &commit))
 }
 
+/// The sources as the event names them, in a folder of their own; the workspace itself where the job works in the sources.
+pub(in super::super) fn own(source: &CodeSource, dirs: &JobDirs, env: &BTreeMap<String, String>, target: &Path) -> Result<(), String> {
+    let checkout = Checkout { source, dirs, target, env };
+    checkout.make_room()?;
+    match &dirs.snapshot {
+        Some(snapshot) => checkout.unpack(snapshot),
+        None => checkout.lay_out(&checkout.commit(&source.sha)?),
+    }
+}
+
 /// What can't be had without a network.
 pub(super) fn refuse_foreign(inputs: Inputs<'_>, own: &str) -> Result<(), String> {
     if let Some(other) = inputs.get("repository").filter(|other| !own.is_empty() && !other.eq_ignore_ascii_case(own)) {
@@ -62,7 +73,7 @@ struct Checkout<'a> {
     source: &'a CodeSource,
     dirs: &'a JobDirs,
     target: &'a Path,
-    call: &'a ActionCall,
+    env: &'a BTreeMap<String, String>,
 }
 
 impl Checkout<'_> {
@@ -127,7 +138,7 @@ impl Checkout<'_> {
     fn git(&self, arguments: &[&str], env: &[(&str, &str)]) -> Result<String, String> {
         let mut command = Command::new("git");
         command.current_dir(&self.source.repository).args(arguments);
-        command.env_clear().envs(&self.call.env).env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0");
+        command.env_clear().envs(self.env).env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0");
         command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").envs(env.iter().copied());
         let output = command.output().map_err(|error| format!("`git` can't be started: {error}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();

@@ -4,7 +4,7 @@
 
 pub(crate) mod artifact;
 mod cache;
-mod checkout;
+pub(super) mod checkout;
 mod dependency_check;
 pub(super) mod desk;
 mod docker;

@@ -168,6 +168,13 @@ impl JobSink for Printer<'_> {
         let _ = self.sender.send(Heard::Marks(self.id.clone(), marks.to_vec()));
     }
 
+    fn notice(&mut self, text: &str) {
+        if self.json {
+            return self.write_lines(0, text.as_bytes());
+        }
+        self.screen().write(format!("{}{text}\n", self.prefix).as_bytes());
+    }
+
     fn warning(&mut self, text: &str) {
         if self.json {
             return self.write_lines(0, format!("warning: {text}").as_bytes());
