@@ -38,9 +38,16 @@ fn test() -> Result<(), String> {
     run::script("e2e/up.sh", &[])?;
     run::script("e2e/kill.sh", &["5"])?;
     run::script("e2e/clients.sh", &[])?;
+    run::script("e2e/expressions/run.sh", &["20000"])?;
+    fuzz("20000")?;
     run::script("e2e/lint/against-zizmor.sh", &[])?;
     run::script("examples/shop/changes/check.sh", &[])?;
     bench::small()
+}
+
+/// Everything that reads what strangers write, so many times each.
+fn fuzz(runs: &str) -> Result<(), String> {
+    run::cargo(&["run", "--release", "--quiet", "--package", "workflow", "--example", "fuzz", "--", "all", runs])
 }
 
 /// What takes hours: the large numbers.
@@ -49,5 +56,7 @@ fn nightly() -> Result<(), String> {
     run::build()?;
     run::built("sim", &["--seeds", "1000000"])?;
     run::script("e2e/kill.sh", &["100"])?;
+    run::script("e2e/expressions/run.sh", &["1000000"])?;
+    fuzz("10000000")?;
     bench::large()
 }
