@@ -154,7 +154,13 @@ fn workflows_of_other_repositories_are_called_and_locked_with_what_they_use() {
 
     std::fs::remove_dir_all(place.path("forge")).unwrap();
     let ran = place.say(&["run"]);
-    assert!(ran.code == 0 && ran.out.contains("hello\n") && ran.out.contains("of its own repository\n") && ran.out.contains("it said good day ada\n"), "{ran:?}");
+    assert!(
+        ran.code == 0
+            && ran.out.contains("hello\n")
+            && ran.out.contains("of its own repository\n")
+            && ran.out.contains("it said good day ada\n"),
+        "{ran:?}"
+    );
 
     std::fs::remove_dir_all(place.state().join("actions")).unwrap();
     let absent = place.say(&["run"]);
