@@ -48,6 +48,13 @@ fn configurations_in_documents_can_be_read() {
         configurations.extend(own.map(|block| (name.clone(), block)));
     }
     assert!(configurations.len() > 2, "README.md and docs/config.md have examples");
+    let (accepted, configurations): (Vec<_>, Vec<_>) = configurations.into_iter().partition(|(_, text)| text.contains("\nsuppressions:\n"));
+    assert!(!accepted.is_empty(), "docs/evidence.md shows how findings are accepted");
+    for (name, text) in accepted {
+        let mut evidence = gate::Evidence::default();
+        evidence.suppress(&text, base::Timestamp::from_ms(0));
+        assert!(evidence.broken.is_empty() && !evidence.suppressions.is_empty(), "{name}: {:?}\n{text}", evidence.broken);
+    }
     for (name, text) in configurations {
         let (_, diagnostics) = config::parse(&Source::new(name.as_str(), text.as_str()));
         assert!(diagnostics.is_empty(), "{name}: {diagnostics:?}\n{text}");
