@@ -65,7 +65,9 @@ fn every_command_answers_in_json() {
     let mut asked = Asked { place: &place, left: commands() };
     assert!(asked.left.len() > 20, "{:?}", asked.left);
 
-    assert_eq!(asked.value(0, "status"), serde_json::json!([]));
+    for nothing in ["status", "release list", "release history"] {
+        assert_eq!(asked.value(0, nothing), serde_json::json!([]));
+    }
     assert!(asked.value(0, "down")["down"].is_null());
     asked.value(0, "help exit-codes");
     asked.value(0, "help config");
@@ -139,8 +141,12 @@ fn a_replay_answers_in_json() {
     let replay = asked.value(0, "replay record.jsonl");
     assert_eq!(replay["release"]["number"], 1);
     assert!(replay["events"].as_array().unwrap().iter().all(|event| event["at"].is_string() && event["kind"].is_string()));
-    place.write("broken.script", "no such line\n");
-    assert!(asked.value(2, "replay broken.script")["error"]["message"].is_string());
+    let message = |asked: &mut Asked, name: &str| asked.value(2, &format!("replay {name}"))["error"]["message"].as_str().unwrap().to_string();
+    let good = std::fs::read_to_string(place.project().join("good.script")).unwrap();
+    place.write("broken.script", &format!("no such line\n{good}"));
+    assert!(message(&mut asked, "broken.script").contains("no such line"));
+    place.write("plan.yaml", "kind: Rollout\nspec:\n  replicas: 2\n");
+    assert_eq!(message(&mut asked, "plan.yaml"), "`plan.yaml` is neither a release's record nor a rollout's script");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use release::Outcome;
 use serde::Serialize;
 
 use super::release::{mark, what};
-use super::{project_of, running};
+use super::listed;
 use crate::cli::OfDir;
 use crate::exit;
 use crate::failure::Result;
@@ -29,8 +29,7 @@ struct Told<'a> {
 }
 
 pub async fn history(of: &OfDir, terminal: &Terminal) -> Result<u8> {
-    let client = running().await?;
-    let entries: Vec<HistoryEntry> = client.get(&format!("/api/v1/history?project={}", project_of(&of.dir)?)).await?;
+    let entries: Vec<HistoryEntry> = listed("history", &of.dir).await?;
     if terminal.json {
         let told = entries.iter().map(|entry| Told { entry, ended: ended(entry), took_ms: took_ms(entry) });
         terminal.json(&told.collect::<Vec<_>>());

@@ -84,6 +84,15 @@ async fn running() -> Result<Client> {
     Client::existing(&dirs).await?.ok_or_else(|| Failure::not_found("nothing has been brought up here").hint("`plimsoll up` does"))
 }
 
+/// What the server says of this folder's project; nothing where nothing was ever brought up.
+async fn listed<T: serde::de::DeserializeOwned>(what: &str, folder: &Path) -> Result<Vec<T>> {
+    let project = project_of(folder)?;
+    match Client::existing(&dirs()?).await? {
+        Some(client) => client.get(&format!("/api/v1/{what}?project={project}")).await,
+        None => Ok(Vec::new()),
+    }
+}
+
 /// The project a folder belongs to.
 fn project_of(folder: &Path) -> Result<ProjectId> {
     let place = host::git::place(folder).map_err(compose::git_failure)?;

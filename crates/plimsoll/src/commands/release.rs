@@ -5,7 +5,7 @@ use base::time::format_duration_ms;
 use record::ReleaseEntry;
 use release::Outcome;
 
-use super::{OnInterrupt, Watched, actor, follow, history, project_of, running};
+use super::{OnInterrupt, Watched, actor, follow, history, listed, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
 use crate::compose::{LOCAL, short};
@@ -34,8 +34,7 @@ pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
 }
 
 async fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
-    let client = running().await?;
-    let entries: Vec<ReleaseEntry> = client.get(&format!("/api/v1/releases?project={}", project_of(&of.dir)?)).await?;
+    let entries: Vec<ReleaseEntry> = listed("releases", &of.dir).await?;
     if terminal.json {
         terminal.json(&entries);
         return Ok(exit::OK);
