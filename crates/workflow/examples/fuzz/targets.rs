@@ -173,8 +173,9 @@ fn globbed(input: &str) {
     if let Ok(filter) = glob::Filter::parse(lines.iter().copied()) {
         names.iter().for_each(|name| used(filter.matches(name)));
     }
-    for line in &lines {
-        names.iter().chain(&lines).for_each(|name| used(gitlab::path_matches(line, name)));
+    // A few of each: every pair of many lines would only be the same again.
+    for line in lines.iter().take(8) {
+        names.iter().chain(lines.iter().take(8)).for_each(|name| used(gitlab::path_matches(line, name)));
     }
     if let Ok(globs) = Globs::parse(input, "/w", Some("/home/a")) {
         for root in globs.roots() {
