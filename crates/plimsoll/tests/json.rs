@@ -141,7 +141,8 @@ fn a_replay_answers_in_json() {
     let replay = asked.value(0, "replay record.jsonl");
     assert_eq!(replay["release"]["number"], 1);
     assert!(replay["events"].as_array().unwrap().iter().all(|event| event["at"].is_string() && event["kind"].is_string()));
-    let message = |asked: &mut Asked, name: &str| asked.value(2, &format!("replay {name}"))["error"]["message"].as_str().unwrap().to_string();
+    let message =
+        |asked: &mut Asked, name: &str| asked.value(2, &format!("replay {name}"))["error"]["message"].as_str().unwrap().to_string();
     let good = std::fs::read_to_string(place.project().join("good.script")).unwrap();
     place.write("broken.script", &format!("no such line\n{good}"));
     assert!(message(&mut asked, "broken.script").contains("no such line"));

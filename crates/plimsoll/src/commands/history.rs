@@ -6,8 +6,8 @@ use record::StrategyKind;
 use release::Outcome;
 use serde::Serialize;
 
-use super::release::{mark, what};
 use super::listed;
+use super::release::{mark, what};
 use crate::cli::OfDir;
 use crate::exit;
 use crate::failure::Result;
