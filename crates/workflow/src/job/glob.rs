@@ -111,7 +111,7 @@ impl Pattern {
 
     fn everything_below(&self) -> Pattern {
         let mut segments = self.segments.clone();
-        segments.push(Segment::AnyDepth);
+        segments.extend([Segment::Wild(vec![Letter::AnyMany]), Segment::AnyDepth]);
         Pattern { negated: self.negated, segments, directory: false, below: true }
     }
 
@@ -124,7 +124,7 @@ impl Pattern {
     }
 
     fn matched(&self, path: &[&str]) -> Matched {
-        match matches(&self.segments, path, self.below) {
+        match matches(&self.segments, path) {
             false => Matched::No,
             true if self.directory => Matched::Directory,
             true => Matched::Yes,
@@ -164,22 +164,41 @@ impl Segment {
     }
 }
 
-/// `**` in the middle may stand for nothing; at the end it does so only where `below` doesn't ask for something.
-fn matches(segments: &[Segment], path: &[&str], below: bool) -> bool {
-    match segments.split_first() {
-        None => path.is_empty(),
-        Some((Segment::AnyDepth, [])) => !(below && path.is_empty()),
-        Some((Segment::AnyDepth, rest)) => (0..=path.len()).any(|skip| matches(rest, &path[skip..], below)),
-        Some((segment, rest)) => path.split_first().is_some_and(|(part, others)| segment.matches(part) && matches(rest, others, below)),
-    }
+/// `**` may stand for nothing.
+fn matches(segments: &[Segment], path: &[&str]) -> bool {
+    greedy(segments, path, |segment| *segment == Segment::AnyDepth, |segment, part| segment.matches(part))
 }
 
 fn wild(letters: &[Letter], text: &[char]) -> bool {
-    match letters.split_first() {
-        None => text.is_empty(),
-        Some((Letter::AnyMany, rest)) => (0..=text.len()).any(|skip| wild(rest, &text[skip..])),
-        Some((letter, rest)) => text.split_first().is_some_and(|(first, others)| letter.is(*first) && wild(rest, others)),
+    greedy(letters, text, |letter| *letter == Letter::AnyMany, |letter, one| letter.is(*one))
+}
+
+/// Only the last wildcard of any length ever has to take more: what stood before it fits already. So time is the product of the lengths,
+/// whoever wrote the pattern.
+fn greedy<P, T>(pattern: &[P], text: &[T], is_any: impl Fn(&P) -> bool, fits: impl Fn(&P, &T) -> bool) -> bool {
+    let (mut at, mut here) = (0, 0);
+    let mut last_any: Option<(usize, usize)> = None;
+    while here < text.len() {
+        match pattern.get(at) {
+            Some(piece) if is_any(piece) => {
+                last_any = Some((at, here));
+                at += 1;
+            }
+            Some(piece) if fits(piece, &text[here]) => {
+                at += 1;
+                here += 1;
+            }
+            _ => match &mut last_any {
+                Some((any, taken)) => {
+                    *taken += 1;
+                    at = *any + 1;
+                    here = *taken;
+                }
+                None => return false,
+            },
+        }
     }
+    pattern[at..].iter().all(is_any)
 }
 
 impl Letter {
@@ -266,6 +285,11 @@ mod tests {
             ("# note\n\n a.txt ", "/w/a.txt", Yes),
             ("a{b,c}", "/w/ab", No),
             ("**", "/w/.hidden/x", Yes),
+            ("a**b*/c", "/w/axbyb/c", Yes),
+            ("**/a/**/b", "/w/a/a/x/b/b", Yes),
+            // A pattern that tried every way would not end in a lifetime.
+            (&format!("{}b", "*a".repeat(40)), &format!("/w/{}", "a".repeat(200)), No),
+            (&format!("{}b", "**/a/".repeat(40)), &format!("/w/{}", "a/".repeat(200)), No),
         ];
         for (patterns, path, expected) in cases {
             let globs = Globs::parse(patterns, "/w", Some("/home/u")).unwrap();
