@@ -7,6 +7,7 @@ pub mod evidence;
 mod input;
 mod plan;
 pub mod policy;
+pub mod window;
 
 pub use decision::{Decision, Origin, Outcome, Violation, decide, explain};
 pub use evidence::{Evidence, EvidenceKind};

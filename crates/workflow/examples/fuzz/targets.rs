@@ -170,12 +170,12 @@ fn env_file(input: &str) {
 fn globbed(input: &str) {
     let lines: Vec<&str> = input.lines().collect();
     let names = ["main", "releases/10-beta", "src/a/b.rs", "", "v1.20.3", "ä/ß", "a-b+c"];
-    if let Ok(filter) = glob::Filter::parse(lines.iter().copied()) {
+    if let Ok(filter) = glob::Filter::parse(lines.iter().take(8).copied()) {
         names.iter().for_each(|name| used(filter.matches(name)));
     }
-    // A few of each: every pair of many lines would only be the same again.
-    for line in lines.iter().take(8) {
-        names.iter().chain(lines.iter().take(8)).for_each(|name| used(gitlab::path_matches(line, name)));
+    // Of many lines every pair would only be the same again, and reading a pattern takes longer than all else here.
+    for line in lines.iter().take(2) {
+        [names[2], lines[0]].iter().for_each(|name| used(gitlab::path_matches(line, name)));
     }
     if let Ok(globs) = Globs::parse(input, "/w", Some("/home/a")) {
         for root in globs.roots() {
