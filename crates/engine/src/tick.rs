@@ -166,7 +166,11 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
     let facts: Vec<NewFact> = advance.events.iter().map(|event| ledger::release_fact(event, now)).collect();
     push(&mut appends, ledger::release_stream(id), loaded.version, facts);
     let facts: Vec<NewFact> = advance.environment.iter().map(|event| ledger::environment_fact(event, now)).collect();
-    push(&mut appends, ledger::environment_stream(plan.project.id, &plan.environment), environment.version, facts);
+    // Whoever froze the environment meanwhile is heard before anything moves: without facts an append insists on the version alone.
+    if !facts.is_empty() || (!appends.is_empty() && release.rollout().is_some()) {
+        let stream = ledger::environment_stream(plan.project.id, &plan.environment);
+        appends.push(Append { stream, expected: environment.version, facts });
+    }
     let moved = !appends.is_empty();
     if moved {
         match world.store.append(appends).await {

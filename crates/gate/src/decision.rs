@@ -27,12 +27,33 @@ pub enum Outcome {
         warnings: Vec<Violation>,
         /// The strategy the policy asks for; without one the environment's own is taken.
         strategy: Option<String>,
+        /// The gate said no, and somebody answers for shipping all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overridden: Option<Overridden>,
     },
     Denied {
         /// Never empty.
         violations: Vec<Violation>,
         warnings: Vec<Violation>,
     },
+}
+
+/// Somebody answers for shipping although the gate says no, or nobody may ship now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    pub by: String,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    pub until: Timestamp,
+}
+
+/// What would have been a no.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Overridden {
+    pub by: Override,
+    /// Never empty.
+    pub violations: Vec<Violation>,
 }
 
 /// One reason against, or one thing worth knowing.
@@ -72,13 +93,20 @@ pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
 pub fn explain(decision: &Decision) -> Vec<String> {
     let artifact = format!("artifact {}", decision.digest.short());
     let (head, reasons, warnings) = match &decision.outcome {
-        Outcome::Allowed { warnings, strategy: Some(strategy) } => {
+        Outcome::Allowed { warnings, overridden: Some(overridden), .. } => {
+            let reasons = reasons_against(&overridden.violations);
+            (
+                format!("The gate denied {artifact}, for {reasons}, and was overridden: {}.", overridden.by),
+                &overridden.violations[..],
+                warnings,
+            )
+        }
+        Outcome::Allowed { warnings, strategy: Some(strategy), .. } => {
             (format!("The gate allows {artifact}, by the strategy {strategy}."), &[][..], warnings)
         }
-        Outcome::Allowed { warnings, strategy: None } => (format!("The gate allows {artifact}."), &[][..], warnings),
+        Outcome::Allowed { warnings, strategy: None, .. } => (format!("The gate allows {artifact}."), &[][..], warnings),
         Outcome::Denied { violations, warnings } => {
-            let reasons = if violations.len() == 1 { "1 reason".to_string() } else { format!("{} reasons", violations.len()) };
-            (format!("The gate denies {artifact}, for {reasons}."), violations.as_slice(), warnings)
+            (format!("The gate denies {artifact}, for {}.", reasons_against(violations)), violations.as_slice(), warnings)
         }
     };
     let mut res = vec![head];
@@ -90,6 +118,18 @@ pub fn explain(decision: &Decision) -> Vec<String> {
 }
 
 impl Decision {
+    /// A no becomes a yes that somebody answers for; a yes stays what it is.
+    #[must_use]
+    pub fn overridden(self, by: &Override) -> Decision {
+        match self.outcome {
+            Outcome::Denied { violations, warnings } => {
+                let overridden = Some(Overridden { by: by.clone(), violations });
+                Decision { outcome: Outcome::Allowed { warnings, strategy: None, overridden }, ..self }
+            }
+            Outcome::Allowed { .. } => self,
+        }
+    }
+
     pub fn is_allowed(&self) -> bool {
         matches!(self.outcome, Outcome::Allowed { .. })
     }
@@ -106,6 +146,18 @@ impl Decision {
         match &self.outcome {
             Outcome::Allowed { warnings, .. } | Outcome::Denied { warnings, .. } => warnings,
         }
+    }
+}
+
+fn reasons_against(violations: &[Violation]) -> String {
+    if violations.len() == 1 { "1 reason".to_string() } else { format!("{} reasons", violations.len()) }
+}
+
+impl fmt::Display for Override {
+    /// `by ana until 2026-11-25 12:00:00 UTC: the shop is down (INC-7)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "by {} until {}: {}", self.by, self.until.date_and_clock(), self.reason)?;
+        if let Some(ticket) = &self.ticket { write!(f, " ({ticket})") } else { Ok(()) }
     }
 }
 
@@ -144,7 +196,7 @@ fn outcome(answer: Answer, input: &Input) -> Outcome {
     let unmet = answer.requires.into_iter().filter_map(|required| unmet(required, input));
     violations.extend(unmet.map(violation));
     match violations.is_empty() {
-        true => Outcome::Allowed { warnings, strategy: answer.strategy },
+        true => Outcome::Allowed { warnings, strategy: answer.strategy, overridden: None },
         false => Outcome::Denied { violations, warnings },
     }
 }

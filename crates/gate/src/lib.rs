@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no network: a policy sees its input document and nothing else.
 
+pub mod approval;
 mod decision;
 pub mod evidence;
 mod input;
@@ -9,7 +10,7 @@ mod plan;
 pub mod policy;
 pub mod window;
 
-pub use decision::{Decision, Origin, Outcome, Violation, decide, explain};
+pub use decision::{Decision, Origin, Outcome, Overridden, Override, Violation, decide, explain};
 pub use evidence::{Evidence, EvidenceKind};
 pub use input::{Artifact, Commit, Input, Previous, RunResult};
 pub use plan::{FindingsMax, GatePlan, PolicyFile};

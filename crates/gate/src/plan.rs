@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::EvidenceKind;
+use crate::approval::Approvals;
+use crate::window::Calendar;
 
 /// Everything about the gate that was chosen before the release began; stored with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,11 @@ pub struct GatePlan {
     pub previous_evidence: BTreeSet<EvidenceKind>,
     /// How long one package of rules may think; past it the answer is no.
     pub policy_limit_ms: u64,
+    /// When the environment may be changed.
+    #[serde(skip_serializing_if = "Calendar::is_empty")]
+    pub calendar: Calendar,
+    #[serde(skip_serializing_if = "Approvals::is_empty")]
+    pub approvals: Approvals,
 }
 
 impl Default for GatePlan {
@@ -30,6 +37,8 @@ impl Default for GatePlan {
             previous_evidence: BTreeSet::new(),
             // A decision takes milliseconds; a busy machine must not turn it into a denial.
             policy_limit_ms: 5_000,
+            calendar: Calendar::default(),
+            approvals: Approvals::default(),
         }
     }
 }

@@ -78,12 +78,12 @@ impl Period {
 }
 
 impl Closed {
-    /// `a freeze: Christmas`.
+    /// `frozen (the sale)`.
     pub fn sentence(&self) -> String {
         match self {
-            Closed::Week => "it is outside the weekly windows".to_string(),
-            Closed::Holiday { name } => format!("it is a holiday: {name}"),
-            Closed::Freeze { reason } => format!("it is frozen: {reason}"),
+            Closed::Week => "outside the weekly windows".to_string(),
+            Closed::Holiday { name } => format!("a holiday ({name})"),
+            Closed::Freeze { reason } => format!("frozen ({reason})"),
         }
     }
 }
@@ -144,11 +144,11 @@ impl State {
         }
     }
 
-    /// `closed: it is a holiday: Christmas; opens Mon 2026-12-28 09:00 CET, until Mon 2026-12-28 16:00 CET`.
+    /// `closed: a holiday (Christmas); opens Mon 2026-12-28 09:00 CET, until Mon 2026-12-28 16:00 CET`.
     pub fn sentence(&self, calendar: &Calendar) -> String {
         match self {
             State::Open { closes: None } => "open".to_string(),
-            State::Open { closes: Some((at, why)) } => format!("open until {}; then {}", calendar.clock(*at), why.sentence()),
+            State::Open { closes: Some((at, why)) } => format!("open until {}, then {}", calendar.clock(*at), why.sentence()),
             State::Closed { why, opens: None, .. } => format!("closed: {}; no opening is in sight", why.sentence()),
             State::Closed { why, opens: Some(opens), closes } => {
                 let until = closes.map(|closes| format!(", until {}", calendar.clock(closes))).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Windows at the moments that matter: ends, holidays, clocks that change, what closes against what opens.
 
+#![allow(clippy::unwrap_used)]
+
 use std::str::FromStr;
 
 use base::{Source, Timestamp, diagnostic};
@@ -23,15 +25,15 @@ fn says(calendar: &Calendar, now: &str) -> String {
 fn a_week_opens_and_closes_to_the_millisecond() {
     let berlin = office("Europe/Berlin");
     let rows = [
-        ("2026-11-25T07:59:59.999Z", "closed: it is outside the weekly windows; opens Wed 2026-11-25 09:00 CET, until Wed 2026-11-25 16:00 CET"),
-        ("2026-11-25T08:00:00Z", "open until Wed 2026-11-25 16:00 CET; then it is outside the weekly windows"),
-        ("2026-11-25T14:59:59.999Z", "open until Wed 2026-11-25 16:00 CET; then it is outside the weekly windows"),
-        ("2026-11-25T15:00:00Z", "closed: it is outside the weekly windows; opens Thu 2026-11-26 09:00 CET, until Thu 2026-11-26 16:00 CET"),
-        ("2026-11-27T11:00:00Z", "closed: it is outside the weekly windows; opens Mon 2026-11-30 09:00 CET, until Mon 2026-11-30 16:00 CET"),
+        ("2026-11-25T07:59:59.999Z", "closed: outside the weekly windows; opens Wed 2026-11-25 09:00 CET, until Wed 2026-11-25 16:00 CET"),
+        ("2026-11-25T08:00:00Z", "open until Wed 2026-11-25 16:00 CET, then outside the weekly windows"),
+        ("2026-11-25T14:59:59.999Z", "open until Wed 2026-11-25 16:00 CET, then outside the weekly windows"),
+        ("2026-11-25T15:00:00Z", "closed: outside the weekly windows; opens Thu 2026-11-26 09:00 CET, until Thu 2026-11-26 16:00 CET"),
+        ("2026-11-27T11:00:00Z", "closed: outside the weekly windows; opens Mon 2026-11-30 09:00 CET, until Mon 2026-11-30 16:00 CET"),
         // In summer the same hours are other moments.
-        ("2026-07-01T07:00:00Z", "open until Wed 2026-07-01 16:00 CEST; then it is outside the weekly windows"),
+        ("2026-07-01T07:00:00Z", "open until Wed 2026-07-01 16:00 CEST, then outside the weekly windows"),
         // A leap day is a day.
-        ("2028-02-29T08:00:00Z", "open until Tue 2028-02-29 16:00 CET; then it is outside the weekly windows"),
+        ("2028-02-29T08:00:00Z", "open until Tue 2028-02-29 16:00 CET, then outside the weekly windows"),
     ];
     for (now, expected) in rows {
         assert_eq!(says(&berlin, now), expected, "{now}");
@@ -45,7 +47,7 @@ fn a_night_reaches_into_the_next_day_and_a_day_has_an_end() {
     assert!(night.state(&[], at("2026-11-22T06:59:59Z")).is_open(), "Sunday, 01:59:59");
     assert!(!night.state(&[], at("2026-11-22T07:00:00Z")).is_open(), "Sunday, 02:00");
     night.weekly = vec![Weekly { days: Days::from_str("sat,sun").unwrap(), from: 0, to: 24 * 60 }];
-    assert_eq!(says(&night, "2026-11-21T12:00:00Z"), "open until Mon 2026-11-23 00:00 EST; then it is outside the weekly windows");
+    assert_eq!(says(&night, "2026-11-21T12:00:00Z"), "open until Mon 2026-11-23 00:00 EST, then outside the weekly windows");
 }
 
 #[test]
@@ -69,26 +71,26 @@ fn what_closes_beats_what_opens() {
     berlin.holidays = vec![Holiday { date: "2026-12-25".parse().unwrap(), name: "Christmas".into() }];
     assert_eq!(
         says(&berlin, "2026-12-25T09:00:00Z"),
-        "closed: it is a holiday: Christmas; opens Mon 2026-12-28 09:00 CET, until Mon 2026-12-28 16:00 CET"
+        "closed: a holiday (Christmas); opens Mon 2026-12-28 09:00 CET, until Mon 2026-12-28 16:00 CET"
     );
-    assert_eq!(says(&berlin, "2026-12-24T10:00:00Z"), "open until Thu 2026-12-24 16:00 CET; then it is outside the weekly windows");
+    assert_eq!(says(&berlin, "2026-12-24T10:00:00Z"), "open until Thu 2026-12-24 16:00 CET, then outside the weekly windows");
 
     berlin.openings = vec![period("2026-12-25T09:30:00Z", Some("2026-12-25T10:00:00Z"), "the tax change")];
-    assert_eq!(says(&berlin, "2026-12-25T09:45:00Z"), "open until Fri 2026-12-25 11:00 CET; then it is a holiday: Christmas");
+    assert_eq!(says(&berlin, "2026-12-25T09:45:00Z"), "open until Fri 2026-12-25 11:00 CET, then a holiday (Christmas)");
 
     berlin.freezes = vec![period("2026-12-20T00:00:00Z", Some("2027-01-04T00:00:00Z"), "the sale")];
     assert_eq!(
         says(&berlin, "2026-12-25T09:45:00Z"),
-        "closed: it is frozen: the sale; opens Mon 2027-01-04 09:00 CET, until Mon 2027-01-04 16:00 CET"
+        "closed: frozen (the sale); opens Mon 2027-01-04 09:00 CET, until Mon 2027-01-04 16:00 CET"
     );
 
     // What somebody called lasts until somebody ends it.
     let called = [period("2027-01-04T10:00:00Z", None, "the database is being moved")];
     let state = berlin.state(&called, at("2027-01-05T10:00:00Z"));
     assert_eq!(state, State::Closed { why: Closed::Freeze { reason: "the database is being moved".into() }, opens: None, closes: None });
-    assert_eq!(state.sentence(&berlin), "closed: it is frozen: the database is being moved; no opening is in sight");
+    assert_eq!(state.sentence(&berlin), "closed: frozen (the database is being moved); no opening is in sight");
     let open = berlin.state(&called, at("2027-01-04T09:00:00Z"));
-    assert_eq!(open.sentence(&berlin), "open until Mon 2027-01-04 11:00 CET; then it is frozen: the database is being moved");
+    assert_eq!(open.sentence(&berlin), "open until Mon 2027-01-04 11:00 CET, then frozen (the database is being moved)");
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn nothing_said_is_open_and_a_zone_nobody_knows_is_closed() {
     assert_eq!(state, State::Open { closes: None });
     assert_eq!(
         says(&office("Europe/Berlim"), "2026-11-25T10:00:00Z"),
-        "closed: it is frozen: the time zone `Europe/Berlim` is not known here; no opening is in sight"
+        "closed: frozen (the time zone `Europe/Berlim` is not known here); no opening is in sight"
     );
 }
 

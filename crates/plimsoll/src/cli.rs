@@ -57,6 +57,18 @@ pub enum Command {
     /// Look at releases and steer them
     #[command(subcommand)]
     Release(Release),
+    /// Agree to a release that waits for it
+    Approve(Approve),
+    /// Refuse a release that waits for your approval; ends it
+    Reject(Reject),
+    /// Show what waits for somebody's approval
+    Inbox,
+    /// Freeze an environment, so that nothing moves forward, and end that
+    #[command(subcommand)]
+    Env(Env),
+    /// Go past the gate in an emergency
+    #[command(subcommand)]
+    Gate(Gate),
     /// Show what the application or a job wrote
     Logs(Logs),
     /// Lock the actions of other repositories, check the lock, list what is used
@@ -414,6 +426,68 @@ pub struct OfDir {
 pub struct OneRelease {
     /// `release-7`, `7` or an id; the last one when absent
     pub release: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Approve {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// Kept on the record
+    #[arg(short = 'm', long, default_value = "", value_name = "TEXT")]
+    pub comment: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Reject {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// Why; everybody who waits is told
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub comment: String,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Env {
+    /// Nothing moves forward from now on; the way back stays free
+    Freeze(Freeze),
+    /// End every freeze that somebody called
+    Unfreeze(OfDir),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Freeze {
+    /// Why; everybody who waits is told
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How long: `2h`; until `env unfreeze` when absent
+    #[arg(long = "for", value_name = "DURATION", conflicts_with = "until")]
+    pub lasts: Option<String>,
+    /// Until when: `2026-12-24T18:00:00Z`
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Gate {
+    /// Let releases go past the gate's no, missing approvals and closed hours for a while; on record, and loud in every output
+    Override(Override),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Override {
+    /// Why; stays on record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Of the incident
+    #[arg(long, value_name = "ID")]
+    pub ticket: Option<String>,
+    /// How long, 24h at most
+    #[arg(long = "for", default_value = "1h", value_name = "DURATION")]
+    pub lasts: String,
     #[command(flatten)]
     pub of: OfDir,
 }

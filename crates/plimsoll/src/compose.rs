@@ -119,6 +119,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     if let Some(coverage) = config.gate.coverage {
         gate.coverage_min_percent = coverage;
     }
+    gate.calendar = read_calendar(&tree, &config, now)?;
+    gate.approvals = config.gate.approvals.clone();
     let summary = vec![
         ("commit", describe_commit(&commit)),
         ("runs", why_runs),
@@ -560,6 +562,22 @@ fn read_policies(tree: &Tree) -> Result<Vec<gate::PolicyFile>> {
     Ok(files)
 }
 
+/// The hours of the configuration, with the holidays of the file it names.
+fn read_calendar(tree: &Tree, config: &Config, now: Timestamp) -> Result<gate::window::Calendar> {
+    let mut calendar = config.gate.calendar.clone();
+    let Some(path) = &config.gate.holidays_file else { return Ok(calendar) };
+    let text = tree.read(path).ok_or_else(|| {
+        let message = format!("`gate.window.holidays` names `{path}`, which is not in the commit, so nothing was started");
+        Failure::usage(message).hint("commit the iCalendar file, or list the days")
+    })?;
+    let source = Source::new(path.as_str(), text);
+    calendar.holidays = config::holidays_from(&source, now).map_err(|problems| {
+        let rendered = base::diagnostic::render(&source, &problems, false);
+        Failure::usage(format!("the holidays can't be read, so nothing was started\n\n{rendered}"))
+    })?;
+    Ok(calendar)
+}
+
 fn describe_runs(workflows: &[Workflow], git_ref: &str) -> String {
     match workflows {
         [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
@@ -595,7 +613,10 @@ fn describe_gate(gate: &gate::GatePlan) -> String {
         1 => gate.policies[0].path.clone(),
         count => format!("{count} policy files"),
     };
-    format!("{policy}: tests passed, coverage at least {} %, nothing critical, no secret", gate.coverage_min_percent)
+    let asked: Vec<String> = gate.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
+    let approvals = if asked.is_empty() { String::new() } else { format!("; approved by {}", asked.join(", ")) };
+    let hours = if gate.calendar.is_empty() { "" } else { "; in the hours of `gate.window`" };
+    format!("{policy}: tests passed, coverage at least {} %, nothing critical, no secret{approvals}{hours}", gate.coverage_min_percent)
 }
 
 fn describe_traffic(delivery: &Delivery) -> String {

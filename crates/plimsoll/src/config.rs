@@ -2,13 +2,17 @@
 //!
 //! The schema is `docs/schema/plimsoll.json`; a test keeps its keys and these in step.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod gate;
+
+use std::collections::BTreeMap;
 
 use base::time::parse_duration_ms;
 use base::yaml::{self, Mapping, Node};
 use base::{Diagnostic, Source};
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Step, Strategy, SyntheticPlan};
 use workflow::lint::{Forbidden, Pattern, Security};
+
+pub use gate::{Gate, holidays_from};
 
 const API_VERSION: &str = "plimsoll/v1alpha1";
 
@@ -98,12 +102,6 @@ pub enum Synthetic {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Gate {
-    pub coverage: Option<f64>,
-    pub require: BTreeSet<gate::EvidenceKind>,
-}
-
 /// How `.gitlab-ci.yml` is run here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gitlab {
@@ -187,7 +185,12 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("limits", LIMITS),
     ("judge", JUDGE),
     ("synthetic", SYNTHETIC),
-    ("gate", GATE),
+    ("gate", gate::GATE),
+    ("gate.window", gate::WINDOW),
+    ("gate.window.freezes.*", gate::PERIOD),
+    ("gate.window.openings.*", gate::PERIOD),
+    ("gate.approvals", gate::APPROVALS),
+    ("gate.approvals.rules.*", gate::RULE),
     ("actions", ACTIONS),
     ("gitlab", GITLAB),
     ("workflows", WORKFLOWS),
@@ -223,15 +226,10 @@ const LIMITS: &[&str] = &["ready", "stepMin", "stepMax", "onDeadline", "drain", 
 const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "absoluteBadShare", "look"];
 const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
 const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
-const GATE: &[&str] = &["coverage", "require"];
 const ACTIONS: &[&str] = &["sources", "movedTags"];
 const GITLAB: &[&str] = &["images", "mirrors"];
 const WORKFLOWS: &[&str] = &["security", "forbiddenUses"];
 const FORBIDDEN: &[&str] = &["allow", "deny"];
-
-/// The names under which evidence can be required.
-const EVIDENCE: &[(&str, gate::EvidenceKind)] =
-    &[("tests", gate::EvidenceKind::Tests), ("coverage", gate::EvidenceKind::Coverage), ("findings", gate::EvidenceKind::Findings)];
 
 pub fn parse(source: &Source) -> (Config, Vec<Diagnostic>) {
     let (node, diagnostics) = yaml::parse(source);
@@ -581,24 +579,6 @@ impl Reader {
             interval_ms: self.at(mapping, "interval", Self::synthetic_interval),
             below_requests_per_minute: self.at(mapping, "belowRequestsPerMinute", |reader, node| reader.whole(node, 0, 1_000_000_000)),
         })
-    }
-
-    fn gate(&mut self, node: &Node) -> Option<Gate> {
-        let mapping = self.closed(node, GATE)?;
-        let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence)).unwrap_or_default();
-        Some(Gate {
-            coverage: self.at(mapping, "coverage", |reader, node| reader.number(node, 0.0, 100.0)),
-            require: require.into_iter().collect(),
-        })
-    }
-
-    fn evidence(&mut self, node: &Node) -> Option<gate::EvidenceKind> {
-        let found = EVIDENCE.iter().find(|(name, _)| node.as_str() == Some(name));
-        if found.is_none() {
-            let names: Vec<&str> = EVIDENCE.iter().map(|(name, _)| *name).collect();
-            self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("evidence is one of {}", names.join(", "))));
-        }
-        found.map(|(_, kind)| *kind)
     }
 
     fn actions(&mut self, node: &Node) -> Option<Actions> {

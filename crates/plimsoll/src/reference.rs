@@ -67,13 +67,20 @@ fn commands_in_documents_can_be_typed() {
     for (name, text) in documents() {
         let typed = blocks(&text, &["sh"]).join("\n");
         for line in typed.lines().filter(|line| line.starts_with("plimsoll ")) {
-            let words: Vec<&str> = line.split('#').next().unwrap().split_whitespace().collect();
+            let words = typed_words(line.split('#').next().unwrap());
             let parsed = Cli::try_parse_from(&words);
             assert!(parsed.is_ok(), "{name}: `{line}`: {}", parsed.unwrap_err());
             count += 1;
         }
     }
     assert!(count > 5, "the documents show commands");
+}
+
+/// As a shell splits it; the documents use double quotes only.
+fn typed_words(line: &str) -> Vec<String> {
+    let quoted = line.split('"').enumerate();
+    let parts = quoted.map(|(index, part)| if index % 2 == 1 { part.replace(' ', "\u{1}") } else { part.to_string() });
+    parts.collect::<String>().split_whitespace().map(|word| word.replace('\u{1}', " ")).collect()
 }
 
 #[test]

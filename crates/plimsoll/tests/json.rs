@@ -115,6 +115,13 @@ fn every_command_answers_in_json() {
     let job: Vec<String> = asked.lines(0, "logs --job hello").iter().map(|line| line["text"].as_str().unwrap().to_string()).collect();
     assert!(job.ends_with(&["one".to_string(), "two".to_string()]), "{job:?}");
 
+    asked.value(0, "env freeze --reason sale --for 1h");
+    asked.value(0, "env unfreeze");
+    assert_eq!(asked.value(0, "inbox"), serde_json::json!([]));
+    for refused in ["approve", "reject -m no"] {
+        assert!(asked.value(2, refused)["error"]["message"].is_string());
+    }
+    asked.value(0, "gate override --reason emergency --for 1m");
     asked.value(0, "doctor --verify");
     // What is asked of a release that has ended is refused; what is answered to one under way is asked elsewhere.
     for verb in ["promote", "pause", "resume", "abort"] {

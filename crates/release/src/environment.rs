@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Timestamp;
 use base::name::ReleaseId;
+use gate::Override;
+use gate::window::Period;
 use rollout::{Endpoint, InstancePhase, InstancePlan, InstanceSeen, RevisionId, RouteSeen};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +28,17 @@ pub struct Environment {
     /// Where the live revision's requests were last sent outside of a release.
     routed: Option<Routed>,
     down: bool,
+    /// Freezes that people called.
+    frozen: Vec<Period>,
+    overridden: Option<Override>,
 }
+
+/// What was asked of an environment makes no sense; the sentence says why and what would.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwanted(pub String);
+
+/// Longer than that an emergency is a habit.
+pub const OVERRIDE_MAX_MS: u64 = 24 * 3_600_000;
 
 /// A revision that has, or had, all the traffic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +85,23 @@ pub enum EnvironmentEvent {
         generation: u64,
         at: Timestamp,
     },
+    /// Nothing moves forward from here on; without `until` until somebody says so.
+    Frozen {
+        by: String,
+        reason: String,
+        until: Option<Timestamp>,
+        at: Timestamp,
+    },
+    /// All freezes that people called are over.
+    Unfrozen {
+        by: String,
+        at: Timestamp,
+    },
+    Overridden {
+        #[serde(flatten)]
+        by: Override,
+        at: Timestamp,
+    },
 }
 
 impl EnvironmentEvent {
@@ -82,6 +111,9 @@ impl EnvironmentEvent {
             EnvironmentEvent::Released { .. } => "environment.released",
             EnvironmentEvent::Rerouted { .. } => "environment.rerouted",
             EnvironmentEvent::WentDown { .. } => "environment.went-down",
+            EnvironmentEvent::Frozen { .. } => "environment.frozen",
+            EnvironmentEvent::Unfrozen { .. } => "environment.unfrozen",
+            EnvironmentEvent::Overridden { .. } => "environment.overridden",
         }
     }
 }
@@ -163,12 +195,20 @@ impl Environment {
                 self.routed = None;
                 self.down = true;
             }
+            EnvironmentEvent::Frozen { reason, until, at, .. } => {
+                self.frozen.retain(|freeze| freeze.to.is_none_or(|to| to > *at));
+                // From when it is on record, by whatever clock.
+                self.frozen.push(Period { from: Timestamp::from_ms(0), to: *until, reason: reason.clone() });
+            }
+            EnvironmentEvent::Unfrozen { .. } => self.frozen.clear(),
+            EnvironmentEvent::Overridden { by, .. } => self.overridden = Some(by.clone()),
         }
     }
 
     /// Keeps what is live running and routed while no release has the environment.
     pub fn advance(&self, seen: &EnvironmentSeen, now: Timestamp) -> EnvironmentAdvance {
-        if self.occupied.is_some() {
+        // Before the first admission there is nothing of ours to keep or to stop; a freeze may be all that is on record.
+        if self.occupied.is_some() || self.generation == 0 {
             return EnvironmentAdvance::default();
         }
         match &self.live {
@@ -186,6 +226,50 @@ impl Environment {
             Some(release) => Err(release),
             None => Ok(EnvironmentEvent::WentDown { by: by.to_string(), generation: self.generation + 1, at: now }),
         }
+    }
+
+    /// # Errors
+    /// Without a reason, or with an end that has passed.
+    pub fn freeze(&self, by: &str, reason: &str, until: Option<Timestamp>, now: Timestamp) -> Result<EnvironmentEvent, Unwanted> {
+        if reason.trim().is_empty() {
+            return Err(Unwanted("a freeze needs a reason, which everybody who waits is told".to_string()));
+        }
+        if let Some(until) = until.filter(|until| *until <= now) {
+            return Err(Unwanted(format!("a freeze until {} is over already", until.date_and_clock())));
+        }
+        Ok(EnvironmentEvent::Frozen { by: by.to_string(), reason: reason.trim().to_string(), until, at: now })
+    }
+
+    /// # Errors
+    /// When nobody froze it.
+    pub fn unfreeze(&self, by: &str, now: Timestamp) -> Result<EnvironmentEvent, Unwanted> {
+        match self.frozen(now).is_empty() {
+            true => {
+                Err(Unwanted("nobody froze this environment; what the calendar of its configuration closes, only that opens".to_string()))
+            }
+            false => Ok(EnvironmentEvent::Unfrozen { by: by.to_string(), at: now }),
+        }
+    }
+
+    /// # Errors
+    /// Without a reason, without an end, or longer than [`OVERRIDE_MAX_MS`].
+    pub fn override_gate(&self, by: Override, now: Timestamp) -> Result<EnvironmentEvent, Unwanted> {
+        if by.reason.trim().is_empty() {
+            return Err(Unwanted("an override needs a reason, which stays on record".to_string()));
+        }
+        if by.until <= now || by.until.since_ms(now) > OVERRIDE_MAX_MS {
+            return Err(Unwanted("an override lasts for 24 hours at most, and for some time at least".to_string()));
+        }
+        Ok(EnvironmentEvent::Overridden { by, at: now })
+    }
+
+    /// Freezes that people called and that still hold.
+    pub fn frozen(&self, now: Timestamp) -> Vec<Period> {
+        self.frozen.iter().filter(|freeze| freeze.holds(now)).cloned().collect()
+    }
+
+    pub fn overridden(&self, now: Timestamp) -> Option<&Override> {
+        self.overridden.as_ref().filter(|it| now < it.until)
     }
 
     pub fn live(&self) -> Option<&Live> {

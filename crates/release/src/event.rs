@@ -32,6 +32,17 @@ pub enum Event {
     Decided {
         decision: gate::Decision,
     },
+    /// Somebody who was asked said yes or no.
+    Voted {
+        vote: gate::approval::Vote,
+    },
+    /// It goes on past what holds it back, and somebody answers for that.
+    Overridden {
+        by: gate::Override,
+        /// What would have held it back.
+        past: String,
+        at: Timestamp,
+    },
     /// The environment is ours until we finish.
     Admitted {
         instance: Box<InstancePlan>,
@@ -64,6 +75,8 @@ impl Event {
             Event::NothingToShip { .. } => "release.nothing-to-ship",
             Event::EvidenceRead { .. } => "release.evidence-read",
             Event::Decided { .. } => "release.decided",
+            Event::Voted { .. } => "release.voted",
+            Event::Overridden { .. } => "release.overridden",
             Event::Admitted { .. } => "release.admitted",
             Event::Unchanged { .. } => "release.unchanged",
             Event::Rollout { .. } => "release.rollout",

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use base::name::ReleaseId;
 use base::{Digest, Timestamp};
-use gate::Decision;
+use gate::approval::{About, Standing, Vote};
 use gate::evidence::Evidence;
+use gate::{Decision, Override};
 use rollout::{Endpoint, InstancePhase, InstancePlan, RevisionId, Rollout, SmokeCheck, Strategy, Synthetic};
 use serde::{Deserialize, Serialize};
 use workflow::job::{Conclusion, JobId, JobSpec};
@@ -34,6 +35,8 @@ pub struct Release {
     decision: Option<Arc<Decision>>,
     instance: Option<Arc<InstancePlan>>,
     rollout: Option<Arc<Rollout>>,
+    votes: Vec<Vote>,
+    overridden: Option<Override>,
     cancelled_by: Option<String>,
     outcome: Option<Outcome>,
     finished: Option<Timestamp>,
@@ -90,6 +93,12 @@ pub enum Command {
     Resume,
     /// Before traffic moved: cancel. After: back to the version before.
     Abort,
+    Approve {
+        comment: String,
+    },
+    Reject {
+        comment: String,
+    },
 }
 
 /// The command makes no sense now; the sentence says why and what would.
@@ -109,6 +118,8 @@ impl Release {
             decision: None,
             instance: None,
             rollout: None,
+            votes: Vec::new(),
+            overridden: None,
             cancelled_by: None,
             outcome: None,
             finished: None,
@@ -131,6 +142,8 @@ impl Release {
             Event::NothingToShip { reason, .. } => self.nothing_to_ship = Some(reason.clone()),
             Event::EvidenceRead { evidence, .. } => self.evidence = Some(Arc::new(evidence.clone())),
             Event::Decided { decision } => self.decision = Some(Arc::new(decision.clone())),
+            Event::Voted { vote } => self.votes.push(vote.clone()),
+            Event::Overridden { by, .. } => self.overridden = Some(by.clone()),
             Event::Admitted { instance, rollout, .. } => {
                 self.assert_allowed(instance);
                 self.instance = Some(Arc::new((**instance).clone()));
@@ -176,8 +189,15 @@ impl Release {
             return Err(Refusal(format!("release-{} has ended: {}", self.plan.number, outcome.sentence())));
         }
         match (&self.rollout, command) {
+            (None, Command::Approve { comment }) => self.vote(true, comment, by, now),
+            (None, Command::Reject { comment }) => self.vote(false, comment, by, now),
+            (Some(_), Command::Approve { .. } | Command::Reject { .. }) => {
+                let message = "is on its way already; `plimsoll release abort` takes it back";
+                Err(Refusal(format!("release-{} {message}", self.plan.number)))
+            }
             (Some(rollout), command) => {
                 let command = match command {
+                    Command::Approve { .. } | Command::Reject { .. } => unreachable!("answered above"),
                     Command::Promote { full } => rollout::Command::Promote { full: *full },
                     Command::Pause => rollout::Command::Pause,
                     Command::Resume => rollout::Command::Resume,
@@ -254,6 +274,14 @@ impl Release {
         self.rollout.as_deref()
     }
 
+    pub fn votes(&self) -> &[Vote] {
+        &self.votes
+    }
+
+    pub fn overridden(&self) -> Option<&Override> {
+        self.overridden.as_ref()
+    }
+
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
     }
@@ -323,8 +351,15 @@ impl Release {
         if let (Some(_), Some(occupied_by)) = (&self.decision, environment.occupied()) {
             return self.wait_for(occupied_by);
         }
+        if let Some(held) = self.decision.as_deref().and_then(|decision| self.held(workflows, decision, environment, now)) {
+            return held;
+        }
         let fresh = self.decision.as_deref().filter(|decision| decision.at == now);
-        let decision = fresh.cloned().unwrap_or_else(|| gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now)));
+        let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now));
+        let mut decision = fresh.cloned().unwrap_or_else(decide);
+        if let Some(by) = environment.overridden(now) {
+            decision = decision.overridden(by);
+        }
         if let gate::Outcome::Denied { violations, .. } = &decision.outcome {
             let outcome = Outcome::Denied { violations: violations.len() };
             return many(vec![Event::Decided { decision }, Event::Finished { outcome, at: now }]);
@@ -337,6 +372,76 @@ impl Release {
             advance.events.insert(0, Event::Decided { decision });
         }
         advance
+    }
+
+    /// What keeps an allowed release from going on: people who haven't agreed, or hours in which nobody ships. An override goes past
+    /// both, and says so on record; a way back is never asked.
+    fn held(&self, workflows: &Workflows, decision: &Decision, environment: &Environment, now: Timestamp) -> Option<Advance> {
+        let open = match self.standing(workflows, decision, now) {
+            Standing::Agreed { .. } => None,
+            Standing::Refused { by, comment } => return Some(one(Event::Finished { outcome: Outcome::Refused { by, comment }, at: now })),
+            Standing::Open { missing } => Some(Waiting::Approval { release: self.plan.number, missing }),
+        };
+        let calendar = &workflows.gate.calendar;
+        let state = calendar.state(&environment.frozen(now), now);
+        let closed = || {
+            let (name, why) = (self.plan.environment.clone(), state.sentence(calendar));
+            Waiting::Closed { name, why, opens: state.changes() }
+        };
+        let waiting = open.or_else(|| (!state.is_open()).then(closed))?;
+        match environment.overridden(now) {
+            Some(by) if self.overridden.as_ref() == Some(by) => None,
+            Some(by) => Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
+            None => Some(Advance { waiting: Some(waiting), wake: state.changes(), ..Advance::default() }),
+        }
+    }
+
+    /// Whose agreement it needs to go on; nothing where it needs nobody's.
+    pub fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
+        let (workflows, decision) = (self.plan.workflows()?, self.decision.as_deref()?);
+        if self.rollout.is_some() || self.outcome.is_some() {
+            return None;
+        }
+        match self.standing(workflows, decision, now) {
+            Standing::Open { missing } => Some(Waiting::Approval { release: self.plan.number, missing }),
+            Standing::Agreed { .. } | Standing::Refused { .. } => None,
+        }
+    }
+
+    fn standing(&self, workflows: &Workflows, decision: &Decision, now: Timestamp) -> Standing {
+        let approvals = &workflows.gate.approvals;
+        if approvals.is_empty() {
+            return Standing::Agreed { until: None };
+        }
+        approvals.standing(&self.votes, &self.authors(workflows), about(workflows, decision), now)
+    }
+
+    /// Theirs is no agreement: who wrote the commit, and who asked for the release.
+    fn authors<'a>(&'a self, workflows: &'a Workflows) -> [&'a str; 2] {
+        [&self.plan.actor, &workflows.commit.author]
+    }
+
+    fn vote(&self, agrees: bool, comment: &str, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let number = self.plan.number;
+        let Some(workflows) = self.plan.workflows().filter(|workflows| !workflows.gate.approvals.is_empty()) else {
+            return Err(Refusal(format!("release-{number} needs nobody's approval")));
+        };
+        let Some(decision) = self.decision.as_deref() else {
+            return Err(Refusal(format!("the gate has not looked at release-{number} yet, so there is nothing to agree to")));
+        };
+        let about = about(workflows, decision);
+        let vote = Vote { by: by.to_string(), agrees, about, comment: comment.to_string(), at: now };
+        match workflows.gate.approvals.void(&vote, &self.votes, &self.authors(workflows), about, now) {
+            Some(void) => Err(Refusal(format!("{by}'s word on release-{number} does not count: {}", void.sentence()))),
+            None => Ok(vec![Event::Voted { vote }]),
+        }
+    }
+
+    /// Why no traffic may move to a change now; a way back always may.
+    fn closed(&self, environment: &Environment, now: Timestamp) -> Option<String> {
+        let calendar = &self.plan.workflows()?.gate.calendar;
+        let state = calendar.state(&environment.frozen(now), now);
+        (!state.is_open() && environment.overridden(now).is_none()).then(|| state.sentence(calendar))
     }
 
     fn admit_rollback(&self, environment: &Environment, now: Timestamp) -> Advance {
@@ -390,6 +495,13 @@ impl Release {
         if let Some(outcome) = rollout.outcome() {
             return self.finish_delivery(rollout, &outcome, now);
         }
+        let seen = &match self.closed(environment, now) {
+            None => Cow::Borrowed(seen),
+            Some(why) => {
+                let rollout = rollout::Observed { closed: Some(why), ..seen.rollout.clone() };
+                Cow::Owned(Observed { rollout, ..seen.clone() })
+            }
+        };
         let step = rollout.advance(&seen.rollout, now);
         let mut actions = self.keep_stable(rollout, seen, environment);
         actions.extend(step.actions.into_iter().filter_map(|action| self.to_world(action, seen, environment)));
@@ -516,6 +628,12 @@ impl Release {
             assert_eq!(decision.digest, instance.artifact, "what was decided about is what ships");
         }
     }
+}
+
+/// The bytes, the policy that allowed them and the rules of the gate.
+fn about(workflows: &Workflows, decision: &Decision) -> About {
+    let rules = serde_json::to_vec(&(decision.policy_digest, &workflows.gate)).expect("a plan without maps of odd keys becomes JSON");
+    About { artifact: decision.digest, plan: Digest::of(&rules) }
 }
 
 fn one(event: Event) -> Advance {

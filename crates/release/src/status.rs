@@ -27,6 +27,11 @@ pub enum Outcome {
     Denied {
         violations: usize,
     },
+    /// Somebody who was asked for their approval said no.
+    Refused {
+        by: String,
+        comment: String,
+    },
     /// Traffic is back on the version before.
     RolledBack {
         reason: String,
@@ -53,6 +58,8 @@ impl Outcome {
             Outcome::RunFailed { reason } => format!("{reason}; the environment was not touched"),
             Outcome::Denied { violations: 1 } => "the gate said no for one reason; the environment was not touched".to_string(),
             Outcome::Denied { violations } => format!("the gate said no for {violations} reasons; the environment was not touched"),
+            Outcome::Refused { by, comment } if comment.is_empty() => format!("refused by {by}; the environment was not touched"),
+            Outcome::Refused { by, comment } => format!("refused by {by}: {comment}; the environment was not touched"),
             Outcome::RolledBack { reason } => format!("rolled back: {reason}"),
             Outcome::Failed { reason } => format!("failed, and there was nothing to go back to: {reason}"),
             Outcome::RollbackFailed { reason } => format!("the way back failed, a person is needed: {reason}"),
@@ -65,7 +72,7 @@ impl Outcome {
         match self {
             Outcome::Promoted { .. } | Outcome::Unchanged { .. } => 0,
             Outcome::RunFailed { .. } | Outcome::Failed { .. } => 1,
-            Outcome::Denied { .. } => 3,
+            Outcome::Denied { .. } | Outcome::Refused { .. } => 3,
             Outcome::RolledBack { .. } => 6,
             Outcome::RollbackFailed { .. } => 7,
             Outcome::Cancelled { .. } => 130,
@@ -88,6 +95,12 @@ pub struct Status {
     pub artifact: Option<Digest>,
     pub evidence: Option<gate::evidence::Summary>,
     pub decision: Option<gate::Decision>,
+    /// What those who were asked said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<gate::approval::Vote>,
+    /// Who let it past what holds releases back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<gate::Override>,
     pub revision: Option<RevisionId>,
     pub rollout: Option<rollout::Status>,
     pub outcome: Option<Outcome>,
@@ -127,6 +140,8 @@ impl Release {
             artifact: self.artifact(),
             evidence: self.evidence().map(gate::evidence::Evidence::summary),
             decision: self.decision().cloned(),
+            votes: self.votes().to_vec(),
+            overridden: self.overridden().cloned(),
             revision: self.instance().map(|instance| instance.revision.clone()),
             rollout: self.rollout().map(rollout::Rollout::status),
             outcome: self.outcome().cloned(),

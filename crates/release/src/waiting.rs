@@ -17,6 +17,17 @@ pub enum Waiting {
         name: String,
         occupied_by: ReleaseId,
     },
+    /// Somebody has to agree first.
+    Approval {
+        release: u64,
+        missing: Vec<gate::approval::Missing>,
+    },
+    /// Nobody ships now.
+    Closed {
+        name: String,
+        why: String,
+        opens: Option<base::Timestamp>,
+    },
     Rollout {
         waiting: rollout::Waiting,
     },
@@ -30,6 +41,13 @@ impl Waiting {
             Waiting::Evidence => "evidence is being read from what the runs left".to_string(),
             Waiting::Environment { name, occupied_by } => {
                 format!("environment `{name}` is taken by release {occupied_by}; it goes on when that one ends or is aborted")
+            }
+            Waiting::Approval { release, missing } => {
+                let missing = gate::approval::Standing::Open { missing: missing.clone() }.sentence();
+                format!("needs {missing}; `plimsoll approve release-{release}` gives it, `plimsoll reject` ends the release")
+            }
+            Waiting::Closed { name, why, .. } => {
+                format!("environment `{name}` is {why}; in an emergency `plimsoll gate override` goes past it")
             }
             Waiting::Rollout { waiting } => waiting.sentence(),
         }

@@ -59,7 +59,7 @@ impl Rollout {
         let wanted = self.plan.replicas;
         if ready >= wanted && fleet.is_some() {
             let superseded = matches!(self.route_state(seen), RouteState::Superseded { .. });
-            return (self.paused_by.is_none() && !superseded).then_some(Happened::InstancesReady);
+            return (self.paused_by.is_none() && seen.closed.is_none() && !superseded).then_some(Happened::InstancesReady);
         }
         let waited_ms = now.since_ms(self.phase_since);
         let message = fleet.and_then(|fleet| fleet.message());
@@ -94,6 +94,10 @@ impl Rollout {
             let evidence = self.judge.evidence(&self.meter.bounds).into_iter().find(|evidence| evidence.question == *question);
             let evidence = Box::new(evidence.expect("a verdict is about a question that was asked"));
             return Some(Happened::RollbackStarted { reason: Reason::Worse { evidence, step, weight: self.weight() } });
+        }
+        // What somebody asked for is kept, and done when it is open again.
+        if seen.closed.is_some() {
+            return None;
         }
         match self.promote {
             Some(Promote::Full) => return Some(Happened::StepsDone),
@@ -241,6 +245,10 @@ impl Rollout {
 
     /// A route is decided when the weights shall be others, or the ready instances behind them are.
     fn decide_route(&self, seen: &Observed, weights: BTreeMap<RevisionId, u32>, synthetic: Option<Synthetic>) -> Option<Happened> {
+        let forward = weights.get(&self.plan.revision.id).is_some_and(|weight| *weight > self.weight());
+        if forward && seen.closed.is_some() {
+            return None;
+        }
         let endpoints = self.endpoints(seen, &weights);
         let as_wished =
             self.route.as_ref().is_some_and(|wish| wish.weights == weights && wish.endpoints == endpoints && wish.synthetic == synthetic);

@@ -16,6 +16,9 @@ pub struct Observed {
     pub route: Option<RouteSeen>,
     /// Answers to [`Action::Smoke`], by its generation; absent while it runs.
     pub smoke: BTreeMap<u64, SmokeSeen>,
+    /// Why no more traffic may move to the new revision now, in words: a freeze, or hours in which nobody ships. The way back is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -56,6 +56,7 @@ impl Rollout {
         }
         match (self.route_state(seen), &self.paused_by) {
             (RouteState::Superseded { .. }, _) => WaitingOn::Superseded,
+            (_, None) if seen.closed.is_some() => self.closed(seen),
             (_, Some(by)) => WaitingOn::Paused { by: by.clone() },
             (_, None) => WaitingOn::Instances {
                 revision: self.plan.revision.id.clone(),
@@ -97,10 +98,17 @@ impl Rollout {
         if let Some(by) = &self.paused_by {
             return WaitingOn::Paused { by: by.clone() };
         }
+        if seen.closed.is_some() {
+            return self.closed(seen);
+        }
         if let Some((canary, stable)) = self.judge.both_bad() {
             return WaitingOn::BothBad { canary, stable };
         }
         self.waiting_for_evidence(now)
+    }
+
+    fn closed(&self, seen: &Observed) -> WaitingOn {
+        WaitingOn::Closed { why: seen.closed.clone().unwrap_or_default() }
     }
 
     fn waiting_for_recovery(&self, fleet: Fleet<'_>, now: Timestamp) -> WaitingOn {
@@ -138,6 +146,9 @@ impl Rollout {
         let Some(fleet) = self.new_fleet(seen) else { return WaitingOn::TargetUnknown };
         if fleet.ready() < self.plan.replicas {
             return self.waiting_for_recovery(fleet, now);
+        }
+        if seen.closed.is_some() && !self.has_all_traffic(&self.plan.revision.id) {
+            return self.closed(seen);
         }
         if self.smoke.is_some_and(|smoke| !smoke.passed) {
             return WaitingOn::Smoke { revision: self.plan.revision.id.clone() };

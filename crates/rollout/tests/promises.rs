@@ -210,6 +210,7 @@ impl Live {
             instances: moment.instances.as_ref().map(|all| all.iter().map(instance).collect()),
             route: (!matches!(moment.route, Sight::Unknown)).then_some(route),
             smoke: self.smoke.clone(),
+            closed: None,
         }
     }
 

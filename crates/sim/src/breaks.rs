@@ -11,10 +11,13 @@ pub enum Break {
     UnknownIsGood,
     /// A tick performs its actions first and appends its events then.
     ActBeforeRecord,
+    /// A freeze that came between a look and its decision is not heard.
+    FreezeUnheard,
 }
 
 impl Break {
-    pub const ALL: [Break; 4] = [Break::NoVersionCheck, Break::NoGenerations, Break::UnknownIsGood, Break::ActBeforeRecord];
+    pub const ALL: [Break; 5] =
+        [Break::NoVersionCheck, Break::NoGenerations, Break::UnknownIsGood, Break::ActBeforeRecord, Break::FreezeUnheard];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -22,6 +25,7 @@ impl Break {
             Break::NoGenerations => "no-generations",
             Break::UnknownIsGood => "unknown-is-good",
             Break::ActBeforeRecord => "act-before-record",
+            Break::FreezeUnheard => "freeze-unheard",
         }
     }
 

@@ -29,10 +29,12 @@ pub enum Fault {
     ClockSkew,
     Command,
     Down,
+    Freeze,
+    Override,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 23] = [
+    pub const ALL: [Fault; 25] = [
         Fault::Crash,
         Fault::Stall,
         Fault::RequestLost,
@@ -56,6 +58,8 @@ impl Fault {
         Fault::ClockSkew,
         Fault::Command,
         Fault::Down,
+        Fault::Freeze,
+        Fault::Override,
     ];
 }
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use base::Digest;
 use base::name::ReleaseId;
+use base::{Digest, Timestamp};
 use engine::world::Route;
 use record::{Fact, ledger};
 use release::{Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Release};
@@ -40,6 +40,9 @@ pub(crate) struct Oracle {
     measured: BTreeMap<(ReleaseId, RevisionId), u64>,
     way_back: Option<WayBack>,
     was_live: bool,
+    /// Until when, or until somebody says so.
+    frozen: Option<Option<Timestamp>>,
+    overridden_until: Option<Timestamp>,
 }
 
 /// A rollback on record whose traffic is not back yet.
@@ -105,11 +108,16 @@ impl Truth {
             Event::Run { event: workflow::run::Event::JobStarted { id, .. }, .. } => {
                 self.oracle.jobs_started.insert(id.clone());
             }
-            Event::Admitted { instance, rollout, .. } => {
+            Event::Admitted { instance, rollout, at } => {
                 self.oracle.admitted(sim, id, instance);
+                self.oracle.agreed(sim, id, *at);
+                self.oracle.open(sim, id, *at);
                 self.oracle.generations.insert(rollout.generation_base);
             }
-            Event::Rollout { event } => self.rollout_event(sim, id, &event.what),
+            Event::Rollout { event } => {
+                self.forward_when_open(sim, id, event);
+                self.rollout_event(sim, id, &event.what);
+            }
             Event::Finished { outcome: Outcome::RolledBack { .. }, .. } => {
                 let revision = self.oracle.releases.get(&id).and_then(|it| it.instance()).map(|it| it.revision.clone());
                 let routed = revision.as_ref().is_some_and(|revision| self.weight_in_force(revision) > 0);
@@ -119,6 +127,16 @@ impl Truth {
                 self.oracle.taken_back.extend(revision);
             }
             _ => {}
+        }
+    }
+
+    /// I8, of what gives the new revision more than it has.
+    fn forward_when_open(&self, sim: &Arc<Sim>, id: ReleaseId, event: &rollout::Event) {
+        let Some(rollout) = self.oracle.releases.get(&id).and_then(Release::rollout) else { return };
+        if let Happened::Routed { weights, .. } = &event.what
+            && weights.get(&rollout.plan().revision.id).is_some_and(|weight| *weight > rollout.weight())
+        {
+            self.oracle.open(sim, id, event.at);
         }
     }
 
@@ -273,6 +291,39 @@ impl Oracle {
         self.way_back = None;
     }
 
+    /// I8, by the freezes alone: a schedule is shorter than a week.
+    fn open(&self, sim: &Arc<Sim>, id: ReleaseId, at: Timestamp) {
+        let Some(workflows) = self.releases.get(&id).and_then(|it| it.plan().workflows()) else { return };
+        let planned = workflows.gate.calendar.freezes.iter().any(|it| it.from <= at && it.to.is_none_or(|to| at < to));
+        let called = self.frozen.is_some_and(|until| until.is_none_or(|until| at < until));
+        let overridden = self.overridden_until.is_some_and(|until| at < until);
+        if (planned || called) && !overridden {
+            sim.violate(
+                "I8 nothing forward in a freeze",
+                format!("release {id} moves forward at {at}, planned {planned}, called {called}"),
+            );
+        }
+    }
+
+    /// Enough people other than the author, whose last word of those that still hold is a yes; or somebody who answers for it.
+    fn agreed(&self, sim: &Arc<Sim>, id: ReleaseId, at: Timestamp) {
+        let Some(release) = self.releases.get(&id) else { return };
+        let asked = crate::plans::approvals(release);
+        let Some(rule) = asked.rules.first() else { return };
+        let last: BTreeMap<&str, bool> = release
+            .votes()
+            .iter()
+            .filter(|vote| vote.by != "ana" && rule.people.contains(&vote.by) && Some(vote.about.artifact) == release.artifact())
+            .filter(|vote| asked.expires_ms.is_none_or(|ms| at.since_ms(vote.at) < ms))
+            .map(|vote| (vote.by.as_str(), vote.agrees))
+            .collect();
+        let agreed = last.values().filter(|agrees| **agrees).count();
+        let overridden = self.overridden_until.is_some_and(|until| at < until);
+        if (agreed < rule.count as usize || last.values().any(|agrees| !agrees)) && !overridden {
+            sim.violate("I5 approved before it goes", format!("release {id} is admitted with {last:?} of {}", rule.count));
+        }
+    }
+
     fn environment_event(&mut self, event: &EnvironmentEvent) {
         self.cover(Met::Fact(event.kind()));
         match event {
@@ -283,6 +334,15 @@ impl Oracle {
                 self.generations.insert(*generation);
                 self.was_live = false;
             }
+            EnvironmentEvent::Frozen { until, .. } => {
+                // Of several the longest holds; the shorter ones are of no interest here.
+                self.frozen = Some(match self.frozen {
+                    Some(held) => held.and_then(|held| until.map(|until| held.max(until))),
+                    None => *until,
+                });
+            }
+            EnvironmentEvent::Unfrozen { .. } => self.frozen = None,
+            EnvironmentEvent::Overridden { by, .. } => self.overridden_until = Some(by.until),
             EnvironmentEvent::Rerouted { generation, .. } => {
                 self.generations.insert(*generation);
                 let live = self.environment.live().map(|live| live.instance.revision.clone());
@@ -354,6 +414,7 @@ fn ending(outcome: &Outcome) -> &'static str {
         Outcome::Unchanged { .. } => "unchanged",
         Outcome::RunFailed { .. } => "run failed",
         Outcome::Denied { .. } => "denied",
+        Outcome::Refused { .. } => "refused",
         Outcome::RolledBack { .. } => "rolled back",
         Outcome::Failed { .. } => "failed",
         Outcome::RollbackFailed { .. } => "rollback failed",

@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use base::name::{ProjectId, ReleaseId, RunId};
 use base::{Digest, Source, Timestamp};
 use fastrand::Rng;
+use gate::approval::{Approvals, Rule};
+use gate::window::{Calendar, Period};
 use gate::{GatePlan, PolicyFile};
-use release::{CodeSource, Commit, Delivery, Kind, Live, Plan, Project, Ships, Workflows};
+use release::{CodeSource, Commit, Delivery, Kind, Live, Plan, Project, Release, Ships, Workflows};
 use rollout::{Deadline, JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
 use workflow::model::Workflow;
 use workflow::plan::{Repository, Request};
@@ -60,11 +62,42 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
         source: CodeSource { repository: "/srv/shop".to_string(), sha: format!("{number:040x}"), subtree: String::new(), snapshot: None },
         runs: vec![Arc::new(run(rng, number, now))],
         ships: Ships::Left("dist".to_string()),
-        gate: GatePlan { policies: vec![policy()], policy_limit_ms: 600_000, ..GatePlan::default() },
+        gate: GatePlan {
+            policies: vec![policy()],
+            policy_limit_ms: 600_000,
+            calendar: calendar(rng, now),
+            approvals: asked(rng),
+            ..GatePlan::default()
+        },
     };
     let delivery = delivery(rng);
     let plan = plan(rng, number, now, Kind::Change(Box::new(workflows)), delivery);
     (Proposal { plan, makes }, same.is_none().then_some(fresh))
+}
+
+/// Most ship at any time; some not for a while, in the middle of their way or from the start.
+fn calendar(rng: &mut Rng, now: Timestamp) -> Calendar {
+    if rng.u32(0..5) > 0 {
+        return Calendar::default();
+    }
+    let from = now.plus_ms(rng.u64(0..60_000));
+    let freezes = vec![Period { from, to: Some(from.plus_ms(rng.u64(1_000..60_000))), reason: "the sale".to_string() }];
+    Calendar { freezes, ..Calendar::default() }
+}
+
+/// Most need nobody.
+fn asked(rng: &mut Rng) -> Approvals {
+    if rng.u32(0..5) > 0 {
+        return Approvals::default();
+    }
+    let people = ["ana", "bo", "cy"].map(str::to_string).into();
+    let rules = vec![Rule { name: "leads".to_string(), people, count: rng.u32(1..3) }];
+    Approvals { rules, expires_ms: rng.bool().then_some(60_000), ..Approvals::default() }
+}
+
+pub(crate) fn approvals(release: &Release) -> &Approvals {
+    static NONE: Approvals = Approvals { rules: Vec::new(), in_order: false, expires_ms: None, people: BTreeMap::new() };
+    release.plan().workflows().map_or(&NONE, |workflows| &workflows.gate.approvals)
 }
 
 /// Back to what was live before.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use base::Digest;
 use base::name::ReleaseId;
+use base::{Digest, Timestamp};
 use record::{Append, AppendError, Store, ledger};
-use release::{Command, Event, Plan, Release};
+use release::{Command, Environment, EnvironmentEvent, Event, Plan, Release};
 use rollout::{Phase, Rollout, Step, Strategy};
 
 use crate::faults::Fault;
-use crate::plans::{ENVIRONMENT, Nature, change, project, rollback};
+use crate::plans::{ENVIRONMENT, Nature, approvals, change, project, rollback};
 use crate::scheduler::{Owner, Sim};
 use crate::world::{Border, SimStore, Truth, USER};
 
@@ -78,11 +78,27 @@ async fn change_minds(sim: Arc<Sim>) {
         if sim.strikes(Fault::Down, 6) {
             take_down(&sim).await;
         }
+        if sim.strikes(Fault::Freeze, 2) {
+            let until = (sim.range(0..2) == 0).then(|| sim.timestamp().plus_ms(sim.range(5_000..60_000) as u64));
+            let thaws = sim.range(0..3) == 0;
+            of_environment(&sim, |environment, now| match thaws {
+                true => environment.unfreeze("bo", now).ok(),
+                false => environment.freeze("bo", "the sale", until, now).ok(),
+            })
+            .await;
+        }
+        if sim.strikes(Fault::Override, 8) {
+            let until = sim.timestamp().plus_ms(sim.range(5_000..60_000) as u64);
+            let by = gate::Override { by: "cy".to_string(), reason: "the shop is down".to_string(), ticket: None, until };
+            of_environment(&sim, |environment, now| environment.override_gate(by.clone(), now).ok()).await;
+        }
     }
 }
 
 fn some_command(sim: &Arc<Sim>) -> Command {
-    match sim.range(0..8) {
+    match sim.range(0..12) {
+        8..=10 => Command::Approve { comment: String::new() },
+        11 => Command::Reject { comment: "not today".to_string() },
         0 | 1 => Command::Pause,
         2 | 3 => Command::Resume,
         4 => Command::Promote { full: false },
@@ -100,7 +116,8 @@ async fn command(sim: &Arc<Sim>, id: ReleaseId, command: Command) {
         let read = |fact| ledger::read_shared::<Event>(fact).expect("what was written can be read");
         let events: Vec<Arc<Event>> = facts[1..].iter().map(read).collect();
         let now = sim.timestamp();
-        let Ok(events) = Release::replay(plan, events.iter().map(AsRef::as_ref)).command(&command, "ana", now) else { return };
+        let by = some_person(sim);
+        let Ok(events) = Release::replay(plan, events.iter().map(AsRef::as_ref)).command(&command, by, now) else { return };
         let events = events.iter().map(|event| ledger::release_fact(event, now)).collect();
         let append = Append { stream: stream.clone(), expected: facts.len() as u64, facts: events };
         if store(sim).append(vec![append]).await.is_ok() {
@@ -109,12 +126,21 @@ async fn command(sim: &Arc<Sim>, id: ReleaseId, command: Command) {
     }
 }
 
+/// Whoever happens to ask; ana is the author of everything.
+fn some_person(sim: &Arc<Sim>) -> &'static str {
+    ["ana", "bo", "cy", "dee"][sim.range(0..4) as usize]
+}
+
 async fn take_down(sim: &Arc<Sim>) {
+    of_environment(sim, |environment, now| environment.go_down("ana", now).ok()).await;
+}
+
+async fn of_environment(sim: &Arc<Sim>, ask: impl Fn(&Environment, Timestamp) -> Option<EnvironmentEvent>) {
     let stream = ledger::environment_stream(project(), ENVIRONMENT);
     let Ok(facts) = store(sim).load(&stream, 0).await else { return };
     let events: Vec<_> = facts.iter().map(|fact| ledger::read(fact).expect("what was written can be read")).collect();
     let now = sim.timestamp();
-    let Ok(event) = release::Environment::replay(&events).go_down("ana", now) else { return };
+    let Some(event) = ask(&Environment::replay(&events), now) else { return };
     let append = Append { stream, expected: facts.len() as u64, facts: vec![ledger::environment_fact(&event, now)] };
     // Whoever was in between is asked again by nobody: the next one may be.
     drop(store(sim).append(vec![append]).await);
@@ -127,8 +153,14 @@ async fn answer_in_calm(sim: Arc<Sim>) {
         let waiting: Vec<(ReleaseId, Command)> = {
             let truth = sim.truth();
             let open = truth.oracle.releases.iter().filter(|(_, it)| it.outcome().is_none());
-            open.filter_map(|(id, it)| Some((*id, wanted(&sim, &truth, it.rollout()?)?))).collect()
+            let answer = |it: &Release| match it.rollout() {
+                Some(rollout) => wanted(&sim, &truth, rollout),
+                None if !approvals(it).is_empty() => Some(Command::Approve { comment: String::new() }),
+                None => None,
+            };
+            open.filter_map(|(id, it)| Some((*id, answer(it)?))).collect()
         };
+        of_environment(&sim, |environment, now| environment.unfreeze("bo", now).ok()).await;
         for (id, answer) in waiting {
             command(&sim, id, answer).await;
         }

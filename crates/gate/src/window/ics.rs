@@ -208,7 +208,9 @@ fn yearly(text: &str) -> Result<Yearly, String> {
         let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is no part of a rule"))?;
         match key.to_ascii_uppercase().as_str() {
             "FREQ" => yearly = value.eq_ignore_ascii_case("YEARLY"),
-            "INTERVAL" => rule.interval = value.parse().ok().filter(|it| *it > 0).ok_or_else(|| format!("`{part}` is no number of years"))?,
+            "INTERVAL" => {
+                rule.interval = value.parse().ok().filter(|it| *it > 0).ok_or_else(|| format!("`{part}` is no number of years"))?
+            }
             "COUNT" => rule.count = Some(value.parse().map_err(|_| format!("`{part}` is no number"))?),
             // A time in it is the end of that day for whole days.
             "UNTIL" => rule.until = Some(date(value.split('T').next().unwrap_or(value))?),

@@ -83,6 +83,7 @@ fn ended(entry: &HistoryEntry) -> String {
         Some(Outcome::RunFailed { reason }) => format!("failed: {reason}"),
         Some(Outcome::Denied { violations: 1 }) => "denied, for 1 reason".to_string(),
         Some(Outcome::Denied { violations }) => format!("denied, for {violations} reasons"),
+        Some(Outcome::Refused { by, .. }) => format!("refused by {by}"),
         Some(Outcome::RolledBack { reason }) if reason.starts_with("aborted by ") => reason.clone(),
         Some(Outcome::RolledBack { reason }) => format!("went back: {}", few_words(reason)),
         Some(Outcome::Failed { reason }) => format!("failed: {}", few_words(reason)),

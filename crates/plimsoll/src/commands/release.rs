@@ -137,6 +137,12 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
             terminal.data(&format!("  {}{line}", if index == 0 { "gate       " } else { "           " }));
         }
     }
+    for vote in &status.votes {
+        terminal.data(&format!("  {}", vote_line(vote)));
+    }
+    if let Some(by) = &status.overridden {
+        terminal.data(&format!("  OVERRIDDEN {by}"));
+    }
     if let Some(rollout) = &status.rollout {
         terminal.data(&format!("  traffic    {}", crate::view::rollout_line(rollout)));
         for line in crate::view::evidence_lines(rollout) {
@@ -180,11 +186,20 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     if let Some(decision) = &status.decision {
         lines.extend(gate::explain(decision));
     }
+    lines.extend(status.votes.iter().map(vote_line));
+    lines.extend(status.overridden.iter().map(|by| format!("OVERRIDDEN {by}")));
     if let Some(rollout) = &status.rollout {
         lines.extend(crate::view::evidence_lines(rollout));
     }
     terminal.data(&lines.join("\n"));
     Ok(exit::OK)
+}
+
+/// `approved   by bo at 2026-11-25 12:00:00 UTC: looks good`.
+fn vote_line(vote: &gate::approval::Vote) -> String {
+    let word = if vote.agrees { "approved" } else { "refused" };
+    let comment = if vote.comment.is_empty() { String::new() } else { format!(": {}", vote.comment) };
+    format!("{word:<10} by {} at {}{comment}", vote.by, vote.at.date_and_clock())
 }
 
 async fn watch(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
@@ -209,8 +224,11 @@ async fn promote(args: &Promote, terminal: &Terminal) -> Result<u8> {
 }
 
 async fn steer(one: &OneRelease, verb: &str, full: bool, terminal: &Terminal) -> Result<u8> {
+    steer_with(one, verb, serde_json::json!({ "by": actor(), "full": full }), terminal).await
+}
+
+pub(super) async fn steer_with(one: &OneRelease, verb: &str, body: serde_json::Value, terminal: &Terminal) -> Result<u8> {
     let client = running().await?;
-    let body = serde_json::json!({ "by": actor(), "full": full });
     let view: ReleaseView = client.post(&path(one, project_of(&one.of.dir)?, &format!("/{verb}")), &body).await?;
     if terminal.json {
         terminal.json(&view);

@@ -67,6 +67,13 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     for instance in view.instances.iter().flatten().filter(|instance| instance.phase != InstancePhase::Stopped) {
         terminal.data(&format!("    {}", instance_line(instance, terminal)));
     }
+    for freeze in &view.frozen {
+        let until = freeze.to.map_or("until `plimsoll env unfreeze`".to_string(), |to| format!("until {}", to.date_and_clock()));
+        terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &format!("frozen {until}: {}", freeze.reason))));
+    }
+    if let Some(by) = &view.overridden {
+        terminal.data(&format!("  {}", marked(terminal, Mark::Bad, &format!("the gate is OVERRIDDEN {by}"))));
+    }
     if let Some(release) = &view.changing {
         let why = view.waiting.clone().unwrap_or_else(|| "moving".to_string());
         terminal.data(&format!("  {}", marked(terminal, Mark::Going, &format!("release-{} is changing it: {why}", release.number))));

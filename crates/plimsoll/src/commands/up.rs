@@ -142,6 +142,9 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
         Outcome::Denied { .. } => {
             terminal.say(&format!("`plimsoll release explain -C {folder}` says what would change the answer"));
         }
+        Outcome::Refused { .. } => {
+            terminal.say(&format!("`plimsoll release view -C {folder}` shows who was asked; `plimsoll up {folder}` asks again"));
+        }
         Outcome::RunFailed { .. } => terminal.say(&finished_line(&ended.release, &folder)),
         Outcome::Failed { .. } | Outcome::RollbackFailed { .. } => {
             terminal.say(&format!("what the application wrote: `plimsoll logs -C {folder}`"));

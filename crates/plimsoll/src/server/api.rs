@@ -121,6 +121,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/rollbacks", post(roll_back))
         .route("/api/v1/environments", get(environments))
         .route("/api/v1/environments/down", post(down))
+        .route("/api/v1/environments/ask", post(ask_environment))
+        .route("/api/v1/inbox", get(inbox))
         .route("/api/v1/events", get(events))
         .route("/api/v1/logs", get(logs::bytes))
         .route("/api/v1/logs/lines", get(logs::lines))
@@ -254,6 +256,8 @@ struct CommandBody {
     by: String,
     #[serde(default)]
     full: bool,
+    #[serde(default)]
+    comment: String,
 }
 
 async fn command(
@@ -267,8 +271,12 @@ async fn command(
         "pause" => release::Command::Pause,
         "resume" => release::Command::Resume,
         "abort" => release::Command::Abort,
+        "approve" => release::Command::Approve { comment: body.comment },
+        "reject" => release::Command::Reject { comment: body.comment },
         _ => {
-            return Err(Failure::not_found(format!("`{verb}` is nothing a release can do")).hint("promote, pause, resume or abort").into());
+            return Err(Failure::not_found(format!("`{verb}` is nothing a release can do"))
+                .hint("promote, pause, resume, abort, approve or reject")
+                .into());
         }
     };
     let id = find(&state, of.project, &name)?;
@@ -306,6 +314,11 @@ pub struct EnvironmentView {
     /// The release that is changing it.
     pub changing: Option<ReleaseEntry>,
     pub waiting: Option<String>,
+    /// Freezes that people called.
+    #[serde(default)]
+    pub frozen: Vec<gate::window::Period>,
+    #[serde(default)]
+    pub overridden: Option<gate::Override>,
 }
 
 async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject>) -> Answer<Vec<EnvironmentView>> {
@@ -314,6 +327,7 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
     {
         let index = state.inner.journal.index();
         let untouched = release::Environment::default();
+        let now = state.inner.world.clock.now();
         // One that the first release has not reached yet is one all the same.
         let reached = |key: &(ProjectId, String)| index.environments.contains_key(key);
         let coming = index.releases.values().filter(|release| release.outcome.is_none());
@@ -342,6 +356,8 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
                 route: None,
                 changing,
                 waiting,
+                frozen: environment.frozen(now),
+                overridden: environment.overridden(now).cloned(),
             });
         }
     }
@@ -352,6 +368,59 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
         view.route = state.inner.world.router.observe(&scope).await.filter(|route| !route.weights.is_empty());
     }
     Ok(Json(views))
+}
+
+/// What is asked of an environment as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvironmentAsk {
+    Freeze { reason: String, until: Option<base::Timestamp> },
+    Unfreeze,
+    Override { reason: String, ticket: Option<String>, until: base::Timestamp },
+}
+
+#[derive(Debug, Deserialize)]
+struct AskOf {
+    project: ProjectId,
+    environment: String,
+    by: String,
+}
+
+async fn ask_environment(
+    Extract(state): Extract<State>,
+    Query(of): Query<AskOf>,
+    Json(ask): Json<EnvironmentAsk>,
+) -> Answer<release::EnvironmentEvent> {
+    state.inner.journal.catch_up().await?;
+    if !state.inner.journal.index().projects.contains_key(&of.project) {
+        return Err(Failure::not_found("nothing has been brought up here").hint("`plimsoll up` does").into());
+    }
+    let event = state.inner.book.ask(of.project, &of.environment, &of.by, &ask, state.inner.driver.cache()).await?;
+    state.inner.driver.nudge();
+    Ok(Json(event))
+}
+
+/// A release that waits for somebody's approval.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InboxEntry {
+    pub project_name: String,
+    pub release: ReleaseEntry,
+    pub waiting: String,
+}
+
+async fn inbox(Extract(state): Extract<State>) -> Answer<Vec<InboxEntry>> {
+    state.inner.journal.catch_up().await?;
+    let under_way: Vec<ReleaseEntry> =
+        state.inner.journal.index().releases.values().filter(|release| release.outcome.is_none()).cloned().collect();
+    let mut entries = Vec::new();
+    for release in under_way {
+        let loaded = state.load(release.id).await?;
+        if let Some(waiting) = loaded.release.waits_for_approval(state.inner.world.clock.now()) {
+            let project_name = loaded.release.plan().project.name.clone();
+            entries.push(InboxEntry { project_name, release, waiting: waiting.sentence() });
+        }
+    }
+    Ok(Json(entries))
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use base::name::{ProjectId, ReleaseId, RunId};
 use engine::Cache;
 use record::{Append, AppendError, Index, NewFact, ProjectEntry, ledger};
-use release::{Delivery, Environment, Kind, Live, Plan, Project, Workflows};
+use release::{Delivery, Environment, EnvironmentEvent, Kind, Live, Plan, Project, Workflows};
 use rollout::RevisionId;
 use serde::{Deserialize, Serialize};
 
-use super::api::{DownRequest, EnvironmentDown};
+use super::api::{DownRequest, EnvironmentAsk, EnvironmentDown};
 use super::history::ways_back;
 use super::journal::{Journal, with_numbers};
 use crate::failure::{Doing, Failure, FailureKind, Result};
@@ -99,6 +99,41 @@ impl Book {
                 Ok(_) => return Ok(EnvironmentDown { was_live }),
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(Failure::from_error("record that the environment goes down", &error)),
+            }
+        }
+    }
+
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// When what is asked makes no sense, or the record can't be written.
+    pub async fn ask(
+        &self,
+        project: ProjectId,
+        environment: &str,
+        by: &str,
+        ask: &EnvironmentAsk,
+        cache: &Cache,
+    ) -> Result<EnvironmentEvent> {
+        loop {
+            let store = self.world.store.as_ref();
+            let loaded = cache.environment(store, project, environment).await.doing("read the environment")?;
+            let now = self.world.clock.now();
+            let event = match ask {
+                EnvironmentAsk::Freeze { reason, until } => loaded.environment.freeze(by, reason, *until, now),
+                EnvironmentAsk::Unfreeze => loaded.environment.unfreeze(by, now),
+                EnvironmentAsk::Override { reason, ticket, until } => {
+                    let by = gate::Override { by: by.to_string(), reason: reason.clone(), ticket: ticket.clone(), until: *until };
+                    loaded.environment.override_gate(by, now)
+                }
+            };
+            let event = event.map_err(|unwanted| Failure::usage(unwanted.0))?;
+            let stream = ledger::environment_stream(project, environment);
+            let append = Append { stream, expected: loaded.version, facts: vec![ledger::environment_fact(&event, now)] };
+            match store.append(vec![append]).await {
+                Ok(_) => return Ok(event),
+                Err(AppendError::Conflict { .. }) => {}
+                Err(error) => return Err(Failure::from_error("record what is asked of the environment", &error)),
             }
         }
     }

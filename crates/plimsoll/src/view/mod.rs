@@ -74,6 +74,15 @@ impl<'a> Narrator<'a> {
             Event::NothingToShip { .. } | Event::Unchanged { .. } => {}
             Event::EvidenceRead { evidence, .. } => self.line(Mark::Good, &format!("evidence   {}", evidence_line(&evidence.summary()))),
             Event::Decided { decision } => self.decision(release, decision),
+            Event::Voted { vote } => {
+                let (mark, word) = if vote.agrees { (Mark::Good, "approved") } else { (Mark::Bad, "refused") };
+                let comment = if vote.comment.is_empty() { String::new() } else { format!(": {}", vote.comment) };
+                self.line(mark, &format!("{word:<10} by {}{comment}", vote.by));
+            }
+            Event::Overridden { by, past, .. } => {
+                self.line(Mark::Warn, &format!("OVERRIDDEN {by}"));
+                self.line(Mark::Warn, &format!("           past: {past}"));
+            }
             Event::Admitted { instance, rollout, .. } => {
                 let text = match &rollout.stable {
                     Some(stable) => format!("revision   {} starts beside {}", instance.revision, stable.id),
@@ -113,6 +122,11 @@ impl<'a> Narrator<'a> {
             return;
         }
         match &decision.outcome {
+            gate::Outcome::Allowed { warnings, overridden: Some(overridden), .. } => {
+                self.line(Mark::Warn, &format!("gate       denied for {}, and OVERRIDDEN {}", release.plan().environment, overridden.by));
+                overridden.violations.iter().for_each(|violation| self.line(Mark::Bad, &format!("           {violation}")));
+                self.warnings(warnings);
+            }
             gate::Outcome::Allowed { warnings, .. } => {
                 self.line(Mark::Good, &format!("gate       allowed for {}", release.plan().environment));
                 self.warnings(warnings);

@@ -46,6 +46,8 @@ pub(super) enum What {
         requests: u64,
     },
     SmokeFails(String),
+    /// Why nothing may move forward, or that it may again.
+    Closed(Option<String>),
     Command {
         command: Command,
         by: String,
@@ -131,8 +133,23 @@ const SETTINGS: [&str; 19] = [
     "absolute_bad",
     "difference",
 ];
-const SEEN: [&str; 13] =
-    ["new", "old", "target", "router", "epoch", "traffic", "counts", "in_flight", "smoke", "promote", "pause", "resume", "end"];
+const SEEN: [&str; 15] = [
+    "new",
+    "old",
+    "target",
+    "router",
+    "epoch",
+    "traffic",
+    "counts",
+    "in_flight",
+    "smoke",
+    "closed",
+    "open",
+    "promote",
+    "pause",
+    "resume",
+    "end",
+];
 
 impl Parser {
     fn line(&mut self, line: &str, span: Span) {
@@ -208,6 +225,8 @@ fn seen(what: &[&str]) -> Result<What, Expected> {
         }
         ["in_flight", revision, requests] => Ok(What::InFlight { revision: named(revision)?, requests: number(requests)? }),
         ["smoke", "fails", message @ ..] => Ok(What::SmokeFails(message.join(" "))),
+        ["closed", why @ ..] => Ok(What::Closed(Some(why.join(" ")))),
+        ["open"] => Ok(What::Closed(None)),
         ["promote", "full", by @ ..] => Ok(command(Command::Promote { full: true }, by)),
         ["promote", by @ ..] => Ok(command(Command::Promote { full: false }, by)),
         ["pause", by @ ..] => Ok(command(Command::Pause, by)),

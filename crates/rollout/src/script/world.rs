@@ -24,6 +24,7 @@ pub(super) struct World {
     boot_ms: Option<u64>,
     smoke: BTreeMap<u64, SmokeSeen>,
     smoke_failure: Option<String>,
+    closed: Option<String>,
     checks: u32,
     /// Parts of requests, until they are whole ones.
     parts: BTreeMap<(RevisionId, &'static str), f64>,
@@ -47,6 +48,7 @@ impl World {
             boot_ms,
             smoke: BTreeMap::new(),
             smoke_failure: None,
+            closed: None,
             checks: plan.smoke.len() as u32,
             parts: BTreeMap::new(),
         };
@@ -66,6 +68,7 @@ impl World {
             instances: self.target_known.then(|| self.instances.values().cloned().collect()),
             route: (self.router != RouterMood::Unknown).then(|| self.route.clone()),
             smoke: self.smoke.clone(),
+            closed: self.closed.clone(),
         }
     }
 
@@ -118,6 +121,7 @@ impl World {
                 self.route.counts.entry(revision.clone()).or_default().users = Counts { requests: *requests, bad: *bad, latency };
             }
             What::InFlight { revision, requests } => self.route.counts.entry(revision.clone()).or_default().in_flight = *requests,
+            What::Closed(why) => self.closed.clone_from(why),
             What::SmokeFails(message) => self.smoke_failure = Some(message.clone()),
             What::Command { .. } | What::End => {}
         }

@@ -74,6 +74,9 @@ fn write(sim: &Arc<Sim>, server: usize, mut appends: Vec<Append>) -> Result<Vec<
             append.expected = truth.store.versions.get(&append.stream).copied().unwrap_or(0);
         }
     }
+    if sim.broken == Some(Break::FreezeUnheard) {
+        appends.retain(|append| !append.facts.is_empty());
+    }
     let written = at_once(sim.memory.append(appends))?;
     for fact in &written {
         truth.store.versions.insert(fact.stream.clone(), fact.seq);

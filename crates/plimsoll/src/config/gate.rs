@@ -1,0 +1,240 @@
+//! What a project asks of its gate: evidence, hours, people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use base::yaml::{Mapping, Node};
+use base::{Diagnostic, Source, Timestamp};
+use gate::approval::{Approvals, Rule};
+use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays};
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use super::{Reader, VALUE};
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Gate {
+    pub coverage: Option<f64>,
+    pub require: BTreeSet<gate::EvidenceKind>,
+    pub calendar: Calendar,
+    /// A file of the commit with the holidays that aren't listed.
+    pub holidays_file: Option<String>,
+    pub approvals: Approvals,
+}
+
+pub(super) const GATE: &[&str] = &["coverage", "require", "window", "approvals", "teams", "people"];
+pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
+pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
+pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
+pub(super) const RULE: &[&str] = &["from", "count"];
+
+/// The names under which evidence can be required.
+const EVIDENCE: &[(&str, gate::EvidenceKind)] =
+    &[("tests", gate::EvidenceKind::Tests), ("coverage", gate::EvidenceKind::Coverage), ("findings", gate::EvidenceKind::Findings)];
+
+/// Holidays of the file are read that far ahead: a release that waits longer is asked for again.
+const YEARS_AHEAD: i64 = 2;
+
+/// The holidays of a calendar file from this year on.
+///
+/// # Errors
+/// Everything in it that can't be read.
+pub fn holidays_from(source: &Source, now: Timestamp) -> Result<Vec<Holiday>, Vec<Diagnostic>> {
+    let today = jiff::Timestamp::from_millisecond(now.as_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC).date();
+    let last = today.checked_add(jiff::Span::new().years(YEARS_AHEAD)).unwrap_or(Date::MAX);
+    // Where it is tomorrow already, or still yesterday.
+    holidays(source, today.yesterday().unwrap_or(today), last)
+}
+
+impl Reader {
+    pub(super) fn gate(&mut self, node: &Node) -> Option<Gate> {
+        let mapping = self.closed(node, GATE)?;
+        let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence)).unwrap_or_default();
+        let mut gate = Gate {
+            coverage: self.at(mapping, "coverage", |reader, node| reader.number(node, 0.0, 100.0)),
+            require: require.into_iter().collect(),
+            ..Gate::default()
+        };
+        if let Some((calendar, file)) = self.at(mapping, "window", Self::window) {
+            (gate.calendar, gate.holidays_file) = (calendar, file);
+        }
+        let teams = self.at(mapping, "teams", Self::names).unwrap_or_default();
+        let people = self.at(mapping, "people", Self::names).unwrap_or_default();
+        let approvals = self.at(mapping, "approvals", |reader, node| reader.approvals(node, &teams)).unwrap_or_default();
+        gate.approvals = Approvals { people, ..approvals };
+        Some(gate)
+    }
+
+    fn evidence(&mut self, node: &Node) -> Option<gate::EvidenceKind> {
+        let found = EVIDENCE.iter().find(|(name, _)| node.as_str() == Some(name));
+        if found.is_none() {
+            let names: Vec<&str> = EVIDENCE.iter().map(|(name, _)| *name).collect();
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("evidence is one of {}", names.join(", "))));
+        }
+        found.map(|(_, kind)| *kind)
+    }
+
+    fn window(&mut self, node: &Node) -> Option<(Calendar, Option<String>)> {
+        let mapping = self.closed(node, WINDOW)?;
+        let timezone = self.at(mapping, "timezone", Self::timezone).unwrap_or_default();
+        let zone = if timezone.is_empty() { TimeZone::UTC } else { TimeZone::get(&timezone).unwrap_or(TimeZone::UTC) };
+        let weekly = self.at(mapping, "weekly", |reader, node| reader.list(node, Self::weekly)).unwrap_or_default();
+        let mut calendar = Calendar { timezone, weekly, ..Calendar::default() };
+        let mut file = None;
+        match mapping.get("holidays") {
+            Some(node) if node.as_str().is_some() => file = self.text(node),
+            Some(node) => calendar.holidays = self.list(node, Self::holiday).unwrap_or_default(),
+            None => {}
+        }
+        let periods = |reader: &mut Reader, node: &Node| reader.list(node, |reader, node| reader.period(node, &zone));
+        calendar.freezes = self.at(mapping, "freezes", periods).unwrap_or_default();
+        calendar.openings = self.at(mapping, "openings", periods).unwrap_or_default();
+        Some((calendar, file))
+    }
+
+    fn timezone(&mut self, node: &Node) -> Option<String> {
+        let name = self.text(node)?;
+        if TimeZone::get(&name).is_err() {
+            let message = format!("the time zone `{name}` is not known");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("a name such as `Europe/Berlin`, or `UTC`"));
+        }
+        Some(name)
+    }
+
+    /// `mon-thu 09:00-16:00`.
+    fn weekly(&mut self, node: &Node) -> Option<Weekly> {
+        let text = self.text(node)?;
+        let read = |text: &str| -> Result<Weekly, String> {
+            let (days, hours) = text.trim().rsplit_once(' ').ok_or("days and hours are expected")?;
+            let (from, to) = hours.split_once('-').ok_or_else(|| format!("`{hours}` are no hours"))?;
+            let (from, to) = (minutes(from)?, minutes(to)?);
+            if from == 24 * 60 {
+                return Err("a window begins at 23:59 at the latest".to_string());
+            }
+            Ok(Weekly { days: Days::from_str(days)?, from, to })
+        };
+        match read(&text) {
+            Ok(weekly) => Some(weekly),
+            Err(why) => {
+                let message = format!("`{text}` is no weekly window: {why}");
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("`mon-thu 09:00-16:00`, `sat,sun 22:00-02:00`"));
+                None
+            }
+        }
+    }
+
+    /// `2026-12-25 Christmas`.
+    fn holiday(&mut self, node: &Node) -> Option<Holiday> {
+        let text = self.text(node)?;
+        let (day, name) = text.split_once(' ').unwrap_or((&text, "holiday"));
+        match day.parse() {
+            Ok(date) => Some(Holiday { date, name: name.trim().to_string() }),
+            Err(_) => {
+                let message = format!("`{text}` is no day with a name");
+                let hint = "`2026-12-25 Christmas`; a text in place of the list is the name of an iCalendar file";
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn period(&mut self, node: &Node, zone: &TimeZone) -> Option<Period> {
+        let mapping = self.closed(node, PERIOD)?;
+        let from = self.moment(node, mapping, "from", zone, false);
+        let to = self.moment(node, mapping, "to", zone, true);
+        let reason = self.needed(node, mapping, "reason").and_then(|node| self.text(node));
+        let (from, to, reason) = (from?, to?, reason?);
+        if to <= from {
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, "this ends before it begins"));
+            return None;
+        }
+        Some(Period { from, to: Some(to), reason })
+    }
+
+    fn needed<'a>(&mut self, node: &Node, mapping: &'a Mapping, key: &str) -> Option<&'a Node> {
+        let found = mapping.get(key);
+        if found.is_none() {
+            self.diagnostics.push(Diagnostic::error("config/missing-key", node.span, format!("`{key}` is missing")));
+        }
+        found
+    }
+
+    /// A day, or a day and a time, by the calendar's clock; a day as an end is in it.
+    fn moment(&mut self, node: &Node, mapping: &Mapping, key: &str, zone: &TimeZone, is_end: bool) -> Option<Timestamp> {
+        let node = self.needed(node, mapping, key)?;
+        let text = self.text(node)?;
+        let civil: Option<DateTime> = match text.parse::<Date>().ok().filter(|_| text.len() <= 10) {
+            Some(date) => (if is_end { date.tomorrow() } else { Ok(date) }).ok().map(|date| date.at(0, 0, 0, 0)),
+            None => text.replace(' ', "T").parse().ok(),
+        };
+        let moment = civil.and_then(|civil| zone.to_ambiguous_timestamp(civil).compatible().ok());
+        if moment.is_none() {
+            let message = format!("`{text}` is no day, and no day with a time");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("`2026-12-20` or `2026-12-20 18:00`"));
+        }
+        moment.map(|moment| Timestamp::from_ms(moment.as_millisecond()))
+    }
+
+    /// Names by name: who is in a team, or what else a person is called.
+    fn names(&mut self, node: &Node) -> Option<BTreeMap<String, BTreeSet<String>>> {
+        let Some(mapping) = node.as_mapping() else {
+            self.wrong(node, "a mapping of names to lists of names");
+            return None;
+        };
+        let mut names = BTreeMap::new();
+        for (key, value) in mapping.iter() {
+            let listed = self.list(value, Self::text).unwrap_or_default();
+            names.insert(key.text.clone(), listed.into_iter().collect());
+        }
+        Some(names)
+    }
+
+    fn approvals(&mut self, node: &Node, teams: &BTreeMap<String, BTreeSet<String>>) -> Option<Approvals> {
+        let mapping = self.closed(node, APPROVALS)?;
+        let rules = self.at(mapping, "rules", |reader, node| reader.list(node, |reader, node| reader.rule(node, teams)));
+        if mapping.get("rules").is_none() {
+            self.diagnostics.push(Diagnostic::error("config/missing-key", node.span, "`rules` is missing, so nobody would be asked"));
+        }
+        let in_order = self.at(mapping, "inOrder", |reader, node| {
+            let order = node.as_bool();
+            if order.is_none() {
+                reader.wrong(node, "true or false");
+            }
+            order
+        });
+        Some(Approvals {
+            rules: rules.unwrap_or_default(),
+            in_order: in_order.unwrap_or_default(),
+            expires_ms: self.at(mapping, "expires", Self::duration),
+            people: BTreeMap::new(),
+        })
+    }
+
+    fn rule(&mut self, node: &Node, teams: &BTreeMap<String, BTreeSet<String>>) -> Option<Rule> {
+        let mapping = self.closed(node, RULE)?;
+        let from = self.needed(node, mapping, "from")?;
+        let (name, people) = match from.as_str() {
+            Some(name) => (name.to_string(), teams.get(name).cloned().unwrap_or_else(|| BTreeSet::from([name.to_string()]))),
+            None => {
+                let people: BTreeSet<String> = self.list(from, Self::text)?.into_iter().collect();
+                (people.iter().cloned().collect::<Vec<_>>().join(" or "), people)
+            }
+        };
+        let count = self.at(mapping, "count", |reader, node| reader.whole(node, 1, 20)).unwrap_or(1) as u32;
+        if (people.len() as u64) < u64::from(count) {
+            let message = format!("{count} approvals are asked of `{name}`, who are {}: it could never be given", people.len());
+            self.diagnostics.push(Diagnostic::error(VALUE, from.span, message).hint("list the team under `gate.teams`"));
+            return None;
+        }
+        Some(Rule { name, people, count })
+    }
+}
+
+/// `09:00`, `24:00`.
+fn minutes(text: &str) -> Result<u16, String> {
+    let read = text.trim().split_once(':').and_then(|(hours, minutes)| Some((hours.parse::<u16>().ok()?, minutes.parse::<u16>().ok()?)));
+    match read {
+        Some((hours, minutes)) if minutes < 60 && hours * 60 + minutes <= 24 * 60 => Ok(hours * 60 + minutes),
+        _ => Err(format!("`{}` is no time of the day", text.trim())),
+    }
+}

@@ -1,0 +1,134 @@
+//! What people say to the gate: approvals, freezes, closed hours, emergencies.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Place, Said};
+
+/// Where the judge isn't what is looked at.
+const AT_ONCE: [&str; 2] = ["--strategy", "immediate"];
+
+fn configured(gate: &str) -> Place {
+    let place = Place::with_app();
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &format!("{config}{gate}"));
+    place.commit("what the gate asks");
+    place
+}
+
+fn as_person(place: &Place, who: &str, args: &[&str]) -> Said {
+    let mut command = place.plimsoll(args);
+    command.env("PLIMSOLL_ACTOR", who);
+    place.start(command).wait()
+}
+
+#[test]
+fn a_release_waits_for_people_who_did_not_make_it() {
+    let place = configured("gate:\n  teams:\n    leads: [bo, cy]\n  approvals:\n    rules:\n      - {from: leads, count: 1}\n");
+    let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says("needs 1 approval of leads (bo, cy); `plimsoll approve release-1` gives it");
+    let inbox = place.say(&["inbox"]);
+    assert!(inbox.out.contains("release-1") && inbox.out.contains("needs 1 approval of leads"), "{inbox:?}");
+
+    let view: serde_json::Value = serde_json::from_str(&place.say(&["release", "view", "--json"]).raw).unwrap();
+    let author = view["actor"].as_str().unwrap().to_string();
+    let own = as_person(&place, &author, &["approve"]);
+    assert!(own.code != 0 && own.err.contains("does not count: nobody approves their own change"), "{own:?}");
+    let stranger = as_person(&place, "eve", &["approve", "-m", "why not"]);
+    assert!(stranger.code != 0 && stranger.err.contains("nobody asked this person"), "{stranger:?}");
+    assert_eq!(as_person(&place, "bo", &["approve", "release-1", "-m", "looks good"]).code, 0);
+    up.wait().ends(0, &["✔ approved   by bo: looks good"]);
+
+    let view = place.say(&["release", "view"]);
+    assert!(view.out.contains("approved   by bo at ") && view.out.contains(": looks good"), "{view:?}");
+    assert_eq!(place.say(&["inbox"]).out, "nothing waits for anybody\n");
+    let late = as_person(&place, "cy", &["approve", "release-1"]);
+    assert!(late.code != 0 && late.err.contains("release-1 has ended"), "{late:?}");
+}
+
+#[test]
+fn a_refusal_ends_the_release() {
+    let place = configured("gate:\n  approvals:\n    rules:\n      - {from: [bo, cy], count: 2}\n");
+    let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says("needs 2 approvals of bo or cy (bo, cy)");
+    assert_eq!(as_person(&place, "bo", &["approve"]).code, 0);
+    assert_eq!(as_person(&place, "cy", &["reject", "-m", "not before the sale"]).code, 0);
+    up.wait().ends(3, &["✖ refused    by cy: not before the sale"]);
+    assert!(place.say(&["status"]).out.contains("nothing is live"));
+}
+
+#[test]
+fn a_freeze_holds_what_goes_forward_and_never_the_way_back() {
+    let place = Place::with_app();
+    for version in ["1", "2"] {
+        place.write("version", version);
+        place.commit(version);
+        assert_eq!(place.up(&AT_ONCE).code, 0);
+    }
+    let frozen = place.say(&["env", "freeze", "--reason", "the sale"]);
+    assert_eq!(frozen.code, 0, "{frozen:?}");
+    assert!(place.say(&["status"]).out.contains("frozen until `plimsoll env unfreeze`: the sale"));
+
+    place.write("version", "3");
+    place.commit("3");
+    let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says("environment `local` is closed: frozen (the sale)");
+    assert_eq!(place.say(&["release", "rollback"]).code, 0, "the way back is free");
+    assert_eq!(place.say(&["env", "unfreeze"]).code, 0);
+    up.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+    let again = place.say(&["env", "unfreeze"]);
+    assert!(again.code == 2 && again.err.contains("nobody froze this environment"), "{again:?}");
+}
+
+#[test]
+fn an_emergency_goes_past_everything_and_is_loud() {
+    let place = configured(
+        "gate:\n  require: [coverage]\n  approvals:\n    rules:\n      - {from: [bo]}\n  window:\n    freezes:\n      - {from: 2020-01-01, to: 2199-12-31, reason: the quiet century}\n",
+    );
+    let denied = place.up(&AT_ONCE);
+    assert_eq!(denied.code, 3, "{denied:?}");
+    let nothing = place.say(&["gate", "override", "--reason", " "]);
+    assert!(nothing.code == 2 && nothing.err.contains("an override needs a reason"), "{nothing:?}");
+    let long = place.say(&["gate", "override", "--reason", "x", "--for", "2d"]);
+    assert!(long.code == 2 && long.err.contains("24 hours at most"), "{long:?}");
+    let asked = place.say(&["gate", "override", "--reason", "the shop is down", "--ticket", "INC-7", "--for", "1h"]);
+    assert_eq!(asked.code, 0, "{asked:?}");
+    assert!(place.say(&["status"]).out.contains("OVERRIDDEN by "));
+
+    let up = place.up(&AT_ONCE);
+    assert_eq!(up.code, 0, "{up:?}");
+    assert!(up.err.contains("gate       denied for local, and OVERRIDDEN by "), "{up:?}");
+    assert!(up.err.contains("past: needs 1 approval of bo"), "{up:?}");
+    let explained = place.say(&["release", "explain"]);
+    assert!(explained.out.contains("and was overridden: by ") && explained.out.contains("the shop is down (INC-7)"), "{explained:?}");
+}
+
+#[test]
+fn everything_wrong_in_hours_and_approvals_is_told_at_once() {
+    let place = configured(
+        "gate:\n  window:\n    timezone: Europe/Berlim\n    weekly: [\"mon-thu 9\", \"fri 09:00-25:00\", \"fry 09:00-10:00\"]\n    holidays: [\"Christmas\"]\n    freezes:\n      - {from: 2026-12-20, to: 2026-12-01, reason: x}\n      - {from: soon, reason: x}\n  approvals:\n    rules:\n      - {from: leads, count: 2}\n    expires: soon\n",
+    );
+    let said = place.up(&[]);
+    assert_eq!(said.code, 2, "{said:?}");
+    for expected in [
+        "the time zone `Europe/Berlim` is not known",
+        "`mon-thu 9` is no weekly window",
+        "`25:00` is no time of the day",
+        "`fry` is no day of the week",
+        "`Christmas` is no day with a name",
+        "this ends before it begins",
+        "`soon` is no day, and no day with a time",
+        "`to` is missing",
+        "2 approvals are asked of `leads`, who are 1: it could never be given",
+        "`soon` is not a length of time",
+    ] {
+        assert!(said.err.contains(expected), "{expected}: {said:?}");
+    }
+    let place = configured("gate: {window: {holidays: policy/holidays.ics}}\n");
+    assert!(place.up(&[]).err.contains("`gate.window.holidays` names `policy/holidays.ics`, which is not in the commit"));
+    place.write("policy/holidays.ics", "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:2026\nEND:VEVENT\n");
+    place.commit("holidays");
+    let said = place.up(&[]);
+    assert!(said.code == 2 && said.err.contains("policy/holidays.ics:3:1") && said.err.contains("`2026` is no date"), "{said:?}");
+}
