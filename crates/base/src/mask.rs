@@ -7,6 +7,8 @@
 mod deep;
 mod engine;
 mod forms;
+mod pattern;
+mod runs;
 mod view;
 
 use std::fmt;

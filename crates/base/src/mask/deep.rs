@@ -13,14 +13,14 @@ use memchr::memmem::Finder;
 
 use super::engine::Engine;
 use super::forms::Forms;
+use super::pattern::{Pattern, may_have_pattern, words};
+use super::runs::runs;
 use super::view::{self, Notation, Span, Text, View};
 
 /// Where a paragraph is cut when it doesn't end; also the most that is held back.
 pub(super) const PARAGRAPH_BYTES_MAX: usize = 16 * 1024;
 /// How often text is decoded again that came out of a decoding.
 const DEPTH_MAX: usize = 2;
-/// The shortest run of base64 or hexadecimal digits that is decoded; shorter ones are [forms](super::forms) of their own.
-const RUN_MIN_BYTES: usize = 20;
 
 pub(super) struct Deep {
     engine: Engine,
@@ -70,6 +70,7 @@ impl Deep {
             let end = newline.map_or(text.len(), |newline| newline + 1);
             if end - paragraph > PARAGRAPH_BYTES_MAX {
                 let cut = paragraph + PARAGRAPH_BYTES_MAX;
+                search.line(text, line, cut);
                 search.paragraph(text, paragraph, cut, paragraph != line, is_dump);
                 search.block(text, block, cut);
                 (block, paragraph, line, is_dump) = (cut, cut, cut, false);
@@ -79,7 +80,9 @@ impl Deep {
                 search.block(text, block, paragraph);
                 return paragraph;
             }
-            let kind = self.read_line(&text[line..newline.unwrap_or(end)]);
+            let line_end = newline.unwrap_or(end);
+            search.line(text, line, line_end);
+            let kind = self.read_line(&text[line..line_end]);
             is_dump |= kind == Line::Dump;
             if kind == Line::Ends || newline.is_none() {
                 search.paragraph(text, paragraph, end, paragraph != line, is_dump);
@@ -236,9 +239,17 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Lines that are looked at one by one.
+    /// Lines of which few are suspicious, which is seen for many at once.
     fn block(&mut self, text: &[u8], start: usize, end: usize) {
-        self.if_any(&Text::of_output(&text[start..end], start), |search, text| search.suspects(text, 0));
+        self.if_any(&Text::of_output(&text[start..end], start), |search, text| search.suspects_of_block(text, 0));
+    }
+
+    /// What is seen word by word, and each line is cut into words from its own beginning.
+    fn line(&mut self, text: &[u8], start: usize, end: usize) {
+        let line = Text::of_output(&text[start..end], start);
+        if self.is_thorough || may_have_pattern(line.bytes) {
+            self.if_any(&line, |search, line| search.patterns(line, 0));
+        }
     }
 
     /// What only a paragraph as a whole can show.
@@ -276,9 +287,19 @@ impl Search<'_> {
 
     /// What is suspicious within lines.
     fn suspects(&mut self, text: &Text<'_>, depth: usize) {
+        self.suspects_of_block(text, depth);
+        let mut start = 0;
+        while start < text.bytes.len() {
+            let end = memchr::memchr(b'\n', &text.bytes[start..]).map_or(text.bytes.len(), |newline| start + newline);
+            self.patterns(&text.part(start, end), depth);
+            start = end + 1;
+        }
+    }
+
+    fn suspects_of_block(&mut self, text: &Text<'_>, depth: usize) {
         self.colours(text, depth);
         self.escapes(text, depth);
-        self.patterns(text, depth);
+        self.prefixed(text, depth);
         self.runs(text, depth);
     }
 
@@ -322,23 +343,17 @@ impl Search<'_> {
     }
 
     /// Characters with the same thing between each, and lists of numbers.
-    fn patterns(&mut self, text: &Text<'_>, depth: usize) {
-        let mut start = 0;
-        while start < text.bytes.len() {
-            // Each line is cut into words from its own beginning, so that what stands before it changes nothing.
-            let end = memchr::memchr(b'\n', &text.bytes[start..]).map_or(text.bytes.len(), |newline| start + newline);
-            let line = &text.bytes[start..end];
-            let (words, _) = line.as_chunks::<8>();
-            // The rest of the line is looked at as the end of a last word.
-            let last = line.last_chunk::<8>().filter(|_| line.len() > words.len() * 8);
-            let mut seen = Pattern::default();
-            for word in words.iter().chain(last) {
-                if Pattern::is_likely(u64::from_le_bytes(*word)) {
-                    self.pattern(&text.part(start, end), *word, &mut seen, depth);
-                }
+    fn patterns(&mut self, line: &Text<'_>, depth: usize) {
+        let mut seen = Pattern::default();
+        for word in words(line.bytes) {
+            if self.is_thorough || Pattern::is_likely(u64::from_le_bytes(*word)) {
+                self.pattern(line, *word, &mut seen, depth);
             }
-            start = end + 1;
         }
+    }
+
+    /// Lists of `0x41`.
+    fn prefixed(&mut self, text: &Text<'_>, depth: usize) {
         let mut listed = 0;
         let finder = &self.deep.hex;
         for at in finder.find_iter(text.bytes) {
@@ -416,28 +431,7 @@ impl Search<'_> {
 
     /// Runs of base64 characters, which hexadecimal digits are too.
     fn runs(&mut self, text: &Text<'_>, depth: usize) {
-        let (mut before, mut done) = (0, 0);
-        for (index, chunk) in text.bytes.chunks(64).enumerate() {
-            let base = index * 64;
-            if done >= base + chunk.len() {
-                continue;
-            }
-            // A bit for each byte, from 64 bytes before the chunk on.
-            let mut bits = u128::from(before) | u128::from(base64_bits(chunk)) << 64;
-            loop {
-                bits &= u128::MAX.checked_shl((done + 64).saturating_sub(base) as u32).unwrap_or(0);
-                let begins = runs_of_twenty(bits);
-                if begins == 0 {
-                    break;
-                }
-                let start = base + begins.trailing_zeros() as usize - 64;
-                let is_end = |at: &usize| view::base64_value(text.bytes[*at]) >= 64;
-                let end = (start + RUN_MIN_BYTES..text.bytes.len()).find(is_end).unwrap_or(text.bytes.len());
-                self.run(&text.part(start, end), depth);
-                done = end;
-            }
-            before = (bits >> 64) as u64;
-        }
+        runs(text.bytes, &mut |start, end| self.run(&text.part(start, end), depth));
     }
 
     fn run(&mut self, run: &Text<'_>, depth: usize) {
@@ -448,7 +442,7 @@ impl Search<'_> {
             let begins = if is_thorough { [true; 2] } else { view::hex_begins(run.bytes, min) };
             view::hex_texts(run, begins, min, &mut look);
         }
-        if !run.bytes.iter().any(u8::is_ascii_uppercase) {
+        if !has_capital(run.bytes) {
             // Base64 of text without a capital is rarer than paths and names by far.
             return;
         }
@@ -463,85 +457,8 @@ impl Search<'_> {
     }
 }
 
-/// Which of up to 64 bytes are base64 characters, a bit for each, without a branch.
-fn base64_bits(chunk: &[u8]) -> u64 {
-    let mut is_base64 = [0u8; 64];
-    for (is_base64, &byte) in is_base64.iter_mut().zip(chunk) {
-        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let is_slash_or_digit = byte.wrapping_sub(b'/') < 11;
-        *is_base64 = u8::from(is_letter | is_slash_or_digit | (byte == b'+') | (byte == b'-') | (byte == b'_'));
-    }
-    let (words, _) = is_base64.as_chunks::<8>();
-    // The multiplication gathers the lowest bits of eight bytes in the highest one.
-    let gathered = words.iter().map(|word| u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080) >> 56);
-    gathered.enumerate().fold(0, |bits, (index, eight)| bits | eight << (8 * index))
-}
-
-/// Those bits with which twenty in a row begin, that being [`RUN_MIN_BYTES`].
-fn runs_of_twenty(bits: u128) -> u128 {
-    let two = bits & bits >> 1;
-    let four = two & two >> 2;
-    let eight = four & four >> 4;
-    let sixteen = eight & eight >> 8;
-    sixteen & four >> 16
-}
-
-/// What eight bytes look like.
-#[derive(Default)]
-struct Pattern {
-    is_spaced: bool,
-    is_list: bool,
-}
-
-impl Pattern {
-    /// Whether it is worth while to look closer; few words of ordinary text are, so this is nearly all the cost.
-    fn is_likely(word: u64) -> bool {
-        let may_be = Pattern::every_second(word) | Pattern::every_third(word) | Pattern::no_letters(word) | Pattern::wide(word);
-        may_be && word != word.rotate_left(8)
-    }
-
-    fn every_second(word: u64) -> bool {
-        let differing = word ^ word >> 16;
-        (differing & 0x0000_00ff_00ff_00ff == 0) | (differing & 0x0000_ff00_ff00_ff00 == 0)
-    }
-
-    fn every_third(word: u64) -> bool {
-        let differing = word ^ word >> 24;
-        (differing & 0x0000_0000_ff00_00ff == 0) | (differing & 0x0000_00ff_0000_ff00 == 0) | (differing & 0x00ff_0000 == 0)
-    }
-
-    /// Digits and what stands between them.
-    fn no_letters(word: u64) -> bool {
-        word & 0xc0c0_c0c0_c0c0_c0c0 == 0
-    }
-
-    fn wide(word: u64) -> bool {
-        let spaces = word ^ 0x2020_2020_2020_2020;
-        (spaces & 0xffff_ff00_ffff_ff00 == 0)
-            | (spaces & 0xffff_00ff_ffff_00ff == 0)
-            | (spaces & 0xff00_ffff_ff00_ffff == 0)
-            | (spaces & 0x00ff_ffff_00ff_ffff == 0)
-    }
-
-    fn of(bytes: [u8; 8]) -> Pattern {
-        let word = u64::from_le_bytes(bytes);
-        let wide_gap = || {
-            let spaces = bytes.iter().filter(|byte| **byte == b' ').count();
-            spaces == 6 && bytes.iter().position(|byte| *byte != b' ').is_some_and(|at| at < 4 && bytes[at + 4] != b' ')
-        };
-        let between = |first: usize| (first..8).step_by(2).filter(|at| bytes[*at] == bytes[1 - first]).count();
-        let decimal = || {
-            let separators = bytes.iter().filter(|byte| matches!(**byte, b' ' | b',')).count();
-            let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-            let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
-            separators >= 2 && digits >= 4 && separators + digits == 8 && !bytes.windows(4).any(is_number)
-        };
-        let is_pair =
-            |at: usize| bytes[at].is_ascii_hexdigit() && bytes[at + 1].is_ascii_hexdigit() && !bytes[at + 2].is_ascii_alphanumeric();
-        let pairs = || is_pair(0) && is_pair(3) || is_pair(1) && is_pair(4) || is_pair(2) && is_pair(5);
-        Pattern {
-            is_spaced: Pattern::every_second(word) && (between(1) == 0 || between(0) == 0) || Pattern::wide(word) && wide_gap(),
-            is_list: Pattern::every_third(word) && pairs() || Pattern::no_letters(word) && decimal(),
-        }
-    }
+/// Looks at sixteen bytes in one go, and at the last ones once more.
+fn has_capital(run: &[u8]) -> bool {
+    let has_one = |bytes: &[u8; 16]| bytes.iter().fold(false, |has, byte| has | byte.is_ascii_uppercase());
+    run.as_chunks().0.iter().chain(run.last_chunk()).any(has_one)
 }

@@ -196,6 +196,8 @@ struct Skip {
     /// How many bytes at the end of the window are looked at.
     block: usize,
     distances: Vec<u8>,
+    /// The blocks for which the distance is less than the farthest, told apart much better than by their distances.
+    known: Vec<u64>,
 }
 
 impl Skip {
@@ -205,18 +207,26 @@ impl Skip {
     const BLOCK_MAX: usize = 4;
     /// 2^16 entries of a byte stay well within the second-level cache, and a thousand forms fill few of them.
     const BITS: u32 = 16;
+    /// 64 KiB: a thousand forms fill a fiftieth of it, so that most places are passed without a look at their distance.
+    const KNOWN_BITS: u32 = 19;
+    /// How many places are looked at together; they don't wait for each other.
+    const STRIDES: usize = 4;
 
     fn new(forms: &[(Vec<u8>, Form)]) -> Skip {
         let window = forms.iter().map(|(form, _)| form.len()).min().unwrap_or(0).min(Skip::WINDOW_MAX);
         let block = window.min(Skip::BLOCK_MAX);
         let farthest = window - block + 1;
-        let mut skip = Skip { window, block, distances: vec![farthest as u8; 1 << Skip::BITS] };
+        let (distances, known) = (vec![farthest as u8; 1 << Skip::BITS], vec![0; 1 << (Skip::KNOWN_BITS - 6)]);
+        let mut skip = Skip { window, block, distances, known };
         for (form, _) in forms {
             for offset in 0..farthest {
                 let mut bytes = [0; 4];
                 bytes[..block].copy_from_slice(&form[offset..offset + block]);
-                let slot = skip.slot(bytes);
+                let mixed = skip.mixed(bytes);
+                let slot = Skip::slot(mixed);
                 skip.distances[slot] = skip.distances[slot].min((farthest - 1 - offset) as u8);
+                let bit = Skip::known_bit(mixed);
+                skip.known[bit >> 6] |= 1 << (bit & 63);
             }
         }
         skip
@@ -225,18 +235,45 @@ impl Skip {
     /// The first place from `at` on where a form may begin, or the first one too near the end to tell.
     fn next_candidate(&self, text: &[u8], mut at: usize) -> usize {
         let to_block = self.window - self.block;
-        while let Some(bytes) = text.get(at + to_block..).and_then(|rest| rest.first_chunk::<4>()) {
-            match self.distances[self.slot(*bytes)] {
+        let farthest = to_block + 1;
+        loop {
+            at = self.pass_strangers(text, at + to_block, farthest) - to_block;
+            let Some(bytes) = text.get(at + to_block..).and_then(|rest| rest.first_chunk::<4>()) else { return at.min(text.len()) };
+            match self.distances[Skip::slot(self.mixed(*bytes))] {
                 0 => return at,
                 distance => at += usize::from(distance),
             }
         }
-        at.min(text.len())
     }
 
-    fn slot(&self, bytes: [u8; 4]) -> usize {
+    /// Where the first of the blocks stands, at `block` and every `stride` behind it, that may belong to a form; or a bit before.
+    fn pass_strangers(&self, text: &[u8], mut block: usize, stride: usize) -> usize {
+        let span = stride * (Skip::STRIDES - 1) + 4;
+        while let Some(bytes) = text.get(block..block + span) {
+            let is_known = |index: usize| {
+                let bytes = bytes[index * stride..].first_chunk::<4>().expect("the span holds every block");
+                let bit = Skip::known_bit(self.mixed(*bytes));
+                self.known[bit >> 6] >> (bit & 63) & 1
+            };
+            if (0..Skip::STRIDES).fold(0, |known, index| known | is_known(index)) != 0 {
+                return block + stride * (0..Skip::STRIDES).take_while(|index| is_known(*index) == 0).count();
+            }
+            block += stride * Skip::STRIDES;
+        }
+        block
+    }
+
+    fn mixed(&self, bytes: [u8; 4]) -> u32 {
         // The bit that tells upper from lower case is set everywhere: that other bytes fall together costs a second look, no more.
         let kept = (u32::from_le_bytes(bytes) | 0x2020_2020) & (u32::MAX >> (8 * (4 - self.block)));
-        (kept.wrapping_mul(0x9E37_79B1) >> (32 - Skip::BITS)) as usize
+        kept.wrapping_mul(0x9E37_79B1)
+    }
+
+    fn slot(mixed: u32) -> usize {
+        (mixed >> (32 - Skip::BITS)) as usize
+    }
+
+    fn known_bit(mixed: u32) -> usize {
+        (mixed >> (32 - Skip::KNOWN_BITS)) as usize
     }
 }
