@@ -58,6 +58,9 @@ pub struct BrokenFile {
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
+    /// Of its bytes, where they could be read to their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<base::Digest>,
 }
 
 /// Everything one run, or several, left behind.
@@ -75,11 +78,16 @@ impl Evidence {
     pub fn add(&mut self, reading: Reading) {
         match reading {
             Reading::Claims(claims) => self.claims.extend(claims),
+            // The same file, left in two places, is broken once.
+            Reading::Broken(broken) if broken.digest.is_some() && self.broken.iter().any(|other| other.digest == broken.digest) => {}
             Reading::Broken(broken) => self.broken.push(broken),
             Reading::NotEvidence => {}
         }
     }
 }
+
+/// How much is read behind a mistake, only to know a second copy of the file.
+const BROKEN_REST_MAX_BYTES: u64 = 1 << 20;
 
 /// Reads a file that is in memory; `path` is what people know it by, and a hint where the content alone says nothing.
 pub fn read(path: &str, bytes: &[u8]) -> Reading {
@@ -93,7 +101,7 @@ pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
     let format = match detect::detect(path, &start) {
         Detected::Format(format) => format,
         Detected::Nothing => return Ok(Reading::NotEvidence),
-        Detected::Broken(reason) => return Ok(Reading::Broken(BrokenFile { path: path.to_string(), reason, line: None })),
+        Detected::Broken(reason) => return Ok(Reading::Broken(BrokenFile { path: path.to_string(), reason, line: None, digest: None })),
     };
     let mut input = BufReader::with_capacity(source::CHUNK_BYTES, Hashing::new(start.as_slice().chain(input)));
     // .NET writes the mark before JSON too, and no parser wants it.
@@ -116,24 +124,24 @@ pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
         Format::Sarif => sarif::parse(&mut input),
         Format::Scanner(scanner) => scanner::parse(scanner, &mut input),
     };
-    // What stands after the parsed part belongs to the digest all the same; of a broken file no digest is kept.
-    let parsed = match parsed {
-        Ok(parsed) => io::copy(&mut input, &mut io::sink()).map(|_| parsed).map_err(|_| Problem::new("can't be read to its end")),
-        Err(problem) => Err(problem),
-    };
+    // What stands after the parsed part belongs to the digest all the same; of a broken file not for any length.
+    let rest_max = if parsed.is_ok() { u64::MAX } else { BROKEN_REST_MAX_BYTES };
+    let rest = io::copy(&mut input.by_ref().take(rest_max), &mut io::sink());
+    let whole = rest.as_ref().is_ok_and(|bytes| *bytes < rest_max);
+    let parsed = parsed.and_then(|parsed| rest.map(|_| parsed).map_err(|_| Problem::new("can't be read to its end")));
     let hashing = input.into_inner();
     if hashing.is_too_large() {
-        return Ok(broken(path, Problem::new(format!("is larger than {} MiB", source::SIZE_MAX_BYTES >> 20))));
+        return Ok(broken(path, Problem::new(format!("is larger than {} MiB", source::SIZE_MAX_BYTES >> 20)), None));
     }
     let digest = hashing.finish()?;
     Ok(match parsed {
         Ok(parsed) => Reading::Claims(parsed.into_iter().map(|parsed| claim(path, digest, parsed)).collect()),
-        Err(problem) => broken(path, problem),
+        Err(problem) => broken(path, problem, whole.then_some(digest)),
     })
 }
 
-fn broken(path: &str, problem: Problem) -> Reading {
-    Reading::Broken(BrokenFile { path: path.to_string(), reason: problem.reason, line: problem.line })
+fn broken(path: &str, problem: Problem, digest: Option<base::Digest>) -> Reading {
+    Reading::Broken(BrokenFile { path: path.to_string(), reason: problem.reason, line: problem.line, digest })
 }
 
 fn claim(path: &str, digest: base::Digest, parsed: Parsed) -> Claim {

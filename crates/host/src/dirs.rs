@@ -79,6 +79,15 @@ impl Dirs {
         Dirs::at(&locate(|name| std::env::var_os(name).filter(|value| !value.is_empty()))?)
     }
 
+    /// The state directory that the environment names, for those who only look or remove: it need not be writable, nor have space.
+    pub fn open_to_read() -> Result<Dirs, Error> {
+        let state = locate(|name| std::env::var_os(name).filter(|value| !value.is_empty()))?;
+        match Dirs::at(&state) {
+            Err(Error::Full(_) | Error::NotWritable(_)) if state.is_dir() => Ok(Dirs { runtime: runtime_of(&state), state }),
+            done => done,
+        }
+    }
+
     /// This state directory, made if it isn't there, tried whether it can be written.
     pub fn at(state: &Path) -> Result<Dirs, Error> {
         if !state.is_absolute() {
@@ -145,7 +154,8 @@ impl Dirs {
         }
         let rest = entries(&self.state)?;
         if rest.is_empty() {
-            fs::remove_dir(&self.state)?;
+            // A folder that is a file system of its own stays, empty.
+            fs::remove_dir(&self.state).or_else(|error| if error.kind() == ErrorKind::ResourceBusy { Ok(()) } else { Err(error) })?;
         }
         Ok(rest)
     }

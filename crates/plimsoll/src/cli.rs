@@ -525,10 +525,10 @@ pub struct Logs {
     /// Keep printing what is written
     #[arg(short, long)]
     pub follow: bool,
-    /// A job of a release instead of the application: `test`, or `ci.yml/test`
+    /// A job of a release instead of the application, by its id or name: `test`, `ci.yml/test`, `test (3.x)`
     #[arg(short, long)]
     pub job: Option<String>,
-    /// Which release the job is of; the last one when absent
+    /// The release the job is of, the last one when absent; without --job what this release brought
     #[arg(long)]
     pub release: Option<String>,
     /// Only instances of this revision

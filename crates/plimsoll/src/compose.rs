@@ -203,6 +203,9 @@ impl Files for Tree {
 
 fn the_ref(repository: &Repository, choices: &Choices) -> Result<String> {
     if let Some(git_ref) = &choices.git_ref {
+        if !is_ref(git_ref) {
+            return Err(Failure::usage(format!("`{git_ref}` can't be the name of a branch")));
+        }
         return Ok(if git_ref.starts_with("refs/") { git_ref.clone() } else { format!("refs/heads/{git_ref}") });
     }
     match &repository.branch {
@@ -210,6 +213,13 @@ fn the_ref(repository: &Repository, choices: &Choices) -> Result<String> {
         None => Err(Failure::usage("HEAD is detached, so it isn't known which branch this commit is a push to")
             .hint("`git switch BRANCH`, or name it: `plimsoll up --ref BRANCH`")),
     }
+}
+
+/// The rules of `git check-ref-format` that names typed by hand break.
+fn is_ref(name: &str) -> bool {
+    let forbidden = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c);
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock") && !part.ends_with('.');
+    !name.starts_with('-') && !name.contains(forbidden) && !name.contains("..") && !name.contains("@{") && name.split('/').all(part)
 }
 
 fn dirty_warning(repository: &Repository) -> String {

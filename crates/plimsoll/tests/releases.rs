@@ -88,3 +88,57 @@ fn what_was_never_live_is_told_with_why() {
     let first = history.out.lines().next().unwrap();
     assert!(first.contains("⚠ release-2") && first.contains(" · canary · went back: ") && !first.contains("live from"), "{history:?}");
 }
+
+const MATRIX: &str = "on: push\njobs:\n  test:\n    strategy: {matrix: {v: [1, 2]}}\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo leg ${{ matrix.v }}\n  named:\n    name: A nice name\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo nice\n";
+
+#[test]
+fn the_log_of_a_job_is_found_by_every_name_it_is_shown_under() {
+    let place = Place::with_app();
+    place.write(".github/workflows/ci.yml", MATRIX);
+    bring_up(&place, "1");
+    for (name, line) in
+        [("test (2)", "leg 2"), ("test.0", "leg 1"), ("ci.yml/test (1)", "leg 1"), ("A nice name", "nice"), ("named", "nice")]
+    {
+        let log = place.say(&["logs", "--job", name]);
+        assert!(log.code == 0 && log.raw.lines().any(|it| it == line), "{name}: {log:?}");
+    }
+    let several = place.say(&["logs", "--job", "test"]);
+    assert!(several.code == 2 && several.err.contains("`test` is several jobs of release-1: `test (1)`, `test (2)`"), "{several:?}");
+    let none = place.say(&["logs", "--job", "deploy"]);
+    assert!(none.code == 9 && none.err.contains("it has `test (1)`, `test (2)`, `A nice name`"), "{none:?}");
+}
+
+#[test]
+fn a_folder_where_nothing_is_live_is_not_answered_with_others() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    let other = place.project().join("other");
+    place.write("other/plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\nstart: ./missing\ngate: {require: [coverage]}\n");
+    place.commit("another project of the same repository");
+    assert_eq!(place.say(&["up", "other"]).code, 3);
+    for status in [
+        place.say(&["status", "other"]),
+        place
+            .start({
+                let mut status = place.plimsoll(&["status"]);
+                status.current_dir(&other);
+                status
+            })
+            .wait(),
+    ] {
+        assert!(status.out.contains("nothing is live") && !status.out.contains("revision"), "{status:?}");
+        assert!(status.out.contains("release-1 was the last: the gate said no for one reason"), "{status:?}");
+    }
+}
+
+#[test]
+fn what_a_release_wrote_that_went_back_is_shown() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    place.write("app.py", "raise SystemExit('out of cheese')\n");
+    place.commit("an application that ends at once");
+    let up = place.up(&[]);
+    assert!(up.code == 6 && up.err.contains("--revision HASH` what it wrote"), "{up:?}");
+    let log = place.say(&["logs", "--release", "2"]);
+    assert!(log.code == 0 && log.out.contains("out of cheese"), "{log:?}");
+}

@@ -53,7 +53,7 @@ pub enum AppendError {
     #[error("stream `{stream}` is at {actual}, not at {expected}: somebody else wrote to it first")]
     Conflict { stream: String, expected: u64, actual: u64 },
     /// Nothing was written; earlier facts are safe and can still be read.
-    #[error("the record cannot grow: the disk is full; free some space and try again")]
+    #[error("the record cannot grow: the disk is full; free some space")]
     Full,
     /// Nothing is known to be written.
     #[error("failed to write to the record")]

@@ -3,7 +3,7 @@
 use base::Timestamp;
 
 use crate::judge::{Question, Verdict};
-use crate::plan::Step;
+use crate::plan::{Deadline, Step};
 use crate::rollout::{Phase, Rollout};
 use crate::seen::{Fleet, RouteState, in_flight};
 use crate::waiting::{Waiting, WaitingOn};
@@ -132,7 +132,9 @@ impl Rollout {
         if self.deadline_passed {
             return WaitingOn::Held { step, steps, weight, open, forecast_ms, without_probes: self.plan.synthetic.is_none() };
         }
-        WaitingOn::Evidence { step, steps, weight, open, forecast_ms, until: self.step_since.plus_ms(self.plan.limits.step_max_ms) }
+        let until = self.step_since.plus_ms(self.plan.limits.step_max_ms);
+        let holds = self.plan.limits.deadline == Deadline::Hold;
+        WaitingOn::Evidence { step, steps, weight, open, forecast_ms, until, holds }
     }
 
     pub(crate) fn open_questions(&self, now: Timestamp) -> Vec<Question> {

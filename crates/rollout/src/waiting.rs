@@ -49,6 +49,9 @@ pub enum WaitingOn {
         open: Vec<Question>,
         forecast_ms: Option<u64>,
         until: Timestamp,
+        /// The plan holds then, and does not go back.
+        #[serde(default)]
+        holds: bool,
     },
     /// The deadline has passed, the plan says hold.
     Held {
@@ -144,10 +147,11 @@ impl WaitingOn {
             WaitingOn::StepMinimum { step, steps, weight, until } => {
                 format!("{}: lasts until {} at least", at_step(*step, *steps, *weight), clock(until))
             }
-            WaitingOn::Evidence { step, steps, weight, open, forecast_ms, until } => {
+            WaitingOn::Evidence { step, steps, weight, open, forecast_ms, until, holds } => {
                 let (at, open) = (at_step(*step, *steps, *weight), join_questions(open));
                 let forecast = forecast(*forecast_ms).map_or(String::new(), |about| format!("{about}, "));
-                format!("{at}: needs proof on {open}; {forecast}at the latest until {}", clock(until))
+                let then = if *holds { "held" } else { "taken back" };
+                format!("{at}: needs proof on {open}; {forecast}{then} from {} on without it", clock(until))
             }
             WaitingOn::Held { step, steps, weight, open, forecast_ms, without_probes } => {
                 let (at, open) = (at_step(*step, *steps, *weight), join_questions(open));

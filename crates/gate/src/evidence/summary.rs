@@ -79,7 +79,11 @@ pub struct DistinctFinding {
 
 impl Evidence {
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary { broken: self.broken.clone(), ..Summary::default() };
+        let mut summary = Summary {
+            // Which bytes they are says nothing more to a policy.
+            broken: self.broken.iter().map(|broken| BrokenFile { digest: None, ..broken.clone() }).collect(),
+            ..Summary::default()
+        };
         for claim in self.distinct_claims() {
             match &claim.kind {
                 ClaimKind::Tests { passed, failed, errors, skipped, failures } => {

@@ -132,5 +132,6 @@ fn suppression(node: &yaml::Node, now: Timestamp, diagnostics: &mut Vec<Diagnost
 fn broken(source: &Source, diagnostic: &Diagnostic) -> BrokenFile {
     let (line, _) = source.line_column(diagnostic.span.start);
     let hint = diagnostic.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    BrokenFile { path: SUPPRESSIONS_PATH.to_string(), reason: format!("is wrong: {}{hint}", diagnostic.message), line: Some(line as u64) }
+    let reason = format!("is wrong: {}{hint}", diagnostic.message);
+    BrokenFile { path: SUPPRESSIONS_PATH.to_string(), reason, line: Some(line as u64), digest: None }
 }

@@ -24,7 +24,6 @@ pub async fn doctor(args: &Doctor, terminal: &Terminal) -> Result<u8> {
     if args.verify {
         return verify(terminal).await;
     }
-    let dirs = dirs()?;
     let mut fit = true;
     let mut found = Vec::new();
     for (tool, purpose, needed) in TOOLS {
@@ -57,11 +56,16 @@ pub async fn doctor(args: &Doctor, terminal: &Terminal) -> Result<u8> {
         terminal.data(&marked(terminal, mark, &format!("{:<8} {said}", "engine")));
     }
     found.push(serde_json::json!({ "tool": "engine", "version": engine.ok().map(|engine| engine.name()), "needed": false }));
-    let state = dirs.state().display().to_string();
+    let state = dirs();
+    fit &= state.is_ok();
+    let (mark, state) = match &state {
+        Ok(dirs) => (Mark::Good, dirs.state().display().to_string()),
+        Err(failure) => (Mark::Bad, failure.message.clone()),
+    };
     if terminal.json {
         terminal.json(&serde_json::json!({ "tools": found, "state": state, "fit": fit }));
     } else {
-        terminal.data(&marked(terminal, Mark::Good, &format!("state    {state}")));
+        terminal.data(&marked(terminal, mark, &format!("state    {state}")));
     }
     Ok(if fit { exit::OK } else { exit::FAILED })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use record::ReleaseEntry;
 use rollout::InstancePhase;
 
-use super::{actor, dirs, project_of};
+use super::{actor, dirs_to_read, project_of};
 use crate::cli::Down;
 use crate::client::Client;
 use crate::compose::LOCAL;
@@ -23,7 +23,7 @@ const LEFT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
 pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
-    let dirs = dirs()?;
+    let dirs = dirs_to_read()?;
     if args.purge {
         purge_all(&dirs, terminal).await?;
         return Ok(exit::OK);

@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn the_gist_of_a_sentence_stays_while_its_times_move_on() {
         assert_eq!(
-            gist("step 1 of 2, 10 %: needs proof on errors; about 50s more, at the latest until 10:00:01 UTC"),
+            gist("step 1 of 2, 10 %: needs proof on errors; about 50s more, held from 10:00:01 UTC on without it"),
             "step 1 of 2, 10 %: needs"
         );
         assert_eq!(gist("paused by ann"), "paused by ann");

@@ -24,7 +24,7 @@ pub async fn reject(args: &Reject, terminal: &Terminal) -> Result<u8> {
 }
 
 pub async fn inbox(terminal: &Terminal) -> Result<u8> {
-    let entries: Vec<InboxEntry> = match Client::existing(&super::dirs()?).await? {
+    let entries: Vec<InboxEntry> = match Client::existing(&super::dirs_to_read()?).await? {
         Some(client) => client.get("/api/v1/inbox").await?,
         None => Vec::new(),
     };

@@ -7,6 +7,7 @@ use base::Timestamp;
 use host::instance::lines::{Line, Lines, Stream};
 use rollout::InstancePhase;
 use serde::Serialize;
+use workflow::run::{JobStatus, LegStatus};
 
 use super::{project_of, running};
 use crate::cli::Logs;
@@ -53,21 +54,7 @@ async fn job_log(client: &Client, args: &Logs, project: &str, job: &str, termina
     let mut unfinished = Vec::new();
     loop {
         let view: ReleaseView = client.get(&release).await?;
-        // `deploy/build` may be a job of a called workflow as well as one of the file `deploy`.
-        let parted = job.split_once('/').into_iter().map(|(file, key)| (Some(file), key));
-        let readings = std::iter::once((None, job)).chain(parted);
-        let jobs: Vec<String> = readings
-            .flat_map(|(file, key)| {
-                let runs = view.status.runs.iter().filter(move |run| file.is_none_or(|file| run.workflow.ends_with(file)));
-                let legs = runs.flat_map(|run| &run.status.jobs).flat_map(|job| &job.legs);
-                legs.filter_map(|leg| leg.id.clone()).filter(move |id| id.key == key)
-            })
-            .map(|id| id.to_string())
-            .collect();
-        let Some(id) = jobs.last() else {
-            return Err(Failure::not_found(format!("release-{} has no job `{job}` that started", view.status.number))
-                .hint("`plimsoll release view` lists its jobs"));
-        };
+        let id = started_job(&view, job)?;
         let (bytes, next) = client.log(&format!("job={id}"), offset).await?;
         let grew = next > offset;
         let ended = !grew && (!args.follow || view.status.outcome.is_some());
@@ -88,6 +75,43 @@ async fn job_log(client: &Client, args: &Logs, project: &str, job: &str, termina
     }
 }
 
+/// Every leg of every job, with its job; of the files that end so.
+fn legs<'a>(view: &'a ReleaseView, file: Option<&'a str>) -> impl Iterator<Item = (&'a JobStatus, &'a LegStatus)> {
+    let runs = view.status.runs.iter().filter(move |run| file.is_none_or(|file| run.workflow.ends_with(file)));
+    runs.flat_map(|run| &run.status.jobs).flat_map(|job| job.legs.iter().map(move |leg| (job, leg)))
+}
+
+/// The job of that id or name; of a matrix also by the job's own, where only one of its legs has started.
+fn started_job<'a>(view: &'a ReleaseView, asked: &'a str) -> Result<String> {
+    let number = view.status.number;
+    // `deploy/build` may be a job of a called workflow as well as one of the file `deploy`.
+    let parted = asked.split_once('/').map(|(file, key)| (Some(file), key));
+    let readings: Vec<(Option<&str>, &str)> = std::iter::once((None, asked)).chain(parted).collect();
+    for exactly in [true, false] {
+        let named = readings.iter().flat_map(|(file, key)| {
+            legs(view, *file).filter(move |(job, leg)| match exactly {
+                true => leg.key == *key || leg.name == *key,
+                false => job.key == *key || job.name == *key,
+            })
+        });
+        let named: Vec<&LegStatus> = named.map(|(_, leg)| leg).collect();
+        let started: Vec<(&LegStatus, String)> = named.iter().filter_map(|leg| Some((*leg, leg.id.as_ref()?.to_string()))).collect();
+        match started.as_slice() {
+            [(_, id)] => return Ok(id.clone()),
+            [] if named.is_empty() => {}
+            [] => return Err(Failure::not_found(format!("job `{asked}` of release-{number} has not started"))),
+            [.., (_, id)] if exactly => return Ok(id.clone()),
+            several => {
+                let names: Vec<String> = several.iter().map(|(leg, _)| format!("`{}`", leg.name)).collect();
+                return Err(Failure::usage(format!("`{asked}` is several jobs of release-{number}: {}", names.join(", "))));
+            }
+        }
+    }
+    let names: Vec<String> = legs(view, None).map(|(_, leg)| format!("`{}`", leg.name)).collect();
+    let failure = Failure::not_found(format!("release-{number} has no job `{asked}`"));
+    Err(if names.is_empty() { failure.hint("none of its jobs has begun") } else { failure.hint(format!("it has {}", names.join(", "))) })
+}
+
 /// Prints the lines that are whole and takes them off; all of it at the end.
 fn print_lines(bytes: &mut Vec<u8>, all: bool, print: impl Fn(&str)) {
     let end = if all { bytes.len() } else { bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1) };
@@ -96,6 +120,12 @@ fn print_lines(bytes: &mut Vec<u8>, all: bool, print: impl Fn(&str)) {
 }
 
 async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &Terminal) -> Result<u8> {
+    let of_release = match (&args.revision, &args.release) {
+        (None, Some(release)) => Some(revision_of(client, release, project).await?),
+        _ => None,
+    };
+    let asked = args.revision.as_ref().or(of_release.as_ref());
+    let mut empty = true;
     let mut offsets: BTreeMap<String, u64> = BTreeMap::new();
     let mut told = false;
     loop {
@@ -109,7 +139,7 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
             let scope = release::plan::scope(view.project, &view.environment);
             for instance in view.instances.iter().flatten() {
                 let revision = &instance.revision;
-                let wanted = match &args.revision {
+                let wanted = match asked {
                     Some(wanted) => revision.0.starts_with(wanted.as_str()),
                     None => instance.phase != InstancePhase::Stopped || last.as_ref() == Some(revision),
                 };
@@ -128,6 +158,7 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
                         terminal.data_bytes(&bytes);
                         next
                     };
+                    empty &= next == 0;
                     if std::mem::replace(offset, next) == next {
                         break;
                     }
@@ -138,17 +169,27 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
             terminal.say("nothing runs here that is asked for; waiting for what will be written");
         }
         if !found && !args.follow {
-            return Err(match &args.revision {
+            return Err(match asked {
                 Some(revision) => Failure::not_found(format!("no instance of a revision `{revision}` is kept here"))
                     .hint("`plimsoll status` and `plimsoll release history` name revisions"),
                 None => Failure::not_found("nothing has run here whose log could be shown").hint("`plimsoll up` starts something"),
             });
         }
         if !args.follow {
+            if empty {
+                terminal.say("what is shown has written nothing; `plimsoll logs --release N` shows what another release wrote");
+            }
             return Ok(exit::OK);
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// What a release brought, or tried to bring.
+async fn revision_of(client: &Client, release: &str, project: &str) -> Result<String> {
+    let view: ReleaseView = client.get(&format!("/api/v1/releases/{release}?project={project}")).await?;
+    let none = || Failure::not_found(format!("release-{} started no instance whose log could be shown", view.status.number));
+    Ok(view.status.revision.as_ref().ok_or_else(none)?.0.clone())
 }
 
 /// The lines from an offset on, one in JSON each, and the offset of the next.

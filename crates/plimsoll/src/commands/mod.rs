@@ -75,7 +75,16 @@ fn on_runtime(command: Command, terminal: &Terminal) -> Result<u8> {
 }
 
 fn dirs() -> Result<Dirs> {
-    Dirs::open().map_err(|error| {
+    explained(Dirs::open())
+}
+
+/// For commands that only look, or make room.
+fn dirs_to_read() -> Result<Dirs> {
+    explained(Dirs::open_to_read())
+}
+
+fn explained(dirs: std::result::Result<Dirs, host::dirs::Error>) -> Result<Dirs> {
+    dirs.map_err(|error| {
         let failure = Failure::infrastructure(error.to_string());
         match error.hint() {
             Some(hint) => failure.hint(hint),
@@ -86,14 +95,14 @@ fn dirs() -> Result<Dirs> {
 
 /// The server, for commands that only look.
 async fn running() -> Result<Client> {
-    let dirs = dirs()?;
+    let dirs = dirs_to_read()?;
     Client::existing(&dirs).await?.ok_or_else(|| Failure::not_found("nothing has been brought up here").hint("`plimsoll up` does"))
 }
 
 /// What the server says of this folder's project; nothing where nothing was ever brought up.
 async fn listed<T: serde::de::DeserializeOwned>(what: &str, folder: &Path) -> Result<Vec<T>> {
     let project = project_of(folder)?;
-    match Client::existing(&dirs()?).await? {
+    match Client::existing(&dirs_to_read()?).await? {
         Some(client) => client.get(&format!("/api/v1/{what}?project={project}")).await,
         None => Ok(Vec::new()),
     }

@@ -25,8 +25,8 @@ pub fn replay(args: &Replay, terminal: &Terminal) -> Result<u8> {
     match rollout::script::run(&text) {
         Ok(transcript) if terminal.json => terminal.json(&serde_json::json!({ "transcript": transcript.lines().collect::<Vec<_>>() })),
         Ok(transcript) => terminal.data(transcript.trim_end()),
-        // A script with a mistake has lines without one.
-        Err(diagnostics) if diagnostics.len() >= text.lines().filter(|line| !line.trim().is_empty()).count() => {
+        // Of a script with a mistake most lines have none.
+        Err(diagnostics) if diagnostics.len() * 2 > text.lines().filter(|line| !line.trim().is_empty()).count() => {
             return Err(Failure::usage(format!("`{name}` is neither a release's record nor a rollout's script"))
                 .hint("`plimsoll release view --record` writes a record; docs/rollout.md says what a script looks like"));
         }

@@ -1,6 +1,11 @@
 //! `plimsoll status`: what runs where, since when, and why.
 
+use std::path::Path;
+
 use base::time::format_duration_ms;
+use record::ReleaseEntry;
+use release::Outcome;
+use rollout::judge::thousands;
 use rollout::{InstancePhase, InstanceSeen};
 
 use super::project_of;
@@ -19,19 +24,26 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     }
     // In a project its own environments, elsewhere all of them.
     let project = project_of(&args.dir).ok();
-    let dirs = super::dirs()?;
+    let dirs = super::dirs_to_read()?;
     let views: Vec<EnvironmentView> = match Client::existing(&dirs).await? {
         Some(client) => client.get("/api/v1/environments").await?,
         None => Vec::new(),
     };
     let of_project: Vec<EnvironmentView> = views.iter().filter(|view| project == Some(view.project)).cloned().collect();
-    let shown = if of_project.is_empty() { views } else { of_project };
+    let releases: Vec<ReleaseEntry> = if project.is_some() { super::listed("releases", &args.dir).await? } else { Vec::new() };
+    // A folder that is named, or has had releases, is asked about alone.
+    let alone = !of_project.is_empty() || !releases.is_empty() || args.dir != Path::new(".");
+    let shown = if alone { of_project } else { views };
     if terminal.json {
         terminal.json(&shown);
         return Ok(exit::OK);
     }
     if shown.is_empty() {
         terminal.data("nothing is live here; `plimsoll up` brings something up");
+        if let Some(ended) = releases.iter().max_by_key(|release| release.number) {
+            let how = ended.outcome.as_ref().map_or("it is under way".to_string(), Outcome::sentence);
+            terminal.data(&format!("    release-{} was the last: {how}", ended.number));
+        }
     }
     for view in &shown {
         print(view, terminal);
@@ -57,8 +69,12 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
         for (revision, weight) in route.weights.iter().filter(|(_, weight)| **weight > 0) {
             let counts = route.counts.get(revision).cloned().unwrap_or_default();
             let p95 = counts.users.latency.quantile_us(0.95).map(|us| format!(", p95 {:.1} ms", us as f64 / 1_000.0)).unwrap_or_default();
-            let line =
-                format!("{} of traffic to {revision}: {} requests, {} bad{p95}", percent(*weight), counts.users.requests, counts.users.bad);
+            let line = format!(
+                "{} of traffic to {revision}: {}, {} bad{p95}",
+                percent(*weight),
+                requests(counts.users.requests),
+                thousands(counts.users.bad)
+            );
             terminal.data(&format!("    {line}"));
         }
     } else if view.live.is_some() {
@@ -80,6 +96,10 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     }
 }
 
+fn requests(count: u64) -> String {
+    if count == 1 { "1 request".to_string() } else { format!("{} requests", thousands(count)) }
+}
+
 /// So many restarts of one instance are no accident.
 const RESTLESS: u32 = 3;
 
@@ -98,6 +118,7 @@ fn instance_line(instance: &InstanceSeen, terminal: &Terminal) -> String {
         1 => ", restarted once".to_string(),
         count => format!(", restarted {count} times"),
     };
-    let message = instance.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    // What it says of itself is no reason for the restarts.
+    let message = instance.message.as_ref().map(|message| format!("; {message}")).unwrap_or_default();
     marked(terminal, mark, &format!("{}/{} {word} at {address}{restarts}{message}", instance.revision, instance.index))
 }

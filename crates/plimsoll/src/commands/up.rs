@@ -104,7 +104,7 @@ fn detached(accepted: &Accepted, folder: &str, terminal: &Terminal) -> Result<u8
         terminal.json(accepted);
     } else {
         terminal.say(&format!("`plimsoll release watch {} -C {folder}` follows it", accepted.number));
-        terminal.data(&accepted.id.to_string());
+        terminal.data(&format!("release-{}", accepted.number));
     }
     Ok(exit::OK)
 }
@@ -130,17 +130,23 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
             if !terminal.json {
                 terminal.data(&format!("http://{name}.localhost:{port}"));
             }
+            let dir = if folder == "." { String::new() } else { format!(" {folder}") };
             terminal.say(&format!(
-                "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up {folder}` again, or `plimsoll status {folder}`"
+                "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up{dir}` again, or `plimsoll status{dir}`"
             ));
         }
         Outcome::RolledBack { .. } => {
+            let revision = ended
+                .release
+                .instance()
+                .map(|instance| format!(", `plimsoll logs -C {folder} --revision {}` what it wrote", instance.revision));
             terminal.say(&format!(
-                "http://127.0.0.1:{port} answers with the version before; `plimsoll release explain -C {folder}` shows the evidence"
+                "http://127.0.0.1:{port} answers with the version before; `plimsoll release explain -C {folder}` shows the evidence{}",
+                revision.unwrap_or_default()
             ));
         }
         Outcome::Denied { .. } => {
-            terminal.say(&format!("`plimsoll release explain -C {folder}` says what would change the answer"));
+            terminal.say(&format!("`plimsoll release explain -C {folder}` shows every reason, with its rule and its report"));
         }
         Outcome::Refused { .. } => {
             terminal.say(&format!("`plimsoll release view -C {folder}` shows who was asked; `plimsoll up {folder}` asks again"));

@@ -321,6 +321,12 @@ pub struct EnvironmentView {
     pub overridden: Option<gate::Override>,
 }
 
+/// Without a slash at its end, which an empty subtree would leave.
+fn folder_of(project: &release::Project) -> String {
+    let root = std::path::Path::new(&project.repository);
+    if project.subtree.is_empty() { project.repository.clone() } else { root.join(&project.subtree).display().to_string() }
+}
+
 async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject>) -> Answer<Vec<EnvironmentView>> {
     state.inner.journal.catch_up().await?;
     let mut views = Vec::new();
@@ -348,7 +354,7 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
             views.push(EnvironmentView {
                 project: *project,
                 project_name: entry.project.name.clone(),
-                folder: std::path::Path::new(&entry.project.repository).join(&entry.project.subtree).display().to_string(),
+                folder: folder_of(&entry.project),
                 environment: name.clone(),
                 live: environment.live().cloned(),
                 history: environment.history().to_vec(),

@@ -172,7 +172,8 @@ impl Driver {
     fn report(&self, id: ReleaseId, error: &TickError) {
         let failure = crate::failure::Failure::from_error("drive the release", error);
         tracing::error!(release = %id, message = failure.message, "release");
-        self.waiting.lock().expect("no holder panics").insert(id, failure.message);
+        let sentence = format!("nothing can be recorded, so nothing moves; goes on by itself as soon as it can: {}", failure.message);
+        self.waiting.lock().expect("no holder panics").insert(id, sentence);
     }
 
     async fn rest(&self, at_most: Duration) {

@@ -1,7 +1,7 @@
 //! A rollout in words: what it did, what the judge said, where the traffic is.
 
 use release::Release;
-use rollout::judge::Proof;
+use rollout::judge::{Proof, thousands};
 use rollout::{Happened, Rollout};
 
 use super::{Mark, marked, spinner};
@@ -28,17 +28,21 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
             };
             let bound = *bound_us as f64 / 1_000.0;
             terminal.say(&terminal.paint(
-                &format!("             {whose} requests slower than {bound:.1} ms count as slow (from {from_answers} answers)"),
+                &format!(
+                    "             {whose} requests slower than {bound:.1} ms count as slow (from {} answers)",
+                    thousands(*from_answers)
+                ),
                 Tone::Faint,
             ));
         }
         Happened::DeadlinePassed { step } => say(Mark::Warn, format!("step {}     its time ran out without enough evidence", step + 1)),
         Happened::RouteMissed { .. } => say(Mark::Warn, "traffic    the router answers, and has not moved it".to_string()),
         Happened::StepsDone => {
-            for line in short_evidence_lines(&rollout.status()) {
-                say(Mark::Good, format!("judge      {line}"));
+            for (proved, line) in short_evidence_lines(&rollout.status()) {
+                say(if proved { Mark::Good } else { Mark::Warn }, format!("judge      {line}"));
             }
         }
+        Happened::SmokePassed { checks: 1 } => say(Mark::Good, "smoke      1 check passed".to_string()),
         Happened::SmokePassed { checks } => say(Mark::Good, format!("smoke      {checks} checks passed")),
         Happened::Verified => say(Mark::Good, "verified   the new revision carries all traffic and stayed ready".to_string()),
         Happened::RollbackStarted { reason } => say(Mark::Bad, format!("going back {}", reason.sentence())),
@@ -111,12 +115,13 @@ pub fn evidence_lines(status: &rollout::Status) -> Vec<String> {
 }
 
 /// The same without what leads to the answer; `release explain` has that.
-fn short_evidence_lines(status: &rollout::Status) -> Vec<String> {
+fn short_evidence_lines(status: &rollout::Status) -> Vec<(bool, String)> {
     let seen = status.evidence.iter().filter(|evidence| evidence.canary.requests > 0);
     seen.map(|evidence| {
         let sentence = evidence.sentence();
         let numbers = sentence.split("; ").next().unwrap_or_default();
-        if evidence.proof.is_some() { format!("{numbers}; proved not worse") } else { numbers.to_string() }
+        let answer = if evidence.proof.is_some() { "proved not worse" } else { "not proved" };
+        (evidence.proof.is_some(), format!("{numbers}; {answer}"))
     })
     .collect()
 }
