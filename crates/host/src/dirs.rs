@@ -88,6 +88,12 @@ impl Dirs {
         }
     }
 
+    /// The same, as it is: whoever asks for paths alone has opened it before.
+    pub fn named() -> Result<Dirs, Error> {
+        let state = locate(|name| std::env::var_os(name).filter(|value| !value.is_empty()))?;
+        Ok(Dirs { runtime: runtime_of(&state), state })
+    }
+
     /// This state directory, made if it isn't there, tried whether it can be written.
     pub fn at(state: &Path) -> Result<Dirs, Error> {
         if !state.is_absolute() {

@@ -16,6 +16,7 @@ pub mod job;
 pub mod proxy;
 pub mod results;
 mod retention;
+mod rooms;
 pub mod router;
 pub mod runs;
 pub mod supervise;

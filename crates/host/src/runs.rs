@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use base::Timestamp;
@@ -29,6 +29,7 @@ use workflow::plan::Plan;
 use workflow::run::Event;
 
 use crate::dirs::{Dirs, file_name};
+use crate::rooms::Rooms;
 
 /// So many runs of a project keep their files; what is older keeps its record alone.
 pub const FILES_KEPT: u64 = 10;
@@ -181,7 +182,7 @@ impl Runs {
             }
         };
         let last = self.folder.join("last");
-        fs::write(&last, number.to_string()).map_err(failed("written", &last))?;
+        write_last(&last, number).map_err(failed("written", &last))?;
         if let Some(old) = number.checked_sub(FILES_KEPT) {
             self.clear(old);
         }
@@ -228,6 +229,8 @@ pub struct Kept {
 pub struct Held {
     pub kept: Kept,
     _lock: File,
+    /// Shared by the runs of the project.
+    rooms: Rooms,
 }
 
 impl Kept {
@@ -235,7 +238,10 @@ impl Kept {
         let path = self.folder.join("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed("opened", &path))?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Held { kept: self, _lock: file }),
+            Ok(()) => {
+                let rooms = Rooms::below(self.folder.with_file_name("rooms"));
+                Ok(Held { kept: self, _lock: file, rooms })
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::UnderWay(self.number)),
             Err(error) => Err(failed("locked", &path)(error.into())),
         }
@@ -324,8 +330,10 @@ impl Kept {
     }
 
     fn clear(&self) {
-        for name in ["jobs", "artifacts"] {
-            let _ = fs::remove_dir_all(self.folder.join(name));
+        let _ = fs::remove_dir_all(self.folder.join("artifacts"));
+        // The folder itself is empty nearly always: it stays.
+        for job in fs::read_dir(self.folder.join("jobs")).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir_all(job.path());
         }
         let _ = fs::remove_file(self.snapshot());
         let _ = fs::write(self.folder.join("cleared"), "");
@@ -377,9 +385,18 @@ impl Held {
         }
     }
 
+    /// A folder for a job that begins, before it makes one itself.
+    pub fn make_room(&self, id: &JobId) {
+        self.rooms.enter(&self.kept.job(id));
+    }
+
     /// Removes what a job left, because nobody will want it.
     pub fn remove_job(&self, id: &JobId) {
-        let _ = fs::remove_dir_all(self.kept.job(id));
+        let job = self.kept.job(id);
+        let name = format!("{}-{}-{}", self.kept.number, file_name(&id.key), id.attempt);
+        if job.exists() && !self.rooms.leave(&job, &name) {
+            let _ = fs::remove_dir_all(job);
+        }
     }
 }
 
@@ -416,6 +433,13 @@ impl Happened {
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let bytes = fs::read(path).map_err(failed("read", path))?;
     serde_json::from_slice(&bytes).map_err(|source| Error::Unreadable { path: path.to_path_buf(), source })
+}
+
+/// Over the number before, which is as long: a file that is cut first costs more.
+fn write_last(path: &Path, number: u64) -> io::Result<()> {
+    const DIGITS_MAX: usize = 20;
+    let mut file = File::options().create(true).truncate(false).write(true).open(path)?;
+    file.write_all(format!("{number:<DIGITS_MAX$}").as_bytes())
 }
 
 /// Under another name first, so that nobody reads half of it.

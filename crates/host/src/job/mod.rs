@@ -45,6 +45,7 @@ pub(crate) use action::artifact as artifacts;
 pub(crate) use hash::file as digest;
 
 use crate::results::Results;
+use crate::rooms;
 use action::Actions;
 use action::desk::Desk;
 use clock::Clock;
@@ -88,6 +89,8 @@ pub struct JobOptions {
     pub pause_on_failure: bool,
     /// Leave what lets somebody go on with a job that did not succeed: its temporary files, and [`JobSink::marks`].
     pub keep: bool,
+    /// Leave the folder for temporary files of a job that did succeed for another job, emptied.
+    pub room: bool,
     /// Go on from here, in a workspace that an earlier attempt has left.
     pub resume: Option<Mark>,
     pub grace: Grace,
@@ -161,6 +164,8 @@ struct Runner<'a> {
     clock: Clock,
     around: Around,
     pause_on_failure: bool,
+    /// See [`JobOptions::room`].
+    room: bool,
     resume: Option<Mark>,
     /// Nothing where nobody will go on with the job.
     trail: Option<Trail>,
@@ -183,7 +188,7 @@ impl<'a> Runner<'a> {
         let processes = Processes::new(owner, &dirs.temp, options.grace);
         let actions = Actions::new(start, dirs);
         let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new() };
-        let (pause_on_failure, last, told) = (options.pause_on_failure, BTreeMap::new(), (0, Vec::new()));
+        let (pause_on_failure, room, last, told) = (options.pause_on_failure, options.room, BTreeMap::new(), (0, Vec::new()));
         let _service = service;
         let (resume, trail) = (options.resume.clone(), options.keep.then(Trail::default));
         Ok(Runner {
@@ -199,6 +204,7 @@ impl<'a> Runner<'a> {
             clock,
             around,
             pause_on_failure,
+            room,
             resume,
             trail,
             last,
@@ -453,7 +459,8 @@ impl<'a> Runner<'a> {
     fn close(&mut self, mut outcome: JobOutcome, sink: &mut dyn JobSink) -> JobOutcome {
         // Where nothing has stopped them: the job was ended before its posts.
         self.containers.borrow_mut().stop(&mut |_| {});
-        if !self.processes.end(sink) {
+        let gone = self.processes.end(sink);
+        if !gone {
             sink.warning("some processes of the job can't be killed; they wait inside the kernel");
         }
         let trail = self.trail.take().filter(|_| outcome.conclusion != Conclusion::Success || self.guard.timed_out());
@@ -461,6 +468,8 @@ impl<'a> Runner<'a> {
             sink.marks(&trail.marks(&self.job));
             // Scripts hold what was put into them, secrets too.
             remove_own_files(&self.dirs.temp);
+        } else if self.room && gone && rooms::empty_temp(&self.dirs.temp) {
+            // As another job would make it.
         } else if let Err(error) = std::fs::remove_dir_all(&self.dirs.temp)
             && error.kind() != std::io::ErrorKind::NotFound
         {

@@ -273,13 +273,16 @@ impl Stage<'_> {
         }
         let kept = &self.held.kept;
         let place = self.place_of(&id);
+        if resumed.is_none() {
+            self.held.make_room(place);
+        }
         let dirs = JobDirs {
             workspace: kept.workspace(place),
             temp: kept.temp(place),
             tool_cache: kept.tools(),
             artifacts: kept.artifacts(),
             cache: kept.cache(),
-            actions: host::dirs::Dirs::open().map(|dirs| dirs.actions()).unwrap_or_default(),
+            actions: host::dirs::Dirs::named().map(|dirs| dirs.actions()).unwrap_or_default(),
             snapshot: self.asked.source.snapshot.as_ref().map(|_| kept.snapshot()),
         };
         let mut env = host::job::inherited(std::env::vars(), host::job::Home::Users);
@@ -289,6 +292,7 @@ impl Stage<'_> {
             env,
             pause_on_failure: self.pause,
             keep: true,
+            room: true,
             resume: resumed.map(|resumed| resumed.from.clone()),
             engine: std::env::var(host::container::CHOICE).ok(),
             ..JobOptions::default()
@@ -310,7 +314,6 @@ impl Stage<'_> {
         for id in run.jobs().iter().filter(|id| !self.reused.contains_key(&id.key) && good(id)) {
             self.held.remove_job(self.place_of(id));
         }
-        let _ = std::fs::remove_dir(self.held.kept.tools());
         let _ = std::fs::remove_dir(self.held.kept.cache());
     }
 
