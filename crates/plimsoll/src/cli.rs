@@ -66,7 +66,7 @@ pub enum Command {
     /// Freeze an environment, so that nothing moves forward, and end that
     #[command(subcommand)]
     Env(Env),
-    /// Go past the gate in an emergency
+    /// Ask the gate what it says, said and would have said, and go past it in an emergency
     #[command(subcommand)]
     Gate(Gate),
     /// Show what the application or a job wrote
@@ -473,8 +473,35 @@ pub struct Freeze {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Gate {
+    /// Say what the gate would answer now: policy, hours, people
+    Check(Check),
+    /// Say of a release what the gate answered, by which rule and line, and what it knew
+    Explain(OneRelease),
+    /// Say of past releases what the rules of now would have answered
+    Simulate(Simulate),
     /// Let releases go past the gate's no, missing approvals and closed hours for a while; on record, and loud in every output
     Override(Override),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// The rules of the working tree, not of the commit
+    #[arg(long)]
+    pub dirty: bool,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Simulate {
+    /// How far back
+    #[arg(long, default_value = "90d", value_name = "DURATION")]
+    pub since: String,
+    /// The rules of the working tree, not of the commit
+    #[arg(long)]
+    pub dirty: bool,
+    #[command(flatten)]
+    pub of: OfDir,
 }
 
 #[derive(Debug, Clone, Args)]

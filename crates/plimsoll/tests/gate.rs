@@ -105,6 +105,40 @@ fn an_emergency_goes_past_everything_and_is_loud() {
 }
 
 #[test]
+fn what_the_gate_would_say_and_would_have_said() {
+    let place = Place::with_app();
+    let nothing = place.say(&["gate", "check"]);
+    assert!(nothing.code == 0 && nothing.out.contains("no release has left evidence yet"), "{nothing:?}");
+    assert_eq!(place.up(&AT_ONCE).code, 0);
+    let open = place.say(&["gate", "check"]);
+    assert!(
+        open.code == 0 && open.out.contains("policy     allows what release-1 left") && open.out.contains("hours      open"),
+        "{open:?}"
+    );
+    let explained = place.say(&["gate", "explain"]);
+    assert!(
+        explained.code == 0 && explained.out.contains("The gate allows artifact") && explained.out.contains("It knew: "),
+        "{explained:?}"
+    );
+
+    // Rules that nobody has committed yet are tried on what was.
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &format!("{config}gate: {{require: [coverage]}}\n"));
+    let same = place.say(&["gate", "simulate"]);
+    assert!(
+        same.out.contains("release-1") && same.out.contains("allowed as it was") && same.out.contains(": 0 would be denied"),
+        "{same:?}"
+    );
+    let dirty = place.say(&["gate", "simulate", "--dirty", "--since", "1d"]);
+    assert!(dirty.code == 0 && dirty.out.contains("was allowed, would be denied") && dirty.out.contains("coverage"), "{dirty:?}");
+    assert!(dirty.out.contains("of 1 decisions since ") && dirty.out.contains(": 1 would be denied, 0 would be allowed"), "{dirty:?}");
+    assert_eq!(place.say(&["gate", "check", "--dirty"]).code, 3);
+    assert_eq!(place.say(&["env", "freeze", "--reason", "the sale"]).code, 0);
+    let closed = place.say(&["gate", "check"]);
+    assert!(closed.code == 5 && closed.out.contains("hours      closed: frozen (the sale)"), "{closed:?}");
+}
+
+#[test]
 fn everything_wrong_in_hours_and_approvals_is_told_at_once() {
     let place = configured(
         "gate:\n  window:\n    timezone: Europe/Berlim\n    weekly: [\"mon-thu 9\", \"fri 09:00-25:00\", \"fry 09:00-10:00\"]\n    holidays: [\"Christmas\"]\n    freezes:\n      - {from: 2026-12-20, to: 2026-12-01, reason: x}\n      - {from: soon, reason: x}\n  approvals:\n    rules:\n      - {from: leads, count: 2}\n    expires: soon\n",

@@ -115,6 +115,9 @@ fn every_command_answers_in_json() {
     let job: Vec<String> = asked.lines(0, "logs --job hello").iter().map(|line| line["text"].as_str().unwrap().to_string()).collect();
     assert!(job.ends_with(&["one".to_string(), "two".to_string()]), "{job:?}");
 
+    assert!(asked.value(0, "gate check")["hours"].is_object());
+    assert!(asked.value(0, "gate explain")["decision"].is_object());
+    assert!(asked.value(0, "gate simulate")[0]["now"].is_object());
     asked.value(0, "env freeze --reason sale --for 1h");
     asked.value(0, "env unfreeze");
     assert_eq!(asked.value(0, "inbox"), serde_json::json!([]));

@@ -396,6 +396,13 @@ impl Release {
         }
     }
 
+    /// What other rules would have said of it, of the same evidence and at the same moment; nothing where it never got so far.
+    pub fn decided_by(&self, rules: &gate::GatePlan) -> Option<Decision> {
+        let (workflows, artifact, at) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?.at);
+        let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
+        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, at)))
+    }
+
     /// Whose agreement it needs to go on; nothing where it needs nobody's.
     pub fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
         let (workflows, decision) = (self.plan.workflows()?, self.decision.as_deref()?);

@@ -1,18 +1,21 @@
 //! What people say to the gate: approvals and refusals, freezes, and emergencies.
 
+use base::Timestamp;
 use base::time::parse_duration_ms;
+use gate::GatePlan;
 use record::ReleaseEntry;
 use release::EnvironmentEvent;
 
 use super::release::steer_with;
 use super::{actor, project_of, running};
-use crate::cli::{Approve, Env, Freeze, Gate, OfDir, Override, Reject};
+use crate::cli::{Approve, Check, Env, Freeze, Gate, OfDir, OneRelease, Override, Reject, Simulate};
 use crate::client::Client;
-use crate::compose::LOCAL;
+use crate::compose::{Choices, LOCAL, compose};
 use crate::exit;
 use crate::failure::{Failure, Result};
-use crate::server::{EnvironmentAsk, InboxEntry};
+use crate::server::{AgainAsk, DecidedAgain, EnvironmentAsk, EnvironmentView, InboxEntry, ReleaseView};
 use crate::terminal::Terminal;
+use crate::view::{Mark, marked};
 use crate::world;
 
 pub async fn approve(args: &Approve, terminal: &Terminal) -> Result<u8> {
@@ -64,9 +67,138 @@ async fn freeze(args: &Freeze, terminal: &Terminal) -> Result<u8> {
 }
 
 pub async fn gate(command: Gate, terminal: &Terminal) -> Result<u8> {
-    let Gate::Override(Override { reason, ticket, lasts, of }) = command;
-    let until = world::now().plus_ms(duration("--for", &lasts)?);
-    ask(&of, &EnvironmentAsk::Override { reason, ticket, until }, terminal).await
+    match command {
+        Gate::Check(args) => check(&args, terminal).await,
+        Gate::Explain(one) => explain(&one, terminal).await,
+        Gate::Simulate(args) => simulate(&args, terminal).await,
+        Gate::Override(Override { reason, ticket, lasts, of }) => {
+            let until = world::now().plus_ms(duration("--for", &lasts)?);
+            ask(&of, &EnvironmentAsk::Override { reason, ticket, until }, terminal).await
+        }
+    }
+}
+
+/// The rules of a folder as `up` would take them.
+fn rules(of: &OfDir, dirty: bool) -> Result<GatePlan> {
+    let choices = Choices { dirty, actor: actor(), ..Choices::default() };
+    Ok(compose(&of.dir, &choices, world::now(), world::random())?.proposal.gate)
+}
+
+async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp) -> Result<Vec<DecidedAgain>> {
+    match Client::existing(&super::dirs_to_read()?).await? {
+        Some(client) => {
+            let ask = AgainAsk { project: project_of(&of.dir)?, rules: rules.clone(), since };
+            client.post("/api/v1/gate/again", &ask).await
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
+    let rules = rules(&args.of, args.dirty)?;
+    let now = world::now();
+    let last = again(&args.of, &rules, Timestamp::from_ms(0)).await?.into_iter().next();
+    let project = project_of(&args.of.dir)?;
+    let views: Vec<EnvironmentView> = match Client::existing(&super::dirs_to_read()?).await? {
+        Some(client) => client.get(&format!("/api/v1/environments?project={project}")).await?,
+        None => Vec::new(),
+    };
+    let view = views.iter().find(|view| view.environment == LOCAL);
+    let state = rules.calendar.state(view.map_or(&[], |view| view.frozen.as_slice()), now);
+    let overridden = view.and_then(|view| view.overridden.as_ref());
+    let denied = last.as_ref().is_some_and(|last| !last.now.is_allowed());
+    let code = match overridden {
+        Some(_) => exit::OK,
+        None if denied => exit::DENIED,
+        None if !state.is_open() => exit::WAITING,
+        None => exit::OK,
+    };
+    if terminal.json {
+        let policy = last.as_ref().map(|last| serde_json::json!({ "of": last.release.number, "decision": last.now }));
+        terminal.json(&serde_json::json!({
+            "policy": policy, "hours": state, "approvals": rules.approvals, "overridden": overridden,
+        }));
+        return Ok(code);
+    }
+    match &last {
+        Some(last) => {
+            let mark = if denied { Mark::Bad } else { Mark::Good };
+            let word = if denied { "denies" } else { "allows" };
+            terminal.data(&marked(terminal, mark, &format!("policy     {word} what release-{} left", last.release.number)));
+            reasons(&last.now, terminal);
+        }
+        None => terminal.data(&marked(terminal, Mark::Skipped, "policy     no release has left evidence yet that it could be asked about")),
+    }
+    let mark = if state.is_open() { Mark::Good } else { Mark::Warn };
+    terminal.data(&marked(terminal, mark, &format!("hours      {}", state.sentence(&rules.calendar))));
+    let asked: Vec<String> = rules.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
+    match asked.is_empty() {
+        true => terminal.data(&marked(terminal, Mark::Good, "approvals  nobody's are needed")),
+        false => terminal.data(&marked(terminal, Mark::Going, &format!("approvals  {}", asked.join(", ")))),
+    }
+    if let Some(by) = overridden {
+        terminal.data(&marked(terminal, Mark::Bad, &format!("OVERRIDDEN {by}")));
+    }
+    Ok(code)
+}
+
+fn reasons(decision: &gate::Decision, terminal: &Terminal) {
+    for violation in decision.violations() {
+        let rule = violation.rule.as_ref().map(|rule| format!("; says {rule}")).unwrap_or_default();
+        terminal.data(&format!("    {violation}{rule}"));
+    }
+}
+
+async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
+    let client = running().await?;
+    let view: ReleaseView = client.get(&super::release::path(one, project_of(&one.of.dir)?, "")).await?;
+    let status = &view.status;
+    let Some(decision) = &status.decision else {
+        return Err(Failure::not_found(format!("the gate has not been asked about release-{}", status.number)));
+    };
+    if terminal.json {
+        terminal.json(&serde_json::json!({
+            "decision": decision, "sentences": gate::explain(decision), "votes": status.votes, "overridden": status.overridden,
+        }));
+        return Ok(exit::OK);
+    }
+    let mut lines = gate::explain(decision);
+    lines.extend(status.votes.iter().map(super::release::vote_line));
+    lines.extend(status.overridden.iter().map(|by| format!("OVERRIDDEN {by}")));
+    lines.extend(status.evidence.as_ref().map(|evidence| format!("It knew: {}.", crate::view::evidence_line(evidence))));
+    terminal.data(&lines.join("\n"));
+    Ok(exit::OK)
+}
+
+async fn simulate(args: &Simulate, terminal: &Terminal) -> Result<u8> {
+    let now = world::now();
+    let since = i64::try_from(duration("--since", &args.since)?).unwrap_or(i64::MAX);
+    let since = Timestamp::from_ms(now.as_ms().saturating_sub(since));
+    let all = again(&args.of, &rules(&args.of, args.dirty)?, since).await?;
+    if terminal.json {
+        terminal.json(&all);
+        return Ok(exit::OK);
+    }
+    for DecidedAgain { release, then, now } in &all {
+        let word = |decision: &gate::Decision| if decision.is_allowed() { "allowed" } else { "denied" };
+        let (mark, how) = match (then.is_allowed(), now.is_allowed()) {
+            (true, false) => (Mark::Bad, "was allowed, would be denied".to_string()),
+            (false, true) => (Mark::Warn, "was denied, would be allowed".to_string()),
+            _ => (Mark::Skipped, format!("{} as it was", word(now))),
+        };
+        terminal.data(&marked(terminal, mark, &format!("release-{:<4} {}: {how}", release.number, super::release::what(release))));
+        if then.is_allowed() {
+            reasons(now, terminal);
+        }
+    }
+    let differ = |was: bool, would: bool| all.iter().filter(|it| it.then.is_allowed() == was && it.now.is_allowed() == would).count();
+    let (blocked, freed) = (differ(true, false), differ(false, true));
+    terminal.data(&format!(
+        "of {} decisions since {}: {blocked} would be denied, {freed} would be allowed",
+        all.len(),
+        since.date_and_clock()
+    ));
+    Ok(exit::OK)
 }
 
 fn duration(flag: &str, text: &str) -> Result<u64> {

@@ -84,7 +84,7 @@ pub(super) fn what(entry: &ReleaseEntry) -> String {
 }
 
 /// The path of a release of the folder's project.
-fn path(one: &OneRelease, project: ProjectId, rest: &str) -> String {
+pub(super) fn path(one: &OneRelease, project: ProjectId, rest: &str) -> String {
     let name = one.release.as_deref().unwrap_or("latest");
     format!("/api/v1/releases/{name}{rest}?project={project}")
 }
@@ -196,7 +196,7 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
 }
 
 /// `approved   by bo at 2026-11-25 12:00:00 UTC: looks good`.
-fn vote_line(vote: &gate::approval::Vote) -> String {
+pub(super) fn vote_line(vote: &gate::approval::Vote) -> String {
     let word = if vote.agrees { "approved" } else { "refused" };
     let comment = if vote.comment.is_empty() { String::new() } else { format!(": {}", vote.comment) };
     format!("{word:<10} by {} at {}{comment}", vote.by, vote.at.date_and_clock())

@@ -123,6 +123,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/environments/down", post(down))
         .route("/api/v1/environments/ask", post(ask_environment))
         .route("/api/v1/inbox", get(inbox))
+        .route("/api/v1/gate/again", post(decide_again))
         .route("/api/v1/events", get(events))
         .route("/api/v1/logs", get(logs::bytes))
         .route("/api/v1/logs/lines", get(logs::lines))
@@ -404,6 +405,39 @@ async fn ask_environment(
     let event = state.inner.book.ask(of.project, &of.environment, &of.by, &ask, state.inner.driver.cache()).await?;
     state.inner.driver.nudge();
     Ok(Json(event))
+}
+
+/// The rules of now, for what was decided by others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgainAsk {
+    pub project: ProjectId,
+    pub rules: gate::GatePlan,
+    /// Releases that began before are left out.
+    pub since: base::Timestamp,
+}
+
+/// A release, and what the gate said and would say of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecidedAgain {
+    pub release: ReleaseEntry,
+    pub then: gate::Decision,
+    pub now: gate::Decision,
+}
+
+/// The newest first; of releases that got as far as the gate.
+async fn decide_again(Extract(state): Extract<State>, Json(ask): Json<AgainAsk>) -> Answer<Vec<DecidedAgain>> {
+    state.inner.journal.catch_up().await?;
+    let asked = |release: &&ReleaseEntry| release.project == ask.project && release.created >= ask.since;
+    let mut releases: Vec<ReleaseEntry> = state.inner.journal.index().releases.values().filter(asked).cloned().collect();
+    releases.sort_by_key(|release| std::cmp::Reverse(release.number));
+    let mut res = Vec::new();
+    for release in releases {
+        let loaded = state.load(release.id).await?;
+        if let (Some(now), Some(then)) = (loaded.release.decided_by(&ask.rules), loaded.release.decision()) {
+            res.push(DecidedAgain { release, then: then.clone(), now });
+        }
+    }
+    Ok(Json(res))
 }
 
 /// A release that waits for somebody's approval.
