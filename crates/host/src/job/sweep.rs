@@ -4,7 +4,8 @@
 //! to get away, is below us in the tree: double forks and new sessions come back to us when their parents end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -270,11 +271,33 @@ impl Tree {
 }
 
 impl Stat {
-    /// The name in parentheses may hold anything, so fields are counted from its end.
     fn of(pid: i32) -> Option<Stat> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
+        // All of it comes with one read, whatever its length is said to be; many processes are looked at where many jobs end.
+        let mut buffer = [0; 1024];
+        let count = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
+        Stat::read(&buffer[..count])
+    }
+
+    /// The name in parentheses may hold any bytes, so fields are counted from its end.
+    fn read(stat: &[u8]) -> Option<Stat> {
+        let end = stat.iter().rposition(|byte| *byte == b')')?;
+        let mut fields = std::str::from_utf8(&stat[end + 1..]).ok()?.split_whitespace();
         let lives = !matches!(fields.next()?, "Z" | "X" | "x");
         Some(Stat { lives, parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_whatever_its_name_is() {
+        for name in [&b"sh"[..], b"a) S 1 1", b"\xff\xfe", b""] {
+            let stat = Stat::read(&[b"7 (", name, b") R 3 4 5 0 -1"].concat()).unwrap();
+            assert_eq!((stat.lives, stat.parent, stat.group), (true, 3, 4));
+        }
+        assert!(!Stat::read(b"7 (sh) Z 3 4").unwrap().lives);
+        assert!(Stat::of(own_pid()).is_some_and(|stat| stat.lives));
     }
 }
