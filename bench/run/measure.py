@@ -6,7 +6,7 @@
 
 One step `true` · 200 steps · 1,000,000 lines of 80 characters to a pipe with 50 secrets masked; and through `plimsoll run` in a
 repository: one step, the same with 500 loose tags, 50 jobs, a matrix of 100, a chain of 50, the memory of each, and `act` beside it
-where it is installed.
+where it is installed. Then a file of 2,000 jobs is planned.
 Each pair is measured in turns, so that what else the machine does hits both alike; medians and their ratio are printed, and
 beside them the time of the processors, which says what a busy machine's wall clock can't.
 """
@@ -83,6 +83,16 @@ def main():
         ours, bare = compare([RUNNER, flood, *masked], ["cat", lines], 7, drain=True, lost=50 * 100 * (24 - len("***")))
         show("1,000,000 lines x 80, 50 secrets masked", ours, bare, "at most 0.5 s", ours[0] <= 0.5)
         whole(place, script)
+    plan()
+
+
+def plan():
+    """In this process's own words; see `crates/workflow/examples/plan_speed.rs`."""
+    planner = os.path.join(os.path.dirname(os.path.abspath(RUNNER)), "plan_speed")
+    if os.path.exists(planner):
+        print(subprocess.run([planner], stdout=subprocess.PIPE, text=True).stdout, end="")
+    else:
+        print(f"left out: planning 2,000 jobs, because there is no {planner}")
 
 
 JOB = "    runs-on: ubuntu-latest\n    steps:\n      - run: 'true'\n"
