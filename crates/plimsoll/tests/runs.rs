@@ -174,7 +174,8 @@ jobs:
     env: {OWN: '${{ secrets.TOKEN }}'}
     steps:
       - {id: a, run: 'echo LEAK=$OWN >> $GITHUB_ENV'}
-      - {id: b, run: 'echo got $OWN; exit 1'}
+      - {id: b, name: 'with ${{ secrets.TOKEN }}', run: 'echo got $OWN; exit 1'}
+      - {if: always(), run: 'true'}
 ",
     )]);
     let secret = "correct-horse-battery";

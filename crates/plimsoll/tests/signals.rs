@@ -78,6 +78,19 @@ fn sigterm_of_a_run_lets_its_steps_end() {
 }
 
 #[test]
+fn steps_hear_signals_whoever_sends_them() {
+    let place = Place::with(&[(
+        ".github/workflows/ci.yml",
+        "on: push\njobs:\n  it:\n    runs-on: x\n    timeout-minutes: 0.5\n    steps:\n      - run: |\n          grep SigBlk /proc/self/status\n          sleep 100 & kill $!; wait $! || echo ended with $?\n          timeout 0.1 sleep 100 || echo timed out with $?\n",
+    )]);
+    let run = place.say(&["run"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    for line in ["SigBlk:\t0000000000000000", "ended with 143", "timed out with 124"] {
+        assert!(run.raw.contains(line), "{line}: {run:?}");
+    }
+}
+
+#[test]
 fn sigterm_of_a_demo_takes_everything_down() {
     let place = Place::with_app();
     let mut demo = place.start(place.plimsoll(&["demo"]));

@@ -96,7 +96,8 @@ impl Trail {
             paths: passed.paths.clone(),
             results,
             steps: job.seen[..passed.seen].iter().map(|step| step.masked(mask)).collect(),
-            obstacle: passed.obstacle.clone().or(withheld.map(why)),
+            // It may name a step whose name has one.
+            obstacle: passed.obstacle.as_ref().map(|obstacle| mask.apply(obstacle)).or(withheld.map(why)),
         }
     }
 }

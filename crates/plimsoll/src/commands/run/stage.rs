@@ -410,19 +410,12 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
+    /// By handlers, which a step's program begins without; a blocked signal it would never hear.
     pub fn listen() -> Interrupts {
         let interrupts = Interrupts { listener: Arc::new(Mutex::new(Box::new(|| {}))), terminated: Arc::default() };
-        let mut wanted = nix::sys::signal::SigSet::empty();
-        wanted.add(nix::sys::signal::Signal::SIGINT);
-        wanted.add(nix::sys::signal::Signal::SIGTERM);
-        if wanted.thread_block().is_ok() {
+        if let Ok((runtime, interrupt, terminate)) = heard() {
             let (listener, terminated) = (interrupts.listener.clone(), interrupts.terminated.clone());
-            std::thread::spawn(move || {
-                while let Ok(signal) = wanted.wait() {
-                    terminated.get_or_init(|| signal == nix::sys::signal::Signal::SIGTERM);
-                    listener.lock().unwrap_or_else(PoisonError::into_inner)();
-                }
-            });
+            std::thread::spawn(move || runtime.block_on(told(interrupt, terminate, &listener, &terminated)));
         }
         interrupts
     }
@@ -435,6 +428,48 @@ impl Interrupts {
     pub fn tell(&self, listener: impl Fn() + Send + 'static) {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(listener);
     }
+}
+
+type Hears = Option<tokio::signal::unix::Signal>;
+
+/// From now on both are heard; one that whoever started us ignores stays ignored.
+fn heard() -> std::io::Result<(tokio::runtime::Runtime, Hears, Hears)> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let ignored = ignored();
+    let hear = |kind: SignalKind| (ignored & (1 << (kind.as_raw_value() - 1)) == 0).then(|| signal(kind)).transpose();
+    let (interrupt, terminate) = {
+        let _inside = runtime.enter();
+        (hear(SignalKind::interrupt())?, hear(SignalKind::terminate())?)
+    };
+    Ok((runtime, interrupt, terminate))
+}
+
+async fn told(mut interrupt: Hears, mut terminate: Hears, listener: &Mutex<Listener>, terminated: &OnceLock<bool>) {
+    async fn next(signal: &mut Hears) {
+        let heard = match signal {
+            Some(signal) => signal.recv().await,
+            None => None,
+        };
+        if heard.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+    loop {
+        let is_terminate = tokio::select! {
+            () = next(&mut interrupt) => false,
+            () = next(&mut terminate) => true,
+        };
+        terminated.get_or_init(|| is_terminate);
+        listener.lock().unwrap_or_else(PoisonError::into_inner)();
+    }
+}
+
+/// The signals that are ignored, a bit each; none where nobody tells.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// The summaries of all steps, after everything else.
