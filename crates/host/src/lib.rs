@@ -6,6 +6,7 @@ mod blocking;
 
 pub mod actions;
 pub mod blobs;
+pub mod concurrency;
 pub mod container;
 pub mod dirs;
 pub mod executor;

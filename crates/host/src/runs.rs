@@ -4,6 +4,7 @@
 //! STATE/runs/PROJECT/
 //!   last                     the number of the newest
 //!   cache/ tools/            what jobs keep from run to run
+//!   concurrency.json         who is in a concurrency group, and lives
 //!   7/asked.json             the plan, the sources, who asked and when
 //!   7/lock                   held while an attempt runs
 //!   7/summary.json           as a list shows it
@@ -28,6 +29,7 @@ use workflow::job::{Conclusion, JobId, Mark};
 use workflow::plan::Plan;
 use workflow::run::Event;
 
+use crate::concurrency::Groups;
 use crate::dirs::{Dirs, file_name};
 use crate::rooms::Rooms;
 
@@ -309,6 +311,11 @@ impl Kept {
     /// Shared by the runs of the project.
     pub fn tools(&self) -> PathBuf {
         self.folder.with_file_name("tools")
+    }
+
+    /// Who of the project's runs waits for whom.
+    pub fn groups(&self) -> Groups {
+        Groups::at(&self.folder.with_file_name("concurrency.json"))
     }
 
     pub fn snapshot(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no randomness, no map order in results.
 
+pub mod concurrency;
 pub mod container;
 pub mod expr;
 pub mod github;

@@ -9,6 +9,7 @@ mod list;
 mod printer;
 mod rerun;
 mod stage;
+mod turns;
 mod watch;
 
 use std::collections::BTreeMap;

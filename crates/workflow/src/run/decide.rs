@@ -171,7 +171,7 @@ impl Run {
         self.callers(node.state).filter_map(|(caller, leg)| ended_at(caller, leg)).chain(own).min()
     }
 
-    fn callers<'a>(&'a self, state: &'a JobState) -> impl Iterator<Item = (Node<'a>, &'a LegState)> {
+    pub(super) fn callers<'a>(&'a self, state: &'a JobState) -> impl Iterator<Item = (Node<'a>, &'a LegState)> {
         let above = |level: usize| {
             let caller = self.levels[level].caller?;
             let node = self.node(caller.job);

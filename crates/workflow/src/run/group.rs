@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::Run;
 use super::event::Event;
 use super::state::{LegPhase, LegState, Node};
+use crate::concurrency::QUEUE_MAX;
 use crate::expr::{Scope, Value, evaluate_template};
 use crate::model::Concurrency;
 
 /// Longer names are refused; GitHub's limit.
 const NAME_MAX: usize = 400;
-/// How many may wait in a group with `queue: max`; GitHub's limit.
-const QUEUE_MAX: usize = 100;
 
 /// A concurrency group with its expressions evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +63,32 @@ impl Group {
     }
 }
 
+/// A leg that has begun, or a call, and the groups in which nobody else may run meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InGroups<'a> {
+    pub key: &'a str,
+    pub name: &'a str,
+    pub groups: &'a [Group],
+}
+
 impl Run {
+    /// All that hold a place in a concurrency group: in the line between runs they stand too.
+    pub fn in_groups(&self) -> impl Iterator<Item = InGroups<'_>> {
+        self.legs().map(|(_, leg)| leg).filter(|leg| leg.holds_place()).filter_map(in_groups)
+    }
+
+    /// Of those, the leg that has this key and the calls around it.
+    pub fn in_groups_around(&self, key: &str) -> Vec<InGroups<'_>> {
+        let Some((node, leg)) = self.legs().find(|(_, leg)| leg.leg.key == key) else { return Vec::new() };
+        std::iter::once(leg).chain(self.callers(node.state).map(|(_, leg)| leg)).filter_map(in_groups).collect()
+    }
+
+    /// The leg gives way to one of another run; nothing when it is ending already.
+    pub fn supersede(&self, key: &str, by: &str, group: &str, now: Timestamp) -> Option<Event> {
+        let event = Event::JobSuperseded { key: key.to_string(), by: by.to_string(), group: group.to_string(), at: now };
+        self.illegal(&event).is_none().then_some(event)
+    }
+
     /// Who has to give way in its concurrency group: legs that wait, and with `cancel-in-progress` legs that run.
     pub(super) fn give_way(&self, now: Timestamp) -> Vec<Event> {
         let mut events = Vec::new();
@@ -151,4 +175,9 @@ impl Run {
         }
         false
     }
+}
+
+fn in_groups(leg: &LegState) -> Option<InGroups<'_>> {
+    let groups = &leg.leg.groups;
+    (!groups.is_empty()).then_some(InGroups { key: &leg.leg.key, name: &leg.leg.name, groups })
 }

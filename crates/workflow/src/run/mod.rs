@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Call, Event, Leg};
 pub use explain::{Explained, Need};
-pub use group::Group;
+pub use group::{Group, InGroups};
 pub use status::{AttemptStatus, JobStatus, LegStatus, State, Status};
 pub use waiting::Waiting;
 

@@ -16,6 +16,7 @@ use workflow::plan::Plan;
 use workflow::run::{Action, Event, Observed, Run};
 
 use super::printer::{Printer, Screen};
+use super::turns::{MayRun, Turns};
 use crate::commands::actor;
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
@@ -135,8 +136,24 @@ impl Stage<'_> {
         let mut cancels: BTreeMap<JobId, Cancel> = BTreeMap::new();
         let screen = Arc::new(Mutex::new(Screen::new(terminal.json)));
         let many = run.plan().workflow.jobs.len() > 1;
+        let mut turns = Turns::new(self.held.kept.groups());
         std::thread::scope(|scope| {
             loop {
+                let interrupted = kept.interrupts > 0;
+                let (may_go_on, mut given) =
+                    if interrupted { (true, Vec::new()) } else { turns.of_run(&run, terminal).map_err(out_of_line)? };
+                given.extend(turns.of_legs(&run, terminal).map_err(out_of_line)?);
+                for event in given {
+                    run.apply(&event);
+                    if many || terminal.is_live() {
+                        self.tell(&run, &event, terminal);
+                    }
+                    kept.happen(Happened::Run(event), terminal);
+                }
+                if !may_go_on {
+                    self.hear(&receiver, &mut run, &mut seen, kept, terminal);
+                    continue;
+                }
                 let advance = run.advance(&seen, world::now());
                 for event in &advance.events {
                     run.apply(event);
@@ -152,6 +169,15 @@ impl Stage<'_> {
                             seen.jobs.entry(id).or_insert(JobSeen::Finished { outcome, steps });
                         }
                         Action::Start { id, spec } if !cancels.contains_key(&id) => {
+                            match turns.may_run(&run, &id, terminal).map_err(out_of_line)? {
+                                MayRun::Now => {}
+                                MayRun::Later => continue,
+                                MayRun::Never { reason } => {
+                                    let outcome = never_begun(Some(reason));
+                                    seen.jobs.insert(id, JobSeen::Finished { outcome, steps: Vec::new() });
+                                    continue;
+                                }
+                            }
                             let Ok(cancel) = Cancel::new() else {
                                 return Err(Failure::infrastructure("no more pipes: too many files are open"));
                             };
@@ -381,6 +407,10 @@ fn cut(json: &mut serde_json::Value, mask: &Mask) {
         serde_json::Value::Object(entries) => entries.values_mut().for_each(|value| cut(value, mask)),
         _ => {}
     }
+}
+
+fn out_of_line(error: host::concurrency::Error) -> Failure {
+    Failure::from_error("wait in line", &error)
 }
 
 fn stop(cancels: &BTreeMap<JobId, Cancel>, seen: &mut Observed, id: &JobId, at_once: bool) {
