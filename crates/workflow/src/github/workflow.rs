@@ -23,7 +23,11 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Workflow> {
             "permissions" => workflow.permissions = permissions(reader, value),
             "env" => workflow.env = reader.strings(name, value, &places::WORKFLOW_ENV_PLACE),
             "defaults" => workflow.defaults = defaults(reader, value, &places::WORKFLOW_DEFAULTS),
-            "concurrency" => workflow.concurrency = concurrency(reader, value, &places::WORKFLOW_CONCURRENCY),
+            "concurrency" => {
+                let message = "runs that `plimsoll run` starts wait for each other here; what `plimsoll up` starts doesn't yet";
+                reader.warning("workflow/concurrency", key.span, message);
+                workflow.concurrency = concurrency(reader, value, &places::WORKFLOW_CONCURRENCY);
+            }
             "jobs" => workflow.jobs = jobs(reader, value),
             _ => unreachable!("only known keys are left"),
         }
