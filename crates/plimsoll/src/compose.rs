@@ -263,8 +263,9 @@ fn project_name(repository: &Repository) -> String {
     if name.is_empty() { "app".to_string() } else { name }
 }
 
-fn push_event(repository: &Repository, project: &Project, git_ref: &str, choices: &Choices) -> Event {
-    let payload = serde_json::json!({
+/// What GitHub tells of a push, as far as the repository here knows it.
+pub fn push_payload(repository: &Repository, name: &str, git_ref: &str, actor: &str) -> serde_json::Value {
+    serde_json::json!({
         "ref": git_ref,
         "before": repository.parent.clone().unwrap_or_else(|| "0".repeat(40)),
         "after": repository.sha,
@@ -274,10 +275,14 @@ fn push_event(repository: &Repository, project: &Project, git_ref: &str, choices
             "message": repository.message,
             "author": { "name": repository.author, "email": repository.author_email },
         },
-        "pusher": { "name": choices.actor },
-        "sender": { "login": choices.actor },
-        "repository": { "name": project.name, "full_name": project.name, "default_branch": "main" },
-    });
+        "pusher": { "name": actor },
+        "sender": { "login": actor },
+        "repository": { "name": name, "full_name": name, "default_branch": "main" },
+    })
+}
+
+fn push_event(repository: &Repository, project: &Project, git_ref: &str, choices: &Choices) -> Event {
+    let payload = push_payload(repository, &project.name, git_ref, &choices.actor);
     let changed_paths = match &repository.parent {
         Some(parent) if !choices.dirty => git::changed_paths(repository, parent, &repository.sha).ok(),
         _ => None,

@@ -425,3 +425,43 @@ fn a_run_is_told_in_json_line_by_line() {
     let told = said.out.lines().filter(|line| !line.contains("\"step.line\""));
     assert_eq!(told.collect::<Vec<_>>(), record.lines().collect::<Vec<_>>());
 }
+
+const FILTERED: &str = "on:
+  push: {paths: ['src/**', '!src/docs/**'], tags: ['v*'], branches: [main]}
+  pull_request: {paths: ['src/**']}
+jobs:
+  it:
+    runs-on: x
+    steps:
+      - run: echo $GITHUB_REF $GITHUB_REF_NAME of $SAID
+        env: {SAID: '${{ github.event.head_commit.message }}'}
+";
+
+#[test]
+fn an_event_has_the_paths_and_the_ref_that_it_is_about() {
+    let place = Place::with(&[(CI, FILTERED)]);
+    let commit = |path: &str| {
+        place.write(path, "x");
+        place.commit(path);
+    };
+    commit("z.txt");
+    let outside = place.say(&["run"]);
+    assert!(
+        outside.code == 9
+            && outside.err.contains("does not run: none of the changed files (z.txt) is among `paths: [src/**, !src/docs/**]`"),
+        "{outside:?}"
+    );
+    assert_eq!(place.say(&["run", "--dirty"]).code, 0, "the working tree has no commit to compare");
+    commit("src/docs/a");
+    assert_eq!(place.say(&["run"]).code, 9);
+    commit("src/a");
+    let inside = place.say(&["run"]);
+    assert!(inside.code == 0 && inside.out.contains("refs/heads/main main of src/a"), "{inside:?}");
+
+    place.write("tag.json", "{\"ref\": \"refs/tags/v1.0\"}");
+    let tag = place.say(&["run", "--event-file", "tag.json"]);
+    assert!(tag.code == 0 && tag.out.contains("refs/tags/v1.0 v1.0 of"), "{tag:?}");
+    place.write("pull.json", "{\"number\": 7, \"pull_request\": {\"base\": {\"ref\": \"main\"}, \"head\": {\"ref\": \"topic\"}}}");
+    let pull = place.say(&["run", "--event", "pull_request", "--event-file", "pull.json"]);
+    assert!(pull.code == 0 && pull.out.contains("refs/pull/7/merge 7/merge of"), "{pull:?}");
+}

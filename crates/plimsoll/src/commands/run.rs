@@ -251,6 +251,15 @@ struct Gitlab {
     blocking: Vec<String>,
 }
 
+/// The ref that the payload of an event names.
+fn ref_of(event: &str, payload: &serde_json::Value) -> Option<String> {
+    if event == "pull_request" {
+        let number = payload.get("number").or_else(|| payload.pointer("/pull_request/number"))?.as_u64()?;
+        return Some(format!("refs/pull/{number}/merge"));
+    }
+    payload.get("ref")?.as_str().filter(|name| event == "push" && name.starts_with("refs/")).map(str::to_owned)
+}
+
 /// The repository the run is of; a folder without one can run a file that doesn't check it out.
 struct Project {
     folder: PathBuf,
@@ -292,7 +301,40 @@ impl Project {
         };
         let branch = self.repository.as_ref().and_then(|repository| repository.branch.clone()).unwrap_or_else(|| "main".to_string());
         let sha = self.repository.as_ref().map_or_else(|| "0".repeat(40), |repository| repository.sha.clone());
-        Ok(Event { name: args.event.clone(), payload, git_ref: format!("refs/heads/{branch}"), sha, changed_paths: None })
+        let git_ref = ref_of(&args.event, &payload).unwrap_or_else(|| format!("refs/heads/{branch}"));
+        let mut event = Event { name: args.event.clone(), payload, git_ref, sha, changed_paths: None };
+        if self.asks_what_changed(args) {
+            self.tell_what_changed(&mut event, args);
+        }
+        Ok(event)
+    }
+
+    /// Whether a file filters by paths or reads the event; asking git for what few files want to know takes longer than a short job.
+    fn asks_what_changed(&self, args: &RunArgs) -> bool {
+        let files = args.file.as_ref().map_or_else(|| workflow_files(&self.root()).unwrap_or_default(), |file| vec![file.clone()]);
+        let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+        texts.into_iter().any(|text| text.contains("paths") || text.contains("github.event"))
+    }
+
+    /// As GitHub compares: the commits that the event names, else the commit with the one before it. The working tree has no commit, and
+    /// path filters let everything in.
+    fn tell_what_changed(&self, event: &mut Event, args: &RunArgs) {
+        let Some(repository) = self.repository.as_ref().and_then(|_| git::open(&self.folder).ok()) else { return };
+        if event.name == "push" && args.event_file.is_none() {
+            let name = self.root().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            event.payload = crate::compose::push_payload(&repository, &name, &event.git_ref, &actor());
+        }
+        let sha = |pointer: &str| {
+            let text = event.payload.pointer(pointer).and_then(serde_json::Value::as_str);
+            text.filter(|text| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).map(str::to_owned)
+        };
+        let named = match event.name.as_str() {
+            "push" => (sha("/before"), sha("/after")),
+            _ => (sha("/pull_request/base/sha"), sha("/pull_request/head/sha")),
+        };
+        if let (Some(from), Some(to), false) = (named.0, named.1, args.dirty) {
+            event.changed_paths = git::changed_paths(&repository, &from, &to).ok();
+        }
     }
 
     /// The file named, whatever its triggers say; else all that the event triggers.
