@@ -91,7 +91,7 @@ round() {
     is "$(grep -cx "$number" "$marks")" 1
 }
 
-promotions() { "$plimsoll" release list | grep -c 'is live and verified' || true; }
+promotions() { "$plimsoll" release list | grep -c 'promoted: revision' || true; }
 
 port=$(free_port)
 project

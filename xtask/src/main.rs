@@ -57,6 +57,7 @@ fn nightly() -> Result<(), String> {
     run::built("sim", &["--seeds", "1000000"])?;
     run::script("e2e/kill.sh", &["100"])?;
     run::script("e2e/expressions/run.sh", &["1000000"])?;
+    run::command("python3", &["e2e/windows/compare.py", "1000000"])?;
     fuzz("10000000")?;
     bench::large()
 }
