@@ -7,10 +7,12 @@ pub mod digest;
 pub mod histogram;
 pub mod mask;
 pub mod name;
+pub mod number;
 pub mod time;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Severity, Source, Span};
 pub use digest::Digest;
 pub use histogram::Histogram;
+pub use number::thousands;
 pub use time::Timestamp;

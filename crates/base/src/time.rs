@@ -30,22 +30,29 @@ impl Timestamp {
     /// `14:44:34 UTC`, with the day before it when that isn't the day of `near`: for people. What programs read is RFC 3339.
     pub fn clock(self, near: Timestamp) -> String {
         let day = |at: Timestamp| at.as_ms().div_euclid(86_400_000);
-        if day(self) == day(near) { self.civil().strftime("%H:%M:%S UTC").to_string() } else { self.date_and_clock() }
+        if day(self) == day(near) { self.instant().strftime("%H:%M:%S UTC").to_string() } else { self.date_and_clock() }
     }
 
     /// `2026-11-21 02:12:57 UTC`: for people.
     pub fn date_and_clock(self) -> String {
-        self.civil().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+        self.instant().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 
-    fn civil(self) -> jiff::Timestamp {
+    /// For zones and calendars; the end of time where it is later.
+    pub fn instant(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+impl From<jiff::Timestamp> for Timestamp {
+    fn from(instant: jiff::Timestamp) -> Timestamp {
+        Timestamp(instant.as_millisecond())
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3}", self.civil())
+        write!(f, "{:.3}", self.instant())
     }
 }
 
@@ -59,7 +66,7 @@ impl FromStr for Timestamp {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Timestamp, jiff::Error> {
-        Ok(Timestamp(text.parse::<jiff::Timestamp>()?.as_millisecond()))
+        Ok(text.parse::<jiff::Timestamp>()?.into())
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 pub use ics::{IcsError, holidays};
-pub use week::{Days, Weekly};
+pub use week::{Days, Weekly, moment};
 
 /// What an environment keeps to, chosen before a release begins and stored with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ impl Calendar {
     /// `Thu 2026-11-26 09:00 CET`: a moment by the calendar's clock, for people.
     pub fn clock(&self, at: Timestamp) -> String {
         let zone = self.zone().unwrap_or(TimeZone::UTC);
-        instant(at).to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
+        at.instant().to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
     }
 }
 
@@ -212,11 +212,7 @@ impl View<'_> {
     }
 
     fn day(&self, holiday: &Holiday) -> (Option<Timestamp>, Option<Timestamp>) {
-        let midnight = |date: jiff::civil::Date| week::moment(&self.zone, date.at(0, 0, 0, 0));
+        let midnight = |date: jiff::civil::Date| moment(&self.zone, date.at(0, 0, 0, 0));
         (midnight(holiday.date), holiday.date.tomorrow().ok().and_then(midnight))
     }
-}
-
-fn instant(at: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(at.as_ms()).unwrap_or(jiff::Timestamp::MAX)
 }

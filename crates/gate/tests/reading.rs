@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use base::Digest;
+use gate::Evidence;
 use gate::evidence::{Reading, read, read_from};
 
 #[test]
@@ -24,6 +25,16 @@ fn a_claim_is_bound_to_all_bytes_of_its_file() {
     let text = format!("\u{feff}<testsuite><testcase name='a'/></testsuite>{}<!-- more -->", " ".repeat(10_000));
     let Reading::Claims(claims) = read("a.xml", text.as_bytes()) else { panic!("it is a report") };
     assert_eq!(claims[0].source.digest, Digest::of(text.as_bytes()));
+}
+
+#[test]
+fn a_broken_file_left_in_two_places_is_broken_once() {
+    let mut evidence = Evidence::default();
+    for (path, text) in [("a.xml", "<testsuite><testcase"), ("upload/a.xml", "<testsuite><testcase"), ("b.xml", "<testsuite><test")] {
+        evidence.add(read(path, text.as_bytes()));
+    }
+    let paths: Vec<&str> = evidence.broken.iter().map(|broken| broken.path.as_str()).collect();
+    assert_eq!(paths, ["a.xml", "b.xml"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use workflow::trigger::{self, Event, Triggered};
 use crate::cli::{ImagesChoice, SecurityChoice};
 use crate::config::{self, Config};
 use crate::detect::{Detected, Files, detect};
+use crate::event;
 use crate::failure::{Failure, Result};
 use crate::fetching;
 use crate::gitlab;
@@ -263,30 +264,9 @@ fn project_name(repository: &Repository) -> String {
     if name.is_empty() { "app".to_string() } else { name }
 }
 
-/// What GitHub tells of a push, as far as the repository here knows it.
-pub fn push_payload(repository: &Repository, name: &str, git_ref: &str, actor: &str) -> serde_json::Value {
-    serde_json::json!({
-        "ref": git_ref,
-        "before": repository.parent.clone().unwrap_or_else(|| "0".repeat(40)),
-        "after": repository.sha,
-        "forced": false,
-        "head_commit": {
-            "id": repository.sha,
-            "message": repository.message,
-            "author": { "name": repository.author, "email": repository.author_email },
-        },
-        "pusher": { "name": actor },
-        "sender": { "login": actor },
-        "repository": { "name": name, "full_name": name, "default_branch": "main" },
-    })
-}
-
 fn push_event(repository: &Repository, project: &Project, git_ref: &str, choices: &Choices) -> Event {
-    let payload = push_payload(repository, &project.name, git_ref, &choices.actor);
-    let changed_paths = match &repository.parent {
-        Some(parent) if !choices.dirty => git::changed_paths(repository, parent, &repository.sha).ok(),
-        _ => None,
-    };
+    let payload = event::push_payload(repository, &project.name, git_ref, &choices.actor);
+    let changed_paths = if choices.dirty { None } else { event::changed_paths(repository, "push", &payload) };
     Event { name: "push".to_string(), payload, git_ref: git_ref.to_string(), sha: repository.sha.clone(), changed_paths }
 }
 

@@ -9,6 +9,7 @@ mod compose;
 mod config;
 mod detect;
 mod doctor;
+mod event;
 mod exit;
 mod failure;
 mod fetching;

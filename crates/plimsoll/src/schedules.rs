@@ -34,8 +34,7 @@ fn line(entry: &schedule::Entry, now: Timestamp) -> String {
 
 /// To the minute, with how far it is from UTC.
 fn shown(moment: Timestamp, zone: &TimeZone) -> String {
-    let zoned = jiff::Timestamp::from_millisecond(moment.as_ms()).map(|moment| moment.to_zoned(zone.clone()));
-    zoned.map_or_else(|_| moment.to_string(), |zoned| zoned.strftime("%a %Y-%m-%d %H:%M %:z").to_string())
+    moment.instant().to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M %:z").to_string()
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ fn a_freeze_holds_what_goes_forward_and_never_the_way_back() {
     let frozen = place.say(&["env", "freeze", "--reason", "the sale"]);
     assert_eq!(frozen.code, 0, "{frozen:?}");
     assert!(place.say(&["status"]).out.contains("frozen until `plimsoll env unfreeze`: the sale"));
+    let status: serde_json::Value = serde_json::from_str(&place.say(&["status", "--json"]).raw).unwrap();
+    assert!(!status[0]["frozen"][0]["from"].as_str().unwrap().starts_with("1970"), "{status}");
 
     place.write("version", "3");
     place.commit("3");
@@ -77,6 +79,7 @@ fn a_freeze_holds_what_goes_forward_and_never_the_way_back() {
     assert_eq!(place.say(&["release", "rollback"]).code, 0, "the way back is free");
     assert_eq!(place.say(&["env", "unfreeze"]).code, 0);
     up.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+    assert_eq!(place.say(&["doctor", "--verify"]).code, 0, "the way back is no move forward");
     let again = place.say(&["env", "unfreeze"]);
     assert!(again.code == 2 && again.err.contains("nobody froze this environment"), "{again:?}");
 }

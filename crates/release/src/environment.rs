@@ -197,8 +197,7 @@ impl Environment {
             }
             EnvironmentEvent::Frozen { reason, until, at, .. } => {
                 self.frozen.retain(|freeze| freeze.to.is_none_or(|to| to > *at));
-                // From when it is on record, by whatever clock.
-                self.frozen.push(Period { from: Timestamp::from_ms(0), to: *until, reason: reason.clone() });
+                self.frozen.push(Period { from: *at, to: *until, reason: reason.clone() });
             }
             EnvironmentEvent::Unfrozen { .. } => self.frozen.clear(),
             EnvironmentEvent::Overridden { by, .. } => self.overridden = Some(by.clone()),
@@ -263,9 +262,10 @@ impl Environment {
         Ok(EnvironmentEvent::Overridden { by, at: now })
     }
 
-    /// Freezes that people called and that still hold.
+    /// Freezes that people called and that still hold: from when they are on record, by whatever clock.
     pub fn frozen(&self, now: Timestamp) -> Vec<Period> {
-        self.frozen.iter().filter(|freeze| freeze.holds(now)).cloned().collect()
+        let called = self.frozen.iter().map(|freeze| Period { from: freeze.from.min(now), ..freeze.clone() });
+        called.filter(|freeze| freeze.holds(now)).collect()
     }
 
     pub fn overridden(&self, now: Timestamp) -> Option<&Override> {

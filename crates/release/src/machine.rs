@@ -1,12 +1,14 @@
 //! The machine: what was seen and the time go in; events, actions and the reason for standing still come out.
 
+mod consent;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::name::ReleaseId;
 use base::{Digest, Timestamp};
-use gate::approval::{About, Standing, Vote};
+use gate::approval::Vote;
 use gate::evidence::Evidence;
 use gate::{Decision, Override};
 use rollout::{Endpoint, InstancePhase, InstancePlan, RevisionId, Rollout, SmokeCheck, Strategy, Synthetic};
@@ -348,11 +350,11 @@ impl Release {
         let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
             return self.admit_rollback(environment, now);
         };
-        if let (Some(_), Some(occupied_by)) = (&self.decision, environment.occupied()) {
-            return self.wait_for(occupied_by);
-        }
         if let Some(held) = self.decision.as_deref().and_then(|decision| self.held(workflows, decision, environment, now)) {
             return held;
+        }
+        if let (Some(_), Some(occupied_by)) = (&self.decision, environment.occupied()) {
+            return self.wait_for(occupied_by);
         }
         let fresh = self.decision.as_deref().filter(|decision| decision.at == now);
         let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now));
@@ -372,83 +374,6 @@ impl Release {
             advance.events.insert(0, Event::Decided { decision });
         }
         advance
-    }
-
-    /// What keeps an allowed release from going on: people who haven't agreed, or hours in which nobody ships. An override goes past
-    /// both, and says so on record; a way back is never asked.
-    fn held(&self, workflows: &Workflows, decision: &Decision, environment: &Environment, now: Timestamp) -> Option<Advance> {
-        let open = match self.standing(workflows, decision, now) {
-            Standing::Agreed { .. } => None,
-            Standing::Refused { by, comment } => return Some(one(Event::Finished { outcome: Outcome::Refused { by, comment }, at: now })),
-            Standing::Open { missing } => Some(Waiting::Approval { release: self.plan.number, missing }),
-        };
-        let calendar = &workflows.gate.calendar;
-        let state = calendar.state(&environment.frozen(now), now);
-        let closed = || {
-            let (name, why) = (self.plan.environment.clone(), state.sentence(calendar));
-            Waiting::Closed { name, why, opens: state.changes() }
-        };
-        let waiting = open.or_else(|| (!state.is_open()).then(closed))?;
-        match environment.overridden(now) {
-            Some(by) if self.overridden.as_ref() == Some(by) => None,
-            Some(by) => Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
-            None => Some(Advance { waiting: Some(waiting), wake: state.changes(), ..Advance::default() }),
-        }
-    }
-
-    /// What other rules would have said of it, of the same evidence and at the same moment; nothing where it never got so far.
-    pub fn decided_by(&self, rules: &gate::GatePlan) -> Option<Decision> {
-        let (workflows, artifact, at) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?.at);
-        let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
-        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, at)))
-    }
-
-    /// Whose agreement it needs to go on; nothing where it needs nobody's.
-    pub fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
-        let (workflows, decision) = (self.plan.workflows()?, self.decision.as_deref()?);
-        if self.rollout.is_some() || self.outcome.is_some() {
-            return None;
-        }
-        match self.standing(workflows, decision, now) {
-            Standing::Open { missing } => Some(Waiting::Approval { release: self.plan.number, missing }),
-            Standing::Agreed { .. } | Standing::Refused { .. } => None,
-        }
-    }
-
-    fn standing(&self, workflows: &Workflows, decision: &Decision, now: Timestamp) -> Standing {
-        let approvals = &workflows.gate.approvals;
-        if approvals.is_empty() {
-            return Standing::Agreed { until: None };
-        }
-        approvals.standing(&self.votes, &self.authors(workflows), about(workflows, decision), now)
-    }
-
-    /// Theirs is no agreement: who wrote the commit, and who asked for the release.
-    fn authors<'a>(&'a self, workflows: &'a Workflows) -> [&'a str; 2] {
-        [&self.plan.actor, &workflows.commit.author]
-    }
-
-    fn vote(&self, agrees: bool, comment: &str, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
-        let number = self.plan.number;
-        let Some(workflows) = self.plan.workflows().filter(|workflows| !workflows.gate.approvals.is_empty()) else {
-            return Err(Refusal(format!("release-{number} needs nobody's approval")));
-        };
-        let Some(decision) = self.decision.as_deref() else {
-            return Err(Refusal(format!("the gate has not looked at release-{number} yet, so there is nothing to agree to")));
-        };
-        let about = about(workflows, decision);
-        let vote = Vote { by: by.to_string(), agrees, about, comment: comment.to_string(), at: now };
-        match workflows.gate.approvals.void(&vote, &self.votes, &self.authors(workflows), about, now) {
-            Some(void) => Err(Refusal(format!("{by}'s word on release-{number} does not count: {}", void.sentence()))),
-            None => Ok(vec![Event::Voted { vote }]),
-        }
-    }
-
-    /// Why no traffic may move to a change now; a way back always may.
-    fn closed(&self, environment: &Environment, now: Timestamp) -> Option<String> {
-        let calendar = &self.plan.workflows()?.gate.calendar;
-        let state = calendar.state(&environment.frozen(now), now);
-        (!state.is_open() && environment.overridden(now).is_none()).then(|| state.sentence(calendar))
     }
 
     fn admit_rollback(&self, environment: &Environment, now: Timestamp) -> Advance {
@@ -502,14 +427,11 @@ impl Release {
         if let Some(outcome) = rollout.outcome() {
             return self.finish_delivery(rollout, &outcome, now);
         }
-        let seen = &match self.closed(environment, now) {
-            None => Cow::Borrowed(seen),
-            Some(why) => {
-                let rollout = rollout::Observed { closed: Some(why), ..seen.rollout.clone() };
-                Cow::Owned(Observed { rollout, ..seen.clone() })
-            }
-        };
-        let step = rollout.advance(&seen.rollout, now);
+        let mut looked_at = Cow::Borrowed(&seen.rollout);
+        if let Some(why) = self.closed(environment, now) {
+            looked_at.to_mut().closed = Some(why);
+        }
+        let step = rollout.advance(&looked_at, now);
         let mut actions = self.keep_stable(rollout, seen, environment);
         actions.extend(step.actions.into_iter().filter_map(|action| self.to_world(action, seen, environment)));
         Advance {
@@ -622,6 +544,13 @@ impl Release {
         (!failed.is_empty()).then(|| failed.join(", "))
     }
 
+    /// What other rules would have said of it, of the same evidence and at the same moment; nothing where it never got so far.
+    pub fn decided_by(&self, rules: &gate::GatePlan) -> Option<Decision> {
+        let (workflows, artifact, at) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?.at);
+        let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
+        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, at)))
+    }
+
     fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), now: Timestamp) -> gate::Input {
         let evidence = self.evidence.as_deref().expect("the gate is asked after evidence was read");
         crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), now)
@@ -635,12 +564,6 @@ impl Release {
             assert_eq!(decision.digest, instance.artifact, "what was decided about is what ships");
         }
     }
-}
-
-/// The bytes, the policy that allowed them and the rules of the gate.
-fn about(workflows: &Workflows, decision: &Decision) -> About {
-    let rules = serde_json::to_vec(&(decision.policy_digest, &workflows.gate)).expect("a plan without maps of odd keys becomes JSON");
-    About { artifact: decision.digest, plan: Digest::of(&rules) }
 }
 
 fn one(event: Event) -> Advance {

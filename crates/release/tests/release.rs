@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use base::name::{ProjectId, ReleaseId, RunId};
 use base::{Digest, Source, Timestamp};
+use gate::approval::{Approvals, Rule};
 use gate::evidence::Evidence;
 use gate::{GatePlan, PolicyFile};
 use release::{
-    Advance, CodeSource, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind, Live, Observed,
-    Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
+    Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind, Live,
+    Observed, Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
 };
 use rollout::{InstancePhase, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy};
 use workflow::job::{Conclusion, JobOutcome, JobSeen};
@@ -55,6 +56,24 @@ fn the_gate_is_not_asked_again_while_another_release_has_the_environment() {
     let advance = release.advance(&Observed::default(), later);
     advance.events.iter().for_each(|event| release.apply(event));
     assert_eq!(release.outcome(), Some(&Outcome::Denied { violations: 1 }), "in the moment of admission it is asked again");
+}
+
+#[test]
+fn who_is_asked_is_heard_while_another_release_has_the_environment() {
+    let mut plan = plan(&[]);
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    let rule = Rule { name: "leads".to_string(), people: ["bo".to_string()].into(), count: 1 };
+    workflows.gate.approvals = Approvals { rules: vec![rule], ..Approvals::default() };
+    let mut release = decide(plan, NOW);
+    let seen = Observed { environment: taken(), ..Observed::default() };
+    let waiting = release.advance(&seen, NOW).waiting.expect("it waits").sentence();
+    assert!(waiting.starts_with("needs 1 approval of leads (bo)"), "{waiting}");
+
+    let no = release.command(&Command::Reject { comment: "not today".to_string() }, "bo", NOW).expect("bo is asked");
+    no.iter().for_each(|event| release.apply(event));
+    release.advance(&seen, NOW).events.iter().for_each(|event| release.apply(event));
+    let refused = Outcome::Refused { by: "bo".to_string(), comment: "not today".to_string() };
+    assert_eq!(release.outcome(), Some(&refused), "nobody waits for the other release to hear it");
 }
 
 /// A release could not bring the traffic back, and has ended.

@@ -54,11 +54,11 @@ impl Rollout {
             let (revision, message) = (self.plan.revision.id.clone(), fleet.message());
             return WaitingOn::Instances { revision, ready, wanted, message, until: self.phase_since.plus_ms(self.plan.limits.ready_ms) };
         }
-        match (self.route_state(seen), &self.paused_by) {
-            (RouteState::Superseded { .. }, _) => WaitingOn::Superseded,
-            (_, None) if seen.closed.is_some() => self.closed(seen),
-            (_, Some(by)) => WaitingOn::Paused { by: by.clone() },
-            (_, None) => WaitingOn::Instances {
+        match (self.route_state(seen), &self.paused_by, &seen.closed) {
+            (RouteState::Superseded { .. }, ..) => WaitingOn::Superseded,
+            (_, Some(by), _) => WaitingOn::Paused { by: by.clone() },
+            (_, None, Some(why)) => WaitingOn::Closed { why: why.clone() },
+            (_, None, None) => WaitingOn::Instances {
                 revision: self.plan.revision.id.clone(),
                 ready,
                 wanted,
@@ -98,17 +98,13 @@ impl Rollout {
         if let Some(by) = &self.paused_by {
             return WaitingOn::Paused { by: by.clone() };
         }
-        if seen.closed.is_some() {
-            return self.closed(seen);
+        if let Some(why) = &seen.closed {
+            return WaitingOn::Closed { why: why.clone() };
         }
         if let Some((canary, stable)) = self.judge.both_bad() {
             return WaitingOn::BothBad { canary, stable };
         }
         self.waiting_for_evidence(now)
-    }
-
-    fn closed(&self, seen: &Observed) -> WaitingOn {
-        WaitingOn::Closed { why: seen.closed.clone().unwrap_or_default() }
     }
 
     fn waiting_for_recovery(&self, fleet: Fleet<'_>, now: Timestamp) -> WaitingOn {
@@ -149,8 +145,8 @@ impl Rollout {
         if fleet.ready() < self.plan.replicas {
             return self.waiting_for_recovery(fleet, now);
         }
-        if seen.closed.is_some() && !self.has_all_traffic(&self.plan.revision.id) {
-            return self.closed(seen);
+        if let Some(why) = seen.closed.as_ref().filter(|_| !self.has_all_traffic(&self.plan.revision.id)) {
+            return WaitingOn::Closed { why: why.clone() };
         }
         if self.smoke.is_some_and(|smoke| !smoke.passed) {
             return WaitingOn::Smoke { revision: self.plan.revision.id.clone() };

@@ -308,8 +308,8 @@ impl Oracle {
     /// Enough people other than the author, whose last word of those that still hold is a yes; or somebody who answers for it.
     fn agreed(&self, sim: &Arc<Sim>, id: ReleaseId, at: Timestamp) {
         let Some(release) = self.releases.get(&id) else { return };
-        let asked = crate::plans::approvals(release);
-        let Some(rule) = asked.rules.first() else { return };
+        let Some(asked) = crate::plans::approvals(release) else { return };
+        let rule = &asked.rules[0];
         let last: BTreeMap<&str, bool> = release
             .votes()
             .iter()

@@ -95,9 +95,9 @@ fn asked(rng: &mut Rng) -> Approvals {
     Approvals { rules, expires_ms: rng.bool().then_some(60_000), ..Approvals::default() }
 }
 
-pub(crate) fn approvals(release: &Release) -> &Approvals {
-    static NONE: Approvals = Approvals { rules: Vec::new(), in_order: false, expires_ms: None, people: BTreeMap::new() };
-    release.plan().workflows().map_or(&NONE, |workflows| &workflows.gate.approvals)
+/// Whose agreement a release needs, where it needs any.
+pub(crate) fn approvals(release: &Release) -> Option<&Approvals> {
+    release.plan().workflows().map(|workflows| &workflows.gate.approvals).filter(|approvals| !approvals.is_empty())
 }
 
 /// Back to what was live before.

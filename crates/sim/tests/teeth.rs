@@ -28,3 +28,8 @@ fn unknown_counted_as_good_is_noticed() {
 fn acting_before_recording_is_noticed() {
     assert_eq!(found_by(Break::ActBeforeRecord, 10).1, "I3 record before act");
 }
+
+#[test]
+fn a_freeze_that_is_not_heard_is_noticed() {
+    assert_eq!(found_by(Break::FreezeUnheard, 1_000).1, "I8 nothing forward in a freeze");
+}

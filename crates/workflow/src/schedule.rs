@@ -33,7 +33,7 @@ const YEARS_MAX: i64 = 9;
 /// counts.
 pub fn next(cron: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
     let fields = cron::fields(cron)?;
-    let instant = jiff::Timestamp::from_millisecond(now.as_ms()).ok()?;
+    let instant = now.instant();
     let today = instant.to_zoned(zone.clone()).date();
     let last = today.checked_add(Span::new().years(YEARS_MAX)).ok()?;
     // Where clocks were put back over midnight, yesterday isn't over.
@@ -42,7 +42,7 @@ pub fn next(cron: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         if fields.is_day(day.month().unsigned_abs(), day.day().unsigned_abs(), day.weekday().to_sunday_zero_offset().unsigned_abs()) {
             let moments = moments(&fields, day, zone);
             if let Some(next) = moments.into_iter().filter(|moment| *moment > instant).min() {
-                return Some(Timestamp::from_ms(next.as_millisecond()));
+                return Some(next.into());
             }
         }
         day = day.tomorrow().ok()?;

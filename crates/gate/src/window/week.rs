@@ -9,8 +9,6 @@ use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::instant;
-
 /// `mon-thu 09:00-16:00`, by the calendar's clock: `to` is not in it; one that isn't after `from` lies on the next day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weekly {
@@ -100,7 +98,7 @@ impl Weekly {
     }
 
     fn around<'a>(&'a self, zone: &'a TimeZone, at: Timestamp, days_after: i32) -> impl Iterator<Item = (Timestamp, Timestamp)> + 'a {
-        let today = instant(at).to_zoned(zone.clone()).date();
+        let today = at.instant().to_zoned(zone.clone()).date();
         let dates = (-DAYS_BEFORE..=days_after).filter_map(move |offset| today.checked_add(offset.days()).ok());
         dates.filter(|date| self.days.has(date.weekday())).filter_map(|date| self.on(zone, date))
     }
@@ -121,8 +119,7 @@ fn at_minute(date: Date, minute: u16) -> Option<DateTime> {
     }
 }
 
-/// RFC 5545 §3.3.5: in a gap the offset before it, of two the first.
-pub(super) fn moment(zone: &TimeZone, civil: DateTime) -> Option<Timestamp> {
-    let moment = zone.to_ambiguous_timestamp(civil).compatible().ok()?;
-    Some(Timestamp::from_ms(moment.as_millisecond()))
+/// A local time as RFC 5545 §3.3.5 has it: in a gap the offset before it, of two the first. Nothing beyond the end of time.
+pub fn moment(zone: &TimeZone, civil: DateTime) -> Option<Timestamp> {
+    zone.to_ambiguous_timestamp(civil).compatible().ok().map(Timestamp::from)
 }

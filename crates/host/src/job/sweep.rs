@@ -221,7 +221,8 @@ fn kill(pid: i32) {
     }
 }
 
-/// Waits until a killed process is gone. If it isn't our child its parent, which was killed too, leaves it to us.
+/// Waits until a killed process is gone. If it isn't our child its parent, which was killed too, leaves it to us; nothing tells when,
+/// so it is looked at again, soon at first.
 fn reap(pid: i32, deadline: Instant) {
     let mut pause = Duration::from_micros(200);
     while Instant::now() < deadline {

@@ -1,9 +1,11 @@
 //! One file a command.
 
 mod actions;
+mod approve;
 mod demo;
 mod doctor;
 mod down;
+mod env;
 mod follow;
 mod gate;
 mod graph;
@@ -58,10 +60,10 @@ fn on_runtime(command: Command, terminal: &Terminal) -> Result<u8> {
             Command::Up(args) => up::up(&args, terminal).await,
             Command::Status(args) => status::status(&args, terminal).await,
             Command::Release(args) => release::release(args, terminal).await,
-            Command::Approve(args) => gate::approve(&args, terminal).await,
-            Command::Reject(args) => gate::reject(&args, terminal).await,
-            Command::Inbox => gate::inbox(terminal).await,
-            Command::Env(args) => gate::env(args, terminal).await,
+            Command::Approve(args) => approve::approve(&args, terminal).await,
+            Command::Reject(args) => approve::reject(&args, terminal).await,
+            Command::Inbox => approve::inbox(terminal).await,
+            Command::Env(args) => env::env(args, terminal).await,
             Command::Gate(args) => gate::gate(args, terminal).await,
             Command::Logs(args) => logs::logs(&args, terminal).await,
             Command::Down(args) => down::down(&args, terminal).await,

@@ -32,6 +32,7 @@ use super::{actor, pairs};
 use crate::cli::{Run as RunArgs, RunCommand};
 use crate::compose::{git_failure, load, project_id, ready};
 use crate::config::{self, Config};
+use crate::event;
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
@@ -251,15 +252,6 @@ struct Gitlab {
     blocking: Vec<String>,
 }
 
-/// The ref that the payload of an event names.
-fn ref_of(event: &str, payload: &serde_json::Value) -> Option<String> {
-    if event == "pull_request" {
-        let number = payload.get("number").or_else(|| payload.pointer("/pull_request/number"))?.as_u64()?;
-        return Some(format!("refs/pull/{number}/merge"));
-    }
-    payload.get("ref")?.as_str().filter(|name| event == "push" && name.starts_with("refs/")).map(str::to_owned)
-}
-
 /// The repository the run is of; a folder without one can run a file that doesn't check it out.
 struct Project {
     folder: PathBuf,
@@ -301,7 +293,7 @@ impl Project {
         };
         let branch = self.repository.as_ref().and_then(|repository| repository.branch.clone()).unwrap_or_else(|| "main".to_string());
         let sha = self.repository.as_ref().map_or_else(|| "0".repeat(40), |repository| repository.sha.clone());
-        let git_ref = ref_of(&args.event, &payload).unwrap_or_else(|| format!("refs/heads/{branch}"));
+        let git_ref = event::ref_of(&args.event, &payload).unwrap_or_else(|| format!("refs/heads/{branch}"));
         let mut event = Event { name: args.event.clone(), payload, git_ref, sha, changed_paths: None };
         if self.asks_what_changed(args) {
             self.tell_what_changed(&mut event, args);
@@ -322,18 +314,10 @@ impl Project {
         let Some(repository) = self.repository.as_ref().and_then(|_| git::open(&self.folder).ok()) else { return };
         if event.name == "push" && args.event_file.is_none() {
             let name = self.root().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            event.payload = crate::compose::push_payload(&repository, &name, &event.git_ref, &actor());
+            event.payload = event::push_payload(&repository, &name, &event.git_ref, &actor());
         }
-        let sha = |pointer: &str| {
-            let text = event.payload.pointer(pointer).and_then(serde_json::Value::as_str);
-            text.filter(|text| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).map(str::to_owned)
-        };
-        let named = match event.name.as_str() {
-            "push" => (sha("/before"), sha("/after")),
-            _ => (sha("/pull_request/base/sha"), sha("/pull_request/head/sha")),
-        };
-        if let (Some(from), Some(to), false) = (named.0, named.1, args.dirty) {
-            event.changed_paths = git::changed_paths(&repository, &from, &to).ok();
+        if !args.dirty {
+            event.changed_paths = event::changed_paths(&repository, &event.name, &event.payload);
         }
     }
 
@@ -430,12 +414,11 @@ impl Project {
         // GitLab's variables tell more of the commit than HEAD does.
         let opened = self.repository.as_ref().and_then(|_| git::open(&self.folder).ok());
         let repository = opened.as_ref();
-        let changed = match repository.and_then(|it| Some((it, it.parent.as_ref()?))) {
-            Some((repository, parent)) if !args.dirty && event.name == "push" => {
-                git::changed_paths(repository, parent, &repository.sha).ok()
-            }
-            _ => None,
+        let push = |repository: &git::Repository| {
+            let payload = event::push_payload(repository, &name, &event.git_ref, &actor());
+            event::changed_paths(repository, "push", &payload)
         };
+        let changed = repository.filter(|_| !args.dirty && event.name == "push").and_then(push);
         let request = gitlab::Request {
             event,
             repository,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use base::thousands;
 use base::time::format_duration_ms;
 use record::ReleaseEntry;
 use release::Outcome;
-use rollout::judge::thousands;
 use rollout::{InstancePhase, InstanceSeen};
 
 use super::project_of;

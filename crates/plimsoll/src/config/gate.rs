@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base::yaml::{Mapping, Node};
 use base::{Diagnostic, Source, Timestamp};
 use gate::approval::{Approvals, Rule};
-use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays};
+use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
@@ -40,7 +40,7 @@ const YEARS_AHEAD: i64 = 2;
 /// # Errors
 /// Everything in it that can't be read.
 pub fn holidays_from(source: &Source, now: Timestamp) -> Result<Vec<Holiday>, Vec<Diagnostic>> {
-    let today = jiff::Timestamp::from_millisecond(now.as_ms()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC).date();
+    let today = now.instant().to_zoned(TimeZone::UTC).date();
     let last = today.checked_add(jiff::Span::new().years(YEARS_AHEAD)).unwrap_or(Date::MAX);
     // Where it is tomorrow already, or still yesterday.
     holidays(source, today.yesterday().unwrap_or(today), last)
@@ -77,9 +77,10 @@ impl Reader {
     fn window(&mut self, node: &Node) -> Option<(Calendar, Option<String>)> {
         let mapping = self.closed(node, WINDOW)?;
         let timezone = self.at(mapping, "timezone", Self::timezone).unwrap_or_default();
-        let zone = if timezone.is_empty() { TimeZone::UTC } else { TimeZone::get(&timezone).unwrap_or(TimeZone::UTC) };
         let weekly = self.at(mapping, "weekly", |reader, node| reader.list(node, Self::weekly)).unwrap_or_default();
         let mut calendar = Calendar { timezone, weekly, ..Calendar::default() };
+        // One that isn't known has been told.
+        let zone = calendar.zone().unwrap_or(TimeZone::UTC);
         let mut file = None;
         match mapping.get("holidays") {
             Some(node) if node.as_str().is_some() => file = self.text(node),
@@ -167,12 +168,12 @@ impl Reader {
             Some(date) => (if is_end { date.tomorrow() } else { Ok(date) }).ok().map(|date| date.at(0, 0, 0, 0)),
             None => text.replace(' ', "T").parse().ok(),
         };
-        let moment = civil.and_then(|civil| zone.to_ambiguous_timestamp(civil).compatible().ok());
+        let moment = civil.and_then(|civil| moment(zone, civil));
         if moment.is_none() {
             let message = format!("`{text}` is no day, and no day with a time");
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("`2026-12-20` or `2026-12-20 18:00`"));
         }
-        moment.map(|moment| Timestamp::from_ms(moment.as_millisecond()))
+        moment
     }
 
     /// Names by name: who is in a team, or what else a person is called.

@@ -1,5 +1,7 @@
 //! The HTTP API under `/api/v1`. Types of the border are the ones named here; mutations answer only after they are durable.
 
+mod gate;
+
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, Request, State as Extract};
@@ -14,6 +16,7 @@ use record::{AppendError, ReleaseEntry, Store, ledger};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::gate::{Again, DecidedAgain, Demand, EnvironmentAsk, InboxEntry};
 use super::book::{Book, RollbackRequest};
 use super::driver::Driver;
 use super::follow::follow;
@@ -121,9 +124,9 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/rollbacks", post(roll_back))
         .route("/api/v1/environments", get(environments))
         .route("/api/v1/environments/down", post(down))
-        .route("/api/v1/environments/ask", post(ask_environment))
-        .route("/api/v1/inbox", get(inbox))
-        .route("/api/v1/gate/again", post(decide_again))
+        .route("/api/v1/environments/ask", post(gate::ask))
+        .route("/api/v1/inbox", get(gate::inbox))
+        .route("/api/v1/gate/again", post(gate::again))
         .route("/api/v1/events", get(events))
         .route("/api/v1/logs", get(logs::bytes))
         .route("/api/v1/logs/lines", get(logs::lines))
@@ -317,9 +320,9 @@ pub struct EnvironmentView {
     pub waiting: Option<String>,
     /// Freezes that people called.
     #[serde(default)]
-    pub frozen: Vec<gate::window::Period>,
+    pub frozen: Vec<::gate::window::Period>,
     #[serde(default)]
-    pub overridden: Option<gate::Override>,
+    pub overridden: Option<::gate::Override>,
 }
 
 /// Without a slash at its end, which an empty subtree would leave.
@@ -375,92 +378,6 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
         view.route = state.inner.world.router.observe(&scope).await.filter(|route| !route.weights.is_empty());
     }
     Ok(Json(views))
-}
-
-/// What is asked of an environment as a whole.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EnvironmentAsk {
-    Freeze { reason: String, until: Option<base::Timestamp> },
-    Unfreeze,
-    Override { reason: String, ticket: Option<String>, until: base::Timestamp },
-}
-
-#[derive(Debug, Deserialize)]
-struct AskOf {
-    project: ProjectId,
-    environment: String,
-    by: String,
-}
-
-async fn ask_environment(
-    Extract(state): Extract<State>,
-    Query(of): Query<AskOf>,
-    Json(ask): Json<EnvironmentAsk>,
-) -> Answer<release::EnvironmentEvent> {
-    state.inner.journal.catch_up().await?;
-    if !state.inner.journal.index().projects.contains_key(&of.project) {
-        return Err(Failure::not_found("nothing has been brought up here").hint("`plimsoll up` does").into());
-    }
-    let event = state.inner.book.ask(of.project, &of.environment, &of.by, &ask, state.inner.driver.cache()).await?;
-    state.inner.driver.nudge();
-    Ok(Json(event))
-}
-
-/// The rules of now, for what was decided by others.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AgainAsk {
-    pub project: ProjectId,
-    pub rules: gate::GatePlan,
-    /// Releases that began before are left out.
-    pub since: base::Timestamp,
-}
-
-/// A release, and what the gate said and would say of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DecidedAgain {
-    pub release: ReleaseEntry,
-    pub then: gate::Decision,
-    pub now: gate::Decision,
-}
-
-/// The newest first; of releases that got as far as the gate.
-async fn decide_again(Extract(state): Extract<State>, Json(ask): Json<AgainAsk>) -> Answer<Vec<DecidedAgain>> {
-    state.inner.journal.catch_up().await?;
-    let asked = |release: &&ReleaseEntry| release.project == ask.project && release.created >= ask.since;
-    let mut releases: Vec<ReleaseEntry> = state.inner.journal.index().releases.values().filter(asked).cloned().collect();
-    releases.sort_by_key(|release| std::cmp::Reverse(release.number));
-    let mut res = Vec::new();
-    for release in releases {
-        let loaded = state.load(release.id).await?;
-        if let (Some(now), Some(then)) = (loaded.release.decided_by(&ask.rules), loaded.release.decision()) {
-            res.push(DecidedAgain { release, then: then.clone(), now });
-        }
-    }
-    Ok(Json(res))
-}
-
-/// A release that waits for somebody's approval.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct InboxEntry {
-    pub project_name: String,
-    pub release: ReleaseEntry,
-    pub waiting: String,
-}
-
-async fn inbox(Extract(state): Extract<State>) -> Answer<Vec<InboxEntry>> {
-    state.inner.journal.catch_up().await?;
-    let under_way: Vec<ReleaseEntry> =
-        state.inner.journal.index().releases.values().filter(|release| release.outcome.is_none()).cloned().collect();
-    let mut entries = Vec::new();
-    for release in under_way {
-        let loaded = state.load(release.id).await?;
-        if let Some(waiting) = loaded.release.waits_for_approval(state.inner.world.clock.now()) {
-            let project_name = loaded.release.plan().project.name.clone();
-            entries.push(InboxEntry { project_name, release, waiting: waiting.sentence() });
-        }
-    }
-    Ok(Json(entries))
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

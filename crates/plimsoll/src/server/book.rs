@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use base::Timestamp;
 use base::name::{ProjectId, ReleaseId, RunId};
 use engine::Cache;
 use record::{Append, AppendError, Index, NewFact, ProjectEntry, ledger};
@@ -10,7 +11,7 @@ use release::{Delivery, Environment, EnvironmentEvent, Kind, Live, Plan, Project
 use rollout::RevisionId;
 use serde::{Deserialize, Serialize};
 
-use super::api::{DownRequest, EnvironmentAsk, EnvironmentDown};
+use super::api::{Demand, DownRequest, EnvironmentAsk, EnvironmentDown};
 use super::history::ways_back;
 use super::journal::{Journal, with_numbers};
 use crate::failure::{Doing, Failure, FailureKind, Result};
@@ -80,58 +81,57 @@ impl Book {
     /// # Errors
     /// While a release is changing the environment.
     pub async fn take_down(&self, request: &DownRequest, cache: &Cache) -> Result<EnvironmentDown> {
-        loop {
-            let store = self.world.store.as_ref();
-            let loaded = cache.environment(store, request.project, &request.environment).await.doing("read the environment")?;
-            let was_live = loaded.environment.live().map(|live| live.instance.revision.clone());
-            if loaded.version == 0 || loaded.environment.is_down() {
-                return Ok(EnvironmentDown { was_live });
+        let mut was_live = None;
+        self.change(request.project, &request.environment, cache, |environment, now| {
+            was_live = environment.live().map(|live| live.instance.revision.clone());
+            if environment.is_down() || environment.generation() == 0 {
+                return Ok(None);
             }
-            let now = self.world.clock.now();
-            let event = loaded.environment.go_down(&request.by, now).map_err(|release| {
+            let down = environment.go_down(&request.by, now).map_err(|release| {
                 let message = format!("release {release} is changing environment `{}`", request.environment);
                 Failure::new(FailureKind::Conflict, with_numbers(&self.journal.index(), &message))
                     .hint("`plimsoll release abort` ends it, then `plimsoll down` again")
-            })?;
-            let stream = ledger::environment_stream(request.project, &request.environment);
-            let append = Append { stream, expected: loaded.version, facts: vec![ledger::environment_fact(&event, now)] };
-            match store.append(vec![append]).await {
-                Ok(_) => return Ok(EnvironmentDown { was_live }),
-                Err(AppendError::Conflict { .. }) => {}
-                Err(error) => return Err(Failure::from_error("record that the environment goes down", &error)),
-            }
-        }
+            });
+            down.map(Some)
+        })
+        .await?;
+        Ok(EnvironmentDown { was_live })
     }
 
-    /// Durable when it returns.
-    ///
     /// # Errors
     /// When what is asked makes no sense, or the record can't be written.
-    pub async fn ask(
+    pub async fn ask(&self, ask: &EnvironmentAsk, cache: &Cache) -> Result<EnvironmentEvent> {
+        let event = self.change(ask.project, &ask.environment, cache, |environment, now| {
+            let event = match &ask.demand {
+                Demand::Freeze { reason, until } => environment.freeze(&ask.by, reason, *until, now),
+                Demand::Unfreeze => environment.unfreeze(&ask.by, now),
+                Demand::Override { reason, ticket, until } => {
+                    let by = gate::Override { by: ask.by.clone(), reason: reason.clone(), ticket: ticket.clone(), until: *until };
+                    environment.override_gate(by, now)
+                }
+            };
+            event.map(Some).map_err(|unwanted| Failure::usage(unwanted.0))
+        });
+        Ok(event.await?.expect("whatever is asked becomes an event"))
+    }
+
+    /// Asks the environment, and again when somebody else was quicker, until its answer is on record. Nothing is an answer too.
+    async fn change(
         &self,
         project: ProjectId,
         environment: &str,
-        by: &str,
-        ask: &EnvironmentAsk,
         cache: &Cache,
-    ) -> Result<EnvironmentEvent> {
+        mut ask: impl FnMut(&Environment, Timestamp) -> Result<Option<EnvironmentEvent>>,
+    ) -> Result<Option<EnvironmentEvent>> {
         loop {
             let store = self.world.store.as_ref();
             let loaded = cache.environment(store, project, environment).await.doing("read the environment")?;
             let now = self.world.clock.now();
-            let event = match ask {
-                EnvironmentAsk::Freeze { reason, until } => loaded.environment.freeze(by, reason, *until, now),
-                EnvironmentAsk::Unfreeze => loaded.environment.unfreeze(by, now),
-                EnvironmentAsk::Override { reason, ticket, until } => {
-                    let by = gate::Override { by: by.to_string(), reason: reason.clone(), ticket: ticket.clone(), until: *until };
-                    loaded.environment.override_gate(by, now)
-                }
-            };
-            let event = event.map_err(|unwanted| Failure::usage(unwanted.0))?;
+            let Some(event) = ask(&loaded.environment, now)? else { return Ok(None) };
             let stream = ledger::environment_stream(project, environment);
             let append = Append { stream, expected: loaded.version, facts: vec![ledger::environment_fact(&event, now)] };
             match store.append(vec![append]).await {
-                Ok(_) => return Ok(event),
+                Ok(_) => return Ok(Some(event)),
                 Err(AppendError::Conflict { .. }) => {}
                 Err(error) => return Err(Failure::from_error("record what is asked of the environment", &error)),
             }

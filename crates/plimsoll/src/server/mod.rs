@@ -17,7 +17,9 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::failure::{Doing, Failure, Result};
 use crate::world;
 
-pub use api::{AgainAsk, DecidedAgain, DownRequest, EnvironmentAsk, EnvironmentDown, EnvironmentView, Health, InboxEntry, ReleaseView};
+pub use api::{
+    Again, DecidedAgain, Demand, DownRequest, EnvironmentAsk, EnvironmentDown, EnvironmentView, Health, InboxEntry, ReleaseView,
+};
 pub use book::RollbackRequest;
 pub use history::{HistoryEntry, Span};
 pub use logs::NEXT_OFFSET;

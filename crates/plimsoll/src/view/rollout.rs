@@ -1,7 +1,8 @@
 //! A rollout in words: what it did, what the judge said, where the traffic is.
 
+use base::thousands;
 use release::Release;
-use rollout::judge::{Proof, thousands};
+use rollout::judge::Proof;
 use rollout::{Happened, Rollout};
 
 use super::{Mark, marked, spinner};

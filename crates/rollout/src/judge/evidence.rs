@@ -1,3 +1,4 @@
+use base::thousands;
 use serde::{Deserialize, Serialize};
 
 use super::{Comparison, Judge, Metric, PROOF_ODDS, Question, Stream, Tally, interval};
@@ -125,11 +126,4 @@ fn whole(odds: f64) -> String {
 
 fn microseconds(us: u64) -> String {
     if us < 1_000 { format!("{us}µs") } else { format!("{:.1} ms", us as f64 / 1_000.0) }
-}
-
-/// `16,105`: digits in threes.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|it| std::str::from_utf8(it).expect("digits are ASCII")).collect();
-    groups.join(",")
 }

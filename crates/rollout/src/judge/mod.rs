@@ -15,7 +15,7 @@ use base::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use bound::latency_bound_us;
-pub use evidence::{Evidence, Proof, thousands};
+pub use evidence::{Evidence, Proof};
 pub use worse::RATIOS;
 
 use crate::plan::JudgePlan;

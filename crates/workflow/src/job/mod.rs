@@ -14,6 +14,7 @@ mod docker;
 pub mod facts;
 pub mod files;
 pub mod glob;
+mod lane;
 pub mod log;
 mod machine;
 pub mod matcher;

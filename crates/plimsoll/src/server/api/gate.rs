@@ -1,0 +1,96 @@
+//! What people ask of the gate, and say to it.
+
+use axum::Json;
+use axum::extract::State as Extract;
+use base::Timestamp;
+use base::name::ProjectId;
+use gate::{Decision, GatePlan};
+use record::ReleaseEntry;
+use release::EnvironmentEvent;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, State};
+use crate::failure::Failure;
+
+/// What somebody asks of an environment as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnvironmentAsk {
+    pub project: ProjectId,
+    pub environment: String,
+    pub by: String,
+    pub demand: Demand,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Demand {
+    Freeze { reason: String, until: Option<Timestamp> },
+    Unfreeze,
+    Override { reason: String, ticket: Option<String>, until: Timestamp },
+}
+
+pub(super) async fn ask(Extract(state): Extract<State>, Json(ask): Json<EnvironmentAsk>) -> Answer<EnvironmentEvent> {
+    state.inner.journal.catch_up().await?;
+    if !state.inner.journal.index().projects.contains_key(&ask.project) {
+        return Err(Failure::not_found("nothing has been brought up here").hint("`plimsoll up` does").into());
+    }
+    let event = state.inner.book.ask(&ask, state.inner.driver.cache()).await?;
+    state.inner.driver.nudge();
+    Ok(Json(event))
+}
+
+/// The rules of now, for what was decided by others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Again {
+    pub project: ProjectId,
+    pub rules: GatePlan,
+    /// Releases that began before are left out.
+    pub since: Timestamp,
+}
+
+/// A release, and what the gate said and would say of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecidedAgain {
+    pub release: ReleaseEntry,
+    pub then: Decision,
+    pub now: Decision,
+}
+
+/// The newest first; of releases that got as far as the gate.
+pub(super) async fn again(Extract(state): Extract<State>, Json(ask): Json<Again>) -> Answer<Vec<DecidedAgain>> {
+    let asked = |release: &ReleaseEntry| release.project == ask.project && release.created >= ask.since;
+    let mut res = Vec::new();
+    for release in releases(&state, asked).await? {
+        let loaded = state.load(release.id).await?;
+        if let (Some(now), Some(then)) = (loaded.release.decided_by(&ask.rules), loaded.release.decision()) {
+            res.push(DecidedAgain { release, then: then.clone(), now });
+        }
+    }
+    res.sort_by_key(|decided| std::cmp::Reverse(decided.release.number));
+    Ok(Json(res))
+}
+
+/// A release that waits for somebody's approval.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InboxEntry {
+    pub project_name: String,
+    pub release: ReleaseEntry,
+    pub waiting: String,
+}
+
+pub(super) async fn inbox(Extract(state): Extract<State>) -> Answer<Vec<InboxEntry>> {
+    let mut entries = Vec::new();
+    for release in releases(&state, |release| release.outcome.is_none()).await? {
+        let loaded = state.load(release.id).await?;
+        if let Some(waiting) = loaded.release.waits_for_approval(state.inner.world.clock.now()) {
+            let project_name = loaded.release.plan().project.name.clone();
+            entries.push(InboxEntry { project_name, release, waiting: waiting.sentence() });
+        }
+    }
+    Ok(Json(entries))
+}
+
+async fn releases(state: &State, asked: impl Fn(&ReleaseEntry) -> bool) -> Result<Vec<ReleaseEntry>, Failure> {
+    state.inner.journal.catch_up().await?;
+    Ok(state.inner.journal.index().releases.values().filter(|release| asked(release)).cloned().collect())
+}

@@ -1,0 +1,96 @@
+//! What keeps an allowed release from going on: people who haven't agreed, and hours in which nobody ships.
+//!
+//! A way back is never asked; an override goes past both, and says so on record.
+
+use base::{Digest, Timestamp};
+use gate::Decision;
+use gate::approval::{About, Missing, Standing, Vote};
+use gate::window::State;
+
+use super::{Advance, Refusal, Release, one};
+use crate::environment::Environment;
+use crate::event::Event;
+use crate::plan::Workflows;
+use crate::status::Outcome;
+use crate::waiting::Waiting;
+
+impl Release {
+    /// Nothing where it may go on.
+    pub(super) fn held(&self, workflows: &Workflows, decision: &Decision, environment: &Environment, now: Timestamp) -> Option<Advance> {
+        let standing = self.standing(workflows, decision, now);
+        if let Standing::Refused { by, comment } = standing {
+            return Some(one(Event::Finished { outcome: Outcome::Refused { by, comment }, at: now }));
+        }
+        let state = hours(workflows, environment, now);
+        let waiting = self.for_people(standing).or_else(|| self.for_hours(workflows, &state))?;
+        match environment.overridden(now) {
+            Some(by) if self.overridden.as_ref() == Some(by) => None,
+            Some(by) => Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
+            None => Some(Advance { waiting: Some(waiting), wake: state.changes(), ..Advance::default() }),
+        }
+    }
+
+    /// Why no traffic may move to a change now.
+    pub fn closed(&self, environment: &Environment, now: Timestamp) -> Option<String> {
+        let workflows = self.plan.workflows()?;
+        let state = hours(workflows, environment, now);
+        (!state.is_open() && environment.overridden(now).is_none()).then(|| state.sentence(&workflows.gate.calendar))
+    }
+
+    /// Whose agreement it needs to go on; nothing where it needs nobody's.
+    pub fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
+        if self.rollout.is_some() || self.outcome.is_some() {
+            return None;
+        }
+        self.for_people(self.standing(self.plan.workflows()?, self.decision.as_deref()?, now))
+    }
+
+    pub(super) fn vote(&self, agrees: bool, comment: &str, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let number = self.plan.number;
+        let Some(workflows) = self.plan.workflows().filter(|workflows| !workflows.gate.approvals.is_empty()) else {
+            return Err(Refusal(format!("release-{number} needs nobody's approval")));
+        };
+        let Some(decision) = self.decision.as_deref() else {
+            return Err(Refusal(format!("the gate has not looked at release-{number} yet, so there is nothing to agree to")));
+        };
+        let about = about(workflows, decision);
+        let vote = Vote { by: by.to_string(), agrees, about, comment: comment.to_string(), at: now };
+        match workflows.gate.approvals.void(&vote, &self.votes, &self.authors(workflows), about, now) {
+            Some(void) => Err(Refusal(format!("{by}'s word on release-{number} does not count: {}", void.sentence()))),
+            None => Ok(vec![Event::Voted { vote }]),
+        }
+    }
+
+    fn for_people(&self, standing: Standing) -> Option<Waiting> {
+        let open = |missing: Vec<Missing>| Waiting::Approval { release: self.plan.number, missing };
+        if let Standing::Open { missing } = standing { Some(open(missing)) } else { None }
+    }
+
+    fn for_hours(&self, workflows: &Workflows, state: &State) -> Option<Waiting> {
+        let (name, why) = (self.plan.environment.clone(), state.sentence(&workflows.gate.calendar));
+        (!state.is_open()).then(|| Waiting::Closed { name, why, opens: state.changes() })
+    }
+
+    fn standing(&self, workflows: &Workflows, decision: &Decision, now: Timestamp) -> Standing {
+        let approvals = &workflows.gate.approvals;
+        if approvals.is_empty() {
+            return Standing::Agreed { until: None };
+        }
+        approvals.standing(&self.votes, &self.authors(workflows), about(workflows, decision), now)
+    }
+
+    /// Theirs is no agreement: who wrote the commit, and who asked for the release.
+    fn authors<'a>(&'a self, workflows: &'a Workflows) -> [&'a str; 2] {
+        [&self.plan.actor, &workflows.commit.author]
+    }
+}
+
+fn hours(workflows: &Workflows, environment: &Environment, now: Timestamp) -> State {
+    workflows.gate.calendar.state(&environment.frozen(now), now)
+}
+
+/// The bytes, the policy that allowed them and the rules of the gate.
+fn about(workflows: &Workflows, decision: &Decision) -> About {
+    let rules = serde_json::to_vec(&(decision.policy_digest, &workflows.gate)).expect("a plan without maps of odd keys becomes JSON");
+    About { artifact: decision.digest, plan: Digest::of(&rules) }
+}
