@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::name::ReleaseId;
 use record::{Fact, Store, ledger};
 use release::{Environment, EnvironmentEvent, Event, Plan, Release};
+use rollout::Happened;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -65,6 +66,7 @@ struct Reading {
     undecided: Vec<String>,
     after_the_end: Vec<String>,
     two_releases: Vec<String>,
+    in_a_freeze: Vec<String>,
 }
 
 impl Reading {
@@ -102,6 +104,12 @@ impl Reading {
             "release" => {
                 let event: Event = ledger::read(fact)?;
                 if let Some(release) = rest.parse().ok().and_then(|id| self.releases.get_mut(&id)) {
+                    let stream = ledger::environment_stream(release.plan().project.id, &release.plan().environment);
+                    let environment = stream.strip_prefix("environment/").and_then(|name| self.environments.get(name));
+                    if let Some(why) = environment.and_then(|environment| moved_while_closed(release, &event, environment)) {
+                        let number = release.plan().number;
+                        self.in_a_freeze.push(format!("release-{number} moves forward at position {}: {why}", fact.position));
+                    }
                     check_release(
                         release,
                         &event,
@@ -127,12 +135,22 @@ impl Reading {
                 check("I4", "a job's attempt starts at most once", self.jobs_started_twice),
                 check("I5", "nothing is promoted without a yes on record for the same digest", self.undecided),
                 check("I6", "an environment has one release at a time", self.two_releases),
+                check("I8", "nothing moves forward inside a freeze without an override on record", self.in_a_freeze),
                 check("I9", "finished is finished", self.after_the_end),
                 check("I10", "the audit chain verifies", chain),
                 check("I15", "every fact can be read and replayed", self.unreadable),
             ],
         }
     }
+}
+
+/// Why it should have stayed where it was, where it got traffic that it had not.
+fn moved_while_closed(release: &Release, event: &Event, environment: &Environment) -> Option<String> {
+    let Event::Rollout { event } = event else { return None };
+    let Happened::Routed { weights, .. } = &event.what else { return None };
+    let rollout = release.rollout()?;
+    let is_forward = weights.get(&rollout.plan().revision.id).is_some_and(|weight| *weight > rollout.weight());
+    if is_forward { release.closed(environment, event.at) } else { None }
 }
 
 fn check_release(
