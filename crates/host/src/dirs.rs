@@ -166,6 +166,13 @@ impl Dirs {
         Ok(rest)
     }
 
+    /// Removes what can be made or fetched again, so that on a full disk there is space to end the rest in order.
+    pub fn make_room(&self) {
+        for name in ["runs", "caches", "tools", "actions", "uploads"] {
+            let _ = fs::remove_dir_all(self.state.join(name));
+        }
+    }
+
     /// What happened; there is none before a server ran.
     pub fn record(&self) -> PathBuf {
         self.state.join("record.sqlite")

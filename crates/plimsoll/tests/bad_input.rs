@@ -152,6 +152,36 @@ fn the_disk_gets_full_on_the_way_and_the_release_goes_on_when_there_is_space() {
     up.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
 }
 
+#[test]
+fn on_a_full_disk_what_is_there_can_be_read_and_removed() {
+    let keeps = "on: push\njobs:\n  it:\n    runs-on: x\n    steps:\n      - run: head -c 400k /dev/urandom > left\n      - uses: actions/upload-artifact@v4\n        with: {path: left}\n";
+    let place = Place::with(&[(CI, keeps)]);
+    let script = r#"set -e
+        "$0" run --quiet
+        "$0" up --port "$1" --quiet
+        dd if=/dev/zero of="$PLIMSOLL_STATE_DIR/server.ballast" bs=64k 2> /dev/null || true
+        "$0" status; "$0" release list; "$0" logs
+        "$0" doctor || echo "doctor says $?"
+        "$0" up --port "$1" || echo "up says $?"
+        "$0" down --purge"#;
+    let said = place.start(on_a_small_disk(&place, script)).wait();
+    assert_eq!(said.code, 0, "{said:?}");
+    for line in ["revision HASH since", "promoted: revision HASH", "state    no space is left", "doctor says 1", "up says 8"] {
+        assert!(said.out.contains(line), "{line}: {said:?}");
+    }
+    assert!(said.err.contains("everything is down and removed"), "{said:?}");
+}
+
+#[test]
+fn a_branch_that_can_be_none_is_refused() {
+    let place = Place::with_app();
+    for name in ["no such", "-x", "a..b", "a~1", "x.lock", "/a", "a/"] {
+        let said = place.up(&["--dry-run", &format!("--ref={name}")]);
+        assert!(said.code == 2 && said.err.contains("can't be the name of a branch"), "{name}: {said:?}");
+    }
+    assert_eq!(place.up(&["--dry-run", "--ref", "feature/a.b-c"]).code, 0);
+}
+
 /// The script in a mount namespace of its own, where the state directory is eight megabytes large; the mount goes with its last process.
 /// `$0` is the program, `$1` the port, `$2` a gate.
 fn on_a_small_disk(place: &Place, script: &str) -> Command {

@@ -53,6 +53,7 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
 /// When something does not end.
 pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<()> {
     if dirs.record().exists() {
+        dirs.make_room();
         end_all(dirs).await?;
     }
     let rest = removed(dirs).await.doing("remove what is kept")?;
