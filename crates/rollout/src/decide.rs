@@ -76,10 +76,20 @@ impl Rollout {
         if matches!(route_state, RouteState::Superseded { .. }) {
             return None;
         }
-        self.decide_route(seen, self.canary_weights(self.step_weight(step)), self.synthetic())
+        self.decide_hours(seen)
+            .or_else(|| self.decide_route(seen, self.canary_weights(self.step_weight(step)), self.synthetic()))
             .or_else(|| self.decide_taken(route_state, now))
             .or_else(|| self.decide_look(seen, now))
             .or_else(|| self.decide_verdict(step, seen, now))
+    }
+
+    /// When it closes and opens is remembered: a deadline is for time in which something could move.
+    fn decide_hours(&self, seen: &Observed) -> Option<Happened> {
+        match (self.closed_since, &seen.closed) {
+            (None, Some(why)) => Some(Happened::Closed { why: why.clone() }),
+            (Some(_), None) => Some(Happened::Opened),
+            _ => None,
+        }
     }
 
     /// The counters, as long as the router answers; nothing is compared before traffic moves.
@@ -115,7 +125,7 @@ impl Rollout {
     }
 
     fn decide_deadline(&self, step: usize, verdict: Verdict, now: Timestamp) -> Option<Happened> {
-        let waited_ms = now.since_ms(self.step_since);
+        let waited_ms = now.since_ms(self.step_since).saturating_sub(self.closed_ms);
         let is_pause = matches!(self.steps().get(step), Some(Step::Pause { .. }));
         if is_pause || self.deadline_passed || self.paused_by.is_some() || waited_ms < self.plan.limits.step_max_ms {
             return None;

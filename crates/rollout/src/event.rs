@@ -67,6 +67,11 @@ pub enum Happened {
     DeadlinePassed {
         step: usize,
     },
+    /// Nothing may move forward from now on; a step's deadline waits until it is open again.
+    Closed {
+        why: String,
+    },
+    Opened,
     /// The steps are behind; all traffic shall go to the new revision.
     StepsDone,
     SmokeAsked {
@@ -117,6 +122,8 @@ impl Happened {
             Happened::BoundFixed { .. } => "bound_fixed",
             Happened::Measured { .. } => "measured",
             Happened::DeadlinePassed { .. } => "deadline_passed",
+            Happened::Closed { .. } => "closed",
+            Happened::Opened => "opened",
             Happened::StepsDone => "steps_done",
             Happened::SmokeAsked { .. } => "smoke_asked",
             Happened::SmokePassed { .. } => "smoke_passed",

@@ -14,7 +14,7 @@ pub(crate) fn allows(phase: Phase, what: &Happened) -> bool {
         (P::Finished, _) => false,
         (P::Planned, H::Started { .. }) => true,
         (P::Starting, H::InstancesReady) => true,
-        (P::Canary, H::StepStarted { .. } | H::StepsDone | H::DeadlinePassed { .. }) => true,
+        (P::Canary, H::StepStarted { .. } | H::StepsDone | H::DeadlinePassed { .. } | H::Closed { .. } | H::Opened) => true,
         (P::Canary | P::Verifying, H::Baseline { .. } | H::BoundFixed { .. } | H::Measured { .. }) => true,
         (
             P::Canary | P::Verifying | P::Draining | P::Retiring | P::RollingBack,
@@ -38,6 +38,8 @@ pub(crate) fn allows(phase: Phase, what: &Happened) -> bool {
             | H::BoundFixed { .. }
             | H::Measured { .. }
             | H::DeadlinePassed { .. }
+            | H::Closed { .. }
+            | H::Opened
             | H::StepsDone
             | H::SmokeAsked { .. }
             | H::SmokePassed { .. }
@@ -114,7 +116,7 @@ mod tests {
     fn every_event_has_its_phases() {
         let reason = || Reason::Aborted { by: "ana".to_string() };
         let by = || "ana".to_string();
-        let table: [(&str, Happened); 20] = [
+        let table: [(&str, Happened); 22] = [
             ("x········", Happened::Started { generation: 1 }),
             ("·x·······", Happened::InstancesReady),
             ("··x······", Happened::StepStarted { step: 0 }),
@@ -124,6 +126,8 @@ mod tests {
             ("··xx·····", Happened::Baseline { epoch: String::new(), readings: [].into() }),
             ("··xx·····", Happened::Measured { looks: Vec::new() }),
             ("··x······", Happened::DeadlinePassed { step: 0 }),
+            ("··x······", Happened::Closed { why: String::new() }),
+            ("··x······", Happened::Opened),
             ("··x······", Happened::StepsDone),
             ("···x·····", Happened::SmokeAsked { generation: 1 }),
             ("···x·····", Happened::SmokePassed { checks: 1 }),

@@ -29,6 +29,10 @@ pub struct Rollout {
     pub(crate) step: Option<usize>,
     pub(crate) step_since: Timestamp,
     pub(crate) deadline_passed: bool,
+    /// Since when nothing may move forward.
+    pub(crate) closed_since: Option<Timestamp>,
+    /// For how long nothing could in this step, before it was open again.
+    pub(crate) closed_ms: u64,
     pub(crate) paused_by: Option<String>,
     pub(crate) promote: Option<Promote>,
     pub(crate) resumed: bool,
@@ -132,6 +136,8 @@ impl Rollout {
             step: None,
             step_since: Timestamp::default(),
             deadline_passed: false,
+            closed_since: None,
+            closed_ms: 0,
             paused_by: None,
             promote: None,
             resumed: false,
@@ -169,6 +175,7 @@ impl Rollout {
                 self.step = Some(*step);
                 self.step_since = *at;
                 self.step_requests = 0;
+                self.closed_ms = 0;
                 (self.promote, self.resumed, self.deadline_passed) = (None, false, false);
             }
             Happened::Routed { generation, weights, endpoints, synthetic } => {
@@ -205,6 +212,11 @@ impl Rollout {
                 self.meter.looked_at = *at;
             }
             Happened::DeadlinePassed { .. } => self.deadline_passed = true,
+            Happened::Closed { .. } => self.closed_since = Some(*at),
+            Happened::Opened => {
+                let since = self.closed_since.take().expect("what opens was closed");
+                self.closed_ms += at.since_ms(since);
+            }
             Happened::StepsDone => self.enter(Phase::Verifying, *at),
             Happened::SmokeAsked { generation } => {
                 self.next_generation(*generation);

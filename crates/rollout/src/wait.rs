@@ -128,7 +128,7 @@ impl Rollout {
         if self.deadline_passed {
             return WaitingOn::Held { step, steps, weight, open, forecast_ms, without_probes: self.plan.synthetic.is_none() };
         }
-        let until = self.step_since.plus_ms(self.plan.limits.step_max_ms);
+        let until = self.step_since.plus_ms(self.plan.limits.step_max_ms + self.closed_ms);
         let holds = self.plan.limits.deadline == Deadline::Hold;
         WaitingOn::Evidence { step, steps, weight, open, forecast_ms, until, holds }
     }

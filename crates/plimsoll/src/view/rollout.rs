@@ -37,6 +37,8 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
             ));
         }
         Happened::DeadlinePassed { step } => say(Mark::Warn, format!("step {}     its time ran out without enough evidence", step + 1)),
+        Happened::Closed { why } => say(Mark::Warn, format!("closed     {}", why.strip_prefix("closed: ").unwrap_or(why))),
+        Happened::Opened => say(Mark::Going, "open       it goes on".to_string()),
         Happened::RouteMissed { .. } => say(Mark::Warn, "traffic    the router answers, and has not moved it".to_string()),
         Happened::StepsDone => {
             for (proved, line) in short_evidence_lines(&rollout.status()) {

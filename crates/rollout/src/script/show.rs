@@ -128,6 +128,8 @@ fn describe(what: &Happened) -> String {
             format!("slow is over {} for {stream:?}, from {from_answers} answers", format_duration_ms(bound_us / 1_000))
         }
         Happened::Measured { looks } => format!("{} measured", looks.len()),
+        Happened::Closed { why } => why.clone(),
+        Happened::Opened => "open again".to_string(),
         Happened::DeadlinePassed { step } => format!("time of step {} is over", step + 1),
         Happened::StepsDone => "steps done".to_string(),
         Happened::SmokeAsked { generation } => format!("smoke checks asked, generation {generation}"),
