@@ -111,7 +111,7 @@ impl Reason {
     pub fn sentence(&self) -> String {
         match self {
             Reason::Worse { evidence, step, weight } => {
-                format!("{}; at step {}, weight {}", evidence.sentence(), step + 1, percent(*weight))
+                format!("{}. {}; at step {}, weight {}", evidence.plainly(), evidence.sentence(), step + 1, percent(*weight))
             }
             Reason::NeverReady { ready, wanted, waited_ms, message } => {
                 format!("{ready} of {wanted} instances became ready within {}{}", format_duration_ms(*waited_ms), because(message))

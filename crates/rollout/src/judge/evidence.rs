@@ -76,6 +76,18 @@ impl Evidence {
         )
     }
 
+    /// `1.0 % of the new version's requests failed, 0.4 % of the old one's`.
+    pub fn plainly(&self) -> String {
+        let (canary, stable) = (share(self.canary), share(self.stable));
+        let (which, what) = match (self.question.stream, self.question.metric) {
+            (Stream::Users, Metric::Errors) => ("requests", "failed"),
+            (Stream::Users, Metric::Slow) => ("answers", "were slow"),
+            (Stream::Synthetic, Metric::Errors) => ("synthetic probes", "failed"),
+            (Stream::Synthetic, Metric::Slow) => ("answers to synthetic probes", "were slow"),
+        };
+        format!("{canary} of the new version's {which} {what}, {stable} of the old one's")
+    }
+
     fn title(&self) -> String {
         let of_probes = if self.question.stream == Stream::Synthetic { " (synthetic probes)" } else { "" };
         match (self.question.metric, self.bound_us) {
@@ -109,6 +121,11 @@ fn stored(number: f64) -> f64 {
 
 fn fraction(tally: Tally) -> String {
     format!("{}/{}", thousands(tally.bad), thousands(tally.requests))
+}
+
+fn share(tally: Tally) -> String {
+    let percent = tally.bad as f64 / tally.requests.max(1) as f64 * 100.0;
+    if tally.bad == 0 || percent >= 10.0 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
 }
 
 fn short(ratio: f64) -> String {
