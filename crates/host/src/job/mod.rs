@@ -429,6 +429,9 @@ impl<'a> Runner<'a> {
             Event::Broken { lane, reason, .. } | Event::Left { lane, reason: Some(reason), .. } => (*lane, error_line(reason)),
             Event::Dropped { lane, reason, .. } => (*lane, error_line(&format!("The step {reason}."))),
             Event::Waiting { says, .. } | Event::Waited { says, .. } => (0, says.trim_end().to_string()),
+            Event::Entered { lane, into, .. } => {
+                (*lane, into.warnings.iter().map(|warning| format!("##[warning]{warning}")).collect::<Vec<_>>().join("\n"))
+            }
             Event::Retrying { lane, says, .. } => (*lane, format!("##[warning]{says}")),
             _ => return,
         };

@@ -242,6 +242,8 @@ pub struct Entrance {
     /// The calling step's own environment, which the steps inside inherit.
     pub env: BTreeMap<String, String>,
     pub deadline: Option<Timestamp>,
+    /// Sentences for the log.
+    pub warnings: Vec<String>,
 }
 
 /// Something to be done when the main steps are over, last registered first.

@@ -214,13 +214,18 @@ impl Job {
         given: Vec<(String, String)>,
         files: &dyn Files,
     ) -> Result<Advance, String> {
+        let odd = odd_inputs(&action, &given);
         let inputs = with_defaults(&action, given, ready.scope)?;
         let Origin { directory, remote, early } = origin;
         let top = self.lanes[ready.lane].frames.len() == 1;
         match &action.runs {
             ActionRuns::Docker { .. } => {
                 let docker = Docker::of_action(&action, &self.outside(&directory), &inputs, ready.scope)?;
-                Ok(self.image(step, ready, &docker, inputs))
+                let mut advance = self.image(step, ready, &docker, inputs);
+                if let Next::Run(command) = &mut advance.next {
+                    command.warnings.extend(odd);
+                }
+                Ok(advance)
             }
             ActionRuns::Composite { .. } if self.lanes[ready.lane].frames.len() > DEPTH_MAX => {
                 Err(format!("composite actions are nested deeper than {DEPTH_MAX}"))
@@ -230,7 +235,7 @@ impl Job {
                 let mut env = inside.map(|inside| inside.env.clone()).unwrap_or_default();
                 env.extend(ready.own.iter().cloned());
                 let deadline = ready.timeout_ms.map(|timeout| ready.at.plus_ms(timeout));
-                let into = Box::new(Entrance { action, directory, remote, inputs, env, deadline });
+                let into = Box::new(Entrance { action, directory, remote, inputs, env, deadline, warnings: odd });
                 Ok(note(Event::Entered { at: ready.at, lane: ready.lane, name: ready.name.to_string(), into }))
             }
             ActionRuns::Node { using, main, pre, post, post_condition, .. } => {
@@ -248,6 +253,7 @@ impl Job {
                 });
                 let mut command = self.node(ready.lane, using, below(&directory, main), env, files)?;
                 command.timeout_ms = ready.timeout_ms;
+                command.warnings.extend(odd);
                 command.warnings.extend(pre.as_ref().filter(|_| !(early && top)).map(|_| {
                     let why = match early {
                         true => "`pre` of an action inside of another is not run yet",
@@ -387,6 +393,28 @@ pub(super) fn with_defaults(action: &Action, given: Vec<(String, String)>, scope
     }
     inputs.extend(given);
     Ok(inputs)
+}
+
+/// Given inputs that the action doesn't know, or would rather not be given any more; in the words of GitHub's runner (`ActionRunner.cs`).
+fn odd_inputs(action: &Action, given: &[(String, String)]) -> Vec<String> {
+    let quoted = |names: Vec<&str>| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let input_of = |name: &str| action.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(name));
+    // The toolkit takes these of any container action.
+    let is_own = |name: &str| matches!(action.runs, ActionRuns::Docker { .. }) && matches!(name, "entrypoint" | "args");
+    let unknown: Vec<&str> = given.iter().map(|(name, _)| name.as_str()).filter(|name| input_of(name).is_none() && !is_own(name)).collect();
+    let mut odd = Vec::new();
+    if let Some(first) = unknown.first() {
+        let known: Vec<&str> = action.inputs.iter().map(|input| input.name.as_str()).collect();
+        let meant = base::name::nearest(first, known.iter().copied()).filter(|_| unknown.len() == 1);
+        let meant = meant.map(|meant| format!("; did you mean '{meant}'?")).unwrap_or_default();
+        odd.push(format!("Unexpected input(s) {}, valid inputs are [{}]{meant}", quoted(unknown), quoted(known)));
+    }
+    odd.extend(given.iter().filter_map(|(name, _)| {
+        let input = input_of(name)?;
+        let why = input.deprecation.as_deref()?;
+        Some(format!("Input '{}' has been deprecated with message: {why}", input.name))
+    }));
+    odd
 }
 
 /// `INPUT_MY_NAME` of `my name`; hyphens stay, as the toolkit expects.
