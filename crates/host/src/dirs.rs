@@ -59,11 +59,8 @@ impl Error {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Error::Homeless | Error::Relative(_) | Error::NotWritable(_) | Error::NotADirectory(_) | Error::Foreign(_) => {
-                Some("`PLIMSOLL_STATE_DIR=/some/folder` names another one")
-            }
             Error::Full(_) => Some("free some space, or name a folder elsewhere with `PLIMSOLL_STATE_DIR`"),
-            Error::Other { .. } => None,
+            _ => Some("`PLIMSOLL_STATE_DIR=/some/folder` names another one"),
         }
     }
 }

@@ -449,7 +449,7 @@ impl Reader {
         if node.as_str().is_some() {
             return Some(ProbeConfig { path: self.path(node)?, ..ProbeConfig::default() });
         }
-        let mapping = self.closed(node, PROBE)?;
+        let mapping = self.path_or(node, PROBE)?;
         let Some(path) = mapping.get("path") else {
             self.diagnostics.push(Diagnostic::error("config/missing-key", node.span, "a probe needs a `path`"));
             return None;
@@ -463,6 +463,15 @@ impl Reader {
         })
     }
 
+    /// The mapping of what may be written as a path alone.
+    fn path_or<'n>(&mut self, node: &'n Node, keys: &[&str]) -> Option<&'n Mapping> {
+        if node.as_mapping().is_none() {
+            self.wrong(node, "a path like `/healthz`, or a mapping with a `path`,");
+            return None;
+        }
+        self.closed(node, keys)
+    }
+
     fn smoke(&mut self, node: &Node) -> Option<Vec<SmokeCheck>> {
         self.list(node, Self::smoke_check)
     }
@@ -471,7 +480,7 @@ impl Reader {
         if node.as_str().is_some() {
             return Some(SmokeCheck { path: self.path(node)?, expect: vec![200], timeout_ms: SMOKE_TIMEOUT_MS });
         }
-        let mapping = self.closed(node, SMOKE)?;
+        let mapping = self.path_or(node, SMOKE)?;
         let Some(path) = mapping.get("path") else {
             self.diagnostics.push(Diagnostic::error("config/missing-key", node.span, "a smoke check needs a `path`"));
             return None;

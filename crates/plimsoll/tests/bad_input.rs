@@ -41,7 +41,9 @@ fn the_tree_is_dirty() {
     place.write("app.py", "changed");
     place.write("new.py", "");
     let warning = "warning: `app.py` and 1 more are not committed and stay out; `--dirty` takes the working tree as it is";
-    place.up(&["--dry-run"]).ends(0, &["commit   HASH first (main)", warning]);
+    let said = place.up(&["--dry-run"]);
+    said.shows(0, &["commit   HASH first (main)"]);
+    said.ends(0, &[warning]);
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn head_is_detached() {
     let said = "error: HEAD is detached, so it isn't known which branch this commit is a push to\n\
         hint: `git switch BRANCH`, or name it: `plimsoll up --ref BRANCH`";
     place.up(&[]).is(2, said);
-    place.up(&["--dry-run", "--ref", "main"]).ends(0, &["commit   HASH first (main)"]);
+    place.up(&["--dry-run", "--ref", "main"]).shows(0, &["commit   HASH first (main)"]);
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn beside_github_s_files_it_is_left_alone_unless_it_is_named() {
     assert!(said.err.contains("`.gitlab-ci.yml` is left alone beside `.github/workflows`"), "{}", said.err);
     let said = place.say(&["run", ".gitlab-ci.yml"]);
     assert!(said.out.contains("from lab") && !said.out.contains("from hub"), "{}", said.out);
-    place.up(&["--dry-run", "--workflow", ".gitlab-ci.yml"]).ends(0, &["runs     .gitlab-ci.yml (1 job)"]);
+    place.up(&["--dry-run", "--workflow", ".gitlab-ci.yml"]).shows(0, &["runs     .gitlab-ci.yml (1 job)"]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     let wait_ms = args.wait.as_deref().map(wait_duration).transpose()?;
     let choices = choices(args)?;
     let composed = compose(&args.dir, &choices, world::now(), world::random())?;
-    announce(&composed, terminal);
+    announce(&composed, args.dry_run && !terminal.json, terminal);
     if args.dry_run {
         if terminal.json {
             terminal.json(&composed.proposal);
@@ -79,11 +79,14 @@ fn wait_duration(text: &str) -> Result<u64> {
     parse_duration_ms(text).ok_or_else(|| Failure::usage(format!("`--wait {text}` is not a length of time")).hint("`30s`, `5m`, `1h30m`"))
 }
 
-fn announce(composed: &Composed, terminal: &Terminal) {
+/// As the command's result, where there is no other.
+fn announce(composed: &Composed, is_result: bool, terminal: &Terminal) {
     let name = &composed.proposal.project.name;
-    terminal.say(&format!("{} → {}", terminal.paint(name, Tone::Strong), composed.proposal.environment));
+    let say = |line: &str| if is_result { terminal.data(line) } else { terminal.say(line) };
+    let paint = |text: &str, tone| if is_result { text.to_string() } else { terminal.paint(text, tone) };
+    say(&format!("{} → {}", paint(name, Tone::Strong), composed.proposal.environment));
     for (word, text) in &composed.summary {
-        terminal.say(&format!("  {} {text}", terminal.paint(&format!("{word:<8}"), Tone::Faint)));
+        say(&format!("  {} {text}", paint(&format!("{word:<8}"), Tone::Faint)));
     }
     for warning in &composed.warnings {
         terminal.warn(warning);

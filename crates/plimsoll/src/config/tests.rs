@@ -56,6 +56,17 @@ fn every_mistake_is_reported_at_once() {
     );
 }
 
+#[test]
+fn what_may_be_a_path_alone_says_so() {
+    check(
+        "apiVersion: plimsoll/v1alpha1\nhealth: {ready: 7}\nsmoke: [[]]\n",
+        &[
+            "2:17 a path like `/healthz`, or a mapping with a `path`, is expected here, this is a number",
+            "3:9 a path like `/healthz`, or a mapping with a `path`, is expected here, this is a list",
+        ],
+    );
+}
+
 /// The schema and the parser know the same keys at the same places.
 #[test]
 fn the_schema_and_the_parser_are_in_step() {

@@ -296,10 +296,22 @@ impl Said {
     #[track_caller]
     pub fn ends(&self, code: i32, lines: &[&str]) {
         assert_eq!(self.code, code, "it said\n{}{}", self.out, self.err);
-        let mut rest = self.err.lines();
-        for line in lines {
-            assert!(rest.any(|it| it.trim() == *line), "`{line}` is missing (or comes earlier) in\n{}", self.err);
-        }
+        in_order(&self.err, lines);
+    }
+
+    /// Its result, on standard output, has these lines in this order, others apart.
+    #[track_caller]
+    pub fn shows(&self, code: i32, lines: &[&str]) {
+        assert_eq!(self.code, code, "it said\n{}{}", self.out, self.err);
+        in_order(&self.out, lines);
+    }
+}
+
+#[track_caller]
+fn in_order(text: &str, lines: &[&str]) {
+    let mut rest = text.lines();
+    for line in lines {
+        assert!(rest.any(|it| it.trim() == *line), "`{line}` is missing (or comes earlier) in\n{text}");
     }
 }
 
