@@ -92,10 +92,20 @@ impl Approvals {
         self.rules.is_empty()
     }
 
+    /// Neither asks anybody nor knows what anybody is called.
+    pub(crate) fn says_nothing(&self) -> bool {
+        *self == Approvals::default()
+    }
+
     /// One person under all their names; someone nobody listed is who they say.
     pub fn person<'a>(&'a self, name: &'a str) -> &'a str {
         let known = self.people.iter().find(|(person, names)| same(person, name) || names.iter().any(|other| same(other, name)));
         known.map_or(name, |(person, _)| person)
+    }
+
+    /// Whether both are names of one person.
+    pub fn are_one(&self, name: &str, other: &str) -> bool {
+        same(self.person(name), self.person(other))
     }
 
     /// `authors` made the change or asked for the release: theirs is no agreement. Of one person the last word counts, once.

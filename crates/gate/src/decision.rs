@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use base::{Digest, Timestamp};
@@ -46,6 +46,17 @@ pub struct Override {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
     pub until: Timestamp,
+    /// Others who answer for it too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub confirmed_by: BTreeSet<String>,
+}
+
+impl Override {
+    /// Whether as many people answer for it as the project asks, under whatever names.
+    pub fn counts(&self, plan: &GatePlan) -> bool {
+        let is_another = |name: &String| !plan.approvals.are_one(name, &self.by);
+        plan.override_people < 2 || self.confirmed_by.iter().any(is_another)
+    }
 }
 
 /// What would have been a no.
@@ -157,7 +168,11 @@ impl fmt::Display for Override {
     /// `by ana until 2026-11-25 12:00:00 UTC: the shop is down (INC-7)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "by {} until {}: {}", self.by, self.until.date_and_clock(), self.reason)?;
-        if let Some(ticket) = &self.ticket { write!(f, " ({ticket})") } else { Ok(()) }
+        if let Some(ticket) = &self.ticket {
+            write!(f, " ({ticket})")?;
+        }
+        let others: Vec<&str> = self.confirmed_by.iter().map(String::as_str).collect();
+        if others.is_empty() { Ok(()) } else { write!(f, ", confirmed by {}", others.join(" and ")) }
     }
 }
 

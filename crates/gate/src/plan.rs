@@ -23,8 +23,16 @@ pub struct GatePlan {
     /// When the environment may be changed.
     #[serde(skip_serializing_if = "Calendar::is_empty")]
     pub calendar: Calendar,
-    #[serde(skip_serializing_if = "Approvals::is_empty")]
+    #[serde(skip_serializing_if = "Approvals::says_nothing")]
     pub approvals: Approvals,
+    /// How many answer for an override, 1 or 2.
+    #[serde(skip_serializing_if = "is_one")]
+    pub override_people: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 impl Default for GatePlan {
@@ -39,6 +47,7 @@ impl Default for GatePlan {
             policy_limit_ms: 5_000,
             calendar: Calendar::default(),
             approvals: Approvals::default(),
+            override_people: 1,
         }
     }
 }

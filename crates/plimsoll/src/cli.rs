@@ -507,8 +507,11 @@ pub struct Simulate {
 #[derive(Debug, Clone, Args)]
 pub struct Override {
     /// Why; stays on record
-    #[arg(long, value_name = "TEXT")]
-    pub reason: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "confirm")]
+    pub reason: Option<String>,
+    /// As the second person: answer for the override that somebody has asked for
+    #[arg(long, conflicts_with_all = ["reason", "ticket", "lasts"])]
+    pub confirm: bool,
     /// Of the incident
     #[arg(long, value_name = "ID")]
     pub ticket: Option<String>,

@@ -117,6 +117,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     };
     let policies = read_policies(&tree)?;
     let mut gate = gate::GatePlan { policies, evidence_required: config.gate.require.clone(), ..gate::GatePlan::default() };
+    gate.override_people = config.gate.override_people.unwrap_or(gate.override_people);
     if let Some(coverage) = config.gate.coverage {
         gate.coverage_min_percent = coverage;
     }

@@ -190,6 +190,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.window.freezes.*", gate::PERIOD),
     ("gate.window.openings.*", gate::PERIOD),
     ("gate.approvals", gate::APPROVALS),
+    ("gate.override", gate::OVERRIDE),
     ("gate.approvals.rules.*", gate::RULE),
     ("actions", ACTIONS),
     ("gitlab", GITLAB),

@@ -108,6 +108,35 @@ fn an_emergency_goes_past_everything_and_is_loud() {
 }
 
 #[test]
+fn an_override_of_two_needs_the_other_one() {
+    let place = configured(
+        "gate:\n  override: {people: 2}\n  people: {bo: [bo@example.org]}\n  window:\n    freezes:\n      - {from: 2020-01-01, to: 2199-12-31, reason: the quiet century}\n",
+    );
+    let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says("frozen (the quiet century)");
+    let nothing = as_person(&place, "cy", &["gate", "override", "--confirm"]);
+    assert!(nothing.code == 2 && nothing.err.contains("there is no override to confirm"), "{nothing:?}");
+    let why = ["gate", "override", "--reason", "the shop is down"];
+    assert_eq!(as_person(&place, "bo", &why).code, 0);
+    up.until_it_says("the override bo asked for needs a second person: `plimsoll gate override --confirm`");
+    assert!(place.say(&["gate", "check"]).out.contains("a second person has to confirm it"));
+    let own = as_person(&place, "Bo", &["gate", "override", "--confirm"]);
+    assert!(own.code == 2 && own.err.contains("another person confirms it"), "{own:?}");
+    // Another name of the same person is on record, and lets nothing past.
+    assert_eq!(as_person(&place, "bo@example.org", &["gate", "override", "--confirm"]).code, 0);
+    assert_eq!(place.say(&["gate", "check"]).code, 5);
+
+    assert_eq!(as_person(&place, "cy", &["gate", "override", "--confirm"]).code, 0);
+    up.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
+    let explained = place.say(&["gate", "explain"]);
+    assert!(
+        explained.out.contains("OVERRIDDEN by bo until ") && explained.out.contains(", confirmed by bo@example.org and cy"),
+        "{explained:?}"
+    );
+    assert_eq!(place.say(&["doctor", "--verify"]).code, 0);
+}
+
+#[test]
 fn what_the_gate_would_say_and_would_have_said() {
     let place = Place::with_app();
     let nothing = place.say(&["gate", "check"]);

@@ -102,6 +102,11 @@ pub enum EnvironmentEvent {
         by: Override,
         at: Timestamp,
     },
+    /// Another person answers for the override that stands.
+    Confirmed {
+        by: String,
+        at: Timestamp,
+    },
 }
 
 impl EnvironmentEvent {
@@ -114,6 +119,7 @@ impl EnvironmentEvent {
             EnvironmentEvent::Frozen { .. } => "environment.frozen",
             EnvironmentEvent::Unfrozen { .. } => "environment.unfrozen",
             EnvironmentEvent::Overridden { .. } => "environment.overridden",
+            EnvironmentEvent::Confirmed { .. } => "environment.override-confirmed",
         }
     }
 }
@@ -201,6 +207,10 @@ impl Environment {
             }
             EnvironmentEvent::Unfrozen { .. } => self.frozen.clear(),
             EnvironmentEvent::Overridden { by, .. } => self.overridden = Some(by.clone()),
+            EnvironmentEvent::Confirmed { by, .. } => {
+                let overridden = self.overridden.as_mut().expect("there is an override before it is confirmed");
+                overridden.confirmed_by.insert(by.clone());
+            }
         }
     }
 
@@ -260,6 +270,21 @@ impl Environment {
             return Err(Unwanted("an override lasts for 24 hours at most, and for some time at least".to_string()));
         }
         Ok(EnvironmentEvent::Overridden { by, at: now })
+    }
+
+    /// # Errors
+    /// When nobody asked for an override that still stands, somebody has confirmed it, or both are the same person.
+    pub fn confirm_override(&self, by: &str, now: Timestamp) -> Result<EnvironmentEvent, Unwanted> {
+        let Some(standing) = self.overridden(now) else {
+            return Err(Unwanted("there is no override to confirm; `plimsoll gate override --reason TEXT` asks for one".to_string()));
+        };
+        if standing.confirmed_by.contains(by) {
+            return Err(Unwanted(format!("{by} has confirmed it already")));
+        }
+        if standing.by.trim().eq_ignore_ascii_case(by.trim()) {
+            return Err(Unwanted(format!("{by} asked for this override; another person confirms it")));
+        }
+        Ok(EnvironmentEvent::Confirmed { by: by.to_string(), at: now })
     }
 
     /// Freezes that people called and that still hold: from when they are on record, by whatever clock.

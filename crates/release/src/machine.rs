@@ -359,7 +359,7 @@ impl Release {
         let fresh = self.decision.as_deref().filter(|decision| decision.at == now);
         let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now));
         let mut decision = fresh.cloned().unwrap_or_else(decide);
-        if let Some(by) = environment.overridden(now) {
+        if let Some(by) = consent::overridden(workflows, environment, now) {
             decision = decision.overridden(by);
         }
         if let gate::Outcome::Denied { violations, .. } = &decision.outcome {

@@ -28,6 +28,11 @@ pub enum Waiting {
         why: String,
         opens: Option<base::Timestamp>,
     },
+    /// An override would let it go on, and needs another person.
+    Unconfirmed {
+        by: String,
+        else_waits: String,
+    },
     Rollout {
         waiting: rollout::Waiting,
     },
@@ -48,6 +53,9 @@ impl Waiting {
             }
             Waiting::Closed { name, why, .. } => {
                 format!("environment `{name}` is {why}; in an emergency `plimsoll gate override` goes past it")
+            }
+            Waiting::Unconfirmed { by, else_waits } => {
+                format!("the override {by} asked for needs a second person: `plimsoll gate override --confirm`; without it: {else_waits}")
             }
             Waiting::Rollout { waiting } => waiting.sentence(),
         }

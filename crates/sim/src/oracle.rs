@@ -10,7 +10,7 @@ use base::name::ReleaseId;
 use base::{Digest, Timestamp};
 use engine::world::Route;
 use record::{Fact, ledger};
-use release::{Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Release};
+use release::{Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Release, Workflows};
 use rollout::judge::{Metric, Question, Stream};
 use rollout::{Happened, Phase, RevisionId};
 use workflow::job::JobId;
@@ -43,6 +43,8 @@ pub(crate) struct Oracle {
     /// Until when, or until somebody says so.
     frozen: Option<Option<Timestamp>>,
     overridden_until: Option<Timestamp>,
+    /// By another person than who asked for it.
+    confirmed: bool,
 }
 
 /// A rollback on record whose traffic is not back yet.
@@ -296,13 +298,17 @@ impl Oracle {
         let Some(workflows) = self.releases.get(&id).and_then(|it| it.plan().workflows()) else { return };
         let planned = workflows.gate.calendar.freezes.iter().any(|it| it.from <= at && it.to.is_none_or(|to| at < to));
         let called = self.frozen.is_some_and(|until| until.is_none_or(|until| at < until));
-        let overridden = self.overridden_until.is_some_and(|until| at < until);
+        let overridden = self.overridden(workflows, at);
         if (planned || called) && !overridden {
             sim.violate(
                 "I8 nothing forward in a freeze",
                 format!("release {id} moves forward at {at}, planned {planned}, called {called}"),
             );
         }
+    }
+
+    fn overridden(&self, workflows: &Workflows, at: Timestamp) -> bool {
+        self.overridden_until.is_some_and(|until| at < until) && (workflows.gate.override_people == 1 || self.confirmed)
     }
 
     /// Enough people other than the author, whose last word of those that still hold is a yes; or somebody who answers for it.
@@ -318,7 +324,7 @@ impl Oracle {
             .map(|vote| (vote.by.as_str(), vote.agrees))
             .collect();
         let agreed = last.values().filter(|agrees| **agrees).count();
-        let overridden = self.overridden_until.is_some_and(|until| at < until);
+        let overridden = release.plan().workflows().is_some_and(|workflows| self.overridden(workflows, at));
         if (agreed < rule.count as usize || last.values().any(|agrees| !agrees)) && !overridden {
             sim.violate("I5 approved before it goes", format!("release {id} is admitted with {last:?} of {}", rule.count));
         }
@@ -342,7 +348,8 @@ impl Oracle {
                 });
             }
             EnvironmentEvent::Unfrozen { .. } => self.frozen = None,
-            EnvironmentEvent::Overridden { by, .. } => self.overridden_until = Some(by.until),
+            EnvironmentEvent::Overridden { by, .. } => (self.overridden_until, self.confirmed) = (Some(by.until), false),
+            EnvironmentEvent::Confirmed { .. } => self.confirmed = true,
             EnvironmentEvent::Rerouted { generation, .. } => {
                 self.generations.insert(*generation);
                 let live = self.environment.live().map(|live| live.instance.revision.clone());

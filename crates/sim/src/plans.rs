@@ -66,6 +66,7 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
             policies: vec![policy()],
             policy_limit_ms: 600_000,
             calendar: calendar(rng, now),
+            override_people: 1 + u32::from(number.is_multiple_of(3)),
             approvals: asked(rng),
             ..GatePlan::default()
         },

@@ -89,8 +89,17 @@ async fn change_minds(sim: Arc<Sim>) {
         }
         if sim.strikes(Fault::Override, 8) {
             let until = sim.timestamp().plus_ms(sim.range(5_000..60_000) as u64);
-            let by = gate::Override { by: "cy".to_string(), reason: "the shop is down".to_string(), ticket: None, until };
+            let by = gate::Override {
+                by: "cy".to_string(),
+                reason: "the shop is down".to_string(),
+                ticket: None,
+                until,
+                confirmed_by: [].into(),
+            };
             of_environment(&sim, |environment, now| environment.override_gate(by.clone(), now).ok()).await;
+            if until.as_ms() % 2 == 0 {
+                of_environment(&sim, |environment, now| environment.confirm_override("dee", now).ok()).await;
+            }
         }
     }
 }

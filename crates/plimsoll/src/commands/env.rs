@@ -52,6 +52,7 @@ pub(super) async fn ask(of: &OfDir, demand: Demand, terminal: &Terminal) -> Resu
         EnvironmentEvent::Overridden { by, .. } => {
             format!("the gate of `{LOCAL}` is OVERRIDDEN {by}; every release that uses it says so for ever")
         }
+        EnvironmentEvent::Confirmed { by, .. } => format!("{by} answers for the override of `{LOCAL}` too; it is on record"),
         other => other.kind().to_string(),
     });
     Ok(exit::OK)

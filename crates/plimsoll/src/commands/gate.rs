@@ -20,7 +20,9 @@ pub async fn gate(command: Gate, terminal: &Terminal) -> Result<u8> {
         Gate::Check(args) => check(&args, terminal).await,
         Gate::Explain(one) => explain(&one, terminal).await,
         Gate::Simulate(args) => simulate(&args, terminal).await,
-        Gate::Override(Override { reason, ticket, lasts, of }) => {
+        Gate::Override(Override { confirm: true, of, .. }) => ask(&of, Demand::Confirm, terminal).await,
+        Gate::Override(Override { reason, ticket, lasts, of, .. }) => {
+            let reason = reason.unwrap_or_default();
             let until = world::now().plus_ms(duration("--for", &lasts)?);
             ask(&of, Demand::Override { reason, ticket, until }, terminal).await
         }
@@ -54,7 +56,8 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     };
     let view = views.iter().find(|view| view.environment == LOCAL);
     let state = rules.calendar.state(view.map_or(&[], |view| view.frozen.as_slice()), now);
-    let overridden = view.and_then(|view| view.overridden.as_ref());
+    let proposed = view.and_then(|view| view.overridden.as_ref());
+    let overridden = proposed.filter(|by| by.counts(&rules));
     let denied = last.as_ref().is_some_and(|last| !last.now.is_allowed());
     let code = match overridden {
         Some(_) => exit::OK,
@@ -87,6 +90,9 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     }
     if let Some(by) = overridden {
         terminal.data(&marked(terminal, Mark::Bad, &format!("OVERRIDDEN {by}")));
+    } else if let Some(by) = proposed {
+        let how = "`plimsoll gate override --confirm`";
+        terminal.data(&marked(terminal, Mark::Warn, &format!("override   asked for {by}; a second person has to confirm it: {how}")));
     }
     Ok(code)
 }

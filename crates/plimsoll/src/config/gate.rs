@@ -20,12 +20,15 @@ pub struct Gate {
     /// A file of the commit with the holidays that aren't listed.
     pub holidays_file: Option<String>,
     pub approvals: Approvals,
+    /// How many answer for an override.
+    pub override_people: Option<u32>,
 }
 
-pub(super) const GATE: &[&str] = &["coverage", "require", "window", "approvals", "teams", "people"];
+pub(super) const GATE: &[&str] = &["coverage", "require", "window", "approvals", "teams", "people", "override"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
+pub(super) const OVERRIDE: &[&str] = &["people"];
 pub(super) const RULE: &[&str] = &["from", "count"];
 
 /// The names under which evidence can be required.
@@ -62,7 +65,13 @@ impl Reader {
         let people = self.at(mapping, "people", Self::names).unwrap_or_default();
         let approvals = self.at(mapping, "approvals", |reader, node| reader.approvals(node, &teams)).unwrap_or_default();
         gate.approvals = Approvals { people, ..approvals };
+        gate.override_people = self.at(mapping, "override", Self::override_people);
         Some(gate)
+    }
+
+    fn override_people(&mut self, node: &Node) -> Option<u32> {
+        let mapping = self.closed(node, OVERRIDE)?;
+        self.at(mapping, "people", |reader, node| reader.whole(node, 1, 2)).map(|count| count as u32)
     }
 
     fn evidence(&mut self, node: &Node) -> Option<gate::EvidenceKind> {

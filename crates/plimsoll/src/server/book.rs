@@ -106,9 +106,16 @@ impl Book {
                 Demand::Freeze { reason, until } => environment.freeze(&ask.by, reason, *until, now),
                 Demand::Unfreeze => environment.unfreeze(&ask.by, now),
                 Demand::Override { reason, ticket, until } => {
-                    let by = gate::Override { by: ask.by.clone(), reason: reason.clone(), ticket: ticket.clone(), until: *until };
+                    let by = gate::Override {
+                        by: ask.by.clone(),
+                        reason: reason.clone(),
+                        ticket: ticket.clone(),
+                        until: *until,
+                        confirmed_by: [].into(),
+                    };
                     environment.override_gate(by, now)
                 }
+                Demand::Confirm => environment.confirm_override(&ask.by, now),
             };
             event.map(Some).map_err(|unwanted| Failure::usage(unwanted.0))
         });

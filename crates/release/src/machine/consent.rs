@@ -3,9 +3,9 @@
 //! A way back is never asked; an override goes past both, and says so on record.
 
 use base::{Digest, Timestamp};
-use gate::Decision;
 use gate::approval::{About, Missing, Standing, Vote};
 use gate::window::State;
+use gate::{Decision, Override};
 
 use super::{Advance, Refusal, Release, one};
 use crate::environment::Environment;
@@ -23,18 +23,20 @@ impl Release {
         }
         let state = hours(workflows, environment, now);
         let waiting = self.for_people(standing).or_else(|| self.for_hours(workflows, &state))?;
-        match environment.overridden(now) {
-            Some(by) if self.overridden.as_ref() == Some(by) => None,
-            Some(by) => Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
-            None => Some(Advance { waiting: Some(waiting), wake: state.changes(), ..Advance::default() }),
-        }
+        let waiting = match environment.overridden(now) {
+            Some(by) if !by.counts(&workflows.gate) => Waiting::Unconfirmed { by: by.by.clone(), else_waits: waiting.sentence() },
+            Some(by) if self.overridden.as_ref() == Some(by) => return None,
+            Some(by) => return Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
+            None => waiting,
+        };
+        Some(Advance { waiting: Some(waiting), wake: state.changes(), ..Advance::default() })
     }
 
     /// Why no traffic may move to a change now.
     pub fn closed(&self, environment: &Environment, now: Timestamp) -> Option<String> {
         let workflows = self.plan.workflows()?;
         let state = hours(workflows, environment, now);
-        (!state.is_open() && environment.overridden(now).is_none()).then(|| state.sentence(&workflows.gate.calendar))
+        (!state.is_open() && overridden(workflows, environment, now).is_none()).then(|| state.sentence(&workflows.gate.calendar))
     }
 
     /// Whose agreement it needs to go on; nothing where it needs nobody's.
@@ -83,6 +85,11 @@ impl Release {
     fn authors<'a>(&'a self, workflows: &'a Workflows) -> [&'a str; 2] {
         [&self.plan.actor, &workflows.commit.author]
     }
+}
+
+/// What lets it go past a no.
+pub(super) fn overridden<'a>(workflows: &Workflows, environment: &'a Environment, now: Timestamp) -> Option<&'a Override> {
+    environment.overridden(now).filter(|by| by.counts(&workflows.gate))
 }
 
 fn hours(workflows: &Workflows, environment: &Environment, now: Timestamp) -> State {

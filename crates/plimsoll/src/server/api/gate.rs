@@ -27,6 +27,7 @@ pub enum Demand {
     Freeze { reason: String, until: Option<Timestamp> },
     Unfreeze,
     Override { reason: String, ticket: Option<String>, until: Timestamp },
+    Confirm,
 }
 
 pub(super) async fn ask(Extract(state): Extract<State>, Json(ask): Json<EnvironmentAsk>) -> Answer<EnvironmentEvent> {
