@@ -57,6 +57,13 @@ id! {
     ProjectId
 }
 
+impl RunId {
+    /// As GitHub tells it to workflows: a number that grows, which a double holds exactly. Milliseconds, and three digits of what is random.
+    pub fn number(self) -> u64 {
+        self.0.timestamp_ms() * 1000 + (self.0.random() % 1000) as u64
+    }
+}
+
 /// The nearest of `known` to `typed`, for "did you mean"; nothing when none is near.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed_lower = typed.to_lowercase();
@@ -99,6 +106,13 @@ mod tests {
         let late = ReleaseId::new(Timestamp::from_ms(2), 0);
         assert!(early < late);
         assert_eq!(late.to_string().parse(), Ok(late));
+    }
+
+    #[test]
+    fn the_number_of_a_run_grows_and_is_exact_in_a_double() {
+        let at = |year: i64, random| RunId::new(Timestamp::from_ms((year - 1970) * 31_556_952_000), random).number();
+        assert!(at(2026, 999) < at(2027, 0) && at(2026, 1) != at(2026, 2));
+        assert!(at(2250, 999) < 1 << 53, "JavaScript holds it");
     }
 
     #[test]

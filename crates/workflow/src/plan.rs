@@ -311,7 +311,7 @@ fn github_context(workflow: &Workflow, event: &Event, repository: &Repository, a
         "repositoryUrl": format!("git://{}/{name}.git", server_url.split("://").last().unwrap_or_default()),
         "retention_days": "90",
         "run_attempt": "1",
-        "run_id": run.to_string(),
+        "run_id": run.number().to_string(),
         "run_number": number.to_string(),
         "secret_source": "Actions",
         "server_url": server_url,
