@@ -272,6 +272,6 @@ impl Void {
 }
 
 /// Names are compared without regard to case: a second person is not made by a capital letter.
-fn same(left: &str, right: &str) -> bool {
+pub fn same(left: &str, right: &str) -> bool {
     left.trim().to_lowercase() == right.trim().to_lowercase()
 }

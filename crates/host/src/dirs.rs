@@ -57,10 +57,10 @@ pub enum Error {
 
 impl Error {
     /// What a person can do about it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> &'static str {
         match self {
-            Error::Full(_) => Some("free some space, or name a folder elsewhere with `PLIMSOLL_STATE_DIR`"),
-            _ => Some("`PLIMSOLL_STATE_DIR=/some/folder` names another one"),
+            Error::Full(_) => "free some space, or name a folder elsewhere with `PLIMSOLL_STATE_DIR`",
+            _ => "`PLIMSOLL_STATE_DIR=/some/folder` names another one",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::Timestamp;
 use base::name::ReleaseId;
 use gate::Override;
+use gate::approval::same;
 use gate::window::Period;
 use rollout::{Endpoint, InstancePhase, InstancePlan, InstanceSeen, RevisionId, RouteSeen};
 use serde::{Deserialize, Serialize};
@@ -273,15 +274,15 @@ impl Environment {
     }
 
     /// # Errors
-    /// When nobody asked for an override that still stands, somebody has confirmed it, or both are the same person.
+    /// When nobody asked for an override that still stands, they have confirmed it, or have asked for it themselves.
     pub fn confirm_override(&self, by: &str, now: Timestamp) -> Result<EnvironmentEvent, Unwanted> {
         let Some(standing) = self.overridden(now) else {
             return Err(Unwanted("there is no override to confirm; `plimsoll gate override --reason TEXT` asks for one".to_string()));
         };
-        if standing.confirmed_by.contains(by) {
+        if standing.confirmed_by.iter().any(|other| same(other, by)) {
             return Err(Unwanted(format!("{by} has confirmed it already")));
         }
-        if standing.by.trim().eq_ignore_ascii_case(by.trim()) {
+        if same(&standing.by, by) {
             return Err(Unwanted(format!("{by} asked for this override; another person confirms it")));
         }
         Ok(EnvironmentEvent::Confirmed { by: by.to_string(), at: now })

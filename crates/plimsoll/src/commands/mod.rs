@@ -86,13 +86,7 @@ fn dirs_to_read() -> Result<Dirs> {
 }
 
 fn explained(dirs: std::result::Result<Dirs, host::dirs::Error>) -> Result<Dirs> {
-    dirs.map_err(|error| {
-        let failure = Failure::infrastructure(error.to_string());
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })
+    dirs.map_err(|error| Failure::infrastructure(error.to_string()).hint(error.hint()))
 }
 
 /// The server, for commands that only look.
