@@ -6,11 +6,13 @@ mod cache;
 mod fired;
 mod load;
 mod refuse;
+mod test;
 
 use base::{Digest, Source};
 
 pub use answer::{Answer, Statement};
 pub use load::PolicyDiagnostic;
+pub use test::{TestOutcome, TestResult, test};
 
 pub(crate) use cache::compiled;
 
@@ -50,6 +52,14 @@ impl Policies {
     /// The packages whose rules are asked, in order.
     pub fn packages(&self) -> impl Iterator<Item = &str> {
         self.packages.iter().map(|package| package.name.as_str())
+    }
+
+    /// Any question about the document, answered as `opa eval` does: `{"result": [{"expressions": […]}]}`.
+    ///
+    /// # Errors
+    /// What is wrong with the query, or what failed while it was answered; with the place where it is one of a file.
+    pub fn query(&self, query: &str, document: &serde_json::Value) -> Result<serde_json::Value, String> {
+        ask::query(self, query, document)
     }
 
     /// Asks every package about the document.

@@ -69,6 +69,9 @@ pub enum Command {
     /// Ask the gate what it says, said and would have said, and go past it in an emergency
     #[command(subcommand)]
     Gate(Gate),
+    /// Test the repository's policies, and ask them
+    #[command(subcommand)]
+    Policy(Policy),
     /// Show what the application or a job wrote
     Logs(Logs),
     /// Lock the actions of other repositories, check the lock, list what is used
@@ -520,6 +523,46 @@ pub struct Override {
     pub lasts: String,
     #[command(flatten)]
     pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Policy {
+    /// Run the policies' own tests, rules named `test_…`, as `opa test` does; exit code 1 when one fails
+    Test(PolicyTest),
+    /// Say what the policies of the working tree answer about an input, or answer any query; exit code 3 when they deny
+    Eval(PolicyEval),
+    /// Format policies: not there yet, `opa fmt` does it
+    Fmt(PolicyFmt),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PolicyTest {
+    /// A file, or a folder with policies and their tests
+    #[arg(default_value = "policy")]
+    pub path: PathBuf,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PolicyEval {
+    /// In Rego: `data.plimsoll.gate.violations`; what the gate would say when absent
+    pub query: Option<String>,
+    /// A file with the input document; `-` is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with = "release")]
+    pub input: Option<PathBuf>,
+    /// What the gate was shown of this release; of the last one when neither is given
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PolicyFmt {
+    /// A file, or a folder with policies
+    #[arg(default_value = "policy")]
+    pub path: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

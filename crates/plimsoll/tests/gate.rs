@@ -198,3 +198,60 @@ fn everything_wrong_in_hours_and_approvals_is_told_at_once() {
     let said = place.up(&[]);
     assert!(said.code == 2 && said.err.contains("policy/holidays.ics:3:1") && said.err.contains("`2026` is no date"), "{said:?}");
 }
+
+#[test]
+fn a_repository_tests_its_policies() {
+    let place = Place::with_app();
+    let nothing = place.say(&["policy", "test"]);
+    assert!(nothing.code == 9 && nothing.err.contains("there is no `./policy`"), "{nothing:?}");
+    place.write("policy/notes.rego", "package team\n\ndeny contains \"no notes\" if not input.commit.notes\n");
+    let untested = place.say(&["policy", "test"]);
+    assert!(untested.code == 9 && untested.err.contains("there is no test in `policy`"), "{untested:?}");
+    let good = "package team_test\n\nimport data.team\n\ntest_none if team.deny == {\"no notes\"} with input as {}\n";
+    place.write("policy/deep/notes_test.rego", good);
+    let passed = place.say(&["policy", "test"]);
+    assert!(passed.code == 0 && passed.out == "of 1 tests 1 passed\n", "{passed:?}");
+    place.write("policy/deep/notes_test.rego", &format!("{good}\ntest_more if count(team.deny) == 2 with input as {{}}\n"));
+    let failed = place.say(&["policy", "test"]);
+    assert!(
+        failed.code == 1
+            && failed.out.contains("policy/deep/notes_test.rego:7: data.team_test.test_more does not hold")
+            && failed.out.contains("of 2 tests 1 passed, 1 failed"),
+        "{failed:?}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&place.say(&["policy", "test", "--json"]).raw).unwrap();
+    assert_eq!((&json["passed"], &json["failed"], &json["tests"][1]["line"]), (&1.into(), &1.into(), &7.into()), "{json}");
+    place.write("policy/notes.rego", "package team\n\ndeny contains msg if gone(input)\n");
+    let wrong = place.say(&["policy", "test"]);
+    assert!(wrong.code == 2 && wrong.err.contains("policy/notes.rego:3:22") && wrong.err.contains("no function `gone`"), "{wrong:?}");
+    let fmt = place.say(&["policy", "fmt"]);
+    assert!(fmt.code == 2 && fmt.err.contains("`opa fmt --write policy`"), "{fmt:?}");
+}
+
+#[test]
+fn policies_answer_about_an_input_and_about_a_release() {
+    let place = Place::with_app();
+    let nothing = place.say(&["policy", "eval"]);
+    assert!(nothing.code == 9 && nothing.err.contains("`--input FILE`"), "{nothing:?}");
+    place.write("input.json", r#"{"environment": "local", "runs": [{"workflow": "ci.yml", "conclusion": "failure"}]}"#);
+    let denied = place.say(&["policy", "eval", "--input", "input.json"]);
+    assert!(
+        denied.code == 3
+            && denied.out.contains("the policies deny it")
+            && denied.out.contains("denied: workflow ci.yml ended with failure; says built-in/gate.rego:"),
+        "{denied:?}"
+    );
+    let query = place.say(&["policy", "eval", "--input", "input.json", "data.plimsoll.gate.allow"]);
+    assert!(query.code == 0 && query.out == "false\n", "{query:?}");
+    let undefined = place.say(&["policy", "eval", "--input", "input.json", "data.nothing.here"]);
+    assert!(undefined.code == 0 && undefined.out == "undefined\n", "{undefined:?}");
+    let wrong = place.say(&["policy", "eval", "--input", "input.json", "data.x ==="]);
+    assert!(wrong.code == 2 && wrong.err.contains("`data.x ===` has no answer"), "{wrong:?}");
+
+    assert_eq!(place.up(&AT_ONCE).code, 0);
+    let allowed = place.say(&["policy", "eval"]);
+    assert!(allowed.code == 0 && allowed.out.contains("the policies allow it") && !allowed.err.contains("another version"), "{allowed:?}");
+    place.write("policy/team.rego", "package team\n\ndeny contains sprintf(\"%s is late\", [input.release])\n");
+    let denied: serde_json::Value = serde_json::from_str(&place.say(&["policy", "eval", "--release", "1", "--json"]).raw).unwrap();
+    assert_eq!(denied["violations"][0]["message"], "release-1 is late", "{denied}");
+}

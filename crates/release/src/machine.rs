@@ -551,6 +551,12 @@ impl Release {
         Some(gate::decide(&rules, &self.gate_input(workflows, artifact, at)))
     }
 
+    /// The document that the policies were shown for the decision.
+    pub fn asked(&self) -> Option<serde_json::Value> {
+        let (workflows, artifact, at) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?.at);
+        Some(self.gate_input(workflows, artifact, at).document(&workflows.gate))
+    }
+
     fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), now: Timestamp) -> gate::Input {
         let evidence = self.evidence.as_deref().expect("the gate is asked after evidence was read");
         crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), now)

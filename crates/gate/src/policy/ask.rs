@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
-use regorus::{Engine, Value};
+use regorus::{Engine, QueryResults, Value};
 use serde::Deserialize;
 
 use super::answer::{self, Answer, Statement};
@@ -39,20 +39,46 @@ pub(super) fn ask(policies: &Policies, document: &serde_json::Value) -> Answer {
     answer
 }
 
+pub(super) fn query(policies: &Policies, query: &str, document: &serde_json::Value) -> Result<serde_json::Value, String> {
+    let input = Value::deserialize(document).map_err(|error| format!("the policies can't be given the input: {error}"))?;
+    match results_of(&mut policies.engine.clone(), policies.limit_ms, query, &input) {
+        Ok(results) => serde_json::to_value(results).map_err(|error| format!("the answer is no JSON: {error}")),
+        Err(error) => Err(said(&error, policies.limit_ms)),
+    }
+}
+
+/// What regorus says of a failure, in a line: `policy/gate.rego:7: message`.
+pub(super) fn said(error: &str, limit_ms: u64) -> String {
+    let (place, message) = place_and_message(error);
+    match (is_timeout(error), place) {
+        (true, _) => format!("it did not come to an end within {limit_ms} ms"),
+        // A query is no file.
+        (false, Some((file, line, _))) if file.ends_with(".rego") => format!("{file}:{line}: {message}"),
+        (false, _) => message,
+    }
+}
+
 /// All rules of one package, asked once; `None` when it has no value at all.
 pub(super) fn value_of(mut engine: Engine, limit_ms: u64, path: &str, input: &Value) -> Result<Option<Value>, String> {
+    let results = results_of(&mut engine, limit_ms, path, input)?;
+    Ok(results.result.into_iter().next().and_then(|result| result.expressions.into_iter().next()).map(|expression| expression.value))
+}
+
+pub(super) fn results_of(engine: &mut Engine, limit_ms: u64, query: &str, input: &Value) -> Result<QueryResults, String> {
     engine.set_execution_timer_config(ExecutionTimerConfig { limit: Duration::from_millis(limit_ms), check_interval: CHECK_INTERVAL });
     engine.set_input(input.clone());
-    let asked = catch_unwind(AssertUnwindSafe(|| engine.eval_query(path.to_string(), false)));
-    let results = asked.map_err(|_| "error: the policy engine gave up".to_string())?.map_err(|error| format!("{error:#}"))?;
-    Ok(results.result.into_iter().next().and_then(|result| result.expressions.into_iter().next()).map(|expression| expression.value))
+    let asked = catch_unwind(AssertUnwindSafe(|| engine.eval_query(query.to_string(), false)));
+    asked.map_err(|_| "error: the policy engine gave up".to_string())?.map_err(|error| format!("{error:#}"))
+}
+
+pub(super) fn is_timeout(error: &str) -> bool {
+    error.contains("time limit") || error.contains("execution exceeded")
 }
 
 fn failure(package: &Package, error: &str, limit_ms: u64) -> Statement {
     let (place, message) = place_and_message(error);
     let rule = place.map(|(file, line, _)| format!("{file}:{line}")).or_else(|| package.declared.values().next().cloned());
-    let timed_out = error.contains("time limit") || error.contains("execution exceeded");
-    let (id, message) = match timed_out {
+    let (id, message) = match is_timeout(error) {
         true => ("policy/timeout", format!("the policy `{}` did not come to an end within {limit_ms} ms", package.name)),
         false => ("policy/error", format!("the policy `{}` failed: {message}", package.name)),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use base::{Diagnostic, Digest, Source, Span};
-use regorus::unstable::{Expr, Lexer, Module, Rule, RuleHead, Token, TokenKind};
+use regorus::unstable::{Expr, Lexer, Module, Ref, Rule, RuleHead, Token, TokenKind};
 use regorus::{Engine, Value};
 
 use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, refuse};
@@ -76,7 +76,25 @@ pub(super) struct Definition {
 }
 
 pub(super) fn compile(mut sources: Vec<Source>) -> Result<Policies, Vec<PolicyDiagnostic>> {
-    sources.retain(|source| !source.name.ends_with("_test.rego"));
+    sources.retain(|source| !is_test(source));
+    let Loaded { engine, modules, files } = load(sources)?;
+    Ok(Policies { engine, packages: packages(&modules, &files), digest: digest(&files), limit_ms: GatePlan::default().policy_limit_ms })
+}
+
+/// Files that were read, the default policy among them unless it is replaced, and found to be in order.
+pub(super) struct Loaded {
+    pub engine: Engine,
+    pub modules: Vec<Ref<Module>>,
+    /// Each with whether it is Rego v0; in the order of the modules.
+    pub files: Vec<(Source, bool)>,
+}
+
+/// Kept apart from what decides.
+pub(super) fn is_test(source: &Source) -> bool {
+    source.name.ends_with("_test.rego")
+}
+
+pub(super) fn load(mut sources: Vec<Source>) -> Result<Loaded, Vec<PolicyDiagnostic>> {
     sources.sort_by(|left, right| left.name.cmp(&right.name));
     let mut engine = new_engine();
     let mut diagnostics = Vec::new();
@@ -87,7 +105,8 @@ pub(super) fn compile(mut sources: Vec<Source>) -> Result<Policies, Vec<PolicyDi
             Err(diagnostic) => diagnostics.push(PolicyDiagnostic { source, diagnostic }),
         }
     }
-    let replaced = engine.get_modules().iter().any(|module| package_name(module).1 == MAIN_PACKAGE);
+    let replaces = |(module, (source, _)): (&Ref<Module>, &(Source, bool))| !is_test(source) && package_name(module).1 == MAIN_PACKAGE;
+    let replaced = engine.get_modules().iter().zip(&loaded).any(replaces);
     if !replaced {
         let source = Source::new(DEFAULT_POLICY_NAME, DEFAULT_POLICY);
         let v0 = add(&mut engine, &source).expect("a test reads the default policy");
@@ -106,7 +125,7 @@ pub(super) fn compile(mut sources: Vec<Source>) -> Result<Policies, Vec<PolicyDi
     if !diagnostics.is_empty() {
         return Err(diagnostics);
     }
-    Ok(Policies { engine, packages, digest: digest(&loaded), limit_ms: GatePlan::default().policy_limit_ms })
+    Ok(Loaded { engine, modules, files: loaded })
 }
 
 /// Strict: a function that fails is an error, because elsewhere it would be "undefined", and an undefined `deny` allows.
@@ -198,7 +217,7 @@ fn span_at(source: &Source, line: usize, column: usize) -> Span {
 }
 
 /// Packages under `plimsoll` are asked; another one when it says what it denies. The rest are libraries.
-fn packages(modules: &[regorus::unstable::Ref<Module>], loaded: &[(Source, bool)]) -> Vec<Package> {
+fn packages(modules: &[Ref<Module>], loaded: &[(Source, bool)]) -> Vec<Package> {
     let mut res: BTreeMap<String, Package> = BTreeMap::new();
     for (module, (source, v0)) in modules.iter().zip(loaded) {
         let (path, name) = package_name(module);
@@ -224,7 +243,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// `package plimsoll.gate` takes the default's place: when it decides nothing, nothing would be decided.
-fn silent(modules: &[regorus::unstable::Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Option<PolicyDiagnostic> {
+fn silent(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Option<PolicyDiagnostic> {
     let decides = ["allow", "deny", "violations", "decision"];
     if packages.iter().any(|package| package.name == MAIN_PACKAGE && decides.iter().any(|name| package.declared.contains_key(name))) {
         return None;
@@ -272,7 +291,7 @@ fn defaults(module: &Module) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn head_of(rule: &Rule) -> Option<(&Expr, bool)> {
+pub(super) fn head_of(rule: &Rule) -> Option<(&Expr, bool)> {
     match rule {
         Rule::Spec { head: RuleHead::Set { refr, .. }, .. } => Some((refr, true)),
         Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => Some((refr, matches!(refr.as_ref(), Expr::RefBrack { .. }))),
@@ -280,7 +299,7 @@ fn head_of(rule: &Rule) -> Option<(&Expr, bool)> {
     }
 }
 
-fn leftmost(expr: &Expr) -> Option<&regorus::unstable::Span> {
+pub(super) fn leftmost(expr: &Expr) -> Option<&regorus::unstable::Span> {
     match expr {
         Expr::Var { span, .. } => Some(span),
         Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => leftmost(refr),
@@ -289,7 +308,7 @@ fn leftmost(expr: &Expr) -> Option<&regorus::unstable::Span> {
 }
 
 /// `data.plimsoll.gate` for asking, `plimsoll.gate` for people.
-fn package_name(module: &Module) -> (String, String) {
+pub(super) fn package_name(module: &Module) -> (String, String) {
     fn parts(expr: &Expr, path: &mut String, name: &mut Vec<String>) {
         match expr {
             Expr::Var { span, .. } => {

@@ -13,6 +13,7 @@ pub mod help;
 mod history;
 mod lint;
 mod logs;
+mod policy;
 mod release;
 mod replay;
 mod run;
@@ -25,7 +26,7 @@ use std::path::Path;
 use base::name::ProjectId;
 use host::dirs::Dirs;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Policy};
 use crate::client::Client;
 use crate::compose;
 use crate::exit;
@@ -49,6 +50,8 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
         Command::Help(args) => help::help(&args, terminal),
         Command::Completions(args) => help::completions(&args, terminal),
         Command::Replay(args) => replay::replay(&args, terminal),
+        Command::Policy(Policy::Test(args)) => policy::test(&args, terminal),
+        Command::Policy(Policy::Fmt(args)) => policy::fmt(&args),
         other => on_runtime(other, terminal),
     }
 }
@@ -65,6 +68,7 @@ fn on_runtime(command: Command, terminal: &Terminal) -> Result<u8> {
             Command::Inbox => approve::inbox(terminal).await,
             Command::Env(args) => env::env(args, terminal).await,
             Command::Gate(args) => gate::gate(args, terminal).await,
+            Command::Policy(Policy::Eval(args)) => policy::eval(&args, terminal).await,
             Command::Logs(args) => logs::logs(&args, terminal).await,
             Command::Down(args) => down::down(&args, terminal).await,
             Command::Demo(args) => demo::demo(&args, terminal).await,

@@ -16,7 +16,7 @@ use record::{AppendError, ReleaseEntry, Store, ledger};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub use self::gate::{Again, DecidedAgain, Demand, EnvironmentAsk, InboxEntry};
+pub use self::gate::{Again, Asked, DecidedAgain, Demand, EnvironmentAsk, InboxEntry};
 use super::book::{Book, RollbackRequest};
 use super::driver::Driver;
 use super::follow::follow;
@@ -119,6 +119,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/releases", get(releases).post(create))
         .route("/api/v1/releases/{name}", get(release))
         .route("/api/v1/releases/{name}/record", get(release_record))
+        .route("/api/v1/releases/{name}/input", get(gate::input))
         .route("/api/v1/releases/{name}/{verb}", post(command))
         .route("/api/v1/history", get(release_history))
         .route("/api/v1/rollbacks", post(roll_back))
@@ -206,7 +207,7 @@ async fn roll_back(
 }
 
 #[derive(Debug, Deserialize)]
-struct OfProject {
+pub(super) struct OfProject {
     project: Option<ProjectId>,
 }
 

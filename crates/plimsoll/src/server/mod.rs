@@ -18,7 +18,7 @@ use crate::failure::{Doing, Failure, Result};
 use crate::world;
 
 pub use api::{
-    Again, DecidedAgain, Demand, DownRequest, EnvironmentAsk, EnvironmentDown, EnvironmentView, Health, InboxEntry, ReleaseView,
+    Again, Asked, DecidedAgain, Demand, DownRequest, EnvironmentAsk, EnvironmentDown, EnvironmentView, Health, InboxEntry, ReleaseView,
 };
 pub use book::RollbackRequest;
 pub use history::{HistoryEntry, Span};

@@ -1,15 +1,15 @@
 //! What people ask of the gate, and say to it.
 
 use axum::Json;
-use axum::extract::State as Extract;
-use base::Timestamp;
+use axum::extract::{Path, Query, State as Extract};
 use base::name::ProjectId;
+use base::{Digest, Timestamp};
 use gate::{Decision, GatePlan};
 use record::ReleaseEntry;
 use release::EnvironmentEvent;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, State};
+use super::{Answer, OfProject, State, find};
 use crate::failure::Failure;
 
 /// What somebody asks of an environment as a whole.
@@ -69,6 +69,28 @@ pub(super) async fn again(Extract(state): Extract<State>, Json(ask): Json<Again>
     }
     res.sort_by_key(|decided| std::cmp::Reverse(decided.release.number));
     Ok(Json(res))
+}
+
+/// The document that a policy was asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    pub number: u64,
+    pub document: serde_json::Value,
+    /// The decision names this very document; not so where another version made it, of which fields were added since.
+    pub is_same: bool,
+}
+
+pub(super) async fn input(Extract(state): Extract<State>, Path(name): Path<String>, Query(of): Query<OfProject>) -> Answer<Asked> {
+    let id = find(&state, of.project, &name)?;
+    let loaded = state.load(id).await?;
+    let number = loaded.release.plan().number;
+    match (loaded.release.asked(), loaded.release.decision()) {
+        (Some(document), Some(decision)) => {
+            let is_same = Digest::of(document.to_string().as_bytes()) == decision.input_digest;
+            Ok(Json(Asked { number, document, is_same }))
+        }
+        _ => Err(Failure::not_found(format!("the gate has not been asked about release-{number}")).into()),
+    }
 }
 
 /// A release that waits for somebody's approval.

@@ -1,0 +1,111 @@
+# The default policy's own tests: `plimsoll policy test` and `opa test` run them.
+# A copy beside a policy/gate.rego of one's own is a good start.
+package plimsoll.gate_test
+
+import data.plimsoll.gate
+import rego.v1
+
+# A release of which nothing bad is known.
+well := {
+	"release": "release-7",
+	"project": "example.org/shop",
+	"environment": "production",
+	"artifact": {"digest": "sha256:abababababababababababababababababababababababababababababababab", "size": 12},
+	"commit": {"sha": "0123456789abcdef0123456789abcdef01234567", "message": "cart: free delivery", "author": "Ada <ada@example.org>"},
+	"runs": [{"workflow": "ci.yml", "conclusion": "success"}],
+	"evidence": {
+		"present": ["tests", "coverage", "findings"],
+		"tests": {"passed": 42, "failed": 0, "errors": 0, "skipped": 1, "failures": [], "sources": [{"path": "junit.xml"}]},
+		"coverage": {"lines_covered": 90, "lines_total": 100, "percent": 90, "sources": [{"path": "coverage.xml"}]},
+		"findings": {"critical": 0, "high": 0, "medium": 0, "low": 0, "secrets": 0, "suppressed": 0, "sources": [{"path": "scan.sarif"}]},
+		"broken": [],
+	},
+	"findings": [],
+	"previous": {"evidence": []},
+	"time": "2026-11-20T10:00:00.000Z",
+	"actor": "ada",
+	"limits": {
+		"coverage_min_percent": 80,
+		"findings_max": {"critical": 0, "high": null, "medium": null, "low": null, "secrets": 0},
+		"evidence_required": [],
+	},
+}
+
+but(changes) := object.union(well, changes)
+
+finding(kind, severity) := {
+	"kind": kind,
+	"severity": severity,
+	"rule": "RULE",
+	"message": "a message",
+	"file": "a.c",
+	"line": 3,
+	"sources": ["scan.sarif"],
+}
+
+denied_for(id, document) if {
+	not gate.allow with input as document
+	some violation in gate.violations with input as document
+	violation.id == id
+}
+
+warned_of(id, document) if {
+	gate.allow with input as document
+	some warning in gate.warnings with input as document
+	warning.id == id
+}
+
+test_all_is_well if {
+	gate.allow with input as well
+	count(gate.violations) == 0 with input as well
+	count(gate.warnings) == 0 with input as well
+}
+
+test_a_run_failed if denied_for("runs/failed", but({"runs": [{"workflow": "ci.yml", "conclusion": "failure"}]}))
+
+test_a_run_did_not_end if denied_for("runs/failed", but({"runs": [{"workflow": "ci.yml", "conclusion": "unfinished"}]}))
+
+test_no_run_warns if warned_of("runs/none", but({"runs": []}))
+
+test_a_test_failed if denied_for("tests/failed", but({"evidence": {"tests": {"failed": 1}}}))
+
+test_a_test_ended_in_an_error if denied_for("tests/failed", but({"evidence": {"tests": {"errors": 1}}}))
+
+test_failed_tests_are_named if {
+	changed := but({"evidence": {"tests": {"failed": 1, "failures": [{"name": "cart.total"}]}}})
+	some violation in gate.violations with input as changed
+	violation.message == "1 of 44 tests failed: cart.total"
+}
+
+test_coverage_just_below if denied_for("coverage/low", but({"evidence": {"coverage": {"percent": 79.99}}}))
+
+test_coverage_exactly_enough if gate.allow with input as but({"evidence": {"coverage": {"percent": 80}}})
+
+test_a_critical_finding if denied_for("findings/critical", but({"findings": [finding("code", "critical")]}))
+
+test_a_secret_of_low_severity if denied_for("findings/secret", but({"findings": [finding("secret", "low")]}))
+
+test_an_accepted_finding_warns if {
+	accepted := object.union(finding("code", "critical"), {"suppressed": "known"})
+	warned_of("findings/suppressed", but({"findings": [accepted], "evidence": {"findings": {"suppressed": 1}}}))
+}
+
+test_high_findings_are_not_limited if gate.allow with input as but({"evidence": {"findings": {"high": 1000}}})
+
+test_more_high_findings_than_may_ship if {
+	limits := {"limits": {"findings_max": {"high": 5}}}
+	denied_for("findings/too-many", object.union(but({"evidence": {"findings": {"high": 6}}}), limits))
+	gate.allow with input as object.union(but({"evidence": {"findings": {"high": 5}}}), limits)
+}
+
+test_broken_evidence if denied_for("evidence/broken", but({"evidence": {"broken": [{"path": "junit.xml", "reason": "ends too early", "line": 3}]}}))
+
+test_absent_evidence_warns if warned_of("evidence/absent", but({"evidence": {"present": ["tests", "coverage"]}}))
+
+test_absent_evidence_that_is_required if {
+	denied_for("evidence/absent", but({"evidence": {"present": ["tests", "coverage"]}, "limits": {"evidence_required": ["findings"]}}))
+}
+
+test_absent_evidence_that_the_last_release_had if {
+	denied_for("evidence/absent", but({"evidence": {"present": ["tests", "coverage"]}, "previous": {"evidence": ["findings"]}}))
+}
