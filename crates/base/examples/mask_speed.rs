@@ -37,6 +37,7 @@ fn main() -> io::Result<()> {
             measure(&mask, &text, chunk, &format!("{name}, chunks of {chunk}"), &mut table)?;
         }
     }
+    measure(&mask, &letters(&mut random), 64 << 10, "letters and few spaces", &mut table)?;
     let mut text = String::new();
     (0..1_000_000).for_each(|number| line(&mut random, number, &mut text));
     measure(&mask, &text, 64 << 10, "lines of all kinds", &mut table)?;
@@ -54,6 +55,16 @@ fn measure(mask: &Mask, text: &str, chunk_bytes: usize, name: &str, table: &mut 
     let seconds = speed::seconds(mask, text, chunk_bytes, |out| written += out.len())?;
     let rate = text.len() as f64 / seconds / 1e6;
     writeln!(table, "{name}: {seconds:.3} s, {rate:.0} MB/s, {written} bytes out").map_err(io::Error::other)
+}
+
+/// A million lines as `bench/run` prints them: longer words than people write, and every line begins as a row of a dump does.
+fn letters(random: &mut Random) -> String {
+    let mut text = String::new();
+    for number in 0..1_000_000 {
+        let letters = random.text("abcdefghij klmnopqrst", 71);
+        writeln!(text, "{number:08} {letters}").expect("text is written to memory");
+    }
+    text
 }
 
 /// A million lines of 80 characters; every so many-th holds a secret.

@@ -8,7 +8,7 @@ mod deep;
 mod engine;
 mod forms;
 mod pattern;
-mod runs;
+mod sight;
 mod view;
 
 use std::fmt;

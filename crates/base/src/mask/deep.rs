@@ -13,8 +13,8 @@ use memchr::memmem::Finder;
 
 use super::engine::Engine;
 use super::forms::Forms;
-use super::pattern::{Pattern, may_have_pattern, words};
-use super::runs::runs;
+use super::pattern::Pattern;
+use super::sight::{self, Seen};
 use super::view::{self, Notation, Span, Text, View};
 
 /// Where a paragraph is cut when it doesn't end; also the most that is held back.
@@ -70,7 +70,6 @@ impl Deep {
             let end = newline.map_or(text.len(), |newline| newline + 1);
             if end - paragraph > PARAGRAPH_BYTES_MAX {
                 let cut = paragraph + PARAGRAPH_BYTES_MAX;
-                search.line(text, line, cut);
                 search.paragraph(text, paragraph, cut, paragraph != line, is_dump);
                 search.block(text, block, cut);
                 (block, paragraph, line, is_dump) = (cut, cut, cut, false);
@@ -81,7 +80,6 @@ impl Deep {
                 return paragraph;
             }
             let line_end = newline.unwrap_or(end);
-            search.line(text, line, line_end);
             let kind = self.read_line(&text[line..line_end]);
             is_dump |= kind == Line::Dump;
             if kind == Line::Ends || newline.is_none() {
@@ -99,8 +97,7 @@ impl Deep {
     /// Whether a secret may go on behind the end of the line.
     fn read_line(&self, line: &[u8]) -> Line {
         let line = visible_end(line);
-        let may_be_dump = line.first_chunk::<6>().is_some_and(|start| start.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b' '));
-        if may_be_dump && view::dump_columns(line).is_some() {
+        if sight::may_be_dump(line) && view::dump_columns(line).is_some() {
             Line::Dump
         } else if self.grams.may_go_on(line) || ends_in_bytes(line) || ends_in_row(line) {
             Line::GoesOn
@@ -143,13 +140,15 @@ fn ends_in_bytes(line: &[u8]) -> bool {
 fn ends_in_row(line: &[u8]) -> bool {
     const ROW_MIN_BYTES: usize = 40;
     const DIGITS_ROW_BYTES: usize = 60;
-    let is_base64 = |byte: &&u8| view::base64_value(**byte) < 64;
-    if line.len() < ROW_MIN_BYTES || !is_base64(&&line[line.len() - ROW_MIN_BYTES]) {
+    let (seen, has_capital, is_hex) = sight::base64_at_end(line);
+    if seen < ROW_MIN_BYTES {
         return false;
     }
-    let run = &line[line.len() - line.iter().rev().take_while(is_base64).count()..];
-    let is_digits = run.iter().all(u8::is_ascii_hexdigit);
-    if is_digits { run.len() == DIGITS_ROW_BYTES } else { run.len() >= ROW_MIN_BYTES && run.len().is_multiple_of(4) }
+    if seen < 64 {
+        return if is_hex { seen == DIGITS_ROW_BYTES } else { has_capital && seen.is_multiple_of(4) };
+    }
+    let run = &line[line.len() - line.iter().rev().take_while(|byte| view::base64_value(**byte) < 64).count()..];
+    run.iter().any(u8::is_ascii_uppercase) && run.len().is_multiple_of(4) && !run.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Which bytes stand next to each other in secrets: a set that now and then says yes to others too.
@@ -166,11 +165,11 @@ enum Place {
 }
 
 impl Grams {
-    /// 64 KiB: a hundred secrets fill a twentieth of it.
-    const BITS: u32 = 19;
+    /// 64 KiB: a hundred secrets fill a tenth of it.
+    const WORDS_BITS: u32 = 13;
 
     fn new(forms: &Forms) -> Grams {
-        let mut grams = Grams(vec![0; 1 << (Grams::BITS - 6)]);
+        let mut grams = Grams(vec![0; 1 << Grams::WORDS_BITS]);
         for (folded, _) in forms.inner.iter().filter(|(folded, _)| !folded.iter().any(u8::is_ascii_whitespace)) {
             // What looks like a ruler would let every ruler go on.
             let grams_of_four = folded.windows(4).filter(|gram| gram.iter().any(|byte| *byte != gram[0]));
@@ -216,19 +215,30 @@ impl Grams {
     }
 
     fn insert(&mut self, gram: &[u8], place: Place) {
-        let slot = Grams::slot(gram, place);
-        self.0[slot >> 6] |= 1 << (slot & 63);
+        let (word, bits) = Grams::slot(gram, place);
+        self.0[word] |= bits;
     }
 
     fn contains(&self, gram: &[u8], place: Place) -> bool {
-        let slot = Grams::slot(gram, place);
-        self.0[slot >> 6] >> (slot & 63) & 1 == 1
+        let (word, bits) = Grams::slot(gram, place);
+        self.0[word] & bits == bits
     }
 
-    fn slot(gram: &[u8], place: Place) -> usize {
+    /// Two bits of one word: what one bit says to one in twenty by mistake, two say to one in several hundred.
+    fn slot(gram: &[u8], place: Place) -> (usize, u64) {
         let bytes = gram.iter().fold(place as u64, |bytes, byte| bytes << 8 | u64::from(byte.to_ascii_lowercase()));
-        (bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - Grams::BITS)) as usize
+        let mixed = bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let bit = |from: u32| 1 << (mixed >> from & 63);
+        ((mixed >> (64 - Grams::WORDS_BITS)) as usize, bit(64 - Grams::WORDS_BITS - 6) | bit(64 - Grams::WORDS_BITS - 12))
     }
+}
+
+/// What has been looked for in a line because of a pattern.
+#[derive(Default)]
+struct Patterns {
+    line: (usize, usize),
+    is_list: bool,
+    is_spaced: bool,
 }
 
 struct Search<'a> {
@@ -241,15 +251,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Lines of which few are suspicious, which is seen for many at once.
     fn block(&mut self, text: &[u8], start: usize, end: usize) {
-        self.if_any(&Text::of_output(&text[start..end], start), |search, text| search.suspects_of_block(text, 0));
-    }
-
-    /// What is seen word by word, and each line is cut into words from its own beginning.
-    fn line(&mut self, text: &[u8], start: usize, end: usize) {
-        let line = Text::of_output(&text[start..end], start);
-        if self.is_thorough || may_have_pattern(line.bytes) {
-            self.if_any(&line, |search, line| search.patterns(line, 0));
-        }
+        self.if_any(&Text::of_output(&text[start..end], start), |search, text| search.suspects(text, 0));
     }
 
     /// What only a paragraph as a whole can show.
@@ -287,20 +289,19 @@ impl Search<'_> {
 
     /// What is suspicious within lines.
     fn suspects(&mut self, text: &Text<'_>, depth: usize) {
-        self.suspects_of_block(text, depth);
-        let mut start = 0;
-        while start < text.bytes.len() {
-            let end = memchr::memchr(b'\n', &text.bytes[start..]).map_or(text.bytes.len(), |newline| start + newline);
-            self.patterns(&text.part(start, end), depth);
-            start = end + 1;
-        }
-    }
-
-    fn suspects_of_block(&mut self, text: &Text<'_>, depth: usize) {
         self.colours(text, depth);
         self.escapes(text, depth);
         self.prefixed(text, depth);
-        self.runs(text, depth);
+        let mut patterns = Patterns::default();
+        let is_thorough = self.is_thorough;
+        sight::see(text.bytes, &mut |seen| match seen {
+            Seen::Run { start, end, has_capital, is_hex } => self.run(&text.part(start, end), has_capital, is_hex, depth),
+            Seen::Likely(end) if !is_thorough => self.pattern(text, end, &mut patterns, depth),
+            Seen::Likely(_) => {}
+        });
+        for end in (0..=text.bytes.len()).filter(|_| is_thorough) {
+            self.pattern(text, end, &mut patterns, depth);
+        }
     }
 
     fn colours(&mut self, text: &Text<'_>, depth: usize) {
@@ -342,16 +343,6 @@ impl Search<'_> {
         }
     }
 
-    /// Characters with the same thing between each, and lists of numbers.
-    fn patterns(&mut self, line: &Text<'_>, depth: usize) {
-        let mut seen = Pattern::default();
-        for word in words(line.bytes) {
-            if self.is_thorough || Pattern::is_likely(u64::from_le_bytes(*word)) {
-                self.pattern(line, *word, &mut seen, depth);
-            }
-        }
-    }
-
     /// Lists of `0x41`.
     fn prefixed(&mut self, text: &Text<'_>, depth: usize) {
         let mut listed = 0;
@@ -366,26 +357,31 @@ impl Search<'_> {
         }
     }
 
-    /// Looks closer at a word of a line, unless the line has been `seen` for what the word shows.
-    fn pattern(&mut self, line: &Text<'_>, word: [u8; 8], seen: &mut Pattern, depth: usize) {
-        let pattern = Pattern::of(word);
+    /// Looks closer at the line in which something shows a pattern that ends at `end`, unless it has been looked at for that.
+    fn pattern(&mut self, text: &Text<'_>, end: usize, seen: &mut Patterns, depth: usize) {
+        let pattern = Pattern::at_end(&text.bytes[..end]);
+        if !pattern.is_any() {
+            return;
+        }
+        if end > seen.line.1 {
+            *seen = Patterns { line: text.line_around(end - 1), ..Patterns::default() };
+        }
+        let line = text.part(seen.line.0, seen.line.1);
         if pattern.is_list && !seen.is_list {
-            self.lists(line, depth);
+            self.lists(&line, depth);
             seen.is_list = true;
         }
-        if pattern.is_spaced && !seen.is_spaced {
-            self.spaced(line, [word[0], word[1]], depth);
+        if let Some(separator) = pattern.spaced.filter(|_| !seen.is_spaced) {
+            self.spaced(&line, separator, depth);
             seen.is_spaced = true;
         }
     }
 
     /// `s e c r e t`, `s.e.c.r.e.t` and UTF-16.
-    fn spaced(&mut self, line: &Text<'_>, separators: [u8; 2], depth: usize) {
+    fn spaced(&mut self, line: &Text<'_>, separator: u8, depth: usize) {
         self.view(&view::squeezed(line), depth + 1);
-        for separator in separators {
-            if !separator.is_ascii_whitespace() && separator != 0 {
-                self.view(&view::between(line, separator), depth + 1);
-            }
+        if !separator.is_ascii_whitespace() && separator != 0 {
+            self.view(&view::between(line, separator), depth + 1);
         }
     }
 
@@ -429,21 +425,16 @@ impl Search<'_> {
         }
     }
 
-    /// Runs of base64 characters, which hexadecimal digits are too.
-    fn runs(&mut self, text: &Text<'_>, depth: usize) {
-        runs(text.bytes, &mut |start, end| self.run(&text.part(start, end), depth));
-    }
-
-    fn run(&mut self, run: &Text<'_>, depth: usize) {
+    /// A run of base64 characters, which hexadecimal digits are too.
+    fn run(&mut self, run: &Text<'_>, has_capital: bool, is_hex: bool, depth: usize) {
         let (min, is_thorough, gzip) = (self.deep.min, self.is_thorough, &self.deep.gzip);
         let all = |is: fn(&u8) -> bool| run.bytes.iter().all(is);
         let mut look = |view: &View| self.view(view, depth + 1);
-        if all(u8::is_ascii_hexdigit) {
+        if is_hex {
             let begins = if is_thorough { [true; 2] } else { view::hex_begins(run.bytes, min) };
             view::hex_texts(run, begins, min, &mut look);
         }
-        if !has_capital(run.bytes) {
-            // Base64 of text without a capital is rarer than paths and names by far.
+        if !has_capital {
             return;
         }
         if all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')) {
@@ -455,10 +446,4 @@ impl Search<'_> {
             look(&view::gunzipped(&run.part(at, run.bytes.len())));
         }
     }
-}
-
-/// Looks at sixteen bytes in one go, and at the last ones once more.
-fn has_capital(run: &[u8]) -> bool {
-    let has_one = |bytes: &[u8; 16]| bytes.iter().fold(false, |has, byte| has | byte.is_ascii_uppercase());
-    run.as_chunks().0.iter().chain(run.last_chunk()).any(has_one)
 }
