@@ -257,7 +257,6 @@ async fn another_server_finds_what_runs_and_goes_on_with_it() {
     let other = HostTarget::new(place.dirs.clone()).with_launcher(Launcher::new(BINARY, ["supervise"]));
     assert_eq!(other.observe(SCOPE).await.unwrap(), [before]);
     other.run(SCOPE, 1, &place.plan, 1).await.unwrap();
-    other.revive().await.unwrap();
     assert_eq!(processes_of(place.temporary.path()), processes);
 }
 
@@ -269,9 +268,9 @@ async fn a_supervisor_that_was_killed_is_replaced_and_leaves_no_second_applicati
     for pid in place.supervisors() {
         kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     }
-    place.once("being seen as gone", |seen| seen.phase == InstancePhase::BackingOff).await;
-    // A machine that was restarted looks the same: the claim is of another boot.
-    HostTarget::new(place.dirs.clone()).with_launcher(Launcher::new(BINARY, ["supervise"])).revive().await.unwrap();
+    // What shall run and does not is asked for again. A machine that was restarted looks the same: the claim is of another boot.
+    place.once("being seen as gone", |seen| seen.phase == InstancePhase::Stopped).await;
+    place.run(1, 1).await;
     let after = place.once("its return", |seen| seen.phase == InstancePhase::Ready).await;
     assert_eq!((after.address, after.restarts), (before.address, 1));
     assert_eq!(processes_of(place.temporary.path()).len(), 2, "one supervisor, one application");

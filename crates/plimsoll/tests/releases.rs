@@ -4,7 +4,10 @@
 
 mod common;
 
-use common::Place;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use common::{DEADLINE, Place, free_port, until};
 
 /// All traffic at once: what is asked here is not the judge.
 fn bring_up(place: &Place, version: &str) {
@@ -61,6 +64,45 @@ fn a_second_rollback_goes_further_back_and_never_to_what_the_first_one_left() {
     let first = &told[5];
     assert_eq!((&first["number"], &first["strategy"], &first["ended"]), (&1.into(), &"immediate".into(), &"promoted".into()), "{first}");
     assert!(first["live"][0]["until"].is_string() && first["took_ms"].is_u64() && first["is_live"] == false, "{first}");
+}
+
+/// The status line and the body that the proxy answers with.
+fn ask(place: &Place, host: &str) -> String {
+    let Ok(mut connection) = TcpStream::connect(("127.0.0.1", place.port)) else { return String::new() };
+    let mut answer = String::new();
+    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let _ = connection.write_all(request.as_bytes()).and_then(|()| connection.read_to_string(&mut answer));
+    answer
+}
+
+fn answers(place: &Place) -> bool {
+    ask(place, "app.localhost").starts_with("HTTP/1.1 200")
+}
+
+#[test]
+fn instances_come_back_when_all_that_kept_them_was_killed() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    assert!(answers(&place));
+    place.kill_everything();
+    // Whatever is asked next starts a server, and that one what shall run.
+    assert_eq!(place.say(&["status"]).code, 0);
+    let is_back = || answers(&place) && place.say(&["status"]).out.contains("✔ HASH/0 ready");
+    until(DEADLINE, is_back).expect("what was live answers again");
+    assert_eq!(place.say(&["doctor", "--verify"]).code, 0);
+}
+
+#[test]
+fn what_is_live_moves_to_another_port_and_is_not_called_unchanged() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    let other = free_port();
+    let said = place.say(&["up", "--port", &other.to_string()]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.raw.contains(&format!("http://app.localhost:{other}")), "{said:?}");
+    let connection = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
+    assert!(connection(other) && !connection(place.port));
+    assert!(place.say(&["status"]).raw.contains(&format!(":{other}")));
 }
 
 #[test]

@@ -391,6 +391,7 @@ impl Release {
         if let Some(live) = environment.live()
             && live.instance.revision == instance.revision
             && live.delivery.replicas == delivery.replicas
+            && live.delivery.port == delivery.port
         {
             let outcome = Outcome::Unchanged { revision: instance.revision };
             return many(vec![Event::Unchanged { at: now }, Event::Finished { outcome, at: now }]);

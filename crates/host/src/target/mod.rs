@@ -5,6 +5,7 @@ mod scope;
 mod smoke;
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,12 +65,6 @@ impl HostTarget {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such instance on this machine"));
         }
         lines::lines(&dir, offset, LOG_READ_MAX, unfinished)
-    }
-
-    /// Starts again whatever shall run and doesn't, in every scope: after a restart of the machine nothing does. Decides nothing.
-    pub async fn revive(&self) -> Result<(), WorldError> {
-        let target = self.clone();
-        blocking("start instances again", move || target.revive_now()).await
     }
 
     /// Ends what is left of a scope and removes its files. Waits until its processes are gone.
@@ -134,18 +129,18 @@ impl HostTarget {
             since: status.as_ref().map_or_else(now, |it| it.since),
         };
         // What a dead supervisor said last is what was, not what is; and one that ended on purpose said "stopped" last.
-        let status = match (wanted.wanted, lives, &status) {
-            (_, true, Some(status)) if !(wanted.wanted && status.phase == InstancePhase::Stopped) => status.clone(),
+        let said = status.clone().filter(|_| claimed.is_some());
+        let has_ended = said.as_ref().is_none_or(|status| status.phase == InstancePhase::Stopped);
+        let status = match (wanted.wanted, lives, said) {
+            (_, true, Some(status)) if !(wanted.wanted && has_ended) => status,
             (true, true, _) => told(InstancePhase::Starting, None),
             // Launched, and about to claim.
-            (true, false, _) if claimed.is_none() => told(InstancePhase::Starting, None),
-            (true, false, None) => told(InstancePhase::Starting, None),
-            (true, false, Some(status)) if status.phase == InstancePhase::Stopped => told(InstancePhase::Starting, None),
-            (true, false, Some(_)) => told(InstancePhase::BackingOff, Some("its supervisor is gone; it is about to be started again")),
-            (false, true, None) => told(InstancePhase::NotReady, Some("stopping")),
-            (false, false, Some(status)) if status.phase == InstancePhase::Stopped => status.clone(),
+            (true, false, _) if has_ended && is_asked_for_just_now(&instance.dir) => told(InstancePhase::Starting, None),
+            // Killed, or the machine was restarted: it doesn't run, and whoever wants it asks for it again.
+            (true, false, _) => told(InstancePhase::Stopped, Some("its supervisor is gone; it is about to be started again")),
+            (false, true, _) => told(InstancePhase::NotReady, Some("stopping")),
+            (false, false, Some(status)) if has_ended => status,
             (false, false, _) => told(InstancePhase::Stopped, None),
-            (false, true, Some(status)) => status.clone(),
         };
         Ok(InstanceSeen {
             revision: wanted.plan.revision.clone(),
@@ -168,18 +163,6 @@ impl HostTarget {
         self.launcher.launch("instance", &instance.dir, b"").map_err(|error| failed(&error))
     }
 
-    fn revive_now(&self) -> Result<(), WorldError> {
-        let failed = |error: io::Error| WorldError::new("start instances again", error);
-        for scope in Scope::all(&self.dirs.instances()).map_err(failed)? {
-            for instance in scope.instances().map_err(failed)? {
-                if Wanted::read(&instance.dir).map_err(failed)?.is_some_and(|it| it.wanted) {
-                    self.ensure_supervised(&instance)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn purge_now(&self, name: &str) -> io::Result<()> {
         let scope = self.scope(name);
         let _lock = scope.lock()?;
@@ -196,6 +179,13 @@ impl HostTarget {
     fn scope(&self, name: &str) -> Scope {
         Scope { dir: self.dirs.scope(name) }
     }
+}
+
+/// Whether that it shall run was written down so lately that whoever runs it may not have said anything yet.
+fn is_asked_for_just_now(dir: &Path) -> bool {
+    const LAUNCH_MAX: Duration = Duration::from_secs(10);
+    let written = std::fs::metadata(dir.join("wanted.json")).and_then(|metadata| metadata.modified());
+    written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < LAUNCH_MAX))
 }
 
 #[async_trait]

@@ -27,10 +27,6 @@ pub(super) struct Instance {
 }
 
 impl Scope {
-    pub(super) fn all(instances: &Path) -> io::Result<Vec<Scope>> {
-        Ok(folders(instances)?.into_iter().map(|dir| Scope { dir }).collect())
-    }
-
     /// Lets one hand at a time change the scope; it lets go when dropped, or when its process dies.
     pub(super) fn lock(&self) -> io::Result<File> {
         durable::create_dir(&self.dir)?;

@@ -48,6 +48,14 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     for view in &shown {
         print(view, terminal);
     }
+    // What was tried last and is not what runs would be missed otherwise.
+    let last = releases.iter().max_by_key(|release| release.number).filter(|_| !shown.is_empty());
+    if let Some((last, outcome)) = last.and_then(|last| Some((last, last.outcome.as_ref()?)))
+        && !matches!(outcome, Outcome::Promoted { .. } | Outcome::Unchanged { .. })
+    {
+        terminal
+            .data(&format!("  {}", marked(terminal, Mark::Warn, &format!("release-{} was the last: {}", last.number, outcome.sentence()))));
+    }
     Ok(exit::OK)
 }
 
@@ -58,10 +66,8 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
         Some(live) => {
             let age = format_duration_ms(world::now().since_ms(live.since));
             let url = format!("http://{}.localhost:{}", view.project_name, live.delivery.port);
-            terminal.data(&format!(
-                "  {}  {url}",
-                marked(terminal, Mark::Good, &format!("revision {} since {age} (release-{})", live.instance.revision, live.number))
-            ));
+            let text = format!("revision {} since {age} (release-{})", live.instance.revision, live.number);
+            terminal.data(&format!("  {}  {url}", marked(terminal, mark_of(view, live), &text)));
         }
         None => terminal.data(&format!("  {}", marked(terminal, Mark::Skipped, "nothing is live"))),
     }
@@ -80,7 +86,16 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     } else if view.live.is_some() {
         terminal.data(&format!("    {}", marked(terminal, Mark::Warn, "the proxy does not answer; it is started again within a second")));
     }
-    for instance in view.instances.iter().flatten().filter(|instance| instance.phase != InstancePhase::Stopped) {
+    if let (Some(live), Some(route)) = (&view.live, &view.route) {
+        let beside = route.weights.iter().filter(|(revision, weight)| **weight == 0 && **revision != live.instance.revision);
+        for (revision, _) in beside {
+            let url = format!("http://{revision}.{}.localhost:{}", view.project_name, live.delivery.port);
+            terminal.data(&format!("    no traffic to {revision}, reached at {url}"));
+        }
+    }
+    let is_live = |revision: &rollout::RevisionId| view.live.as_ref().is_some_and(|live| live.instance.revision == *revision);
+    let is_news = |it: &&InstanceSeen| it.phase != InstancePhase::Stopped || it.message.is_some() && is_live(&it.revision);
+    for instance in view.instances.iter().flatten().filter(is_news) {
         terminal.data(&format!("    {}", instance_line(instance, terminal)));
     }
     for freeze in &view.frozen {
@@ -93,6 +108,17 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     if let Some(release) = &view.changing {
         let why = view.waiting.clone().unwrap_or_else(|| "moving".to_string());
         terminal.data(&format!("  {}", marked(terminal, Mark::Going, &format!("release-{} is changing it: {why}", release.number))));
+    }
+}
+
+/// Good is what answers.
+fn mark_of(view: &EnvironmentView, live: &release::Live) -> Mark {
+    let Some(instances) = &view.instances else { return Mark::Warn };
+    let ready = instances.iter().filter(|it| it.revision == live.instance.revision && it.phase == InstancePhase::Ready).count();
+    match ready {
+        0 => Mark::Bad,
+        ready if ready < live.delivery.replicas as usize => Mark::Warn,
+        _ => Mark::Good,
     }
 }
 

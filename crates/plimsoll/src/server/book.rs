@@ -278,7 +278,10 @@ impl Book {
                 let message = format!("port {port} belongs to project `{}`", other.project.name);
                 return Err(Failure::usage(message).hint("`--port` chooses another"));
             }
-            if live_here == Some(port) || is_free(port) {
+            // A release that is under way may have moved the proxy to it.
+            let is_moving = index.releases.values().any(|release| release.project == project.id && release.outcome.is_none());
+            let is_ours = live_here == Some(port) || is_moving && entry.is_some_and(|entry| entry.port == port);
+            if is_ours || is_free(port) {
                 return Ok(port);
             }
             let message = format!("port {port} is taken by another process");

@@ -189,6 +189,14 @@ impl Place {
         .collect()
     }
 
+    /// What a machine does that loses its power, or runs out of memory.
+    pub fn kill_everything(&self) {
+        for left in self.left() {
+            let pid = left.split(' ').next().and_then(|pid| pid.parse().ok()).unwrap();
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
     /// Takes everything down as a user would, and says what is left.
     fn end(&self) -> Result<(), String> {
         if self.state().join("server.lock").exists() {
