@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use common::{DEADLINE, Place, SMALL, until};
+use nix::sys::signal::{Signal, kill};
 
 const CI: &str = ".github/workflows/ci.yml";
 
@@ -44,6 +45,41 @@ fn a_version_that_another_one_answers_for_is_not_ready() {
         "{second:?}"
     );
     place.say(&["status"]).out.find("(release-1)").expect("the first version is still live");
+}
+
+#[test]
+fn what_runs_is_taken_down_when_its_folder_is_gone() {
+    let place = Place::with_app();
+    assert_eq!(place.up(&[]).code, 0);
+    let (folder, elsewhere) = (place.project(), place.path("home"));
+    std::fs::rename(&folder, place.path("moved")).unwrap();
+    let say = |args: &[&str]| {
+        let mut command = place.plimsoll(args);
+        command.current_dir(&elsewhere);
+        place.start(command).wait()
+    };
+    let unknown = say(&["down", "other"]);
+    assert!(unknown.code != 0 && unknown.err.contains("live are `app` ("), "{unknown:?}");
+    let said = say(&["down", "app"]);
+    assert!(said.code == 0 && said.err.contains("app → local is down"), "{said:?}");
+    std::fs::rename(place.path("moved"), folder).unwrap();
+}
+
+#[test]
+fn a_damaged_record_does_not_keep_anything_running() {
+    let place = Place::with_app();
+    assert_eq!(place.up(&[]).code, 0);
+    kill(place.server(), Signal::SIGKILL).unwrap();
+    until(DEADLINE, || place.find_server().is_none()).unwrap();
+    for name in ["record.sqlite", "record.sqlite-wal", "record.sqlite-shm"] {
+        let file = place.state().join(name);
+        if file.exists() {
+            std::fs::write(file, "no record of anything, and long enough to be taken for one\n".repeat(100)).unwrap();
+        }
+    }
+    let said = place.say(&["down", "--purge"]);
+    said.ends(0, &["everything is down and removed"]);
+    assert!(said.err.contains("what runs is ended without one"), "{said:?}");
 }
 
 #[test]

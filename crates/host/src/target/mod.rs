@@ -67,6 +67,14 @@ impl HostTarget {
         lines::lines(&dir, offset, LOG_READ_MAX, unfinished)
     }
 
+    /// The names of all scopes that ever ran something here.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn scopes(&self) -> io::Result<Vec<String>> {
+        Scope::names(&self.dirs.instances())
+    }
+
     /// Ends what is left of a scope and removes its files. Waits until its processes are gone.
     pub async fn purge(&self, scope: &str) -> Result<(), WorldError> {
         let (target, scope) = (self.clone(), scope.to_string());

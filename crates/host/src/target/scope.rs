@@ -27,6 +27,11 @@ pub(super) struct Instance {
 }
 
 impl Scope {
+    pub(super) fn names(instances: &Path) -> io::Result<Vec<String>> {
+        let name = |dir: &PathBuf| dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(folders(instances)?.iter().filter_map(name).collect())
+    }
+
     /// Lets one hand at a time change the scope; it lets go when dropped, or when its process dies.
     pub(super) fn lock(&self) -> io::Result<File> {
         durable::create_dir(&self.dir)?;

@@ -1,5 +1,6 @@
 //! `plimsoll down`: the environment goes down; with `--purge` the server and everything that is kept go too.
 
+use std::path::Path;
 use std::time::Duration;
 
 use record::ReleaseEntry;
@@ -37,14 +38,49 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     };
     let Some(client) = Client::existing(&dirs).await? else { return nothing("nothing has been brought up here") };
     let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
-    let project = project_of(&args.here.dir)?;
-    let Some(view) = views.iter().find(|view| view.project == project) else { return nothing("nothing of this project is live") };
+    let Some(view) = asked_for(&args.here.dir, &views)? else {
+        let others: Vec<String> = views.iter().filter(|view| view.live.is_some()).map(named).collect();
+        let others = if others.is_empty() { String::new() } else { format!("; live are {}", others.join(", ")) };
+        return nothing(&format!("nothing of this project is live{others}"));
+    };
     take_down(&client, view).await?;
     if terminal.json {
         terminal.json(&serde_json::json!({ "down": view.environment }));
     }
     terminal.say(&format!("{} → {} is down; `plimsoll up` brings it back", view.project_name, view.environment));
     Ok(exit::OK)
+}
+
+/// The project of the folder, or the one of that name or of a folder that isn't there any more.
+fn asked_for<'a>(dir: &Path, views: &'a [EnvironmentView]) -> Result<Option<&'a EnvironmentView>> {
+    let project = project_of(dir);
+    if let Ok(project) = &project
+        && let Some(view) = views.iter().find(|view| view.project == *project)
+    {
+        return Ok(Some(view));
+    }
+    let is_named = |view: &&EnvironmentView| {
+        Path::new(&view.project_name) == dir || std::path::absolute(dir).is_ok_and(|dir| Path::new(&view.folder) == dir)
+    };
+    let mut of_that_name = views.iter().filter(is_named);
+    match (of_that_name.next(), of_that_name.next(), project) {
+        (Some(view), None, _) => Ok(Some(view)),
+        (Some(_), Some(_), _) => Err(Failure::usage(format!("several projects are called `{}`", dir.display()))
+            .hint("name the folder as `plimsoll status` shows it")),
+        (None, _, Ok(_)) => Ok(None),
+        (None, _, Err(error)) => {
+            let live: Vec<String> = views.iter().filter(|view| view.live.is_some()).map(named).collect();
+            Err(if live.is_empty() {
+                error
+            } else {
+                error.hint(format!("live are {}; `plimsoll down NAME` takes one down", live.join(", ")))
+            })
+        }
+    }
+}
+
+fn named(view: &EnvironmentView) -> String {
+    format!("`{}` ({})", view.project_name, view.folder)
 }
 
 /// Ends and removes everything of a state directory, whether or not its server still runs. What isn't Plimsoll's stays there.
@@ -54,7 +90,13 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
 pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<()> {
     if dirs.record().exists() {
         dirs.make_room();
-        end_all(dirs).await?;
+        match Client::connect(dirs).await {
+            Ok(client) => end_all(dirs, &client).await?,
+            Err(why) => {
+                terminal.say(&format!("no server can be asked, what runs is ended without one: {}", why.message));
+                end_without_server(dirs).await?;
+            }
+        }
     }
     let rest = removed(dirs).await.doing("remove what is kept")?;
     if terminal.json {
@@ -69,17 +111,25 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
     Ok(())
 }
 
-async fn end_all(dirs: &host::dirs::Dirs) -> Result<()> {
-    let client = Client::connect(dirs).await?;
+/// Where the record can't be read no server starts, and nothing else would end what still runs.
+async fn end_without_server(dirs: &host::dirs::Dirs) -> Result<()> {
+    let target = host::target::HostTarget::new(dirs.clone());
+    for scope in target.scopes().doing("look for what runs")? {
+        target.purge(&scope).await.doing("end what runs")?;
+    }
+    host::router::ProxyRouter::new(dirs.runtime()).shutdown().await.doing("end the proxy")
+}
+
+async fn end_all(dirs: &host::dirs::Dirs, client: &Client) -> Result<()> {
     let body = serde_json::json!({ "by": actor() });
-    for release in unfinished(&client).await? {
+    for release in unfinished(client).await? {
         // Once asks, twice doesn't wait; one that ended meanwhile refuses, and that is as good.
         for _ in 0..2 {
             let _: Result<serde_json::Value> = client.post(&format!("/api/v1/releases/{}/abort", release.id), &body).await;
         }
     }
     let deadline = tokio::time::Instant::now() + DOWN;
-    while !unfinished(&client).await?.is_empty() {
+    while !unfinished(client).await?.is_empty() {
         if tokio::time::Instant::now() > deadline {
             return Err(Failure::new(FailureKind::Timeout, "a release does not end").hint("`plimsoll status` says why"));
         }
@@ -87,7 +137,7 @@ async fn end_all(dirs: &host::dirs::Dirs) -> Result<()> {
     }
     let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
     for view in &views {
-        take_down(&client, view).await?;
+        take_down(client, view).await?;
     }
     host::router::ProxyRouter::new(dirs.runtime()).shutdown().await.doing("end the proxy")?;
     let _: Health = client.post("/api/v1/shutdown", &()).await?;
