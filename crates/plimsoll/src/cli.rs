@@ -144,6 +144,8 @@ pub struct Up {
 pub enum StrategyChoice {
     /// In steps, judged at each
     Canary,
+    /// Beside the old version without traffic, checked there, then all at once
+    BlueGreen,
     /// All at once
     Immediate,
 }

@@ -15,7 +15,7 @@ use workflow::job::Remote;
 use workflow::model::Workflow;
 use workflow::trigger::{self, Event, Triggered};
 
-use crate::cli::{ImagesChoice, SecurityChoice};
+use crate::cli::{ImagesChoice, SecurityChoice, StrategyChoice};
 use crate::config::{self, Config};
 use crate::detect::{Detected, Files, detect};
 use crate::event;
@@ -33,7 +33,8 @@ pub struct Choices {
     /// Only these workflow files.
     pub workflows: Vec<String>,
     pub port: Option<u16>,
-    pub immediate: bool,
+    /// In place of what the file says.
+    pub strategy: Option<StrategyChoice>,
     /// What becomes of `image:` in GitLab's files.
     pub gitlab_images: Option<ImagesChoice>,
     pub security: Option<SecurityChoice>,
@@ -489,11 +490,6 @@ fn start_command(config: &Config, detected: Option<&Detected>) -> Result<(String
 
 /// How the artifact runs and how traffic moves to it; what `docs/config.md` calls the defaults is what an empty file gives here.
 pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery {
-    let strategy = match (choices.immediate, &config.strategy) {
-        (true, _) => Strategy::Immediate,
-        (false, Some(strategy)) => strategy.clone(),
-        (false, None) => Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] },
-    };
     let smoke = config.smoke.clone().unwrap_or_default();
     let synthetic = SyntheticPlan {
         paths: if smoke.is_empty() { vec!["/".to_string()] } else { smoke.iter().map(|check: &SmokeCheck| check.path.clone()).collect() },
@@ -509,12 +505,34 @@ pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery
         probes: probes(config),
         grace_ms: config.grace_ms.unwrap_or(GRACE_MS),
         log_max_bytes: LOG_MAX_BYTES,
-        strategy,
-        limits: config.limits.over(Limits::default()),
+        strategy: strategy(config, choices.strategy),
+        limits: limits(config, choices.strategy),
         judge: config.judge.over(JudgePlan::default()),
         smoke,
         synthetic: config.synthetic.as_ref().map_or(Some(synthetic.clone()), |configured| configured.over(synthetic)),
     }
+}
+
+fn strategy(config: &Config, choice: Option<StrategyChoice>) -> Strategy {
+    let canary = || Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] };
+    let configured = config.strategy.clone().unwrap_or_else(canary);
+    match (choice, configured) {
+        (None, configured)
+        | (Some(StrategyChoice::Canary), configured @ Strategy::Canary { .. })
+        | (Some(StrategyChoice::BlueGreen), configured @ Strategy::BlueGreen { .. }) => configured,
+        (Some(StrategyChoice::Canary), _) => canary(),
+        (Some(StrategyChoice::BlueGreen), _) => Strategy::BlueGreen { auto_promotion_ms: Some(0) },
+        (Some(StrategyChoice::Immediate), _) => Strategy::Immediate,
+    }
+}
+
+fn limits(config: &Config, choice: Option<StrategyChoice>) -> Limits {
+    let warm_ms = match strategy(config, choice) {
+        Strategy::BlueGreen { .. } => config.scale_down_delay_ms.unwrap_or(BLUE_GREEN_WARM_MS),
+        Strategy::Canary { .. } => config.scale_down_delay_ms.unwrap_or(0),
+        Strategy::Immediate => 0,
+    };
+    config.limits.over(Limits { warm_ms, ..Limits::default() })
 }
 
 fn probes(config: &Config) -> Probes {
@@ -530,6 +548,9 @@ fn probes(config: &Config) -> Probes {
         liveness: over(config.health.live.as_ref(), base(10_000, 3)),
     }
 }
+
+/// Argo's own default between the switch and the end of the old version.
+const BLUE_GREEN_WARM_MS: u64 = 30_000;
 
 /// Twenty a second to each version: about 459 clean answers prove "not worse by a percentage point", in 23 seconds.
 const SYNTHETIC_INTERVAL_MS: u64 = 50;
@@ -604,20 +625,31 @@ fn describe_ships(ships: &Ships, build: Option<&str>, configured: bool) -> Strin
 }
 
 fn describe_gate(gate: &gate::GatePlan) -> String {
-    let policy = match gate.policies.len() {
-        0 => "the default policy".to_string(),
-        1 => gate.policies[0].path.clone(),
-        count => format!("{count} policy files"),
+    let own = match gate.policies.as_slice() {
+        [] => None,
+        [policy] => Some(policy.path.clone()),
+        policies => Some(format!("{} policy files", policies.len())),
     };
+    let replaces = |policy: &gate::PolicyFile| policy.text.lines().any(|line| line.trim() == "package plimsoll.gate");
+    let is_replaced = gate.policies.iter().any(replaces);
     let asked: Vec<String> = gate.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
     let approvals = if asked.is_empty() { String::new() } else { format!("; approved by {}", asked.join(", ")) };
     let hours = if gate.calendar.is_empty() { "" } else { "; in the hours of `gate.window`" };
-    format!("{policy}: tests passed, coverage at least {} %, nothing critical, no secret{approvals}{hours}", gate.coverage_min_percent)
+    if let Some(own) = own.as_ref().filter(|_| is_replaced) {
+        return format!("{own} alone, in place of the default policy{approvals}{hours}");
+    }
+    let besides = own.map(|own| format!(" and {own}")).unwrap_or_default();
+    let coverage = gate.coverage_min_percent;
+    format!("the default policy{besides}: tests passed, coverage at least {coverage} %, nothing critical, no secret{approvals}{hours}")
 }
 
 fn describe_traffic(delivery: &Delivery) -> String {
     match &delivery.strategy {
         Strategy::Immediate => "all at once".to_string(),
+        Strategy::BlueGreen { auto_promotion_ms } => {
+            let by = if auto_promotion_ms.is_some() { "" } else { " when somebody promotes" };
+            format!("blue-green: without traffic beside the version that runs, then all at once{by}")
+        }
         Strategy::Canary { steps } => {
             let weights = steps.iter().filter_map(|step| match step {
                 Step::SetWeight(weight) => Some(format!("{} %", f64::from(*weight) / 100.0)),

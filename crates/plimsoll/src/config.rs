@@ -33,6 +33,8 @@ pub struct Config {
     pub health: Health,
     pub smoke: Option<Vec<SmokeCheck>>,
     pub strategy: Option<Strategy>,
+    /// How long a version that was verified keeps its predecessor running.
+    pub scale_down_delay_ms: Option<u64>,
     pub limits: LimitsConfig,
     pub judge: JudgeConfig,
     pub synthetic: Option<Synthetic>,
@@ -127,6 +129,7 @@ impl LimitsConfig {
             deadline: self.deadline.unwrap_or(limits.deadline),
             route_ms: limits.route_ms,
             drain_ms: self.drain_ms.unwrap_or(limits.drain_ms),
+            warm_ms: limits.warm_ms,
             verify_ms: self.verify_ms.unwrap_or(limits.verify_ms),
             restarts_max: self.restarts_max.unwrap_or(limits.restarts_max),
         }
@@ -180,7 +183,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("health.*", PROBE),
     ("smoke.*", SMOKE),
     ("strategy", STRATEGY),
-    ("strategy.canary", &["steps"]),
+    ("strategy.canary", CANARY),
+    ("strategy.blueGreen", BLUE_GREEN),
     ("strategy.canary.steps.*", STEP),
     ("limits", LIMITS),
     ("judge", JUDGE),
@@ -221,7 +225,10 @@ const ROOT: &[&str] = &[
 ];
 const PROBE: &[&str] = &["path", "delay", "period", "timeout", "failures"];
 const SMOKE: &[&str] = &["path", "expect", "timeout"];
-const STRATEGY: &[&str] = &["canary", "immediate"];
+const STRATEGY: &[&str] = &["canary", "blueGreen", "immediate"];
+const CANARY: &[&str] = &["steps", SCALE_DOWN_DELAY];
+const BLUE_GREEN: &[&str] = &["autoPromotionEnabled", "autoPromotionSeconds", SCALE_DOWN_DELAY];
+const SCALE_DOWN_DELAY: &str = "scaleDownDelaySeconds";
 const STEP: &[&str] = &["setWeight", "pause"];
 const LIMITS: &[&str] = &["ready", "stepMin", "stepMax", "onDeadline", "drain", "verify", "restarts"];
 const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "absoluteBadShare", "look"];
@@ -278,6 +285,7 @@ impl Reader {
             health: self.at(root, "health", Self::health).unwrap_or_default(),
             smoke: self.at(root, "smoke", Self::smoke),
             strategy: self.at(root, "strategy", Self::strategy),
+            scale_down_delay_ms: self.at(root, "strategy", Self::scale_down_delay),
             limits: self.at(root, "limits", Self::limits).unwrap_or_default(),
             judge: self.at(root, "judge", Self::judge).unwrap_or_default(),
             synthetic: self.at(root, "synthetic", Self::synthetic),
@@ -341,6 +349,13 @@ impl Reader {
         }
         self.diagnostics.push(Diagnostic::error(VALUE, node.span, "a path of a request begins with `/`").hint(format!("`/{path}`")));
         None
+    }
+
+    fn boolean(&mut self, node: &Node) -> Option<bool> {
+        if node.as_bool().is_none() {
+            self.wrong(node, "`true` or `false`");
+        }
+        node.as_bool()
     }
 
     fn whole(&mut self, node: &Node, least: u64, most: u64) -> Option<u64> {
@@ -498,23 +513,42 @@ impl Reader {
     }
 
     fn strategy(&mut self, node: &Node) -> Option<Strategy> {
+        match node.as_str() {
+            Some("canary") => return None,
+            Some("blueGreen") => return Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
+            Some("immediate") => return Some(Strategy::Immediate),
+            _ => {}
+        }
         let mapping = self.closed(node, STRATEGY)?;
-        match (mapping.get("canary"), mapping.get("immediate")) {
-            (Some(canary), None) => {
-                let canary = self.closed(canary, &["steps"])?;
+        match (mapping.get("canary"), mapping.get("blueGreen"), mapping.get("immediate")) {
+            (Some(canary), None, None) => {
+                let canary = self.closed(canary, CANARY)?;
                 let steps = self.at(canary, "steps", |reader, node| reader.list(node, Self::step)).unwrap_or_default();
                 self.rising(node, &steps);
                 Some(Strategy::Canary { steps })
             }
-            (None, Some(_)) => Some(Strategy::Immediate),
+            (None, Some(blue_green), None) if blue_green.is_null() => Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
+            (None, Some(blue_green), None) => {
+                let mapping = self.closed(blue_green, BLUE_GREEN)?;
+                let enabled = self.at(mapping, "autoPromotionEnabled", Self::boolean).unwrap_or(true);
+                let seconds = self.at(mapping, "autoPromotionSeconds", Self::duration);
+                Some(Strategy::BlueGreen { auto_promotion_ms: if enabled { Some(seconds.unwrap_or(0)) } else { seconds } })
+            }
+            (None, None, Some(_)) => Some(Strategy::Immediate),
             _ => {
-                let message = "a strategy is either `canary` or `immediate`";
+                let message = "a strategy is one of `canary`, `blueGreen` and `immediate`";
                 self.diagnostics.push(
                     Diagnostic::error(VALUE, node.span, message).hint("`strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}`"),
                 );
                 None
             }
         }
+    }
+
+    fn scale_down_delay(&mut self, strategy: &Node) -> Option<u64> {
+        let strategy = strategy.as_mapping()?;
+        let way = strategy.get("canary").or_else(|| strategy.get("blueGreen"))?.as_mapping()?;
+        self.at(way, SCALE_DOWN_DELAY, Self::duration)
     }
 
     fn step(&mut self, node: &Node) -> Option<Step> {

@@ -184,6 +184,9 @@ fn defaults() -> BTreeMap<&'static str, String> {
         all.join(", ")
     };
     let Strategy::Canary { steps } = &nothing.strategy else { panic!("the default is a canary") };
+    let (config, _) = config::parse(&Source::new("blueGreen", "apiVersion: plimsoll/v1alpha1\nstrategy: {blueGreen: {}}"));
+    let blue_green = delivery(&config, String::new(), &Choices::default());
+    let Strategy::BlueGreen { auto_promotion_ms } = blue_green.strategy else { panic!("as asked for") };
     let weights: Vec<String> = steps
         .iter()
         .map(|step| match step {
@@ -202,6 +205,10 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("smoke[].expect", code(smoke.expect[0].to_string())),
         ("smoke[].timeout", time(smoke.timeout_ms)),
         ("strategy.canary.steps", weights.join(", ")),
+        ("strategy.canary.scaleDownDelaySeconds", time(limits.warm_ms)),
+        ("strategy.blueGreen.autoPromotionEnabled", code("true".to_string())),
+        ("strategy.blueGreen.autoPromotionSeconds", time(auto_promotion_ms.unwrap())),
+        ("strategy.blueGreen.scaleDownDelaySeconds", time(blue_green.limits.warm_ms)),
         ("limits.ready", time(limits.ready_ms)),
         ("limits.stepMin", time(limits.step_min_ms)),
         ("limits.stepMax", time(limits.step_max_ms)),

@@ -7,7 +7,7 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use common::{DEADLINE, Place, free_port, until};
+use common::{APP, DEADLINE, Place, SMALL, free_port, until};
 
 /// All traffic at once: what is asked here is not the judge.
 fn bring_up(place: &Place, version: &str) {
@@ -90,6 +90,33 @@ fn instances_come_back_when_all_that_kept_them_was_killed() {
     let is_back = || answers(&place) && place.say(&["status"]).out.contains("✔ HASH/0 ready");
     until(DEADLINE, is_back).expect("what was live answers again");
     assert_eq!(place.say(&["doctor", "--verify"]).code, 0);
+}
+
+#[test]
+fn blue_green_shows_the_new_version_before_anybody_gets_it() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    let config = format!(
+        "{SMALL}start: exec python3 app.py\nsmoke: [/]\nstrategy: {{blueGreen: {{autoPromotionEnabled: false, scaleDownDelaySeconds: 5s}}}}\n"
+    );
+    place.write("plimsoll.yaml", &config);
+    place.write("app.py", &APP.replace(r#"b"ok\n""#, r#"b"up\n""#));
+    place.commit("version 2");
+    let mut up = place.start_up(&[]);
+    up.until_it_says("without traffic; `plimsoll release promote` moves all of it");
+    let new = revision_of(&place, 2);
+    assert!(ask(&place, "app.localhost").ends_with("ok\n"), "users stay with the old one");
+    assert!(ask(&place, &format!("{new}.app.localhost")).ends_with("up\n"), "who asks for the new one gets it");
+    let status = place.say(&["status"]);
+    let url = format!("http://{new}.app.localhost:{}", place.port);
+    assert!(status.raw.contains(&format!("no traffic to {new}, reached at {url}")), "{status:?}");
+    assert_eq!(place.say(&["release", "promote"]).code, 0);
+    up.until_it_says("verified   ");
+    assert!(ask(&place, "app.localhost").ends_with("up\n"));
+    assert_eq!(place.say(&["status"]).out.matches("✔ HASH/0 ready").count(), 2, "the old one is kept for a while");
+    let said = up.wait();
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(place.say(&["release", "history"]).out.lines().next().unwrap().contains(" · blue-green · promoted"));
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub struct ReleaseEntry {
 pub enum StrategyKind {
     Immediate,
     Canary,
+    BlueGreen,
 }
 
 impl Index {
@@ -171,6 +172,7 @@ impl Index {
                 entry.strategy = Some(match rollout.strategy {
                     Strategy::Immediate => StrategyKind::Immediate,
                     Strategy::Canary { .. } => StrategyKind::Canary,
+                    Strategy::BlueGreen { .. } => StrategyKind::BlueGreen,
                 });
             }
             Event::EvidenceRead { evidence, .. } => {

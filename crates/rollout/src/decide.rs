@@ -68,7 +68,8 @@ impl Rollout {
     }
 
     fn decide_canary(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
-        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)).or_else(|| self.refused(seen, now)) {
+        let instances = || self.instances_failed(seen, now).or_else(|| self.smoke_failed(seen));
+        if let Some(reason) = self.aborted().or_else(instances).or_else(|| self.refused(seen, now)) {
             return Some(Happened::RollbackStarted { reason });
         }
         let Some(step) = self.step else { return Some(Happened::StepStarted { step: 0 }) };
@@ -80,6 +81,7 @@ impl Rollout {
             .or_else(|| self.decide_route(seen, self.canary_weights(self.step_weight(step)), self.synthetic()))
             .or_else(|| self.decide_taken(route_state, now))
             .or_else(|| self.decide_look(seen, now))
+            .or_else(|| if self.is_preview() { self.decide_smoke(seen) } else { None })
             .or_else(|| self.decide_verdict(step, seen, now))
     }
 
@@ -115,6 +117,9 @@ impl Rollout {
             None => {}
         }
         let passed = match self.steps().get(step).expect("steps are counted within the plan") {
+            Step::Pause { duration_ms } if self.is_preview() => {
+                self.is_checked() && (self.resumed || duration_ms.is_some_and(|ms| self.step_lasted_ms(now) >= Some(self.preview_ms(ms))))
+            }
             Step::Pause { duration_ms } => self.resumed || duration_ms.is_some_and(|ms| now.since_ms(self.step_since) >= ms),
             Step::SetWeight(_) => verdict == Verdict::NotWorse && self.step_lasted_ms(now) >= Some(self.plan.limits.step_min_ms),
         };
@@ -126,7 +131,7 @@ impl Rollout {
 
     fn decide_deadline(&self, step: usize, verdict: Verdict, now: Timestamp) -> Option<Happened> {
         let waited_ms = now.since_ms(self.step_since).saturating_sub(self.closed_ms);
-        let is_pause = matches!(self.steps().get(step), Some(Step::Pause { .. }));
+        let is_pause = matches!(self.steps().get(step), Some(Step::Pause { .. })) && (!self.is_preview() || self.is_checked());
         if is_pause || self.deadline_passed || self.paused_by.is_some() || waited_ms < self.plan.limits.step_max_ms {
             return None;
         }
@@ -175,9 +180,8 @@ impl Rollout {
     }
 
     fn decide_verified(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
-        let smoke_passed = self.plan.smoke.is_empty() || self.smoke.is_some_and(|smoke| smoke.passed);
         let steady = self.steady_since(seen).is_some_and(|since| now.since_ms(since) >= self.plan.limits.verify_ms);
-        if smoke_passed && steady && self.paused_by.is_none() {
+        if self.is_checked() && steady && self.paused_by.is_none() {
             return Some(Happened::Verified);
         }
         let taken_for_ms = self.route_taken_for(now);
@@ -193,10 +197,13 @@ impl Rollout {
 
     fn decide_draining(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
         let Some(stable) = self.stable() else { return Some(Happened::Finished { outcome: Outcome::Promoted }) };
-        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)) {
+        if let Some(reason) = self.aborted().or_else(|| self.instances_failed(seen, now)).or_else(|| self.over_the_bound()) {
             return Some(Happened::RollbackStarted { reason });
         }
-        self.decide_route_forward(seen, now).or_else(|| self.decide_stop(&stable.id, seen, now))
+        let is_warm = now < self.warm_until();
+        self.decide_route_forward(seen, now)
+            .or_else(|| if is_warm { self.decide_look_alone(seen, now) } else { None })
+            .or_else(|| if is_warm { None } else { self.decide_stop(&stable.id, seen, now) })
     }
 
     fn decide_retiring(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
@@ -322,6 +329,16 @@ impl Rollout {
         done.then(|| Happened::StopDecided { generation: self.generation + 1, revision: revision.clone() })
     }
 
+    /// At least so long that the old revision was looked at: what the new one does with all the traffic is measured by that.
+    pub(crate) fn preview_ms(&self, auto_promotion_ms: u64) -> u64 {
+        auto_promotion_ms.max(self.plan.judge.look_ms)
+    }
+
+    /// Until when the old revision is kept running.
+    pub(crate) fn warm_until(&self) -> Timestamp {
+        self.phase_since.plus_ms(self.plan.limits.warm_ms)
+    }
+
     fn aborted(&self) -> Option<Reason> {
         self.aborted_by.clone().map(|by| Reason::Aborted { by })
     }
@@ -372,7 +389,11 @@ impl Rollout {
             && self.paused_by.is_none()
             && self.route_state(seen) == RouteState::Taken
             && !self.stable_is_gone(seen)
-            && self.judge.both_bad().is_none()
+            && self.both_bad().is_none()
+    }
+
+    pub(crate) fn both_bad(&self) -> Option<(f64, f64)> {
+        if self.is_preview() { self.judge.both_seen_bad() } else { self.judge.both_bad() }
     }
 
     fn next_step(&self, step: usize) -> Happened {

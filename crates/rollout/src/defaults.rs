@@ -36,11 +36,18 @@ impl Default for Limits {
             deadline: Deadline::Hold,
             route_ms: route_ms(),
             drain_ms: 10_000,
+            warm_ms: 0,
             verify_ms: 10_000,
             // One crash can be chance.
             restarts_max: 3,
         }
     }
+}
+
+/// A limit that plans without it had; they stay as they were written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+pub(crate) fn is_zero(ms: &u64) -> bool {
+    *ms == 0
 }
 
 /// A route is in force within a tenth of a second; a minute outlasts a proxy that is started again.

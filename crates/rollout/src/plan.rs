@@ -46,6 +46,11 @@ pub enum Strategy {
     Immediate,
     /// Traffic in steps, judged at each; 100 % follows the last step.
     Canary { steps: Vec<Step> },
+    /// Beside the old revision without traffic, for those who ask for it; checked there, then all traffic at once.
+    BlueGreen {
+        /// So long after it is ready and checked; nothing: when somebody promotes.
+        auto_promotion_ms: Option<u64>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +76,9 @@ pub struct Limits {
     pub route_ms: u64,
     /// The time in-flight requests of the revision that leaves get.
     pub drain_ms: u64,
+    /// Once the new revision is verified, the old one is kept running so long, and traffic goes back to it if the new one fails after all.
+    #[serde(default, skip_serializing_if = "crate::defaults::is_zero")]
+    pub warm_ms: u64,
     /// The new revision must stay ready so long after it has all traffic, and its smoke checks pass.
     pub verify_ms: u64,
     /// Crashes of one instance during the rollout that count as failure.

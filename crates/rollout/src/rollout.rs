@@ -17,6 +17,7 @@ use crate::{Action, Endpoint, Synthetic};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rollout {
     pub(crate) plan: Arc<Plan>,
+    pub(crate) steps: Arc<[Step]>,
     pub(crate) phase: Phase,
     pub(crate) phase_since: Timestamp,
     /// The last one handed out.
@@ -127,6 +128,7 @@ impl Rollout {
     pub fn new(plan: impl Into<Arc<Plan>>) -> Rollout {
         let plan = plan.into();
         Rollout {
+            steps: steps(&plan),
             phase: Phase::Planned,
             phase_since: Timestamp::default(),
             generation: plan.generation_base,
@@ -200,7 +202,7 @@ impl Rollout {
             Happened::Measured { looks } => {
                 for measured in looks {
                     self.meter.add(measured);
-                    if self.phase == Phase::Verifying {
+                    if self.phase != Phase::Canary {
                         self.judge.add_alone(measured.question, &measured.look);
                         continue;
                     }
@@ -217,7 +219,11 @@ impl Rollout {
                 let since = self.closed_since.take().expect("what opens was closed");
                 self.closed_ms += at.since_ms(since);
             }
-            Happened::StepsDone => self.enter(Phase::Verifying, *at),
+            Happened::StepsDone => {
+                // What was checked without traffic is checked again with it.
+                self.smoke = None;
+                self.enter(Phase::Verifying, *at);
+            }
             Happened::SmokeAsked { generation } => {
                 self.next_generation(*generation);
                 self.smoke = Some(Smoke { generation: *generation, passed: false });
@@ -306,15 +312,21 @@ impl Rollout {
 
     /// What there is to go back to and to compare with; the same revision again is neither.
     pub(crate) fn stable(&self) -> Option<&Revision> {
-        self.plan.stable.as_ref().filter(|stable| stable.id != self.plan.revision.id)
+        stable(&self.plan)
     }
 
-    /// Steps are for moving away from something.
     pub(crate) fn steps(&self) -> &[Step] {
-        match &self.plan.strategy {
-            Strategy::Canary { steps } if self.stable().is_some() => steps,
-            Strategy::Canary { .. } | Strategy::Immediate => &[],
-        }
+        &self.steps
+    }
+
+    /// The new revision waits beside the old one, without traffic.
+    pub(crate) fn is_preview(&self) -> bool {
+        self.phase == Phase::Canary && matches!(self.plan.strategy, Strategy::BlueGreen { .. })
+    }
+
+    /// Its checks have passed, as often as they were to be made by now.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.plan.smoke.is_empty() || self.smoke.is_some_and(|smoke| smoke.passed)
     }
 
     /// Too few users' requests in this step for a proof in reasonable time, and the plan has probes.
@@ -349,5 +361,18 @@ impl Rollout {
         let route = self.route.as_mut().expect("a route is seen, or missed, after it was decided");
         assert_eq!(route.generation, generation, "the last route decided is the one that counts");
         route
+    }
+}
+
+fn stable(plan: &Plan) -> Option<&Revision> {
+    plan.stable.as_ref().filter(|stable| stable.id != plan.revision.id)
+}
+
+/// Steps are for moving away from something; the one of blue-green is a pause before any traffic.
+fn steps(plan: &Plan) -> Arc<[Step]> {
+    match &plan.strategy {
+        Strategy::Canary { steps } if stable(plan).is_some() => steps.as_slice().into(),
+        Strategy::BlueGreen { auto_promotion_ms } if stable(plan).is_some() => [Step::Pause { duration_ms: *auto_promotion_ms }].into(),
+        Strategy::Canary { .. } | Strategy::BlueGreen { .. } | Strategy::Immediate => [].into(),
     }
 }

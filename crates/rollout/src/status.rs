@@ -16,6 +16,9 @@ pub struct Status {
     pub stable: Option<RevisionId>,
     /// The step it is at and how many there are, while it is a canary.
     pub step: Option<StepStatus>,
+    /// The new revision waits beside the old one, without traffic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_preview: bool,
     /// The new revision's share of the traffic as decided, in 0.01 %.
     pub weight: u32,
     pub generation: u64,
@@ -62,6 +65,7 @@ impl Rollout {
                 since: self.step_since,
                 held: self.deadline_passed,
             }),
+            is_preview: self.is_preview(),
             weight: self.weight(),
             generation: self.generation,
             paused_by: self.paused_by.clone(),

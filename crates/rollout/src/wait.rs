@@ -23,7 +23,10 @@ impl Rollout {
             Phase::Planned | Phase::Starting => self.waiting_for_start(seen),
             Phase::Canary => self.waiting_for_route(seen).unwrap_or_else(|| self.waiting_at_step(seen, now)),
             Phase::Verifying => self.waiting_for_route(seen).unwrap_or_else(|| self.waiting_for_verification(seen, now)),
-            Phase::Draining => self.waiting_for_route(seen).unwrap_or_else(|| self.waiting_for_drain(seen, now, self.stable_id())),
+            Phase::Draining => self.waiting_for_route(seen).unwrap_or_else(|| match self.warm_until() {
+                until if now < until => WaitingOn::Warm { revision: self.stable_id().clone(), until },
+                _ => self.waiting_for_drain(seen, now, self.stable_id()),
+            }),
             Phase::Retiring => self.waiting_for_stop(seen, self.stable_id()),
             Phase::RollingBack => self.waiting_for_way_back(seen, now),
             Phase::Removing => self.waiting_for_stop(seen, &self.plan.revision.id),
@@ -37,10 +40,13 @@ impl Rollout {
             WaitingOn::Router { .. } | WaitingOn::RouterUnknown | WaitingOn::Smoke { .. } | WaitingOn::Draining { .. } => SOON_MS,
             _ => POLL_MS,
         };
-        let looks = self.phase == Phase::Canary || self.phase == Phase::Verifying && self.judge.baseline().is_some();
+        let alone = self.phase == Phase::Verifying || matches!(on, WaitingOn::Warm { .. });
+        let looks = self.phase == Phase::Canary || alone && self.judge.baseline().is_some();
         let look = looks.then(|| self.meter.looked_at.plus_ms(self.plan.judge.look_ms));
         let until = match on {
             WaitingOn::StepMinimum { until, .. } | WaitingOn::StayingReady { until } | WaitingOn::Draining { until, .. } => Some(*until),
+            WaitingOn::Warm { until, .. } => Some(*until),
+            WaitingOn::Preview { until, .. } => *until,
             _ => None,
         };
         let candidates = [look, until].into_iter().flatten().filter(|at| *at > now);
@@ -75,6 +81,7 @@ impl Rollout {
             RouteState::NotAsked if seen.instances.is_none() => Some(WaitingOn::TargetUnknown),
             RouteState::NotAsked => Some(WaitingOn::StableUnready { revision: self.stable_id().clone() }),
             RouteState::Unknown => Some(WaitingOn::RouterUnknown),
+            RouteState::Behind { .. } if self.is_preview() => Some(WaitingOn::PreviewRoute { until: self.refused_from() }),
             RouteState::Behind { .. } => Some(WaitingOn::Router { weight: self.weight(), until: self.refused_from() }),
             RouteState::Superseded { .. } => Some(WaitingOn::Superseded),
         }
@@ -101,7 +108,7 @@ impl Rollout {
         if let Some(why) = &seen.closed {
             return WaitingOn::Closed { why: why.clone() };
         }
-        if let Some((canary, stable)) = self.judge.both_bad() {
+        if let Some((canary, stable)) = self.both_bad() {
             return WaitingOn::BothBad { canary, stable };
         }
         self.waiting_for_evidence(now)
@@ -115,6 +122,16 @@ impl Rollout {
 
     fn waiting_for_evidence(&self, now: Timestamp) -> WaitingOn {
         let (step, steps, weight) = (self.step.unwrap_or(0), self.steps().len(), self.weight());
+        if let Some(Step::Pause { duration_ms }) = self.steps().get(step)
+            && self.is_preview()
+        {
+            let revision = self.plan.revision.id.clone();
+            if !self.is_checked() {
+                return WaitingOn::Smoke { revision };
+            }
+            let since = self.route.as_ref().and_then(|wish| wish.weights_taken).unwrap_or(now).max(self.step_since);
+            return WaitingOn::Preview { revision, until: duration_ms.map(|ms| since.plus_ms(self.preview_ms(ms))) };
+        }
         if let Some(Step::Pause { duration_ms }) = self.steps().get(step) {
             return WaitingOn::PlannedPause { step, steps, until: duration_ms.map(|ms| self.step_since.plus_ms(ms)) };
         }

@@ -87,7 +87,22 @@ pub enum WaitingOn {
     Smoke {
         revision: RevisionId,
     },
+    /// The router doesn't know yet where the new revision, which gets no traffic, can be reached.
+    PreviewRoute {
+        until: Timestamp,
+    },
+    /// The new revision is ready and checked, beside the old one and without traffic.
+    Preview {
+        revision: RevisionId,
+        /// When all traffic moves; nothing: when somebody says so.
+        until: Option<Timestamp>,
+    },
     StayingReady {
+        until: Timestamp,
+    },
+    /// Verified; the old revision is kept running for a while.
+    Warm {
+        revision: RevisionId,
         until: Timestamp,
     },
     Draining {
@@ -180,6 +195,21 @@ impl WaitingOn {
             }
             WaitingOn::PlannedPause { step, steps, until: None } => {
                 format!("step {} of {steps} is a pause until somebody says `plimsoll release resume`", step + 1)
+            }
+            WaitingOn::PreviewRoute { until } => {
+                format!("the router does not know the new revision yet; given up at {}", clock(until))
+            }
+            WaitingOn::Preview { revision, until: Some(until) } => {
+                format!("{revision} runs beside the old version, without traffic; all of it moves at {}", clock(until))
+            }
+            WaitingOn::Preview { revision, until: None } => {
+                format!("{revision} runs beside the old version, without traffic; `plimsoll release promote` moves all of it")
+            }
+            WaitingOn::Warm { revision, until } => {
+                format!(
+                    "verified; the old version {revision} is kept running until {}, `plimsoll release abort` goes back at once",
+                    clock(until)
+                )
             }
             WaitingOn::Smoke { revision } => format!("smoke checks of {revision} are running"),
             WaitingOn::StayingReady { until } => format!("all traffic is on the new revision; must stay ready until {}", clock(until)),

@@ -11,8 +11,10 @@ impl Rollout {
         match self.phase {
             Phase::Planned | Phase::Finished => Vec::new(),
             Phase::Starting => self.wish_run(seen).into_iter().collect(),
-            Phase::Canary | Phase::Draining => self.wish_run(seen).into_iter().chain(self.wish_route(seen)).collect(),
-            Phase::Verifying => self.wish_run(seen).into_iter().chain(self.wish_route(seen)).chain(self.wish_smoke(seen)).collect(),
+            Phase::Draining => self.wish_run(seen).into_iter().chain(self.wish_route(seen)).collect(),
+            Phase::Canary | Phase::Verifying => {
+                self.wish_run(seen).into_iter().chain(self.wish_route(seen)).chain(self.wish_smoke(seen)).collect()
+            }
             Phase::Retiring => {
                 let stop = stable.and_then(|stable| self.wish_stop(seen, stable));
                 self.wish_run(seen).into_iter().chain(self.wish_route(seen)).chain(stop).collect()

@@ -152,9 +152,17 @@ impl Live {
                     assert_eq!(weights.values().sum::<u32>(), 10_000, "I6: the whole of the traffic");
                     let to_new = weights.get(&revision(0)).copied().unwrap_or(0);
                     assert!(to_new >= weight || going_back, "I6: the weight rises from {weight} to {to_new}");
+                    if to_new > weight {
+                        self.check_switch(to_new);
+                    }
                     (generation, weight) = (*routed, to_new);
                 }
                 Happened::RollbackStarted { .. } => going_back = true,
+                Happened::StopDecided { revision: stopped, .. } if *stopped == revision(1) => {
+                    let happened = self.events.iter().find(|event| event.what == Happened::Verified).expect("what is stopped was verified");
+                    let warm_ms = self.rollout.plan().limits.warm_ms;
+                    assert!(event.at.since_ms(happened.at) >= warm_ms, "the old revision is kept for {warm_ms} ms");
+                }
                 _ => {}
             }
         }
@@ -164,6 +172,19 @@ impl Live {
         if let Some(Outcome::RolledBack { .. }) = self.rollout.outcome() {
             assert_eq!(self.rollout.weight(), 0, "rolled back means that nothing goes to the new revision");
         }
+    }
+
+    /// Blue-green moves all traffic at once, and after the checks unless a person said so.
+    fn check_switch(&self, to_new: u32) {
+        let plan = self.rollout.plan();
+        if !matches!(plan.strategy, Way::BlueGreen { .. }) || plan.stable.is_none() {
+            return;
+        }
+        assert_eq!(to_new, 10_000, "all traffic at once");
+        let met = |is: fn(&Happened) -> bool| self.events.iter().any(|event| is(&event.what));
+        let asked = met(|what| matches!(what, Happened::PromoteAsked { .. }));
+        let checked = plan.smoke.is_empty() || met(|what| matches!(what, Happened::SmokePassed { .. }));
+        assert!(asked || checked, "checked before it has traffic");
     }
 
     /// The one excuse: no instance of the stable is known that could take the traffic.
@@ -249,16 +270,19 @@ fn plan() -> impl Strategy<Value = Plan> {
         Just(Way::default_canary()),
         Just(Way::Canary { steps: vec![Step::SetWeight(100), Step::Pause { duration_ms: Some(4_000) }, Step::SetWeight(10_000)] }),
         Just(Way::Canary { steps: vec![Step::SetWeight(2_500), Step::Pause { duration_ms: None }] }),
+        Just(Way::BlueGreen { auto_promotion_ms: None }),
+        Just(Way::BlueGreen { auto_promotion_ms: Some(3_000) }),
     ];
     let deadline = prop_oneof![Just(Deadline::Hold), Just(Deadline::Rollback)];
-    (steps, any::<bool>(), any::<bool>(), any::<bool>(), deadline, 1..3_u32, 0..50_u64).prop_map(
-        |(strategy, has_stable, smoke, synthetic, deadline, replicas, generation_base)| Plan {
+    let warm = prop_oneof![Just(0), Just(20_000_u64)];
+    (steps, any::<bool>(), any::<bool>(), any::<bool>(), deadline, 1..3_u32, 0..50_u64, warm).prop_map(
+        |(strategy, has_stable, smoke, synthetic, deadline, replicas, generation_base, warm_ms)| Plan {
             revision: Revision { id: revision(0), artifact: Digest::of(b"new") },
             stable: has_stable.then(|| Revision { id: revision(1), artifact: Digest::of(b"old") }),
             strategy,
             replicas,
             generation_base,
-            limits: Limits { ready_ms: 20_000, step_max_ms: 60_000, deadline, ..Limits::default() },
+            limits: Limits { ready_ms: 20_000, step_max_ms: 60_000, deadline, warm_ms, ..Limits::default() },
             judge: JudgePlan::default(),
             smoke: if smoke { vec![SmokeCheck { path: "/".to_string(), expect: vec![200], timeout_ms: 1_000 }] } else { Vec::new() },
             synthetic: synthetic.then(SyntheticPlan::default),

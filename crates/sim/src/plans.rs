@@ -193,6 +193,7 @@ fn delivery(rng: &mut Rng) -> Delivery {
         log_max_bytes: 1_000,
         strategy: strategy(rng),
         limits: Limits {
+            warm_ms: if rng.u32(0..4) == 0 { 10_000 } else { 0 },
             ready_ms: 20_000,
             step_min_ms: 2_000,
             step_max_ms: 30_000,
@@ -210,8 +211,10 @@ fn delivery(rng: &mut Rng) -> Delivery {
 
 fn strategy(rng: &mut Rng) -> Strategy {
     let (low, half) = (Step::SetWeight(1_000), Step::SetWeight(5_000));
-    let steps = match rng.u32(0..6) {
+    let steps = match rng.u32(0..8) {
         0 => return Strategy::Immediate,
+        6 => return Strategy::BlueGreen { auto_promotion_ms: None },
+        7 => return Strategy::BlueGreen { auto_promotion_ms: Some(5_000) },
         1 => vec![low, Step::Pause { duration_ms: Some(3_000) }, half],
         2 => vec![low, Step::Pause { duration_ms: None }],
         3 => vec![half],

@@ -186,14 +186,19 @@ fn wanted(sim: &Arc<Sim>, truth: &Truth, rollout: &Rollout) -> Option<Command> {
         return Some(Command::Resume);
     }
     let step = status.step.filter(|_| rollout.phase() == Phase::Canary)?;
-    let Strategy::Canary { steps } = &rollout.plan().strategy else { return None };
     let stable = rollout.plan().stable.as_ref().and_then(|stable| truth.natures.get(&stable.artifact));
     // Both are bad, nobody is to blame, and the rollout says so.
     if matches!(stable, Some(Nature::Worse | Nature::DiesLater)) && sim.timestamp().since_ms(step.since) > BOTH_BAD_MS {
         return Some(Command::Abort);
     }
-    if matches!(steps.get(step.index), Some(Step::Pause { duration_ms: None })) {
-        return Some(Command::Resume);
+    match &rollout.plan().strategy {
+        Strategy::Canary { steps } if matches!(steps.get(step.index), Some(Step::Pause { duration_ms: None })) => {
+            return Some(Command::Resume);
+        }
+        Strategy::BlueGreen { auto_promotion_ms: None } => {
+            return Some(if sim.range(0..2) == 0 { Command::Promote { full: false } } else { Command::Resume });
+        }
+        Strategy::Canary { .. } | Strategy::BlueGreen { .. } | Strategy::Immediate => {}
     }
     step.held.then(|| if sim.range(0..2) == 0 { Command::Promote { full: false } } else { Command::Abort })
 }

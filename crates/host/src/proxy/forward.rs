@@ -74,10 +74,22 @@ fn choose(route: &LocalRoute, parts: &Parts) -> Result<Choice, Failure> {
         })?;
         return Ok(Choice { revision, asked: true });
     }
+    if let Some(revision) = named_by_host(route, parts) {
+        return Ok(Choice { revision, asked: true });
+    }
     let revision = route.table.next().ok_or_else(|| {
         Failure::backend(StatusCode::SERVICE_UNAVAILABLE, "no revision takes traffic here at the moment (all weights are 0)".to_owned())
     })?;
     Ok(Choice { revision, asked: wish.is_some() })
+}
+
+/// `http://REVISION.shop.localhost:8000/` is for a browser what the header is for a program. With one revision there is no choice.
+fn named_by_host(route: &LocalRoute, parts: &Parts) -> Option<usize> {
+    if route.table.revisions.len() < 2 {
+        return None;
+    }
+    let host = parts.uri.host().map(str::as_bytes).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes))?;
+    route.table.named(host.split(|byte| *byte == b'.').next()?)
 }
 
 fn refuse(failure: &Failure, ticket: Ticket) -> Response<Body> {

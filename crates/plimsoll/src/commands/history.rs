@@ -70,6 +70,7 @@ fn title(entry: &HistoryEntry) -> String {
 fn strategy(entry: &HistoryEntry) -> Option<&'static str> {
     entry.release.strategy.map(|strategy| match strategy {
         StrategyKind::Canary => "canary",
+        StrategyKind::BlueGreen => "blue-green",
         StrategyKind::Immediate => "at once",
     })
 }

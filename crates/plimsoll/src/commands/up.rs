@@ -6,7 +6,7 @@ use base::time::parse_duration_ms;
 use release::Outcome;
 
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
-use crate::cli::{StrategyChoice, Up};
+use crate::cli::Up;
 use crate::client::Client;
 use crate::compose::{Choices, Composed, compose};
 use crate::exit;
@@ -67,7 +67,7 @@ fn choices(args: &Up) -> Result<Choices> {
         git_ref: args.git_ref.clone(),
         workflows: args.workflow.clone(),
         port: args.port,
-        immediate: args.strategy == Some(StrategyChoice::Immediate),
+        strategy: args.strategy,
         gitlab_images: args.gitlab_images,
         security: args.security,
         vars: pairs("var", &args.vars)?,

@@ -16,7 +16,10 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         Happened::InstancesReady => say(Mark::Good, format!("ready      {} of {} instances", plan.replicas, plan.replicas)),
         Happened::Routed { weights, .. } => {
             let weight = weights.get(&plan.revision.id).copied().unwrap_or(0);
-            if plan.stable.is_some() {
+            if weight == 0 && rollout.phase() == rollout::Phase::Canary {
+                let (project, port) = (&release.plan().project.name, release.plan().delivery.port);
+                say(Mark::Going, format!("beside     http://{}.{project}.localhost:{port}, without traffic", plan.revision.id));
+            } else if plan.stable.is_some() {
                 say(Mark::Going, format!("traffic    {} to {}", percent(weight), plan.revision.id));
             } else {
                 say(Mark::Going, format!("traffic    all to {}", plan.revision.id));
@@ -75,13 +78,14 @@ pub fn rail(terminal: &Terminal, rollout: &Rollout, beat: usize) -> String {
 
 /// Where it stands: the step and the counts so far.
 pub fn line(status: &rollout::Status) -> String {
-    let step = status.step.as_ref().map(|step| format!("step {} of {} · ", step.index + 1, step.count));
+    let step = status.step.as_ref().filter(|_| !status.is_preview).map(|step| format!("step {} of {} · ", step.index + 1, step.count));
     format!("{}{}", step.unwrap_or_default(), standing(status))
 }
 
 /// The phase, and the counts of errors so far.
 fn standing(status: &rollout::Status) -> String {
-    let mut parts = vec![phase_words(status.phase).to_string()];
+    let words = if status.is_preview { "beside the old version" } else { phase_words(status.phase) };
+    let mut parts = vec![words.to_string()];
     for evidence in status.evidence.iter().filter(|evidence| evidence.question.metric == rollout::judge::Metric::Errors) {
         let whose = if evidence.question.stream == rollout::judge::Stream::Synthetic { "probes" } else { "users" };
         if evidence.canary.requests > 0 {

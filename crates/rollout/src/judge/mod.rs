@@ -209,6 +209,14 @@ impl Judge {
         bad.then(|| (sum.canary.share(), sum.stable.share()))
     }
 
+    /// The same where the canary gets no traffic: only what was seen of it speaks against it, or nobody could replace a bad stable.
+    pub fn both_seen_bad(&self) -> Option<(f64, f64)> {
+        let is_bad = |tally: Tally| tally.requests >= RECENT_REQUESTS_MIN && tally.share() > self.plan.absolute_bad_share;
+        let errors = self.comparisons.iter().filter(|(question, _)| question.metric == Metric::Errors);
+        let mut sums = errors.map(|(_, comparison)| comparison.recent_sum());
+        sums.find(|sum| is_bad(sum.canary) && is_bad(sum.stable)).map(|sum| (sum.canary.share(), sum.stable.share()))
+    }
+
     /// When everything needed will be proved at the traffic of the last looks; nothing while it doesn't come nearer.
     pub fn forecast_ms(&self, thin: bool) -> Option<u64> {
         self.open(thin).map(|question| self.comparisons.get(&question)?.forecast_ms()).collect::<Option<Vec<u64>>>()?.into_iter().max()

@@ -112,7 +112,7 @@ struct Parser {
 /// What was expected in place of what is there.
 type Expected = &'static str;
 
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 20] = [
     "stable",
     "strategy",
     "replicas",
@@ -124,6 +124,7 @@ const SETTINGS: [&str; 19] = [
     "deadline",
     "route",
     "drain",
+    "warm",
     "verify",
     "restarts",
     "look",
@@ -186,6 +187,7 @@ impl Parser {
             "deadline" => plan.limits.deadline = deadline(value)?,
             "route" => plan.limits.route_ms = duration(value)?,
             "drain" => plan.limits.drain_ms = duration(value)?,
+            "warm" => plan.limits.warm_ms = duration(value)?,
             "verify" => plan.limits.verify_ms = duration(value)?,
             "restarts" => plan.limits.restarts_max = number(value)?,
             "look" => plan.judge.look_ms = duration(value)?,
@@ -274,10 +276,14 @@ fn traffic(per_minute: &str, shares: &[&str]) -> Result<What, Expected> {
     Ok(What::Traffic(traffic))
 }
 
-/// `canary 10% pause 1m 50%`, `canary 10% pause`, `immediate`.
+/// `canary 10% pause 1m 50%`, `canary 10% pause`, `blue-green 30s`, `blue-green`, `immediate`.
 fn strategy(values: &[&str]) -> Result<Strategy, Expected> {
-    let ["canary", rest @ ..] = values else {
-        return if values == ["immediate"] { Ok(Strategy::Immediate) } else { Err("`immediate` or `canary 10% 50%`") };
+    let rest = match values {
+        ["canary", rest @ ..] => rest,
+        ["immediate"] => return Ok(Strategy::Immediate),
+        ["blue-green"] => return Ok(Strategy::BlueGreen { auto_promotion_ms: None }),
+        ["blue-green", after] => return Ok(Strategy::BlueGreen { auto_promotion_ms: Some(duration(after)?) }),
+        _ => return Err("`immediate`, `blue-green 30s` or `canary 10% 50%`"),
     };
     let mut steps: Vec<Step> = Vec::new();
     for word in rest {
