@@ -17,7 +17,7 @@ use workflow::trigger::{self, Event, Triggered};
 
 use crate::cli::{ImagesChoice, SecurityChoice, StrategyChoice};
 use crate::config::{self, Config};
-use crate::detect::{Detected, Files, detect};
+use crate::detect::{Artifact, Detected, Files, detect, silent};
 use crate::event;
 use crate::failure::{Failure, Result};
 use crate::fetching;
@@ -68,7 +68,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     if !choices.dirty && !repository.dirty.is_empty() {
         warnings.push(dirty_warning(&repository));
     }
-    let (config, config_source) = read_config(&tree)?;
+    // Whatever is wrong with any file is said at once.
+    let mut problems = Problems::default();
+    let (config, config_source) = problems.or_default(read_config(&tree));
     let detected = detect(&tree);
     let name = config.name.clone().unwrap_or_else(|| project_name(&repository));
     let project = Project {
@@ -78,11 +80,17 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         subtree: repository.subtree.clone(),
     };
     let event = push_event(&repository, &project, &git_ref, choices);
-    let (start, why_start) =
-        start_command(&config, detected.as_ref()).map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
-            true => failure,
-            false => failure.hint(dirty_warning(&repository)),
-        })?;
+    let (start, why_start) = if problems.0.is_empty() {
+        problems.or_default(start_command(&config, detected.as_ref(), &tree).map_err(|failure| {
+            match choices.dirty || repository.dirty.is_empty() {
+                true => failure,
+                false => failure.hint(dirty_warning(&repository)),
+            }
+        }))
+    } else {
+        Default::default()
+    };
+    let health = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.health.clone());
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut checked = security::Checked::default();
     let mut check = |source: &Source| {
@@ -92,7 +100,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     };
     let mut resolver = fetching::resolver(&config.actions, &|path| tree.read(path))?;
     let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
-    let mut workflows = triggered(&tree, &event, &gitlab, &mut resolver, &mut warnings, &mut check)?;
+    let mut workflows = problems.or_default(triggered(&tree, &event, &gitlab, &mut resolver, &mut warnings, &mut check));
+    let policies = problems.or_default(read_policies(&tree));
+    problems.said()?;
     warnings.extend(resolver.remarks());
     let notes = checked.finish()?.into_iter().collect();
     let why_runs = describe_runs(&workflows, &git_ref);
@@ -101,7 +111,11 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
     }
-    let delivery = delivery(&config, start.clone(), choices);
+    let mut delivery = delivery(&config, start.clone(), choices);
+    if config.health == config::Health::default() {
+        delivery.probes.startup.path.clone_from(&health);
+        delivery.probes.readiness.path = health;
+    }
     let snapshot = tree.snapshot.clone();
     let commit = Commit {
         sha: repository.sha.clone(),
@@ -116,7 +130,6 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         subtree: repository.subtree.clone(),
         snapshot: snapshot.as_ref().map(|bytes| Digest::of(bytes)),
     };
-    let policies = read_policies(&tree)?;
     let mut gate = gate::GatePlan { policies, evidence_required: config.gate.require.clone(), ..gate::GatePlan::default() };
     gate.override_people = config.gate.override_people.unwrap_or(gate.override_people);
     if let Some(coverage) = config.gate.coverage {
@@ -467,7 +480,11 @@ fn names(path: &str, wanted: &str) -> bool {
 const BUILT: &str = "plimsoll-app";
 
 /// A build that was detected is a workflow like any other, so that it is logged, recorded and cancelled like one.
-fn build_workflow(command: &str, artifact: &str) -> Workflow {
+fn build_workflow(command: &str, artifact: &Artifact) -> Workflow {
+    let artifact = match artifact {
+        Artifact::File(path) => path.clone(),
+        Artifact::Whole => "\".\\n!.git\\n!.git/**\"\n          include-hidden-files: true".to_string(),
+    };
     let text = format!(
         "name: build\non: push\njobs:\n  build:\n    runs-on: self-hosted\n    steps:\n      - uses: actions/checkout@v4\n      - name: Build\n        run: {command}\n      - uses: actions/upload-artifact@v4\n        with:\n          name: {BUILT}\n          path: {artifact}\n"
     );
@@ -476,15 +493,44 @@ fn build_workflow(command: &str, artifact: &str) -> Workflow {
     workflow.expect("our own workflow can be read")
 }
 
-fn start_command(config: &Config, detected: Option<&Detected>) -> Result<(String, String)> {
+/// What went wrong so far, of which nothing hides anything else.
+#[derive(Default)]
+struct Problems(Vec<Failure>);
+
+impl Problems {
+    fn or_default<T: Default>(&mut self, result: Result<T>) -> T {
+        result.unwrap_or_else(|failure| {
+            self.0.push(failure);
+            T::default()
+        })
+    }
+
+    /// # Errors
+    /// All of them as one.
+    fn said(self) -> Result<()> {
+        let mut failures = self.0.into_iter();
+        let Some(first) = failures.next() else { return Ok(()) };
+        Err(failures.fold(first, |mut all, failure| {
+            all.message = format!("{}\n\nerror: {}", all.message, failure.message);
+            all.hints.extend(failure.hints);
+            all
+        }))
+    }
+}
+
+fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files) -> Result<(String, String)> {
     if let Some(start) = &config.start {
         return Ok((start.clone(), "`plimsoll.yaml`".to_string()));
     }
     match detected {
         Some(detected) => Ok((detected.start.clone(), detected.why.clone())),
-        None => Err(Failure::usage("it isn't known how this project starts").hint(
-            "write a `plimsoll.yaml` with `apiVersion: plimsoll/v1alpha1` and `start: COMMAND`; the command gets `PORT`. A `Procfile`, `Dockerfile`, `package.json`, `Cargo.toml`, `go.mod`, Python application or `index.html` would have told",
-        )),
+        None => {
+            let silent = silent(files);
+            let failure = Failure::usage("it isn't known how this project starts").hint(
+                "write a `plimsoll.yaml` with `apiVersion: plimsoll/v1alpha1` and `start: COMMAND`; the command gets `PORT`. A `Procfile`, `Dockerfile`, `package.json`, `Cargo.toml`, `go.mod`, Python application or `index.html` would have told",
+            );
+            Err(silent.into_iter().fold(failure, Failure::hint))
+        }
     }
 }
 

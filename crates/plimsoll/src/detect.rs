@@ -15,13 +15,22 @@ pub struct Detected {
     pub why: String,
     /// Makes `artifact` where the commit alone doesn't start.
     pub build: Option<Build>,
+    /// The path that a `HEALTHCHECK` asks.
+    pub health: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     pub command: String,
     /// Relative to the project.
-    pub artifact: String,
+    pub artifact: Artifact,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Artifact {
+    File(String),
+    /// Everything, with what the build put beside the commit's files.
+    Whole,
 }
 
 /// The first that fits, from the most to the least explicit.
@@ -29,8 +38,36 @@ pub fn detect(files: &dyn Files) -> Option<Detected> {
     [procfile, dockerfile, package_json, cargo, go, python, static_files].iter().find_map(|kind| kind(files))
 }
 
+/// Files that often tell how a project starts, and why these don't; nothing for those that aren't there.
+pub fn silent(files: &dyn Files) -> Vec<String> {
+    let mut why = Vec::new();
+    let mut say = |file: &str, sentence: String| why.push(format!("`{file}` {sentence}"));
+    if has(files, "Procfile") {
+        say("Procfile", "has no line that begins with `web:`".to_string());
+    }
+    if has(files, "Dockerfile") {
+        say("Dockerfile", "has neither `CMD` nor `ENTRYPOINT`".to_string());
+    }
+    if has(files, "package.json") {
+        match files.read("package.json").map(|text| serde_json::from_str::<Json>(&text)) {
+            Some(Err(error)) => say("package.json", format!("can't be read: {error}")),
+            _ => say("package.json", "has neither a start script nor a `main`, and there is no server.js, index.js or app.js".to_string()),
+        }
+    }
+    if has(files, "Cargo.toml") {
+        say("Cargo.toml", "is not that of a package with `src/main.rs`".to_string());
+    }
+    if has(files, "go.mod") {
+        say("go.mod", "has neither `main.go` nor one folder `cmd/NAME` with a `main.go` beside it".to_string());
+    }
+    for file in ["pyproject.toml", "requirements.txt", "setup.py"].into_iter().filter(|file| has(files, file)) {
+        say(file, format!("has no {} beside it, nor a package with `__main__.py`", PYTHON_MAINS.join(", ")));
+    }
+    why
+}
+
 fn plain(start: impl Into<String>, why: impl Into<String>) -> Option<Detected> {
-    Some(Detected { start: start.into(), why: why.into(), build: None })
+    Some(Detected { start: start.into(), why: why.into(), build: None, health: None })
 }
 
 fn has(files: &dyn Files, path: &str) -> bool {
@@ -52,7 +89,16 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
         return None;
     }
     // `EXPOSE` says nothing of whether it heeds `PORT`; where it listens is seen when it runs.
-    plain(command, "`Dockerfile` says so (run as a process here, not in a container)")
+    let detected = plain(command, "`Dockerfile` says so (run as a process here, not in a container)")?;
+    Some(Detected { health: last("HEALTHCHECK ").and_then(path_of_url), ..detected })
+}
+
+/// `CMD curl -f http://localhost:5000/healthz || exit 1` asks `/healthz`.
+fn path_of_url(check: &str) -> Option<String> {
+    let address = &check[check.find("://")? + 3..];
+    let path = &address[address.find('/')?..];
+    let end = path.find(|c: char| c.is_whitespace() || "\"'|;,]".contains(c)).unwrap_or(path.len());
+    Some(path[..end].to_string())
 }
 
 /// `["a", "b c"]` or a shell line.
@@ -70,12 +116,34 @@ fn quote(word: &str) -> String {
 
 fn package_json(files: &dyn Files) -> Option<Detected> {
     let package: Json = serde_json::from_str(&files.read("package.json")?).ok()?;
-    if let Some(script) = package["scripts"]["start"].as_str() {
-        return plain(script, "`package.json` has a start script");
-    }
-    let main = package["main"].as_str().map(str::to_string);
-    let main = main.or_else(|| ["server.js", "index.js", "app.js"].iter().find(|file| has(files, file)).map(|file| (*file).to_string()))?;
-    plain(format!("node {}", quote(&main)), format!("`package.json` and `{main}`"))
+    let build = node_build(files, &package);
+    let detected = match package["scripts"]["start"].as_str() {
+        Some(script) if build.is_some() => {
+            plain(format!("PATH=\"$PWD/node_modules/.bin:$PATH\"; {script}"), "`package.json` has a start script")
+        }
+        Some(script) => plain(script, "`package.json` has a start script"),
+        None => {
+            let main = package["main"].as_str();
+            let main = main.or_else(|| ["server.js", "index.js", "app.js"].into_iter().find(|file| has(files, file)))?;
+            plain(format!("node {}", quote(main)), format!("`package.json` and `{main}`"))
+        }
+    };
+    Some(Detected { build, ..detected? })
+}
+
+/// What it depends on, by the tool whose lock file is there, and its build script.
+fn node_build(files: &dyn Files, package: &Json) -> Option<Build> {
+    let has_build = package["scripts"]["build"].is_string();
+    let names = |key: &str| package[key].as_object().is_some_and(|packages| !packages.is_empty());
+    let (install, run) = match () {
+        () if has(files, "pnpm-lock.yaml") => ("pnpm install --frozen-lockfile", "pnpm run build"),
+        () if has(files, "yarn.lock") => ("yarn install --frozen-lockfile", "yarn run build"),
+        () if has(files, "package-lock.json") => ("npm ci", "npm run build"),
+        () => ("npm install --no-audit --no-fund", "npm run build"),
+    };
+    let install = (names("dependencies") || has_build && names("devDependencies")).then_some(install);
+    let commands: Vec<&str> = install.into_iter().chain(has_build.then_some(run)).collect();
+    (!commands.is_empty()).then(|| Build { command: commands.join(" && "), artifact: Artifact::Whole })
 }
 
 fn cargo(files: &dyn Files) -> Option<Detected> {
@@ -85,8 +153,9 @@ fn cargo(files: &dyn Files) -> Option<Detected> {
     }
     let package = text.split("[package]").nth(1)?;
     let name = package.lines().take_while(|line| !line.starts_with('[')).find_map(|line| toml_string(line, "name"))?;
-    let build = Build { command: "cargo build --release".into(), artifact: format!("target/release/{name}") };
-    Some(Detected { start: format!("./{name}"), why: "`Cargo.toml` has a binary".into(), build: Some(build) })
+    let artifact = Artifact::File(format!("target/release/{name}"));
+    let build = Build { command: "cargo build --release".into(), artifact };
+    Some(Detected { build: Some(build), ..plain(format!("./{name}"), "`Cargo.toml` has a binary")? })
 }
 
 fn toml_string(line: &str, key: &str) -> Option<String> {
@@ -95,11 +164,19 @@ fn toml_string(line: &str, key: &str) -> Option<String> {
 }
 
 fn go(files: &dyn Files) -> Option<Detected> {
-    if !has(files, "go.mod") || !has(files, "main.go") {
-        return None;
-    }
-    let build = Build { command: "go build -o plimsoll-app .".into(), artifact: "plimsoll-app".into() };
-    Some(Detected { start: "./plimsoll-app".into(), why: "`go.mod` and `main.go`".into(), build: Some(build) })
+    has(files, "go.mod").then_some(())?;
+    let main = if has(files, "main.go") { "main.go" } else { only_command(files)? };
+    let package = main.strip_suffix("/main.go").map_or(".".to_string(), |folder| format!("./{folder}"));
+    let build = Build { command: format!("go build -o plimsoll-app {package}"), artifact: Artifact::File("plimsoll-app".into()) };
+    Some(Detected { build: Some(build), ..plain("./plimsoll-app", format!("`go.mod` and `{main}`"))? })
+}
+
+/// `cmd/NAME/main.go`, where there is one.
+fn only_command(files: &dyn Files) -> Option<&str> {
+    let is_main =
+        |file: &&String| file.strip_prefix("cmd/").and_then(|rest| rest.strip_suffix("/main.go")).is_some_and(|name| !name.contains('/'));
+    let mut mains = files.list().iter().filter(is_main);
+    mains.next().filter(|_| mains.next().is_none()).map(String::as_str)
 }
 
 fn python(files: &dyn Files) -> Option<Detected> {
@@ -107,9 +184,54 @@ fn python(files: &dyn Files) -> Option<Detected> {
     if let Some(module) = files.list().iter().find_map(|file| file.strip_suffix("/__main__.py")).filter(|module| !module.contains('/')) {
         return plain(format!("python3 -m {module}"), format!("`{module}` is a Python package that can be run"));
     }
-    let main = ["app.py", "main.py", "server.py", "wsgi.py"].iter().find(|file| has(files, file))?;
+    if let Some((name, start)) = files.read("pyproject.toml").as_deref().and_then(only_script) {
+        return plain(start, format!("`pyproject.toml` has the script `{name}`"));
+    }
+    if has(files, "manage.py") {
+        let start = "python3 manage.py runserver --noreload \"127.0.0.1:$PORT\"";
+        return plain(start, "`manage.py`: Django, with its server for development");
+    }
+    let main = PYTHON_MAINS.iter().find(|file| has(files, file))?;
+    if let Some(detected) = python_server(files, main) {
+        return Some(detected);
+    }
     let why = if is_python { format!("a Python project with `{main}`") } else { format!("`{main}`") };
     plain(format!("python3 {main}"), why)
+}
+
+const PYTHON_MAINS: [&str; 4] = ["app.py", "main.py", "server.py", "wsgi.py"];
+
+/// The one entry below `[project.scripts]`, which names a function.
+fn only_script(pyproject: &str) -> Option<(String, String)> {
+    let section = pyproject.split("[project.scripts]").nth(1)?;
+    let lines = section.lines().take_while(|line| !line.trim_start().starts_with('['));
+    let mut entries = lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.trim(), value.trim().trim_matches('"')));
+    let (name, (module, function)) = entries.next().and_then(|(name, value)| Some((name, value.split_once(':')?)))?;
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+    let is_only = entries.next().is_none() && is_name(module) && is_name(function);
+    is_only.then(|| (name.to_string(), format!("python3 -c 'import sys; from {module} import {function}; sys.exit({function}())'")))
+}
+
+/// A file that only makes the application is served by what the project names for that.
+fn python_server(files: &dyn Files, main: &str) -> Option<Detected> {
+    let text = files.read(main)?;
+    let makes =
+        |kind: &str| text.lines().find_map(|line| Some(line.split_once('=')?.0.trim()).filter(|_| line.contains(&format!("{kind}("))));
+    let wanted = ["requirements.txt", "pyproject.toml", "setup.py"].iter().filter_map(|file| files.read(file)).collect::<String>();
+    let module = main.trim_end_matches(".py");
+    let (server, start) = match (makes("FastAPI").or_else(|| makes("Starlette")), makes("Flask")) {
+        (Some(name), _) if wanted.contains("uvicorn") => {
+            ("uvicorn", format!("python3 -m uvicorn {module}:{name} --host 127.0.0.1 --port \"$PORT\""))
+        }
+        (_, Some(name)) if wanted.contains("gunicorn") => {
+            ("gunicorn", format!("python3 -m gunicorn --bind \"127.0.0.1:$PORT\" {module}:{name}"))
+        }
+        (_, Some(_)) if !text.contains(".run(") => {
+            ("Flask's own server", format!("python3 -m flask --app {module} run --host 127.0.0.1 --port \"$PORT\""))
+        }
+        _ => return None,
+    };
+    plain(start, format!("`{main}` makes an application for {server}, which must be installed here"))
 }
 
 fn static_files(files: &dyn Files) -> Option<Detected> {
@@ -138,8 +260,12 @@ mod tests {
         let found = match detect(&fake) {
             None => "nothing".to_string(),
             Some(detected) => {
-                let build = detected.build.map(|build| format!(" [{} -> {}]", build.command, build.artifact)).unwrap_or_default();
-                format!("{}{build}", detected.start)
+                let made = |build: Build| match build.artifact {
+                    Artifact::File(path) => format!(" [{} -> {path}]", build.command),
+                    Artifact::Whole => format!(" [{}]", build.command),
+                };
+                let health = detected.health.map(|path| format!(" ? {path}")).unwrap_or_default();
+                format!("{}{}{health}", detected.start, detected.build.map(made).unwrap_or_default())
             }
         };
         assert_eq!(found, expected, "{files:?}");
@@ -150,6 +276,37 @@ mod tests {
         check(&[("Procfile", "release: x\nweb: gunicorn app:app\n"), ("app.py", "")], "gunicorn app:app");
         check(&[("Dockerfile", "FROM x\nEXPOSE 3000/tcp\nCMD [\"node\", \"my server.js\"]\n")], "node 'my server.js'");
         check(&[("Dockerfile", "FROM x\nCMD exec ./serve\n")], "exec ./serve");
+        check(
+            &[("Dockerfile", "FROM x\nHEALTHCHECK CMD curl -f http://localhost:5000/healthz || exit 1\nCMD ./serve\n")],
+            "./serve ? /healthz",
+        );
+        check(
+            &[
+                ("package.json", "{\"scripts\":{\"start\":\"next start\",\"build\":\"next build\"},\"dependencies\":{\"next\":\"15\"}}"),
+                ("package-lock.json", "{}"),
+            ],
+            "PATH=\"$PWD/node_modules/.bin:$PATH\"; next start [npm ci && npm run build]",
+        );
+        check(
+            &[("package.json", "{\"dependencies\":{\"express\":\"5\"}}"), ("index.js", ""), ("yarn.lock", "")],
+            "node index.js [yarn install --frozen-lockfile]",
+        );
+        check(&[("go.mod", "module x"), ("cmd/srv/main.go", "")], "./plimsoll-app [go build -o plimsoll-app ./cmd/srv -> plimsoll-app]");
+        check(&[("go.mod", "module x"), ("cmd/a/main.go", ""), ("cmd/b/main.go", "")], "nothing");
+        check(
+            &[("pyproject.toml", "[project]\nname = \"a\"\n[project.scripts]\nserve = \"a.main:main\"\n")],
+            "python3 -c 'import sys; from a.main import main; sys.exit(main())'",
+        );
+        check(
+            &[("requirements.txt", "flask\ngunicorn\n"), ("app.py", "from flask import Flask\napp = Flask(__name__)\n")],
+            "python3 -m gunicorn --bind \"127.0.0.1:$PORT\" app:app",
+        );
+        check(&[("requirements.txt", "flask\n"), ("app.py", "app = Flask(__name__)\napp.run(port=1)\n")], "python3 app.py");
+        check(
+            &[("pyproject.toml", "dependencies = [\"fastapi\", \"uvicorn\"]"), ("main.py", "api = FastAPI()\n")],
+            "python3 -m uvicorn main:api --host 127.0.0.1 --port \"$PORT\"",
+        );
+        check(&[("requirements.txt", "django"), ("manage.py", "")], "python3 manage.py runserver --noreload \"127.0.0.1:$PORT\"");
         check(&[("package.json", "{\"scripts\":{\"start\":\"node srv.js\"}}")], "node srv.js");
         check(&[("package.json", "{}"), ("index.js", "")], "node index.js");
         check(&[("Cargo.toml", "[package]\nname = \"api\"\n"), ("src/main.rs", "")], "./api [cargo build --release -> target/release/api]");
@@ -158,5 +315,19 @@ mod tests {
         check(&[("requirements.txt", ""), ("main.py", "")], "python3 main.py");
         check(&[("index.html", "")], "python3 -m http.server \"$PORT\" --bind 127.0.0.1");
         check(&[("README.md", "")], "nothing");
+    }
+
+    #[test]
+    fn a_file_that_tells_nothing_is_told_why() {
+        let files = [("package.json", "{bad"), ("go.mod", "module x"), ("Procfile", "worker: x\n")];
+        let fake = Fake(files.to_vec(), files.iter().map(|(name, _)| (*name).to_string()).collect());
+        assert_eq!(
+            silent(&fake),
+            [
+                "`Procfile` has no line that begins with `web:`",
+                "`package.json` can't be read: key must be a string at line 1 column 2",
+                "`go.mod` has neither `main.go` nor one folder `cmd/NAME` with a `main.go` beside it",
+            ]
+        );
     }
 }

@@ -12,6 +12,32 @@ use common::{DEADLINE, Place, SMALL, free_port, open_gate, until};
 const CI: &str = ".github/workflows/ci.yml";
 
 #[test]
+fn what_is_wrong_in_one_file_hides_nothing_in_another() {
+    let place = Place::with(&[
+        ("plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\nreplica: 2\n"),
+        (".github/workflows/ci.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    step: []\n"),
+        ("policy/a.rego", "package plimsoll.gate\n\nallow := \n"),
+    ]);
+    let said = place.up(&[]);
+    assert_eq!(said.code, 2, "{said:?}");
+    for wrong in ["plimsoll.yaml:2:1", "ci.yml:5:5", "policy/a.rego:3"] {
+        assert!(said.err.contains(wrong), "{wrong}: {said:?}");
+    }
+
+    let unknown = Place::with(&[
+        ("plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\n"),
+        ("package.json", "{bad"),
+        (".github/workflows/ci.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    step: []\n"),
+    ]);
+    unknown.git(&["mv", "app.py", "application.py"]);
+    unknown.commit("nothing starts it");
+    let said = unknown.up(&[]);
+    for wrong in ["it isn't known how this project starts", "`package.json` can't be read", "ci.yml:5:5"] {
+        assert!(said.err.contains(wrong), "{wrong}: {said:?}");
+    }
+}
+
+#[test]
 fn git_is_missing() {
     let place = Place::with_app();
     let tools = place.path("tools");
