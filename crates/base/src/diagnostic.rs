@@ -16,6 +16,18 @@ impl Source {
         Source { name: name.into(), text: text.into() }
     }
 
+    /// What a file holds, and an error where it isn't text: there the source has a replacement character.
+    pub fn decode(name: impl Into<Arc<str>>, bytes: &[u8]) -> (Source, Option<Diagnostic>) {
+        let source = Source::new(name, String::from_utf8_lossy(bytes));
+        let wrong = std::str::from_utf8(bytes).err().map(|error| {
+            let at = error.valid_up_to();
+            let span = Span::new(at, at + char::REPLACEMENT_CHARACTER.len_utf8());
+            Diagnostic::error("file/encoding", span, format!("this is not UTF-8: the byte 0x{:02x} can't stand here", bytes[at]))
+                .hint("save the file in UTF-8")
+        });
+        (source, wrong)
+    }
+
     /// Line and column of a byte offset, both counted from 1, columns in characters.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let mut offset = offset.min(self.text.len());

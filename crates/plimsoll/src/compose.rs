@@ -24,6 +24,7 @@ use crate::fetching;
 use crate::gitlab;
 use crate::proposal::Proposal;
 use crate::security;
+use crate::wrong::{self, Said, Wrong};
 
 /// What the command line says over everything else.
 #[derive(Debug, Clone, Default)]
@@ -205,15 +206,14 @@ impl Files for Tree {
         &self.paths
     }
 
-    fn read(&self, path: &str) -> Option<String> {
+    fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         if !self.paths.iter().any(|known| known == path) {
             return None;
         }
-        let bytes = match self.snapshot {
-            Some(_) => std::fs::read(self.folder().join(path)).ok()?,
-            None => git::read(&self.repository, &self.repository.sha, path).ok()??,
-        };
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        match self.snapshot {
+            Some(_) => std::fs::read(self.folder().join(path)).ok(),
+            None => git::read(&self.repository, &self.repository.sha, path).ok()?,
+        }
     }
 }
 
@@ -296,7 +296,7 @@ fn triggered(
 ) -> Result<Vec<Workflow>> {
     let choices = gitlab.choices;
     let mut workflows = Vec::new();
-    let mut wrong: Vec<String> = Vec::new();
+    let mut wrong = Wrong::default();
     let files = chosen_files(tree, choices, warnings);
     for wanted in &choices.workflows {
         if !files.iter().any(|path| names(path, wanted)) {
@@ -306,15 +306,21 @@ fn triggered(
         }
     }
     for path in files {
-        let source = Source::new(path.as_str(), tree.read(path).unwrap_or_default());
+        let source = match wrong::text(path, &tree.bytes(path).unwrap_or_default()) {
+            Ok(source) => source,
+            Err(said) => {
+                wrong.add(said);
+                continue;
+            }
+        };
         if gitlab::is_file(path) {
             match gitlab.compile(tree, event, &source, warnings) {
                 Ok(workflow) => workflows.extend(workflow),
-                Err(rendered) => wrong.push(rendered),
+                Err(rendered) => wrong.add_rendered(rendered),
             }
             continue;
         }
-        let loaded = load(&source, &|path| tree.read(path), resolver);
+        let loaded = load(&source, &|path| tree.bytes(path), resolver);
         if let Some(workflow) = &loaded.workflow
             && let Triggered::No { reason } = trigger::matches(workflow, event)
         {
@@ -327,14 +333,11 @@ fn triggered(
                 check(&source);
                 workflows.push(workflow);
             }
-            Err(said) => wrong.push(said),
+            Err(said) => said.into_iter().for_each(|said| wrong.add(said)),
         }
     }
-    if wrong.is_empty() {
-        return Ok(workflows);
-    }
-    Err(Failure::usage(format!("a workflow can't be run as written, so nothing was started\n\n{}", wrong.join("\n\n")))
-        .hint("`--workflow FILE` runs only the files you name"))
+    wrong.refuse().map_err(|failure| failure.hint("`--workflow FILE` runs only the files you name"))?;
+    Ok(workflows)
 }
 
 /// The workflow if it can be run as it is written, else everything that speaks against it, in whichever of its files it stands:
@@ -344,35 +347,30 @@ pub fn ready(
     loaded: Loaded,
     read: &dyn Fn(&str) -> Option<String>,
     resolver: &mut Resolver<'_>,
-) -> std::result::Result<(Workflow, Vec<String>), String> {
+) -> std::result::Result<(Workflow, Vec<String>), Vec<Said>> {
     let Loaded { mut workflow, mut files } = loaded;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let root = files[0].source.name.clone();
+    let mut actions = BTreeMap::new();
     for file in &mut files {
         file.diagnostics.append(&mut file.unsupported);
+        let Some(own) = &file.workflow else { continue };
+        let checked = match &file.key {
+            None => host::job::check(own, read, &path, resolver),
+            Some(key) => host::job::check_called((key, own), &root, read, &path, resolver),
+        };
+        actions.extend(checked.actions);
+        file.diagnostics.extend(checked.diagnostics);
     }
-    if let Some(workflow) = &mut workflow {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let mut actions = std::mem::take(&mut workflow.actions);
-        let own = host::job::check(workflow, read, &path, resolver);
-        let called =
-            workflow.called.iter().map(|(key, it)| (&it.path, host::job::check_called((key, it), workflow, read, &path, resolver)));
-        for (path, checked) in std::iter::once((&workflow.path, own)).chain(called) {
-            actions.extend(checked.actions);
-            let file = files.iter_mut().find(|file| *file.source.name == **path);
-            file.into_iter().for_each(|file| file.diagnostics.extend(checked.diagnostics.clone()));
-        }
-        workflow.actions = actions;
-    }
+    workflow.iter_mut().for_each(|workflow| workflow.actions.append(&mut actions));
     match workflow.filter(|_| !files.iter().any(|file| has_errors(&file.diagnostics))) {
         Some(workflow) => Ok((workflow, files.iter().flat_map(|file| missing_tools(&file.source, &file.diagnostics)).collect())),
-        None => {
-            let said = files.iter().filter(|file| !file.diagnostics.is_empty());
-            Err(said.map(|file| diagnostic::render(&file.source, &file.diagnostics, false)).collect::<Vec<_>>().join("\n\n"))
-        }
+        None => Err(files.into_iter().map(|file| (file.source, file.diagnostics)).collect()),
     }
 }
 
 /// A workflow with all that it calls: files of this repository as they are in the sources, those of others as they are locked.
-pub fn load(source: &Source, read: &dyn Fn(&str) -> Option<String>, resolver: &mut Resolver<'_>) -> Loaded {
+pub fn load(source: &Source, read: &dyn Fn(&str) -> Option<Vec<u8>>, resolver: &mut Resolver<'_>) -> Loaded {
     let resolver = RefCell::new(resolver);
     workflow::github::load(source, &|key| called_file(key, &source.name, read, &mut resolver.borrow_mut()))
 }
@@ -381,11 +379,12 @@ pub fn load(source: &Source, read: &dyn Fn(&str) -> Option<String>, resolver: &m
 fn called_file(
     key: &str,
     caller: &str,
-    read: &dyn Fn(&str) -> Option<String>,
+    read: &dyn Fn(&str) -> Option<Vec<u8>>,
     resolver: &mut Resolver<'_>,
 ) -> std::result::Result<String, String> {
     if let Some(path) = key.strip_prefix("./") {
-        return read(path).ok_or_else(|| format!("there is no `{path}` in the sources"));
+        let bytes = read(path).ok_or_else(|| format!("there is no `{path}` in the sources"))?;
+        return wrong::text_or_sentence(path, &bytes);
     }
     let remote = Remote::parse(key)?;
     let fetched = resolver.find(&remote, caller)?;

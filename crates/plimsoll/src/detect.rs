@@ -5,7 +5,12 @@ use serde_json::Value as Json;
 /// Files of the project, by their paths relative to it.
 pub trait Files {
     fn list(&self) -> &[String];
-    fn read(&self, path: &str) -> Option<String>;
+    fn bytes(&self, path: &str) -> Option<Vec<u8>>;
+
+    /// What isn't UTF-8 is replaced.
+    fn read(&self, path: &str) -> Option<String> {
+        self.bytes(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,8 +255,8 @@ mod tests {
             &self.1
         }
 
-        fn read(&self, path: &str) -> Option<String> {
-            self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_string())
+        fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+            self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| text.as_bytes().to_vec())
         }
     }
 

@@ -12,6 +12,7 @@ use workflow::trigger::Event;
 use crate::cli::ImagesChoice;
 use crate::config;
 use crate::detect::Files;
+use crate::wrong;
 
 /// Where GitLab looks by itself.
 pub const FILE: &str = ".gitlab-ci.yml";
@@ -194,11 +195,14 @@ impl FromProject<'_> {
             return Err(format!("`{path}` leads out of this project"));
         }
         if !path.contains('*') {
-            let text = self.files.read(path).ok_or_else(|| format!("there is no file `{path}` in this project"))?;
-            return Ok(vec![Source::new(path, text)]);
+            let bytes = self.files.bytes(path).ok_or_else(|| format!("there is no file `{path}` in this project"))?;
+            return Ok(vec![Source::new(path, wrong::text_or_sentence(path, &bytes)?)]);
         }
-        let matching = self.files.list().iter().filter(|file| gitlab::path_matches(path, file));
-        let sources: Vec<Source> = matching.filter_map(|file| Some(Source::new(file.as_str(), self.files.read(file)?))).collect();
+        let mut sources = Vec::new();
+        for file in self.files.list().iter().filter(|file| gitlab::path_matches(path, file)) {
+            let Some(bytes) = self.files.bytes(file) else { continue };
+            sources.push(Source::new(file.as_str(), wrong::text_or_sentence(file, &bytes)?));
+        }
         if sources.is_empty() { Err(format!("no file of this project matches `{path}`")) } else { Ok(sources) }
     }
 
@@ -241,8 +245,8 @@ impl Files for InFolder {
         &self.paths
     }
 
-    fn read(&self, path: &str) -> Option<String> {
-        std::fs::read_to_string(self.root.join(path)).ok()
+    fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.root.join(path)).ok()
     }
 }
 

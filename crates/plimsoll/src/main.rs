@@ -24,6 +24,7 @@ mod server;
 mod terminal;
 mod view;
 mod world;
+mod wrong;
 
 use std::process::ExitCode;
 

@@ -255,6 +255,8 @@ impl Given {
                 calls_depth_max: number("max-nested-reusable-workflows-depth", defaults.calls_depth_max),
                 jobs_max: number("max-job-limit", defaults.jobs_max),
                 result_max: number("max-result-size", defaults.result_max),
+                // The official server asks for them behind its parser.
+                steps_required: false,
                 policy,
             },
         }
@@ -269,7 +271,7 @@ fn run_workflow(name: &str, given: &Given, documents: &[&str], expected: &str) -
         github::load_with(&source, &read, &given.options)
     } else {
         let (workflow, diagnostics) = github::parse(&source);
-        let file = github::File { source: source.clone(), diagnostics, unsupported: Vec::new() };
+        let file = github::File { source: source.clone(), key: None, workflow: None, diagnostics, unsupported: Vec::new() };
         github::Loaded { workflow, files: vec![file] }
     };
     let said: String = loaded.files.iter().map(|file| base::diagnostic::render(&file.source, &file.diagnostics, false)).collect();

@@ -30,17 +30,17 @@ pub fn check(workflow: &Workflow, read: &dyn Fn(&str) -> Option<String>, path: &
     check_file(workflow, File { lock: &workflow.path, from: None }, read, path, resolver)
 }
 
-/// As [`check`], of a workflow that `root` calls under this [key](workflow::plan::called_key): one of another repository is locked
+/// As [`check`], of a workflow that the one in the file `root` calls under this [key](workflow::plan::called_key): one of another repository is locked
 /// with `root`, and what it uses is that repository's.
 pub fn check_called(
     (key, called): (&str, &Workflow),
-    root: &Workflow,
+    root: &str,
     read: &dyn Fn(&str) -> Option<String>,
     path: &str,
     resolver: &mut Resolver<'_>,
 ) -> Checked {
     let from = if key.starts_with("./") { None } else { Remote::parse(key).ok().map(|remote| remote.key()) };
-    let lock = if from.is_some() { &root.path } else { &called.path };
+    let lock = if from.is_some() { root } else { &called.path };
     check_file(called, File { lock, from }, read, path, resolver)
 }
 

@@ -17,6 +17,7 @@ use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::fetching;
 use crate::terminal::{Terminal, Tone};
+use crate::wrong;
 
 pub fn actions(command: Actions, terminal: &Terminal) -> Result<u8> {
     match command {
@@ -59,9 +60,15 @@ impl Project {
         let mut all = Vec::new();
         let mut wrong = Vec::new();
         for file in workflow_files(&self.root)? {
-            let text = std::fs::read_to_string(&file).doing(&format!("read {}", file.display()))?;
+            let bytes = std::fs::read(&file).doing(&format!("read {}", file.display()))?;
             let path = file.strip_prefix(&self.root).unwrap_or(&file).display().to_string();
-            let source = Source::new(path.as_str(), text);
+            let source = match wrong::text(&path, &bytes) {
+                Ok(source) => source,
+                Err((source, diagnostics)) => {
+                    wrong.push(diagnostic::render(&source, &diagnostics, false));
+                    continue;
+                }
+            };
             match self.looked_into(&source, resolver) {
                 Ok((checked, rendered)) => all.push(Used { path, checked, rendered }),
                 Err(rendered) => wrong.push(rendered),
@@ -77,7 +84,7 @@ impl Project {
     fn looked_into(&self, source: &Source, resolver: &mut Resolver<'_>) -> std::result::Result<(Checked, Option<String>), String> {
         let read = |path: &str| std::fs::read_to_string(self.root.join(path)).ok();
         let path = std::env::var("PATH").unwrap_or_default();
-        let loaded = load(source, &read, resolver);
+        let loaded = load(source, &|path| std::fs::read(self.root.join(path)).ok(), resolver);
         let Some(workflow) = loaded.workflow else {
             // What it uses itself can be told as long as it can be read.
             return match workflow::github::parse(source) {
@@ -92,7 +99,7 @@ impl Project {
         let mut checked = host::job::check(&workflow, &read, &path, resolver);
         let mut rendered: Vec<String> = unfound(source, &checked).into_iter().collect();
         for (key, called) in workflow.called.iter().filter(|(key, _)| !key.starts_with("./")) {
-            let more = host::job::check_called((key, called), &workflow, &read, &path, resolver);
+            let more = host::job::check_called((key, called), &workflow.path, &read, &path, resolver);
             let file = loaded.files.iter().find(|file| *file.source.name == *called.path);
             rendered.extend(file.and_then(|file| unfound(&file.source, &more)));
             checked.actions.extend(more.actions);

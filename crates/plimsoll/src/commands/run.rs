@@ -41,6 +41,7 @@ use crate::graph::Graph;
 use crate::security;
 use crate::terminal::{Terminal, Tone};
 use crate::world;
+use crate::wrong::{self, Wrong};
 use stage::{Interrupts, Stage, without_secrets};
 
 pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
@@ -334,14 +335,20 @@ impl Project {
         let mut checked = security::Checked::default();
         let mut resolver = fetching::resolver(&config.actions, &read)?;
         let mut workflows = Vec::new();
-        let mut wrong = Vec::new();
+        let bytes = |path: &str| std::fs::read(self.root().join(path)).ok();
+        let mut wrong = Wrong::default();
         let mut not_run = Vec::new();
         for file in files {
-            let text =
-                std::fs::read_to_string(&file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+            let text = std::fs::read(&file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
             let name = file.strip_prefix(self.root()).unwrap_or(&file).display().to_string();
-            let source = Source::new(name.as_str(), text);
-            let loaded = load(&source, &read, &mut resolver);
+            let source = match wrong::text(&name, &text) {
+                Ok(source) => source,
+                Err(said) => {
+                    wrong.add(said);
+                    continue;
+                }
+            };
+            let loaded = load(&source, &bytes, &mut resolver);
             if let Some(workflow) = &loaded.workflow
                 && !named
                 && let Triggered::No { reason } = matches(workflow, event)
@@ -356,12 +363,10 @@ impl Project {
                     checked.add(&source, mode, config.workflows.forbidden.as_ref(), &event.name, &read);
                     workflows.push(workflow);
                 }
-                Err(said) => wrong.push(said),
+                Err(said) => said.into_iter().for_each(|said| wrong.add(said)),
             }
         }
-        if !wrong.is_empty() {
-            return Err(Failure::usage(format!("a workflow can't be run as written, so nothing was started\n\n{}", wrong.join("\n\n"))));
-        }
+        wrong.refuse()?;
         resolver.remarks().iter().for_each(|remark| terminal.say(&terminal.paint(remark, Tone::Faint)));
         if workflows.is_empty() {
             return Err(Failure::not_found(format!("no workflow runs on `{}`", event.name))
@@ -391,12 +396,15 @@ impl Project {
     }
 
     fn gitlab(&self, file: &Path, args: &RunArgs, event: &Event, secrets: Vec<String>, terminal: &Terminal) -> Result<Gitlab> {
-        let text =
-            std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+        let text = std::fs::read(file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
         let root = self.root();
         let here = std::env::current_dir().doing("find the current folder")?;
         let name = here.join(file).strip_prefix(&root).unwrap_or(file).display().to_string();
-        let source = Source::new(name.as_str(), text);
+        let source = wrong::text(&name, &text).or_else(|said| {
+            let mut wrong = Wrong::default();
+            wrong.add(said);
+            wrong.refuse().map(|()| unreachable!("there is something to refuse"))
+        })?;
         let config = match std::fs::read_to_string(root.join("plimsoll.yaml")) {
             Ok(text) => {
                 let source = Source::new("plimsoll.yaml", text);

@@ -23,6 +23,10 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct File {
     pub source: Source,
+    /// By which [it is called](called_key); nothing for the file itself.
+    pub key: Option<String>,
+    /// As far as it is right in itself.
+    pub workflow: Option<Workflow>,
     /// Everything that is wrong in it, and with how it calls others.
     pub diagnostics: Vec<Diagnostic>,
     /// What is right in it and can't be run here yet: an error each.
@@ -45,12 +49,10 @@ pub fn load_with(source: &Source, read: &ReadCalled<'_>, options: &Options) -> L
         loading.follow(next);
         next += 1;
     }
-    // Whether they fit makes sense only where each is right.
-    if !loading.has_errors() {
-        loading.check_depth();
-    }
-    if !loading.has_errors() {
-        loading.check_calls();
+    let ends = loading.check_depth();
+    loading.check_calls();
+    // These go along the calls, and add up what is in the files.
+    if ends && !loading.has_errors() {
         loading.check_count();
         loading.check_size();
         let granted = options.policy.granted();
@@ -59,11 +61,22 @@ pub fn load_with(source: &Source, read: &ReadCalled<'_>, options: &Options) -> L
     loading.finish()
 }
 
-/// What a file calls, and how large it is.
+/// What a file calls, how it is called, and how large it is.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     pub sites: Vec<CallSite>,
+    pub callable: Callable,
     pub size: usize,
+}
+
+/// What can be said of calling a file, whatever else is wrong in it.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Callable {
+    /// Its triggers are wrong or missing, and that is enough to say.
+    #[default]
+    Unknown,
+    No,
+    With(Interface),
 }
 
 /// A job that calls a workflow, with the places of what it passes.
@@ -97,6 +110,7 @@ struct Open {
     workflow: Option<Workflow>,
     diagnostics: Vec<Diagnostic>,
     calls: Vec<CallSite>,
+    callable: Callable,
     size: usize,
 }
 
@@ -113,6 +127,9 @@ fn name_own_actions(workflow: &mut Workflow, remote: &Remote) {
     }
 }
 
+/// What goes along the calls does so only then.
+const ALL_READ: &str = "every file was read without an error";
+
 impl Loading<'_> {
     fn add(&mut self, key: Option<String>, source: Source) {
         let (mut workflow, diagnostics, calls) = read_workflow(&source, self.options);
@@ -123,7 +140,8 @@ impl Loading<'_> {
         if let Some(key) = &key {
             self.known.insert(key.clone(), self.files.len());
         }
-        self.files.push(Open { key, source, workflow, diagnostics, calls: calls.sites, size: calls.size });
+        let Calls { sites, callable, size } = calls;
+        self.files.push(Open { key, source, workflow, diagnostics, calls: sites, callable, size });
     }
 
     /// Reads what the file's jobs call, if nobody has before.
@@ -155,38 +173,41 @@ impl Loading<'_> {
         self.files.iter().any(|file| file.workflow.is_none() || file.diagnostics.iter().any(is_error))
     }
 
-    fn callee(&self, file: usize, call: &CallSite) -> usize {
-        self.known[&called_key(self.files[file].key.as_deref(), &call.uses.0)]
+    /// Nothing where it couldn't be read, which is said where it is called.
+    fn callee(&self, file: usize, call: &CallSite) -> Option<usize> {
+        self.known.get(&called_key(self.files[file].key.as_deref(), &call.uses.0)).copied()
     }
 
-    /// No call leads back to where it came from, and none too deep.
-    fn check_depth(&mut self) {
+    /// No call leads back to where it came from, and none too deep; whether that is so.
+    fn check_depth(&mut self) -> bool {
         let mut heights: Vec<Option<usize>> = vec![None; self.files.len()];
-        let mut path = Vec::new();
-        let height = self.height(0, &mut path, &mut heights);
-        if !self.has_errors() && height > self.options.calls_depth_max {
-            let max = self.options.calls_depth_max;
-            let deepest = self.files[0].calls.iter().max_by_key(|call| heights[self.callee(0, call)]).cloned();
+        let mut circles = 0;
+        let height = self.height(0, &mut Vec::new(), &mut heights, &mut circles);
+        let max = self.options.calls_depth_max;
+        if circles == 0 && height > max {
+            let deepest = self.files[0].calls.iter().max_by_key(|call| self.callee(0, call).and_then(|callee| heights[callee])).cloned();
             let span = deepest.map_or(Span::default(), |call| call.uses.1);
             self.error(0, "workflow/calls", span, format!("this calls workflows {height} levels deep, and at most {max} are followed"));
         }
+        circles == 0 && height <= max
     }
 
     /// Levels of calls below the file.
-    fn height(&mut self, file: usize, path: &mut Vec<usize>, heights: &mut Vec<Option<usize>>) -> usize {
+    fn height(&mut self, file: usize, path: &mut Vec<usize>, heights: &mut Vec<Option<usize>>, circles: &mut usize) -> usize {
         if let Some(height) = heights[file] {
             return height;
         }
         path.push(file);
         let mut height = 0;
         for call in self.files[file].calls.clone() {
-            let callee = self.callee(file, &call);
+            let Some(callee) = self.callee(file, &call) else { continue };
             if path.contains(&callee) {
+                *circles += 1;
                 let message = format!("calling `{}` from here never ends: it calls this file", call.uses.0);
                 self.error(file, "workflow/calls", call.uses.1, message);
                 continue;
             }
-            height = height.max(1 + self.height(callee, path, heights));
+            height = height.max(1 + self.height(callee, path, heights, circles));
         }
         path.pop();
         heights[file] = Some(height);
@@ -197,16 +218,19 @@ impl Loading<'_> {
     fn check_calls(&mut self) {
         for file in 0..self.files.len() {
             for call in self.files[file].calls.clone() {
-                let callee = self.callee(file, &call);
-                let interface = self.files[callee].workflow.as_ref().and_then(|workflow| workflow.interface.clone());
-                let Some(interface) = interface else {
-                    let message = format!("`{}` isn't made to be called: it has no `workflow_call` below `on`", call.uses.0);
-                    self.error(file, "workflow/call", call.uses.1, message);
-                    continue;
-                };
-                let mut found = check_inputs(&interface, &call);
-                found.extend(check_secrets(&interface, &call));
-                self.files[file].diagnostics.extend(found);
+                let Some(callee) = self.callee(file, &call) else { continue };
+                match self.files[callee].callable.clone() {
+                    Callable::Unknown => {}
+                    Callable::No => {
+                        let message = format!("`{}` isn't made to be called: it has no `workflow_call` below `on`", call.uses.0);
+                        self.error(file, "workflow/call", call.uses.1, message);
+                    }
+                    Callable::With(interface) => {
+                        let mut found = check_inputs(&interface, &call);
+                        found.extend(check_secrets(&interface, &call));
+                        self.files[file].diagnostics.extend(found);
+                    }
+                }
             }
         }
     }
@@ -234,7 +258,7 @@ impl Loading<'_> {
         let mut seen = BTreeSet::from([0]);
         let mut open: Vec<(usize, CallSite)> = self.files[0].calls.iter().rev().map(|call| (0, call.clone())).collect();
         while let Some((file, call)) = open.pop() {
-            let callee = self.callee(file, &call);
+            let callee = self.callee(file, &call).expect(ALL_READ);
             size += self.files[callee].size;
             if seen.insert(callee) {
                 size += name(&self.files[callee]);
@@ -253,7 +277,7 @@ impl Loading<'_> {
         }
         let mut count = self.files[file].workflow.as_ref().map_or(0, |workflow| workflow.jobs.len());
         for call in &self.files[file].calls {
-            count = count.saturating_add(self.count(self.callee(file, call), counts));
+            count = count.saturating_add(self.count(self.callee(file, call).expect(ALL_READ), counts));
         }
         counts[file] = Some(count);
         count
@@ -266,11 +290,11 @@ impl Loading<'_> {
             let Some(job) = workflow.jobs.iter().find(|job| job.span == call.job) else { continue };
             let own = permissions::effective(job.permissions.as_ref(), workflow.permissions.as_ref(), caller);
             let most = own.clone().unwrap_or_else(|| policy.clone());
-            let callee = self.callee(file, &call);
+            let callee = self.callee(file, &call).expect(ALL_READ);
             if !done.insert((callee, most.clone())) {
                 continue;
             }
-            let called = self.files[callee].workflow.clone().expect("every file was read without an error");
+            let called = self.files[callee].workflow.clone().expect(ALL_READ);
             if let Some(whole) = &called.permissions {
                 self.check_granted(file, &call, "the workflow", &permissions::beyond(&permissions::asked(whole), &most), &most);
             }
@@ -312,7 +336,7 @@ impl Loading<'_> {
         let files = self.files.drain(..).map(|mut file| {
             file.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
             let unsupported = file.workflow.iter().flat_map(unsupported).collect();
-            File { source: file.source, diagnostics: file.diagnostics, unsupported }
+            File { source: file.source, key: file.key, workflow: file.workflow, diagnostics: file.diagnostics, unsupported }
         });
         Loaded { files: files.collect(), workflow: root }
     }
@@ -406,6 +430,7 @@ impl Default for Options {
             bytes_max: 1024 * 1024,
             calls_depth_max: CALLS_DEPTH_MAX - 1,
             jobs_max: JOBS_MAX,
+            steps_required: true,
             result_max: 10 * 1024 * 1024,
             policy: permissions::Policy::default(),
         }

@@ -74,9 +74,9 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<(Job, Vec<(
             "concurrency" => job.concurrency = concurrency(reader, value, &places::JOB_CONCURRENCY),
             "strategy" => job.strategy = strategy(reader, value),
             "env" => job.env = reader.strings(name, value, &places::JOB_ENV),
-            "timeout-minutes" => job.timeout_minutes = reader.number(name, value, &places::JOB_TIMEOUT),
+            "timeout-minutes" => job.timeout_minutes = reader.minutes(name, value, &places::JOB_TIMEOUT),
             "cancel-timeout-minutes" => {
-                job.cancel_timeout_minutes = reader.number(name, value, &places::JOB_CANCEL_TIMEOUT);
+                job.cancel_timeout_minutes = reader.minutes(name, value, &places::JOB_CANCEL_TIMEOUT);
             }
             "retry" => {
                 job.retry = retry::read(reader, key.span, value, &[RetryOn::Failure, RetryOn::Lost, RetryOn::Timeout]);
@@ -181,7 +181,29 @@ fn steps(reader: &mut Reader<'_>, id: &str, node: &Node) -> Work {
     });
     let defaults = node.get("defaults").map_or_else(Defaults::default, |value| defaults(reader, value, &places::JOB_DEFAULTS));
     let steps: Vec<Step> = node.get("steps").map_or_else(Vec::new, |value| step::read(reader, value));
+    if reader.steps_required {
+        require_steps(reader, id, node);
+    }
     Work::Steps { runs_on: runs_on.unwrap_or(Template::Null), container, services, snapshot, defaults, steps }
+}
+
+fn require_steps(reader: &mut Reader<'_>, id: &str, node: &Node) {
+    match node.get("steps") {
+        Some(value) if value.as_sequence().is_some_and(<[Node]>::is_empty) => {
+            reader.error("workflow/value", value.span, format!("job `{id}` needs at least one step"));
+        }
+        // Without `runs-on` that is said instead: nothing tells which kind of job it was to be.
+        None if node.get("runs-on").is_some() && !has_near(node, &["steps", "uses"]) => {
+            reader.missing_one(node, "`steps`, or `uses` with a workflow to call", &format!("job `{id}`"));
+        }
+        _ => {}
+    }
+}
+
+/// A key that was to be one of these, which is said of it.
+fn has_near(node: &Node, wanted: &[&str]) -> bool {
+    let unknown = node.as_mapping().into_iter().flat_map(|mapping| &mapping.entries).map(|entry| entry.key.text.as_str());
+    unknown.filter(|key| !KEYS.contains(key)).any(|key| base::name::nearest(key, wanted.iter().copied()).is_some())
 }
 
 fn runs_on(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {

@@ -31,6 +31,8 @@ pub struct Options {
     /// Levels of workflows below the file itself that call each other.
     pub calls_depth_max: usize,
     pub jobs_max: usize,
+    /// Whether a job without steps is an error: to the official server it is, to its parser not yet.
+    pub steps_required: bool,
     /// Bytes that everything read takes, as the official parser counts them: a called file as often as it is called.
     pub result_max: usize,
     /// What a token may do where no file says anything.
@@ -84,11 +86,12 @@ fn read<T>(
     };
     let mut reader = Reader::new(source);
     reader.size = called::size(&node);
+    reader.steps_required = options.steps_required;
     let model = model(&mut reader, &node);
     diagnostics.append(&mut reader.diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (model.filter(|_| !failed), at_most(diagnostics), Calls { sites: reader.calls, size: reader.size })
+    (model.filter(|_| !failed), at_most(diagnostics), Calls { sites: reader.calls, callable: reader.callable, size: reader.size })
 }
 
 /// More than this nobody reads, and a file can have a hundred thousand.

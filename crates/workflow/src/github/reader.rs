@@ -1,7 +1,7 @@
 use base::yaml::{Entry, Key, Mapping, Node, Value, unknown_key};
 use base::{Diagnostic, Source, Span};
 
-use super::called::CallSite;
+use super::called::{CallSite, Callable};
 use super::references::Reference;
 use crate::expr;
 use crate::model::{Template, Unsupported};
@@ -15,11 +15,14 @@ pub(super) struct Reader<'a> {
     pub contained: Vec<Unsupported>,
     /// The jobs that call a workflow, in the order of the file.
     pub calls: Vec<CallSite>,
+    pub callable: Callable,
     /// What the expressions so far name of what the file itself declares.
     pub references: Vec<Reference>,
     /// The job and the step that are being read.
     pub job: Option<Span>,
     pub step: Option<usize>,
+    /// As [`Options::steps_required`](super::Options::steps_required).
+    pub steps_required: bool,
     /// Of the whole file, as the official parser counts.
     pub size: usize,
 }
@@ -32,9 +35,11 @@ impl<'a> Reader<'a> {
             unsupported: Vec::new(),
             contained: Vec::new(),
             calls: Vec::new(),
+            callable: Callable::Unknown,
             references: Vec::new(),
             job: None,
             step: None,
+            steps_required: true,
             size: 0,
         }
     }
@@ -201,6 +206,27 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How long a job may take; what an expression yields is looked at when it is known.
+    pub fn minutes(&mut self, name: &str, node: &Node, place: &Place) -> Option<Template> {
+        let number = self.number(name, node, place);
+        if number.as_ref().is_some_and(is_no_time) {
+            let diagnostic = Diagnostic::error("workflow/value", node.span, format!("`{name}` must be more than 0"));
+            self.report(diagnostic.hint("without it GitHub's own limit holds"));
+        }
+        number
+    }
+
+    /// As [`minutes`](Reader::minutes) of a step, for which the official runner takes 0 for no limit.
+    pub fn step_minutes(&mut self, name: &str, node: &Node, place: &Place) -> Option<Template> {
+        let number = self.number(name, node, place);
+        match &number {
+            Some(Template::Number(0.0)) => self.warning("workflow/value", node.span, format!("`{name}: 0` is no limit at all")),
+            Some(number) if is_no_time(number) => self.error("workflow/value", node.span, format!("`{name}` must be more than 0")),
+            _ => {}
+        }
+        number
+    }
+
     pub fn number(&mut self, name: &str, node: &Node, place: &Place) -> Option<Template> {
         match node.value() {
             Value::Number(number) => Some(Template::Number(*number)),
@@ -267,6 +293,11 @@ impl<'a> Reader<'a> {
         }
         self.leaf(&key.text, &key.text, key.span, place)
     }
+}
+
+/// The official parser takes what is beyond every number, `-Infinity` too.
+fn is_no_time(minutes: &Template) -> bool {
+    matches!(minutes, Template::Number(number) if *number <= 0.0 && number.is_finite())
 }
 
 /// A key stands in backticks, `a step` doesn't.

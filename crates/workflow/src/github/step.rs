@@ -240,7 +240,7 @@ fn step(reader: &mut Reader<'_>, node: &Node, mapping: &Mapping, rules: &Rules, 
             "if" => step.condition = reader.condition(name, value, &rules.condition).unwrap_or_default(),
             "env" => step.env = reader.strings(name, value, &rules.env),
             "continue-on-error" => step.continue_on_error = reader.boolean(name, value, &rules.continue_on_error),
-            "timeout-minutes" if rules.in_workflow => step.timeout_minutes = reader.number(name, value, &places::STEP_TIMEOUT),
+            "timeout-minutes" if rules.in_workflow => step.timeout_minutes = reader.step_minutes(name, value, &places::STEP_TIMEOUT),
             "background" if rules.in_workflow => step.background = reader.flag(name, value) == Some(true),
             "retry" if rules.in_workflow => {
                 step.retry = retry::read(reader, key.span, value, &[RetryOn::Failure, RetryOn::Timeout]);

@@ -1,7 +1,8 @@
 use base::yaml::{Entry, Node, Value};
-use base::{Diagnostic, Span};
+use base::{Diagnostic, Severity, Span};
 use serde_json::{Map, Value as Json};
 
+use super::called::Callable;
 use super::reader::Reader;
 use super::{job, needs, references, triggers};
 use crate::model::{Concurrency, Defaults, Permissions, Template, Workflow};
@@ -19,7 +20,13 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Workflow> {
             "name" => workflow.name = reader.literal(name, value).filter(|name| !name.is_empty()),
             "description" => drop(reader.literal(name, value)),
             "run-name" => workflow.run_name = reader.string(name, value, &places::RUN_NAME_PLACE),
-            "on" => (workflow.on, workflow.interface) = triggers::read(reader, value),
+            "on" => {
+                let before = reader.diagnostics.len();
+                (workflow.on, workflow.interface) = triggers::read(reader, value);
+                if reader.diagnostics[before..].iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
+                    reader.callable = workflow.interface.clone().map_or(Callable::No, Callable::With);
+                }
+            }
             "permissions" => workflow.permissions = permissions(reader, value),
             "env" => workflow.env = reader.strings(name, value, &places::WORKFLOW_ENV_PLACE),
             "defaults" => workflow.defaults = defaults(reader, value, &places::WORKFLOW_DEFAULTS),

@@ -350,16 +350,6 @@ impl<'a> Compiler<'a> {
             false => (0..entries.len()).filter(|other| entries[*other].stage < entry.stage && !held.contains_key(other)).collect(),
         };
         if let Some(dependencies) = &entry.job.dependencies {
-            for (wanted, place) in dependencies {
-                let is = |other: &Entry<'_>| other.job.name == *wanted || other.name == *wanted;
-                if !self.file.jobs.iter().any(|job| job.name == *wanted) && !entries.iter().any(is) {
-                    let message = format!("`{}` depends on `{wanted}`, and there is no such job", entry.job.name);
-                    self.problems.push(error("gitlab/dependencies", *place, message));
-                } else if entries.iter().any(|other| is(other) && other.stage >= entry.stage && !waits[index].named) {
-                    let message = format!("`{}` depends on `{wanted}`, which is in no earlier stage", entry.job.name);
-                    self.problems.push(error("gitlab/dependencies", *place, message));
-                }
-            }
             let named = |other: &Entry<'_>| dependencies.iter().any(|(name, _)| other.job.name == *name || other.name == *name);
             sources.retain(|other| named(&entries[*other]));
         }
@@ -433,7 +423,7 @@ fn retry_of(retry: &Retry) -> model::Retry {
 /// Before the name of a variable that `workflow:rules` set; no variable's name has it.
 const OF_RULE: &str = "\u{E0FF}";
 
-fn legs(job: &Job) -> Vec<(String, Vec<(String, String)>)> {
+pub(super) fn legs(job: &Job) -> Vec<(String, Vec<(String, String)>)> {
     match &job.parallel {
         Parallel::No => vec![(job.name.clone(), Vec::new())],
         Parallel::Times(times) => (1..=*times).map(|index| (format!("{} {index}/{times}", job.name), Vec::new())).collect(),

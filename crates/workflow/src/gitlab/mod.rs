@@ -15,6 +15,7 @@ mod include;
 mod inputs;
 mod job;
 mod needs;
+mod order;
 mod pipeline;
 mod read;
 mod reader;

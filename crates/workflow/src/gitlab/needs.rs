@@ -38,10 +38,7 @@ pub(super) fn waits(entries: &[Entry<'_>], missing: &BTreeMap<String, String>, p
                 continue;
             };
             for index in found.iter().filter(|index| leg_wanted(&entries[**index], need)) {
-                if entries[*index].stage > entry.stage {
-                    let message = format!("`{}` needs `{}`, which is in a later stage", entry.job.name, need.job);
-                    problems.push(error("gitlab/needs", need.place, message));
-                } else if !on.iter().any(|(known, _)| known == index) {
+                if !on.iter().any(|(known, _)| known == index) {
                     on.push((*index, need.artifacts));
                 }
             }
@@ -51,21 +48,14 @@ pub(super) fn waits(entries: &[Entry<'_>], missing: &BTreeMap<String, String>, p
     all
 }
 
+/// The job is in the file, which was looked at before; a job with legs is missing by their names.
 fn not_there(entry: &Entry<'_>, need: &Need, missing: &BTreeMap<String, String>) -> Problem {
-    let (file, problem) = match missing.get(&need.job) {
-        Some(why) => {
-            let message = format!("`{}` needs `{}`, which is not in this pipeline: {why}", entry.job.name, need.job);
-            let (file, problem) = error("gitlab/needs", need.place, message);
-            (file, problem.hint("`optional: true` allows that"))
-        }
-        None => {
-            let near = base::name::nearest(&need.job, missing.keys().map(String::as_str));
-            let (file, problem) =
-                error("gitlab/needs", need.place, format!("`{}` needs `{}`, and there is no such job", entry.job.name, need.job));
-            (file, if let Some(near) = near { problem.hint(format!("did you mean `{near}`?")) } else { problem })
-        }
-    };
-    (file, problem)
+    let is_leg = |name: &str| name.strip_prefix(&need.job).is_some_and(|rest| rest.starts_with([' ', ':']));
+    let why = missing.get(&need.job).or_else(|| missing.iter().find(|(name, _)| is_leg(name)).map(|(_, why)| why));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let message = format!("`{}` needs `{}`, which is not in this pipeline{why}", entry.job.name, need.job);
+    let (file, problem) = error("gitlab/needs", need.place, message);
+    (file, problem.hint("`optional: true` allows that"))
 }
 
 fn leg_wanted(entry: &Entry<'_>, need: &Need) -> bool {

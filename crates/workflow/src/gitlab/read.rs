@@ -6,6 +6,7 @@ use base::name::nearest;
 use super::file::{File, Job};
 use super::include::entries;
 use super::job;
+use super::order;
 use super::reader::Reader;
 use super::tree::{Key, Tree, Value};
 use super::variables::Variable;
@@ -65,12 +66,15 @@ pub(super) fn file(reader: &mut Reader, tree: &Tree, sources: Vec<Source>) -> Fi
         }
     }
     let defaults = defaults(reader, tree);
+    let mut names = Vec::new();
     for (key, value) in tree.map().unwrap_or_default() {
         if KEYS.contains(&key.text.as_str()) || key.text.starts_with('.') {
             continue;
         }
+        names.push(key.text.as_str());
         file.jobs.extend(visible(reader, key, value, &defaults, &file.stages));
     }
+    order::check(reader, &file, &names);
     if file.jobs.is_empty() && reader.problems.is_empty() {
         reader.error("gitlab/no-jobs", tree.place, "there is no job in this file");
     }

@@ -88,6 +88,15 @@ pub(super) struct Resumed {
     pub from: Mark,
 }
 
+/// What nobody misses where there is only one job: its own output tells it.
+fn speaks_for_itself(event: &Event) -> bool {
+    match event {
+        Event::JobStarted { .. } | Event::StepFinished { .. } => true,
+        Event::JobFinished { allowed_failure, .. } => !allowed_failure,
+        _ => false,
+    }
+}
+
 pub(super) struct Stage<'a> {
     pub held: &'a Held,
     pub asked: &'a Asked,
@@ -145,7 +154,7 @@ impl Stage<'_> {
                 given.extend(turns.of_legs(&run, terminal).map_err(out_of_line)?);
                 for event in given {
                     run.apply(&event);
-                    if many || terminal.is_live() {
+                    if many || terminal.is_live() || !speaks_for_itself(&event) {
                         self.tell(&run, &event, terminal);
                     }
                     kept.happen(Happened::Run(event), terminal);
@@ -157,7 +166,7 @@ impl Stage<'_> {
                 let advance = run.advance(&seen, world::now());
                 for event in &advance.events {
                     run.apply(event);
-                    if many || terminal.is_live() {
+                    if many || terminal.is_live() || !speaks_for_itself(event) {
                         self.tell(&run, event, terminal);
                     }
                     kept.happen(Happened::Run(event.clone()), terminal);
