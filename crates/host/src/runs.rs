@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/runs/PROJECT/
 //!   last                     the number of the newest
+//!   counts/FILE              how often a workflow's file has run
 //!   cache/ tools/            what jobs keep from run to run
 //!   concurrency.json         who is in a concurrency group, and lives
 //!   7/asked.json             the plan, the sources, who asked and when
@@ -16,7 +17,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use base::Timestamp;
@@ -189,6 +190,34 @@ impl Runs {
             self.clear(old);
         }
         Kept { number, folder }.hold()
+    }
+
+    /// How often a workflow's file has run here, with this time. Whoever asks at the same time gets another number.
+    ///
+    /// # Errors
+    /// When it can't be kept.
+    pub fn count(&self, workflow: &str) -> Result<u64, Error> {
+        let folder = self.folder.join("counts");
+        let path = folder.join(file_name(workflow));
+        let counted = || {
+            fs::create_dir_all(&folder)?;
+            let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+            file.lock()?;
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            let number = text.trim().parse().unwrap_or_else(|_| self.counted_before(workflow)) + 1;
+            file.rewind()?;
+            write!(file, "{number}")?;
+            Ok(number)
+        };
+        counted().map_err(failed("written", &path))
+    }
+
+    /// The number of its newest run from before files were counted.
+    fn counted_before(&self, workflow: &str) -> u64 {
+        let plans = self.all().into_iter().filter_map(|kept| Some(kept.asked().ok()?.plan));
+        let newest = plans.into_iter().find(|plan| plan.workflow.path == workflow);
+        newest.and_then(|plan| plan.github["run_number"].as_str()?.parse().ok()).unwrap_or(0)
     }
 
     pub fn get(&self, number: u64) -> Option<Kept> {

@@ -465,3 +465,23 @@ fn an_event_has_the_paths_and_the_ref_that_it_is_about() {
     let pull = place.say(&["run", "--event", "pull_request", "--event-file", "pull.json"]);
     assert!(pull.code == 0 && pull.out.contains("refs/pull/7/merge 7/merge of"), "{pull:?}");
 }
+
+/// As at GitHub, whatever number the run has here; a further attempt keeps it.
+#[test]
+fn the_run_number_counts_the_runs_of_a_file() {
+    let file = |name: &str| {
+        format!(
+            "name: {name}\nrun-name: {name} ${{{{ github.run_number }}}}\non: push\npermissions: {{}}\njobs:\n  a: {{runs-on: x, steps: [{{run: 'echo {name} ${{{{ github.run_number }}}} $GITHUB_RUN_NUMBER'}}]}}\n"
+        )
+    };
+    let place = Place::with(&[(".github/workflows/one.yml", &file("one")), (".github/workflows/two.yml", &file("two"))]);
+    let said = place.say(&["run"]);
+    assert!(said.out.contains("one 1 1\n") && said.out.contains("two 1 1\n"), "{}", said.out);
+    let said = place.say(&["run", ".github/workflows/two.yml"]);
+    assert!(said.out.contains("two 2 2\n"), "{}", said.out);
+    let said = place.say(&["run", "rerun"]);
+    assert!(said.out.contains("two 2 2\n"), "{}", said.out);
+    assert!(place.say(&["run", "list"]).out.contains("two 2"));
+    let said = place.say(&["run", ".github/workflows/one.yml"]);
+    assert!(said.out.contains("one 2 2\n"), "{}", said.out);
+}

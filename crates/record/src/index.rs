@@ -39,6 +39,8 @@ pub struct ProjectEntry {
     pub port: u16,
     pub last_release: u64,
     pub last_run: u64,
+    /// How often each workflow file has run.
+    pub runs_of: BTreeMap<String, u64>,
     /// Of its stream, to append after.
     pub version: u64,
     /// What the last release that was decided had, for "it was there last time".
@@ -125,6 +127,7 @@ impl Index {
                     port,
                     last_release: 0,
                     last_run: 0,
+                    runs_of: BTreeMap::new(),
                     version: seq,
                     evidence: BTreeSet::new(),
                 });
@@ -132,10 +135,11 @@ impl Index {
                 entry.port = port;
                 entry.version = seq;
             }
-            ProjectEvent::ReleaseNumbered { number, last_run, .. } => {
+            ProjectEvent::ReleaseNumbered { number, last_run, runs_of, .. } => {
                 if let Some(entry) = id.parse().ok().and_then(|id: ProjectId| self.projects.get_mut(&id)) {
                     entry.last_release = number;
                     entry.last_run = last_run;
+                    entry.runs_of.extend(runs_of);
                     entry.version = seq;
                 }
             }

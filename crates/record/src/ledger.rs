@@ -6,6 +6,7 @@
 //! release/01J…                 planned, then everything that happened to it
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::Timestamp;
@@ -57,6 +58,9 @@ pub enum ProjectEvent {
         release: ReleaseId,
         number: u64,
         last_run: u64,
+        /// How often each of its workflow files has run then.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        runs_of: BTreeMap<String, u64>,
         environment: String,
         at: Timestamp,
     },

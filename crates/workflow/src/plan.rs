@@ -192,6 +192,17 @@ impl Plan {
         Some("it has an `environment`, and delivering is the release's own work; `deliver: workflow` lets the workflow do it".to_string())
     }
 
+    /// How often the workflow's file has run, this run included; what the run is called may say so.
+    ///
+    /// # Errors
+    /// When its name or its group has no value.
+    pub fn count(&mut self, run_number: u64) -> Result<(), PlanError> {
+        self.github["run_number"] = run_number.to_string().into();
+        self.title = self.evaluate_title()?;
+        self.group = self.evaluate_group()?;
+        Ok(())
+    }
+
     fn evaluate_group(&self) -> Result<Option<Group>, PlanError> {
         let Some(concurrency) = &self.workflow.concurrency else { return Ok(None) };
         Group::evaluate(concurrency, &TitleScope(self)).map(Some).map_err(PlanError::Concurrency)
@@ -293,7 +304,7 @@ fn github_context(workflow: &Workflow, event: &Event, repository: &Repository, a
     let Repository { name, server_url } = repository;
     let owner = name.split('/').next().unwrap_or_default();
     let pull_request = matches!(event.name.as_str(), "pull_request" | "pull_request_target");
-    json!({
+    let mut github = json!({
         "actor": actor,
         "triggering_actor": actor,
         "api_url": if server_url == "https://github.com" { "https://api.github.com".to_string() } else { format!("{server_url}/api/v3") },
@@ -319,7 +330,14 @@ fn github_context(workflow: &Workflow, event: &Event, repository: &Repository, a
         "workflow": workflow.name.as_ref().unwrap_or(&workflow.path),
         "workflow_ref": format!("{name}/{}@{}", workflow.path, event.git_ref),
         "workflow_sha": event.sha,
-    })
+    });
+    // Only a forge gives numbers to people and repositories.
+    for (name, path) in [("actor_id", "/sender/id"), ("repository_id", "/repository/id"), ("repository_owner_id", "/repository/owner/id")] {
+        if let Some(id) = event.payload.pointer(path).filter(|id| id.is_number() || id.is_string()) {
+            github[name] = id.as_str().map_or_else(|| id.to_string(), str::to_string).into();
+        }
+    }
+    github
 }
 
 /// `refs/heads/feature/x` is `feature/x`, `refs/pull/7/merge` is `7/merge`.

@@ -147,6 +147,7 @@ fn drive(mut job: Job, files: &Given) -> String {
             }
             Next::Action(call) => {
                 let _ = writeln!(out, "{} {}@{} {:?} {:?}", call.step, call.builtin.name(), call.reference, call.stage, call.inputs);
+                call.warnings.iter().for_each(|warning| out.push_str(&format!("  warning: {warning}\n")));
                 job.apply(&Event::Ended { at: now, lane: call.lane, ended: Ended::with(Exit::Code(0)) });
             }
             Next::Containers(call) => {

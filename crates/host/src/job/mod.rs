@@ -213,8 +213,9 @@ impl<'a> Runner<'a> {
     }
 
     fn run(&mut self, sink: &mut dyn JobSink) -> JobOutcome {
-        if let Err(reason) = self.actions.ready(&self.job, &self.workspace) {
-            self.job.apply(&Event::Spoiled { at: self.clock.now(), reason });
+        match self.actions.ready(&self.job, &self.workspace) {
+            Ok(missing) => missing.iter().for_each(|why| sink.warning(why)),
+            Err(reason) => self.job.apply(&Event::Spoiled { at: self.clock.now(), reason }),
         }
         let mut spoiled = false;
         let outcome = loop {
@@ -325,6 +326,7 @@ impl<'a> Runner<'a> {
 
     fn perform(&mut self, call: &ActionCall, sink: &mut dyn JobSink) {
         let mut output = Output::new(call.step, self.job.mask(), &self.around);
+        call.warnings.iter().for_each(|warning| output.line(&format!("##[warning]{warning}"), sink));
         self.keep(call.lane, call.step, &call.env, &self.dirs.workspace.to_string_lossy());
         let mask = self.job.mask().clone();
         let files = &self.workspace;

@@ -160,7 +160,9 @@ fn first(
 ) -> Result<Conclusion> {
     let held = shelf.runs.begin().map_err(unkept)?;
     plan.number = held.kept.number;
-    plan.github["run_number"] = plan.number.to_string().into();
+    let count = shelf.runs.count(&plan.workflow.path).map_err(unkept)?;
+    let path = plan.workflow.path.clone();
+    plan.count(count).map_err(|error| Failure::usage(format!("{path}: {error}")))?;
     let (by, at) = (actor(), world::now());
     let asked = Asked {
         v: 1,

@@ -1,5 +1,6 @@
 //! Planning: a proposal gets its number, its port and what the record knows, and becomes a release's plan, durably.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -60,8 +61,8 @@ impl Book {
         }
         let entry = self.journal.index().projects.get(&proposal.project.id).cloned();
         let port = self.port(entry.as_ref(), &proposal.project, &proposal.environment, proposal.delivery.port)?;
-        let (plan, last_run) = self.plan(proposal, entry.as_ref(), port)?;
-        self.record(plan, entry, last_run).await
+        let (plan, last_run, runs_of) = self.plan(proposal, entry.as_ref(), port)?;
+        self.record(plan, entry, last_run, runs_of).await
     }
 
     /// # Errors
@@ -75,7 +76,7 @@ impl Book {
         let plan = self.rollback_plan(&request)?;
         let entry = self.journal.index().projects.get(&request.project).cloned();
         let last_run = entry.as_ref().map_or(0, |entry| entry.last_run);
-        self.record(plan, entry, last_run).await
+        self.record(plan, entry, last_run, BTreeMap::new()).await
     }
 
     /// # Errors
@@ -162,8 +163,13 @@ impl Book {
         Some(Accepted { id: entry.id, number: entry.number, port, attached: entry.id != id })
     }
 
-    fn plan(&self, proposal: Proposal, entry: Option<&ProjectEntry>, port: u16) -> Result<(Plan, u64)> {
+    /// With the number of the last run, and how often each of the workflow files has run then.
+    fn plan(&self, proposal: Proposal, entry: Option<&ProjectEntry>, port: u16) -> Result<(Plan, u64, BTreeMap<String, u64>)> {
         let mut last_run = entry.map_or(0, |entry| entry.last_run);
+        let counts = entry.map(|entry| entry.runs_of.clone()).unwrap_or_default();
+        // From before files were counted: whichever it was, it hasn't run more often.
+        let counted_before = if counts.is_empty() { last_run } else { 0 };
+        let mut now_counted = BTreeMap::new();
         let mut gate = proposal.gate;
         gate.previous_evidence = entry.map(|entry| entry.evidence.clone()).unwrap_or_default();
         let mut runs = Vec::new();
@@ -186,8 +192,11 @@ impl Book {
                 max_parallel: self.world.cores,
                 deliver_by_workflow: proposal.deliver_by_workflow,
             };
-            let (plan, _) =
-                workflow::plan::Plan::new(request).map_err(|error| Failure::usage(format!("{path} can't be planned: {error}")))?;
+            let unplanned = |error| Failure::usage(format!("{path} can't be planned: {error}"));
+            let (mut plan, _) = workflow::plan::Plan::new(request).map_err(unplanned)?;
+            let count = counts.get(&path).copied().unwrap_or(counted_before) + 1;
+            plan.count(count).map_err(unplanned)?;
+            now_counted.insert(path.clone(), count);
             runs.push(Arc::new(plan));
         }
         let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, gate };
@@ -201,7 +210,7 @@ impl Book {
             actor: proposal.actor,
             created: self.world.clock.now(),
         };
-        Ok((plan, last_run))
+        Ok((plan, last_run, now_counted))
     }
 
     fn rollback_plan(&self, request: &RollbackRequest) -> Result<Plan> {
@@ -238,7 +247,7 @@ impl Book {
         })
     }
 
-    async fn record(&self, plan: Plan, entry: Option<ProjectEntry>, last_run: u64) -> Result<Accepted> {
+    async fn record(&self, plan: Plan, entry: Option<ProjectEntry>, last_run: u64, runs_of: BTreeMap<String, u64>) -> Result<Accepted> {
         let now = plan.created;
         let port = plan.delivery.port;
         let mut facts: Vec<NewFact> = Vec::new();
@@ -250,6 +259,7 @@ impl Book {
             release: plan.id,
             number: plan.number,
             last_run,
+            runs_of,
             environment: plan.environment.clone(),
             at: now,
         };

@@ -324,6 +324,9 @@ fn outputs(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, Template)> {
     for Entry { key, value } in &mapping.entries {
         if key.text.is_empty() {
             reader.error("workflow/value", key.span, "a key is empty");
+        } else if key.text.contains("${{") {
+            reader.error("workflow/expression", key.span, "the name of an output can't be an expression");
+            continue;
         }
         outputs.extend(reader.string(&key.text, value, &places::JOB_OUTPUTS).map(|template| (key.text.clone(), template)));
     }

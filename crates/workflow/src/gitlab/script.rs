@@ -2,10 +2,13 @@
 //! fails ends it.
 
 /// What the machine that runs GitHub's jobs sets and a job of GitLab doesn't expect: tools look at it to find out where they are.
-const FOREIGN: [&str; 40] = [
+const FOREIGN: [&str; 45] = [
     "GITHUB_ACTION",
+    "GITHUB_ACTION_REF",
+    "GITHUB_ACTION_REPOSITORY",
     "GITHUB_ACTIONS",
     "GITHUB_ACTOR",
+    "GITHUB_ACTOR_ID",
     "GITHUB_API_URL",
     "GITHUB_BASE_REF",
     "GITHUB_ENV",
@@ -21,7 +24,9 @@ const FOREIGN: [&str; 40] = [
     "GITHUB_REF_PROTECTED",
     "GITHUB_REF_TYPE",
     "GITHUB_REPOSITORY",
+    "GITHUB_REPOSITORY_ID",
     "GITHUB_REPOSITORY_OWNER",
+    "GITHUB_REPOSITORY_OWNER_ID",
     "GITHUB_RETENTION_DAYS",
     "GITHUB_RUN_ATTEMPT",
     "GITHUB_RUN_ID",

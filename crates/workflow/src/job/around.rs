@@ -8,9 +8,12 @@ use super::call::Post;
 use super::contained::{HOME, Mounts, On};
 use super::facts::{FilePaths, Files};
 use super::machine::Job;
+use super::remote::Remote;
 use super::scope::{StepScope, env_name};
+use crate::container;
 use crate::expr::Value;
-use crate::model::Step;
+use crate::model::{Step, StepAction};
+use crate::schema::uses::is_local;
 
 impl Job {
     /// The environment of a step on the machine itself, whatever the job's other steps run in.
@@ -92,6 +95,8 @@ impl Job {
         if let Some(path) = scope.action_path {
             put("GITHUB_ACTION_PATH", path);
         }
+        put("GITHUB_ACTION_REPOSITORY", &scope.from.as_ref().map(Remote::slug).unwrap_or_default());
+        put("GITHUB_ACTION_REF", scope.from.as_ref().map_or("", |from| from.reference.as_str()));
         env
     }
 
@@ -128,7 +133,9 @@ impl Job {
         env: &'a BTreeMap<String, String>,
         files: &'a dyn Files,
     ) -> StepScope<'a> {
-        StepScope { action: Some(&step.id), ..self.scope_of_frame(lane, depth, env, files) }
+        let around = self.scope_of_frame(lane, depth, env, files);
+        let from = own_repository(step, around.from.as_ref());
+        StepScope { action: Some(&step.id), from, ..around }
     }
 
     pub(super) fn scope_of_frame<'a>(
@@ -145,6 +152,7 @@ impl Job {
             inputs: inside.map(|inside| inside.inputs.clone()),
             own_status: inside.map_or(self.status, |_| frame.status),
             action_path: inside.map(|inside| inside.directory.as_str()),
+            from: inside.and_then(|inside| inside.remote.clone()),
             ..self.bare_scope(env, files)
         }
     }
@@ -152,7 +160,13 @@ impl Job {
     pub(super) fn post_scope<'a>(&'a self, post: &'a Post, files: &'a dyn Files) -> StepScope<'a> {
         let inputs = post.inputs.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect();
         let inputs = Some(Value::object(inputs));
-        StepScope { action: Some(&post.id), inputs, action_path: post.action_path.as_deref(), ..self.bare_scope(&self.env, files) }
+        StepScope {
+            action: Some(&post.id),
+            inputs,
+            action_path: post.action_path.as_deref(),
+            from: post.from.clone(),
+            ..self.bare_scope(&self.env, files)
+        }
     }
 
     pub(super) fn bare_scope<'a>(&'a self, env: &'a BTreeMap<String, String>, files: &'a dyn Files) -> StepScope<'a> {
@@ -168,6 +182,18 @@ impl Job {
             action: None,
             action_path: None,
             paths: None,
+            from: None,
         }
+    }
+}
+
+/// Of the action that a step uses; scripts inside of an action belong to it.
+pub(super) fn own_repository(step: &Step, around: Option<&Remote>) -> Option<Remote> {
+    match &step.action {
+        StepAction::Uses { uses, .. } => match uses.strip_prefix("$/") {
+            Some(path) => around.map(|around| around.beside(path)),
+            None => Remote::parse(uses).ok().filter(|_| !is_local(uses) && container::image_of(uses).is_none()),
+        },
+        _ => around.cloned(),
     }
 }

@@ -84,6 +84,8 @@ pub struct ActionCall {
     /// What main saved for post.
     pub state: BTreeMap<String, String>,
     pub timeout_ms: Option<u64>,
+    /// Sentences for the log, before anything the action says.
+    pub warnings: Vec<String>,
 }
 
 /// A built-in action that will run, seen from before the first step.
@@ -93,6 +95,8 @@ pub struct Foreseen {
     pub reference: String,
     pub inputs: BTreeMap<String, String>,
     pub step: Step,
+    /// Its failure is allowed.
+    pub allowed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,6 +256,10 @@ pub struct Post {
     pub name: String,
     /// The id of the step that left it, as `github.action`.
     pub id: String,
+    /// Its id behind those of the composite actions around it: under which its state is kept.
+    pub key: String,
+    /// The repository of its action.
+    pub from: Option<Remote>,
     pub condition: String,
     pub what: PostWork,
     pub inputs: BTreeMap<String, String>,

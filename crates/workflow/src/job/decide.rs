@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base::Timestamp;
 
+use super::around::own_repository;
 use super::builtin::Builtin;
 use super::call::{Advance, Event, Foreseen, Next, Post, PostWork};
 use super::command::{Annotation, Level};
@@ -11,13 +12,12 @@ use super::contained::{Asked, ContainerCall, ContainerWork, Mounts};
 use super::facts::Files;
 use super::lane::{Behind, Lane, Running};
 use super::machine::{Job, Phase, worse};
-use super::remote::Remote;
 use super::scope::StepScope;
 use super::spec::{Conclusion, JobOutcome, StepState};
-use super::step::{Ready, below, reference, with_defaults};
+use super::step::{Ready, reference};
 use crate::container;
 use crate::expr::evaluate_template;
-use crate::model::{ActionRuns, Defaults, Step, StepAction, Work};
+use crate::model::{Defaults, StepAction, Work};
 
 /// Steps in the background that run at once, as at GitHub; the others wait for a place.
 const BACKGROUND_MAX: usize = 10;
@@ -160,11 +160,15 @@ impl Job {
         let mut foreseen = Vec::new();
         for step in self.lanes[0].frames[0].steps.iter() {
             let StepAction::Uses { uses, with } = &step.action else { continue };
-            let scope = StepScope { action: Some(&step.id), ..self.bare_scope(&env, files) };
+            let scope = StepScope { action: Some(&step.id), from: own_repository(step, None), ..self.bare_scope(&env, files) };
             let Some(builtin) = Builtin::of(uses).filter(|_| scope.holds(&step.condition).unwrap_or(false)) else { continue };
             let Ok(given) = scope.pairs(with.as_ref()) else { continue };
             let inputs = given.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
-            foreseen.push(Foreseen { builtin, reference: reference(uses).to_string(), inputs, step: step.clone() });
+            let allowed = step
+                .continue_on_error
+                .as_ref()
+                .is_some_and(|template| evaluate_template(template, &scope).is_ok_and(|value| value.truthy()));
+            foreseen.push(Foreseen { builtin, reference: reference(uses).to_string(), inputs, step: step.clone(), allowed });
         }
         foreseen
     }
@@ -206,43 +210,6 @@ impl Job {
         }
     }
 
-    /// What actions that need no checkout do before the first step, the last first. What can't be found out here is said where the
-    /// step itself runs.
-    fn pres(&self, env: &BTreeMap<String, String>, containers: Option<&Asked>, files: &dyn Files) -> Vec<Post> {
-        let steps = self.lanes[0].frames[0].steps.iter().rev();
-        let mut pres: Vec<Post> = steps.filter_map(|step| self.pre(step, env, files).ok().flatten()).collect();
-        if let Some(asked) = containers.filter(|asked| asked.job.is_some()) {
-            pres.iter_mut().for_each(|pre| pre.move_into(&asked.mounts));
-        }
-        pres
-    }
-
-    fn pre(&self, step: &Step, env: &BTreeMap<String, String>, files: &dyn Files) -> Result<Option<Post>, String> {
-        let StepAction::Uses { uses, with } = &step.action else { return Ok(None) };
-        let (origin, action) = match uses.strip_prefix("$/") {
-            Some(path) => self.own(0, uses, path, files)?,
-            None if uses.starts_with("./") || container::image_of(uses).is_some() || Builtin::of(uses).is_some() => return Ok(None),
-            None => self.remote(Remote::parse(uses)?, uses, files)?,
-        };
-        let ActionRuns::Node { using, pre: Some(file), pre_condition, .. } = &action.runs else { return Ok(None) };
-        let scope = StepScope { action: Some(&step.id), ..self.bare_scope(env, files) };
-        let own = scope.pairs(step.env.as_ref())?;
-        let mut around = env.clone();
-        around.extend(own.iter().cloned());
-        let scope = StepScope { env: &around, ..scope };
-        let given = scope.pairs(with.as_ref())?.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
-        Ok(Some(Post {
-            name: format!("Pre {}", self.step_name(step, &scope)),
-            id: step.id.clone(),
-            condition: pre_condition.clone(),
-            what: PostWork::Node { file: below(&origin.directory, file), using: using.clone() },
-            inputs: with_defaults(&action, given, &scope)?.into_iter().collect(),
-            env: own.into_iter().collect(),
-            action_path: Some(origin.directory),
-            state: BTreeMap::new(),
-        }))
-    }
-
     /// The containers that the job's file asks for, with their values.
     fn wanted(&self, scope: &StepScope<'_>) -> Result<Option<Asked>, String> {
         let Work::Steps { container, services, .. } = &self.spec.job.work else { return Ok(None) };
@@ -264,6 +231,8 @@ impl Job {
         let stop = Post {
             name: "Stop containers".to_string(),
             id: String::new(),
+            key: String::new(),
+            from: None,
             condition: "always()".to_string(),
             what: PostWork::Containers,
             inputs: BTreeMap::new(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::call::{Advance, Command, Next, Post, PostWork};
 use super::contained::{ACTION_WORKSPACE, Image, ImageRun, Mounts, On};
+use super::early::Early;
 use super::machine::Job;
 use super::scope::StepScope;
 use super::shell::words;
@@ -20,8 +21,8 @@ pub(super) struct Docker {
     /// Nothing where the step's own `args` count.
     arguments: Option<Vec<String>>,
     env: Vec<(String, String)>,
-    has_pre: bool,
     /// Entrypoint and condition.
+    pre: Option<(String, String)>,
     post: Option<(String, String)>,
 }
 
@@ -38,7 +39,9 @@ impl Docker {
         inputs: &[(String, String)],
         scope: &StepScope<'_>,
     ) -> Result<Docker, String> {
-        let ActionRuns::Docker { image, entrypoint, args, env, pre_entrypoint, post_entrypoint, post_condition, .. } = &action.runs else {
+        let ActionRuns::Docker { image, entrypoint, args, env, pre_entrypoint, pre_condition, post_entrypoint, post_condition } =
+            &action.runs
+        else {
             unreachable!("only actions in containers are asked")
         };
         let known: Object = inputs.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))).collect();
@@ -61,9 +64,16 @@ impl Docker {
             entrypoint: entrypoint.clone(),
             arguments: (!args.is_empty()).then_some(arguments),
             env,
-            has_pre: pre_entrypoint.is_some(),
+            pre: pre_entrypoint.clone().map(|entrypoint| (entrypoint, pre_condition.clone())),
             post: post_entrypoint.clone().map(|entrypoint| (entrypoint, post_condition.clone())),
         })
+    }
+
+    /// What it does before the job's first step.
+    pub(super) fn early(self) -> Option<Early> {
+        let (entrypoint, condition) = self.pre?;
+        let what = PostWork::Image { image: self.image?, entrypoint, arguments: self.arguments.unwrap_or_default() };
+        Some(Early { condition, what, env: self.env })
     }
 }
 
@@ -75,7 +85,9 @@ impl Job {
         let image = docker.image.clone().expect("an action in a container has an image");
         let own = docker.env.iter().filter(|(name, _)| !ready.scope.env.contains_key(name)).cloned().collect::<Vec<_>>();
         let added = inputs.iter().map(|(name, value)| (input_name(name), value.clone()));
-        let env = self.image_env(ready.lane, ready.scope, ready.paths, own.iter().cloned().chain(added));
+        let saved = self.saved.get(&self.key(ready.lane, step)).into_iter().flatten();
+        let saved = saved.map(|(name, value)| (format!("STATE_{name}"), value.clone()));
+        let env = self.image_env(ready.lane, ready.scope, ready.paths, own.iter().cloned().chain(added).chain(saved));
         let entrypoint = docker.entrypoint.clone().or_else(|| given("entrypoint").cloned());
         let arguments = docker.arguments.clone().unwrap_or_else(|| given("args").map(|args| words(args)).unwrap_or_default());
         let post = docker.post.as_ref().map(|(entrypoint, condition)| -> Post {
@@ -86,10 +98,7 @@ impl Job {
         });
         let mut command = self.image_command(ready.lane, &image, entrypoint, &arguments, env);
         command.timeout_ms = ready.timeout_ms;
-        if docker.has_pre {
-            let text = "`pre-entrypoint` is not run: the job's first step comes before it";
-            command.warnings.push(text.to_string());
-        }
+        command.warnings.extend(docker.pre.as_ref().and_then(|_| self.late_pre("pre-entrypoint", ready.lane, step)));
         Advance { event: Some(ready.started(post)), next: Next::Run(Box::new(command)) }
     }
 

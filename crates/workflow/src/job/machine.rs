@@ -41,7 +41,7 @@ pub struct Job {
     pub(super) lanes: Vec<Lane>,
     /// What actions do before the first step, the last first.
     pub(super) pres: Vec<Post>,
-    /// What those saved for what their actions do later, by the id of the step.
+    /// What those saved for what their actions do later, by the key of the step; there is an entry for each of them.
     pub(super) saved: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) posts: Vec<Post>,
     pub(super) status: Conclusion,
@@ -169,6 +169,7 @@ impl Job {
                 assert!(self.phase == Phase::New, "a job begins once");
                 self.begun = Some(*at);
                 self.pres.clone_from(pres);
+                self.saved = pres.iter().map(|pre| (pre.key.clone(), BTreeMap::new())).collect();
                 self.phase = if containers.is_some() { Phase::Preparing } else { self.before_main() };
                 self.ask(containers.as_deref());
                 self.env.extend(env.iter().cloned());
@@ -374,7 +375,7 @@ impl Job {
             self.posts[post].state.extend(ended.wrote.state.iter().cloned());
         }
         if let Some(pre) = self.pres.last().filter(|_| self.phase == Phase::Early) {
-            self.saved.entry(pre.id.clone()).or_default().extend(ended.wrote.state.iter().cloned());
+            self.saved.entry(pre.key.clone()).or_default().extend(ended.wrote.state.iter().cloned());
         }
         let is_post = running.is_post;
         let outputs = std::mem::take(&mut ended.wrote.outputs);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::contained::Started;
 use super::facts::{FilePaths, Files, JobFacts};
+use super::remote::Remote;
 use super::spec::{Conclusion, Contexts};
 use crate::expr::{Clause, Error, Object, Scope, Value, evaluate_source, evaluate_template, trace};
 use crate::model::Template;
@@ -104,6 +105,8 @@ pub(crate) struct StepScope<'a> {
     /// Inside a composite action: its directory.
     pub(crate) action_path: Option<&'a str>,
     pub(crate) paths: Option<&'a FilePaths>,
+    /// The repository of the action that is executed, or of the composite action around.
+    pub(crate) from: Option<Remote>,
 }
 
 impl Scope for StepScope<'_> {
@@ -190,6 +193,8 @@ impl StepScope<'_> {
         put("action", self.action);
         put("action_path", self.action_path);
         put("action_status", self.action_path.map(|_| self.own_status.word()));
+        put("action_repository", self.from.as_ref().map(Remote::slug).as_deref());
+        put("action_ref", self.from.as_ref().map(|from| from.reference.as_str()));
         for (name, path) in self.paths.iter().flat_map(|paths| paths.named()) {
             put(name, Some(path));
         }

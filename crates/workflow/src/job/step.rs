@@ -10,6 +10,7 @@ use super::contained::{ContainerCall, ContainerWork};
 use super::decide::note;
 use super::docker::Docker;
 use super::facts::{FilePaths, Files};
+use super::inputs;
 use super::machine::Job;
 use super::remote::Remote;
 use super::scope::StepScope;
@@ -20,7 +21,7 @@ use crate::expr::evaluate_template;
 use crate::model::{Action, ActionRuns, Step, StepAction, Template};
 
 /// Composite actions inside composite actions, as at GitHub.
-const DEPTH_MAX: usize = 10;
+pub(super) const DEPTH_MAX: usize = 10;
 
 /// A step whose condition holds, about to be started.
 pub(super) struct Ready<'a> {
@@ -145,7 +146,7 @@ impl Job {
         if let Some(local) = uses.strip_prefix("./") {
             let directory = below(&self.facts.workspace, local.trim_end_matches('/'));
             let action = files.action(&self.outside(&directory))?;
-            return self.local(step, ready, Origin { directory, remote: None, early: false }, action, given, files);
+            return self.local(step, ready, Origin { directory, remote: None }, action, given, files);
         }
         if let Some(path) = uses.strip_prefix("$/") {
             let (origin, action) = self.own(ready.lane, uses, path, files)?;
@@ -164,6 +165,8 @@ impl Job {
                 builtin.name()
             ));
         }
+        let names = given.iter().map(|(name, _)| name.as_str());
+        let odd = inputs::known(builtin).and_then(|known| inputs::unexpected(names, known));
         let outside = |value: String| self.mounts().map_or_else(|| value.clone(), |mounts| mounts.lines_outside(&value));
         let inputs = given.into_iter().map(|(name, value)| (name, outside(value))).collect();
         let post = builtin.post_condition().map(|condition| self.leave_post(step, ready, condition, PostWork::Builtin(builtin), &inputs));
@@ -177,6 +180,7 @@ impl Job {
             env: self.machine_env(ready.lane, ready.scope, ready.paths),
             state: BTreeMap::new(),
             timeout_ms: ready.timeout_ms,
+            warnings: odd.into_iter().collect(),
         };
         Ok(Advance { event: Some(ready.started(post)), next: Next::Action(Box::new(call)) })
     }
@@ -193,7 +197,7 @@ impl Job {
         }
         let directory = below(&files.own()?, path.trim_matches('/'));
         let action = files.action(&directory)?;
-        Ok((Origin { directory: self.inside(&directory), remote: None, early: true }, action))
+        Ok((Origin { directory: self.inside(&directory), remote: None }, action))
     }
 
     /// Where an action of another repository lies, and what it is.
@@ -202,7 +206,7 @@ impl Job {
         let pinned = self.spec.actions.get(&key).ok_or_else(|| unforeseen(uses))?;
         let directory = below(&files.fetched(&key, pinned)?, &remote.path);
         let action = files.action(&directory)?;
-        Ok((Origin { directory: self.inside(&directory), remote: Some(remote), early: true }, action))
+        Ok((Origin { directory: self.inside(&directory), remote: Some(remote) }, action))
     }
 
     fn local(
@@ -216,8 +220,7 @@ impl Job {
     ) -> Result<Advance, String> {
         let odd = odd_inputs(&action, &given);
         let inputs = with_defaults(&action, given, ready.scope)?;
-        let Origin { directory, remote, early } = origin;
-        let top = self.lanes[ready.lane].frames.len() == 1;
+        let Origin { directory, remote } = origin;
         match &action.runs {
             ActionRuns::Docker { .. } => {
                 let docker = Docker::of_action(&action, &self.outside(&directory), &inputs, ready.scope)?;
@@ -243,7 +246,7 @@ impl Job {
                 let mut env = self.process_env(ready.lane, ready.scope, ready.paths);
                 env.extend(inputs.iter().map(|(name, value)| (input_name(name), value.clone())));
                 env.insert("GITHUB_ACTION_PATH".to_string(), directory.clone());
-                let saved = self.saved.get(&step.id).filter(|_| top).into_iter().flatten();
+                let saved = self.saved.get(&self.key(ready.lane, step)).into_iter().flatten();
                 env.extend(saved.map(|(name, value)| (format!("STATE_{name}"), value.clone())));
                 let post = post.as_ref().map(|post| {
                     let work = PostWork::Node { file: below(&directory, post), using: using.clone() };
@@ -254,13 +257,7 @@ impl Job {
                 let mut command = self.node(ready.lane, using, below(&directory, main), env, files)?;
                 command.timeout_ms = ready.timeout_ms;
                 command.warnings.extend(odd);
-                command.warnings.extend(pre.as_ref().filter(|_| !(early && top)).map(|_| {
-                    let why = match early {
-                        true => "`pre` of an action inside of another is not run yet",
-                        false => "`pre` of an action in the workspace is not run, as at GitHub: the job's first step comes before it",
-                    };
-                    why.to_string()
-                }));
+                command.warnings.extend(pre.as_ref().and_then(|_| self.late_pre("pre", ready.lane, step)));
                 Ok(Advance { event: Some(ready.started(post)), next: Next::Run(Box::new(command)) })
             }
         }
@@ -295,6 +292,20 @@ impl Job {
         })
     }
 
+    /// The ids of the steps that lead here, from the job's own on.
+    pub(super) fn key(&self, lane: usize, step: &Step) -> String {
+        let frames = &self.lanes[lane].frames;
+        let around = frames[..frames.len() - 1].iter().filter_map(|frame| frame.steps.get(frame.next));
+        around.map(|step| step.id.as_str()).chain([step.id.as_str()]).collect::<Vec<_>>().join("/")
+    }
+
+    /// Why what an action does first wasn't done.
+    pub(super) fn late_pre(&self, what: &str, lane: usize, step: &Step) -> Option<String> {
+        let done = self.saved.contains_key(&self.key(lane, step));
+        let why = "of an action in the workspace is not run, as at GitHub: the job's first step comes before it";
+        (!done).then(|| format!("`{what}` {why}"))
+    }
+
     pub(super) fn leave_post(
         &self,
         step: &Step,
@@ -306,12 +317,14 @@ impl Job {
         Post {
             name: format!("Post {}", ready.name),
             id: step.id.clone(),
+            key: self.key(ready.lane, step),
+            from: ready.scope.from.clone(),
             condition: condition.to_string(),
             what,
             inputs: inputs.clone(),
             env: ready.own.iter().cloned().collect(),
             action_path: None,
-            state: self.saved.get(&step.id).filter(|_| self.lanes[ready.lane].frames.len() == 1).cloned().unwrap_or_default(),
+            state: self.saved.get(&self.key(ready.lane, step)).cloned().unwrap_or_default(),
         }
     }
 
@@ -352,6 +365,7 @@ impl Job {
                 env,
                 state: post.state.clone(),
                 timeout_ms: None,
+                warnings: Vec::new(),
             })),
             PostWork::Node { file, using } => {
                 env.extend(post.inputs.iter().map(|(name, value)| (input_name(name), value.clone())));
@@ -370,9 +384,7 @@ impl Job {
 /// Where an action lies, and the repository it was fetched from.
 pub(super) struct Origin {
     pub(super) directory: String,
-    remote: Option<Remote>,
-    /// Whether it is there before the first step.
-    early: bool,
+    pub(super) remote: Option<Remote>,
 }
 
 pub(super) fn reference(uses: &str) -> &str {
@@ -395,22 +407,15 @@ pub(super) fn with_defaults(action: &Action, given: Vec<(String, String)>, scope
     Ok(inputs)
 }
 
-/// Given inputs that the action doesn't know, or would rather not be given any more; in the words of GitHub's runner (`ActionRunner.cs`).
+/// Given inputs that the action doesn't know, or would rather not be given any more.
 fn odd_inputs(action: &Action, given: &[(String, String)]) -> Vec<String> {
-    let quoted = |names: Vec<&str>| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
-    let input_of = |name: &str| action.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(name));
     // The toolkit takes these of any container action.
     let is_own = |name: &str| matches!(action.runs, ActionRuns::Docker { .. }) && matches!(name, "entrypoint" | "args");
-    let unknown: Vec<&str> = given.iter().map(|(name, _)| name.as_str()).filter(|name| input_of(name).is_none() && !is_own(name)).collect();
-    let mut odd = Vec::new();
-    if let Some(first) = unknown.first() {
-        let known: Vec<&str> = action.inputs.iter().map(|input| input.name.as_str()).collect();
-        let meant = base::name::nearest(first, known.iter().copied()).filter(|_| unknown.len() == 1);
-        let meant = meant.map(|meant| format!("; did you mean '{meant}'?")).unwrap_or_default();
-        odd.push(format!("Unexpected input(s) {}, valid inputs are [{}]{meant}", quoted(unknown), quoted(known)));
-    }
+    let known: Vec<&str> = action.inputs.iter().map(|input| input.name.as_str()).collect();
+    let names = given.iter().map(|(name, _)| name.as_str()).filter(|name| !is_own(name));
+    let mut odd: Vec<String> = inputs::unexpected(names, &known).into_iter().collect();
     odd.extend(given.iter().filter_map(|(name, _)| {
-        let input = input_of(name)?;
+        let input = action.inputs.iter().find(|input| input.name.eq_ignore_ascii_case(name))?;
         let why = input.deprecation.as_deref()?;
         Some(format!("Input '{}' has been deprecated with message: {why}", input.name))
     }));

@@ -54,18 +54,22 @@ impl<'a> Actions<'a> {
         Actions { start, dirs }
     }
 
-    /// Whether the tools that the job's actions need are on this machine; a sentence with all that isn't.
-    pub(super) fn ready(&self, job: &Job, files: &dyn Files) -> Result<(), String> {
+    /// Whether the tools that the job's actions need are on this machine: sentences about those that may be missing, because their
+    /// step may fail; a sentence with all that may not.
+    pub(super) fn ready(&self, job: &Job, files: &dyn Files) -> Result<Vec<String>, String> {
         let mut wrong: Vec<String> = Vec::new();
+        let mut allowed: Vec<String> = Vec::new();
         for foreseen in job.foresee(files) {
             if let Err(why) = self.ready_for(&foreseen, job.inherited()) {
                 let why = format!("`{}` can't do what is asked: {why}", foreseen.builtin.name());
-                if !wrong.contains(&why) {
+                if foreseen.allowed {
+                    allowed.push(format!("{why}; its step will fail, as it is allowed to"));
+                } else if !wrong.contains(&why) {
                     wrong.push(why);
                 }
             }
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+        if wrong.is_empty() { Ok(allowed) } else { Err(wrong.join("; ")) }
     }
 
     fn ready_for(&self, foreseen: &Foreseen, env: &BTreeMap<String, String>) -> Result<(), String> {
