@@ -108,6 +108,8 @@ fn pipeline(files: &dyn Files, request: &Request<'_>) -> Pipeline {
         }
     }
     pipeline.actor = request.actor.to_string();
+    // To the second, as GitLab writes it.
+    pipeline.created = crate::world::now().to_string().split('.').next().map(|time| format!("{time}Z")).unwrap_or_default();
     pipeline.changed = request.changed.clone();
     pipeline.files = files.list().to_vec();
     pipeline.variables = request.vars.clone();

@@ -306,3 +306,70 @@ deploy staging:
     assert_eq!(view.code, 0, "{}{}", view.out, view.err);
     assert!(view.out.contains("10 tests"), "{}", view.out);
 }
+
+#[test]
+fn a_job_may_fail_with_certain_exit_codes_alone() {
+    let file = |code: u32| {
+        format!(
+            "
+stages: [one, two, three]
+codes:
+  stage: one
+  script: [echo x > kept, exit {code}]
+  after_script: ['echo \"after codes it is $CI_JOB_STATUS\"']
+  allow_failure: {{exit_codes: [42, 43]}}
+  artifacts: {{paths: [kept], when: on_failure}}
+needing: {{stage: two, script: ['cat kept; echo \"needing ran\"'], needs: [codes]}}
+next: {{stage: two, script: [echo \"next ran\"]}}
+rescue: {{stage: three, script: [echo rescued], when: on_failure}}
+"
+        )
+    };
+    let place = Place::with(&[(".gitlab-ci.yml", &file(42))]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let lines = without_prefixes(&said.out);
+    for line in ["after codes it is failed", "x", "needing ran", "next ran"] {
+        assert!(lines.contains(&line.to_string()), "{line}\n{}", said.out);
+    }
+    assert!(!lines.contains(&"rescued".to_string()), "{}", said.out);
+    assert!(said.err.contains("codes failed, which is allowed ("), "{}", said.err);
+    assert!(place.say(&["run", "view"]).out.contains("codes failed, which is allowed"));
+
+    place.write(".gitlab-ci.yml", &file(1));
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    let lines = without_prefixes(&said.out);
+    assert!(lines.contains(&"rescued".to_string()) && !lines.contains(&"next ran".to_string()), "{}", said.out);
+}
+
+#[test]
+fn the_coverage_in_a_log_is_shown() {
+    let file = "
+unit:
+  script: ['echo \"TOTAL 10 2 50%\"', 'echo \"TOTAL 10 2 81.5%\"']
+  coverage: '/TOTAL.*\\s(\\d+(?:\\.\\d+)?)%$/'
+";
+    let place = Place::with(&[(".gitlab-ci.yml", file)]);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("coverage 81.5 %, by the job's log"), "{}", said.out);
+}
+
+#[test]
+fn files_that_came_with_the_sources_are_not_untracked() {
+    let file = "
+stages: [one, two]
+make: {stage: one, script: [echo new > new.txt, mkdir -p deep, echo ignored > deep/x.log], artifacts: {untracked: true, exclude: [deep/none]}}
+show: {stage: two, script: [ls], variables: {GIT_STRATEGY: none}}
+";
+    let place = Place::with(&[(".gitlab-ci.yml", file), (".gitignore", "*.log\\n")]);
+    place.write("uncommitted.txt", "");
+    for args in [&["run"] as &[&str], &["run", "--dirty"]] {
+        let said = place.say(args);
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let shown = without_prefixes(&said.out);
+        let listed = |name: &str| shown.contains(&name.to_string());
+        assert!(listed("new.txt") && listed("deep") && !listed("app.py") && !listed("uncommitted.txt"), "{args:?}\n{}", said.out);
+    }
+}

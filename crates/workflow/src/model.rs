@@ -143,12 +143,21 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_timeout_minutes: Option<Template>,
     pub continue_on_error: Option<Template>,
+    /// Exit codes with which it may fail; it tells the one it had in its output [`EXIT_CODE`]. Of GitLab's files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_exit_codes: Vec<i32>,
+    /// The pattern between slashes by which its log tells the coverage of its tests. Of GitLab's files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Name to template, in the order of the file.
     pub outputs: Vec<(String, Template)>,
     pub work: Work,
 }
+
+/// The output of a job in which [`Job::allowed_exit_codes`] are looked for.
+pub const EXIT_CODE: &str = "exit_code";
 
 /// What a job does: steps on a machine, or another workflow called.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -340,6 +349,8 @@ impl Job {
             env: None,
             timeout_minutes: None,
             cancel_timeout_minutes: None,
+            allowed_exit_codes: Vec::new(),
+            coverage: None,
             continue_on_error: None,
             retry: None,
             outputs: Vec::new(),

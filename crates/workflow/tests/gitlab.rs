@@ -153,6 +153,13 @@ fn show_job(job: &Job, out: &mut String) {
     put("group", job.concurrency.as_ref().map(|concurrency| &concurrency.group));
     put("minutes", job.timeout_minutes.as_ref().filter(|minutes| **minutes != Template::Number(60.0)));
     put("allowed to fail", job.continue_on_error.as_ref());
+    if !job.allowed_exit_codes.is_empty() {
+        let outputs: Vec<String> = job.outputs.iter().map(|(name, value)| format!("{name} {}", text(value))).collect();
+        writeln!(out, "  allowed to fail with {:?} as {}", job.allowed_exit_codes, outputs.join(", ")).unwrap();
+    }
+    if let Some(coverage) = &job.coverage {
+        writeln!(out, "  coverage {coverage}").unwrap();
+    }
     if let Some(retry) = &job.retry {
         writeln!(out, "  again {} times on {:?}", retry.max, retry.on).unwrap();
     }

@@ -29,7 +29,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base::Timestamp;
 use engine::world::JobStart;
-use workflow::job::command::Level;
+use workflow::gitlab::Coverage;
+use workflow::job::command::{Annotation, Level};
 use workflow::job::{
     ActionCall, Command, Conclusion, ContainerCall, ContainerWork, Ended, Event, Exit, Job, JobOutcome, Mark, Next, On, StepSeen, Trail,
     Wrote,
@@ -187,7 +188,8 @@ impl<'a> Runner<'a> {
         let job = Job::new(start.spec.clone(), facts);
         let processes = Processes::new(owner, &dirs.temp, options.grace);
         let actions = Actions::new(start, dirs);
-        let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new() };
+        let coverage = start.spec.job.coverage.as_ref().and_then(|pattern| Coverage::parse(pattern).ok());
+        let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new(), coverage };
         let (pause_on_failure, room, last, told) = (options.pause_on_failure, options.room, BTreeMap::new(), (0, Vec::new()));
         let _service = service;
         let (resume, trail) = (options.resume.clone(), options.keep.then(Trail::default));
@@ -382,6 +384,9 @@ impl<'a> Runner<'a> {
             sink.summary(output.step, &summary);
         }
         self.around.change(said.matchers);
+        if let Some(coverage) = output.coverage.take().filter(|coverage| coverage.found().is_some()) {
+            self.around.coverage = Some(coverage);
+        }
         self.processes.mask(&said.masks);
         let ended = Ended { exit, wrote, masks: said.masks, refused, annotations: said.annotations, summary };
         self.job.apply(&Event::Ended { at: self.clock.now(), lane, ended });
@@ -479,6 +484,11 @@ impl<'a> Runner<'a> {
             && error.kind() != std::io::ErrorKind::NotFound
         {
             sink.warning(&format!("the job's temporary files can't be removed: {error}"));
+        }
+        if let Some(found) = self.around.coverage.as_ref().and_then(Coverage::found) {
+            let text = format!("coverage {found} %, by the job's log");
+            sink.notice(&text);
+            outcome.annotations.push(Annotation::of_job(Level::Notice, &text));
         }
         if self.guard.timed_out() {
             // To the steps a job that ran out of time is cancelled; to the run it has failed.

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use base::mask::{Mask, MaskStream};
+use workflow::gitlab::Coverage;
 use workflow::job::command::{Annotation, Level, LogCommand};
 use workflow::job::log::{LogReader, Piece};
 use workflow::job::matcher::{self, Matchers, ProblemMatcher};
@@ -29,6 +30,8 @@ pub(super) struct Around {
     pub(super) workspace: Arc<Path>,
     /// Those that steps have added so far.
     pub(super) matchers: Vec<Arc<ProblemMatcher>>,
+    /// What the log tells of coverage, where somebody wants to know.
+    pub(super) coverage: Option<Coverage>,
 }
 
 /// The output of one process.
@@ -45,6 +48,7 @@ pub(super) struct Output {
     workspace: Arc<Path>,
     matchers: Matchers,
     counts: BTreeMap<Level, usize>,
+    pub(super) coverage: Option<Coverage>,
     pub(super) said: Said,
 }
 
@@ -79,13 +83,14 @@ impl Around {
 
 impl Output {
     pub(super) fn new(step: u32, mask: &Mask, around: &Around) -> Output {
-        Output { matchers: Matchers::new(&around.matchers), ..Output::plain(step, mask, around.debug, around.workspace.clone()) }
+        let coverage = around.coverage.clone();
+        Output { matchers: Matchers::new(&around.matchers), coverage, ..Output::plain(step, mask, around.debug, around.workspace.clone()) }
     }
 
     fn plain(step: u32, mask: &Mask, debug: bool, workspace: Arc<Path>) -> Output {
         let (reader, masked, mask) = (LogReader::default(), mask.stream(), mask.clone());
         let (buffer, matchers, counts, said) = Default::default();
-        Output { step, reader, masked, mask, buffer, debug, echo: debug, workspace, matchers, counts, said }
+        Output { step, reader, masked, mask, buffer, debug, echo: debug, workspace, matchers, counts, coverage: None, said }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], sink: &mut dyn JobSink) {
@@ -132,6 +137,9 @@ impl Output {
     }
 
     fn take(&mut self, piece: Piece<'_>) {
+        if let (Some(coverage), Piece::Text(text)) = (&mut self.coverage, &piece) {
+            String::from_utf8_lossy(text).lines().for_each(|line| coverage.read(line));
+        }
         match piece {
             Piece::Text(text) if self.matchers.is_empty() => self.masked.push(text, &mut self.buffer),
             Piece::Text(text) => text.split_inclusive(|byte| *byte == b'\n').for_each(|line| self.match_line(line)),

@@ -206,7 +206,10 @@ impl<'a> Compiler<'a> {
                 let id = unique_id(&name, &mut ids);
                 variables.extend(added.variables.clone());
                 variables.extend(self.project_variables());
-                variables.put(Variable::new("CI_JOB_ID", format!("{NUMBER}{:04}", entries.len() + 1)));
+                let number = format!("{NUMBER}{:04}", entries.len() + 1);
+                let url = format!("{}/{}/-/jobs/{number}", self.pipeline.server_url, self.pipeline.project);
+                variables.put(Variable::new("CI_JOB_ID", number));
+                variables.put(Variable { raw: true, ..Variable::new("CI_JOB_URL", url) });
                 if added.when == When::Manual {
                     variables.put(Variable::new("CI_JOB_MANUAL", "true"));
                 }
@@ -331,6 +334,9 @@ impl<'a> Compiler<'a> {
             env: Some(Template::Mapping(env)),
             timeout_minutes: Some(minutes(job.timeout_ms.unwrap_or(TIMEOUT_MS) + delay_ms.unwrap_or(0))),
             continue_on_error: (entry.added.allow_failure == AllowFailure::Always(true)).then_some(Template::Bool(true)),
+            outputs: making.outputs(),
+            allowed_exit_codes: entry.added.allow_failure.exit_codes().to_vec(),
+            coverage: job.coverage.as_ref().map(|(pattern, _)| pattern.clone()),
             retry: job.retry.as_ref().filter(|retry| retry.max > 0).map(retry_of),
             ..model::Job::new(&entry.id, job.place.span, work)
         }

@@ -7,6 +7,7 @@
 //! ```
 
 mod compile;
+mod coverage;
 mod expression;
 mod extend;
 mod file;
@@ -29,6 +30,7 @@ mod variables;
 use base::{Diagnostic, Severity, Source};
 
 pub use compile::{Compiled, NotAdded, Refused, Tool, compile};
+pub use coverage::Coverage;
 pub use file::File;
 pub use include::{Include, Includes, NoIncludes};
 pub use pipeline::{Commit, Images, Pipeline};

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value as Json;
+
 use super::variables::{NUMBER, Variable, WORKSPACE};
 use crate::trigger::Event;
 
@@ -32,6 +34,8 @@ pub struct Pipeline {
     /// Manual jobs that are asked for, by name.
     pub play: BTreeSet<String>,
     pub images: Images,
+    /// `2026-11-25T07:26:59Z`; empty when it isn't known.
+    pub created: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,6 +77,7 @@ impl Pipeline {
             inputs: BTreeMap::new(),
             play: BTreeSet::new(),
             images: Images::Refuse,
+            created: String::new(),
             event,
         }
     }
@@ -119,6 +124,13 @@ impl Pipeline {
         put("CI_PIPELINE_SOURCE", &self.source);
         put("CI_PIPELINE_ID", &NUMBER.to_string());
         put("CI_PIPELINE_IID", &NUMBER.to_string());
+        put("CI_PIPELINE_URL", &format!("{}/{}/-/pipelines/{NUMBER}", self.server_url, self.project));
+        if !self.created.is_empty() {
+            put("CI_PIPELINE_CREATED_AT", &self.created);
+        }
+        if self.source == "trigger" {
+            put("CI_PIPELINE_TRIGGERED", "true");
+        }
         put("CI_COMMIT_SHA", sha);
         put("CI_COMMIT_SHORT_SHA", sha.get(..8).unwrap_or(sha));
         put("CI_COMMIT_BEFORE_SHA", &self.before);
@@ -141,16 +153,24 @@ impl Pipeline {
             put("CI_COMMIT_TAG", tag);
         }
         put("CI_DEFAULT_BRANCH", &self.default_branch);
+        put("CI_DEFAULT_BRANCH_SLUG", &slug(&self.default_branch));
         put("CI_CONFIG_PATH", ".gitlab-ci.yml");
         self.put_project(&mut put);
         self.put_server(&mut put);
         self.put_merge_request(&mut put);
+        put("GITLAB_USER_ID", "1");
         put("GITLAB_USER_LOGIN", &self.actor);
         put("GITLAB_USER_NAME", if author.is_empty() { &self.actor } else { author });
         put("GITLAB_USER_EMAIL", author_email);
         put("CI_BUILDS_DIR", &WORKSPACE.to_string());
         put("CI_PROJECT_DIR", &WORKSPACE.to_string());
+        put("CI_CONCURRENT_ID", "0");
+        put("CI_CONCURRENT_PROJECT_ID", "0");
+        put("CI_RUNNER_ID", "1");
         put("CI_RUNNER_DESCRIPTION", "plimsoll");
+        put("CI_RUNNER_TAGS", "[]");
+        put("CI_RUNNER_VERSION", GITLAB_VERSION);
+        put("GITLAB_FEATURES", "");
         put("CI_SHARED_ENVIRONMENT", "true");
         out
     }
@@ -160,12 +180,22 @@ impl Pipeline {
         put("CI_PROJECT_ID", "1");
         put("CI_PROJECT_NAME", name);
         put("CI_PROJECT_TITLE", name);
+        put("CI_PROJECT_DESCRIPTION", "");
         put("CI_PROJECT_NAMESPACE", namespace);
+        put("CI_PROJECT_NAMESPACE_ID", "1");
+        put("CI_PROJECT_NAMESPACE_SLUG", &slug(namespace));
         put("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or_default());
         put("CI_PROJECT_PATH", &self.project);
         put("CI_PROJECT_PATH_SLUG", &slug(&self.project));
         put("CI_PROJECT_URL", &format!("{}/{}", self.server_url, self.project));
         put("CI_PROJECT_VISIBILITY", "private");
+        put("CI_REPOSITORY_URL", &format!("{}/{}.git", self.server_url, self.project));
+        // Where the registry of another server is, only that server knows.
+        if self.server_url == "https://gitlab.com" {
+            put("CI_REGISTRY", "registry.gitlab.com");
+            put("CI_REGISTRY_IMAGE", &format!("registry.gitlab.com/{}", self.project.to_lowercase()));
+            put("CI_TEMPLATE_REGISTRY_HOST", "registry.gitlab.com");
+        }
     }
 
     fn put_server(&self, put: &mut dyn FnMut(&str, &str)) {
@@ -177,12 +207,15 @@ impl Pipeline {
         put("CI_SERVER_PORT", port);
         put("CI_SERVER_PROTOCOL", protocol);
         put("CI_SERVER_NAME", "Plimsoll");
-        // The version whose language is spoken here.
-        put("CI_SERVER_VERSION", "18.0.0");
+        put("CI_SERVER_SHELL_SSH_HOST", name);
+        put("CI_SERVER_SHELL_SSH_PORT", "22");
+        put("CI_SERVER_REVISION", "");
+        put("CI_SERVER_VERSION", GITLAB_VERSION);
         put("CI_SERVER_VERSION_MAJOR", "18");
         put("CI_SERVER_VERSION_MINOR", "0");
         put("CI_SERVER_VERSION_PATCH", "0");
         put("CI_API_V4_URL", &format!("{}/api/v4", self.server_url));
+        put("CI_API_GRAPHQL_URL", &format!("{}/api/graphql", self.server_url));
     }
 
     fn put_merge_request(&self, put: &mut dyn FnMut(&str, &str)) {
@@ -205,8 +238,38 @@ impl Pipeline {
             put("CI_MERGE_REQUEST_ID", &iid);
             put("CI_MERGE_REQUEST_REF_PATH", &format!("refs/merge-requests/{iid}/head"));
         }
-        put("CI_MERGE_REQUEST_PROJECT_PATH", &self.project);
-        put("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", &self.project);
+        let project_url = format!("{}/{}", self.server_url, self.project);
+        for whose in ["", "SOURCE_"] {
+            put(&format!("CI_MERGE_REQUEST_{whose}PROJECT_ID"), "1");
+            put(&format!("CI_MERGE_REQUEST_{whose}PROJECT_PATH"), &self.project);
+            put(&format!("CI_MERGE_REQUEST_{whose}PROJECT_URL"), &project_url);
+        }
+        // Filled at GitLab for pipelines of merged results alone.
+        put("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "");
+        put("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", "");
+        put("CI_MERGE_REQUEST_DESCRIPTION_IS_TRUNCATED", "false");
+        let protected = self.merge_request("target_branch").as_ref() == Some(&self.default_branch);
+        put("CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED", if protected { "true" } else { "false" });
+        let payload = |pointers: [&str; 2]| pointers.iter().find_map(|pointer| self.event.payload.pointer(pointer));
+        if let Some(draft) = payload(["/object_attributes/work_in_progress", "/pull_request/draft"]).and_then(Json::as_bool) {
+            put("CI_MERGE_REQUEST_DRAFT", if draft { "true" } else { "false" });
+        }
+        if let Some(sha) = payload(["/object_attributes/oldrev", "/pull_request/base/sha"]).and_then(Json::as_str) {
+            put("CI_MERGE_REQUEST_DIFF_BASE_SHA", sha);
+        }
+        let names = |list: &Json, key: &str| {
+            let names = list.as_array().into_iter().flatten().filter_map(|item| item.get(key)?.as_str());
+            names.collect::<Vec<_>>().join(",")
+        };
+        for (name, pointers, keys) in [
+            ("CI_MERGE_REQUEST_LABELS", ["/labels", "/pull_request/labels"], ["title", "name"]),
+            ("CI_MERGE_REQUEST_ASSIGNEES", ["/assignees", "/pull_request/assignees"], ["username", "login"]),
+        ] {
+            let found = pointers.iter().zip(keys).find_map(|(pointer, key)| Some(names(self.event.payload.pointer(pointer)?, key)));
+            if let Some(found) = found.filter(|found| !found.is_empty()) {
+                put(name, &found);
+            }
+        }
     }
 
     /// From GitLab's payload, or from GitHub's for a pull request.
@@ -224,6 +287,9 @@ impl Pipeline {
         })
     }
 }
+
+/// The version whose language is spoken here.
+const GITLAB_VERSION: &str = "18.0.0";
 
 /// GitLab's word for an event of GitHub's; its own words stay.
 fn source(event: &str) -> &str {

@@ -5,7 +5,7 @@ use base::Span;
 use super::file::{AllowFailure, Artifacts, ArtifactsWhen, Cache, CacheKey, When};
 use super::script::{EXIT_CODE, script};
 use super::variables::template;
-use crate::model::{Step, StepAction, Template};
+use crate::model::{self, Step, StepAction, Template};
 
 /// What the steps are made of, everything expanded.
 pub(super) struct Making<'a> {
@@ -69,17 +69,15 @@ impl Making<'_> {
 
     fn script_step(&self) -> Step {
         let commands: Vec<String> = self.before_script.iter().chain(self.script).cloned().collect();
-        let codes = match self.allow_failure {
-            AllowFailure::ExitCodes(codes) => codes.as_slice(),
-            AllowFailure::Always(_) => &[],
-        };
-        let mut step = self.step("script", "Script", "success()", run(script(&commands, !codes.is_empty())));
-        if !codes.is_empty() {
-            let codes: Vec<String> = codes.iter().map(|code| format!("\"{code}\"")).collect();
-            let source = format!("contains(fromJSON('[{}]'), env.{EXIT_CODE})", codes.join(", "));
-            step.continue_on_error = Some(Template::Expr { source, span: self.span });
-        }
-        step
+        let tells_exit_code = !self.allow_failure.exit_codes().is_empty();
+        self.step("script", "Script", "success()", run(script(&commands, tells_exit_code)))
+    }
+
+    /// What the run wants to know of the script.
+    pub fn outputs(&self) -> Vec<(String, Template)> {
+        let source = format!("env.{EXIT_CODE}");
+        let exit_code = (model::EXIT_CODE.to_string(), Template::Expr { source, span: self.span });
+        if self.allow_failure.exit_codes().is_empty() { Vec::new() } else { vec![exit_code] }
     }
 
     /// In a shell of its own; whatever comes of it, the job stays as it is.
@@ -156,6 +154,16 @@ impl Making<'_> {
 
     fn step(&self, id: &str, name: &str, condition: &str, action: StepAction) -> Step {
         Step { name: Some(Template::String(name.to_string())), condition: condition.to_string(), ..Step::new(id, self.span, action) }
+    }
+}
+
+impl AllowFailure {
+    /// Those with which alone the job may fail.
+    pub(super) fn exit_codes(&self) -> &[i32] {
+        match self {
+            AllowFailure::ExitCodes(codes) => codes,
+            AllowFailure::Always(_) => &[],
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::event::Event;
 use super::state::{JobPhase, JobState, LegPhase, LegState, Node};
 use super::{Conclusion, Group, JobId, JobSeen, Observed, Run};
 use crate::job::{JobOutcome, StepSeen, StepState};
+use crate::model::EXIT_CODE;
 
 /// Beyond its own budget a job gets this long to be ended by its executor, which keeps the same time; GitHub's cancel timeout.
 pub(super) const GRACE_MS: u64 = 5 * 60_000;
@@ -29,7 +30,7 @@ impl Run {
     /// What the executor tells of the jobs that were started.
     fn hear(&self, seen: &Observed, now: Timestamp) -> Vec<Event> {
         let mut events = Vec::new();
-        for (_, leg) in self.legs() {
+        for (node, leg) in self.legs() {
             let LegPhase::Started { id, accepted, timed_out, .. } = &leg.phase else { continue };
             let lost = |why: &str| Event::JobLost {
                 id: id.clone(),
@@ -50,7 +51,7 @@ impl Run {
                     events.extend(step_events(id, leg, steps, now));
                     let outcome = if timed_out.is_some() { out_of_time(outcome, leg.leg.timeout_ms) } else { outcome.clone() };
                     let outcome = self.within_limits(outcome);
-                    let allowed_failure = outcome.conclusion == Conclusion::Failure && leg.leg.allow_failure;
+                    let allowed_failure = outcome.conclusion == Conclusion::Failure && (leg.leg.allow_failure || may_fail(node, &outcome));
                     events.push(Event::JobFinished { id: id.clone(), outcome, allowed_failure, at: now });
                 }
                 Some(JobSeen::Lost { steps, reason }) => {
@@ -246,6 +247,12 @@ fn step_events(id: &JobId, leg: &LegState, steps: &[StepSeen], now: Timestamp) -
 }
 
 /// We ended it because its time was over: that is a failure, whatever its executor makes of it.
+/// Whether the job failed with one of the exit codes that are allowed.
+fn may_fail(node: Node<'_>, outcome: &JobOutcome) -> bool {
+    let code = outcome.outputs.get(EXIT_CODE).and_then(|code| code.parse().ok());
+    code.is_some_and(|code: i32| node.job.allowed_exit_codes.contains(&code))
+}
+
 fn out_of_time(outcome: &JobOutcome, budget_ms: u64) -> JobOutcome {
     let reason = format!("it ran longer than its `timeout-minutes` ({}) and was ended", format_duration_ms(budget_ms));
     JobOutcome { conclusion: Conclusion::Failure, reason: Some(reason), ..outcome.clone() }

@@ -1,11 +1,12 @@
 //! What GitLab's runner does around a script: files of a job are kept where they lay, and laid out there for later jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base::mask::Mask;
+use engine::world::JobStart;
 use workflow::gitlab;
 use workflow::job::glob::Globs;
 use workflow::job::{ActionCall, Wrote};
@@ -15,13 +16,14 @@ use super::super::walk::Walk;
 use super::artifact::Store;
 use super::desk::{Desk, Undone};
 use super::inputs::Inputs;
+use crate::git;
 
 /// GitLab's limits for a dotenv report.
 const DOTENV_BYTES_MAX: usize = 5 * 1024;
 const DOTENV_VARIABLES_MAX: usize = 50;
 
 /// Keeps files under the job's name; a dotenv report among them has to be right.
-pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
+pub(super) fn save(start: &JobStart, dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
     let inputs = Inputs(&call.inputs);
     let name = inputs.required("name")?;
     let root = dirs.workspace.to_string_lossy();
@@ -39,7 +41,7 @@ pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut De
     if inputs.flag("untracked")? {
         let out = Globs::parse(&format!("**\n{}", exclude.join("\n")), &root, home)?;
         let kept = |file: &PathBuf| out.matched(&file.to_string_lossy()) == workflow::job::glob::Matched::Yes;
-        files.extend(untracked(dirs)?.into_iter().filter(kept));
+        files.extend(untracked(dirs, start)?.into_iter().filter(kept));
     }
     files.sort();
     files.dedup();
@@ -119,8 +121,11 @@ fn dotenv(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(variables)
 }
 
-/// Files that git doesn't know, those it ignores among them.
-fn untracked(dirs: &JobDirs) -> Result<Vec<PathBuf>, String> {
+/// Files that didn't come with the sources, those that git ignores among them.
+fn untracked(dirs: &JobDirs, start: &JobStart) -> Result<Vec<PathBuf>, String> {
+    if !dirs.workspace.join(".git").exists() {
+        return unknown_to_the_sources(dirs, start);
+    }
     let output = Command::new("git").arg("-C").arg(&dirs.workspace).args(["ls-files", "-z", "--others"]).output();
     let output = output.map_err(|error| format!("the untracked files can't be listed: {error}"))?;
     if !output.status.success() {
@@ -128,6 +133,29 @@ fn untracked(dirs: &JobDirs) -> Result<Vec<PathBuf>, String> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.split('\0').filter(|path| !path.is_empty()).map(|path| dirs.workspace.join(path)).collect())
+}
+
+/// Where the sources were laid out without a repository: the working tree as it was, or the folder of a larger one.
+fn unknown_to_the_sources(dirs: &JobDirs, start: &JobStart) -> Result<Vec<PathBuf>, String> {
+    let unlisted = |why: String| format!("the untracked files can't be listed: {why}");
+    let source = &start.source;
+    let known: BTreeSet<String> = match &dirs.snapshot {
+        Some(snapshot) => paths_in(snapshot).map_err(|error| unlisted(error.to_string()))?,
+        None => {
+            let paths = git::tree_paths(Path::new(&source.repository), &source.sha, &source.subtree);
+            paths.map_err(|error| unlisted(error.to_string()))?.into_iter().collect()
+        }
+    };
+    let root = dirs.workspace.to_string_lossy();
+    let all = Walk { follow_links: false, hidden: true }.files(&Globs::parse("**", &root, None)?);
+    let is_known = |file: &PathBuf| file.strip_prefix(&dirs.workspace).is_ok_and(|path| known.contains(path.to_string_lossy().as_ref()));
+    Ok(all.into_iter().filter(|file| !is_known(file)).collect())
+}
+
+fn paths_in(snapshot: &Path) -> std::io::Result<BTreeSet<String>> {
+    let mut archive = tar::Archive::new(std::io::BufReader::new(fs::File::open(snapshot)?));
+    let paths = archive.entries()?.map(|entry| Ok(entry?.path()?.to_string_lossy().trim_start_matches("./").to_string()));
+    paths.collect()
 }
 
 /// `a.{b,c}` is `a.b` and `a.c`.

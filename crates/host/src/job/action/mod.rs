@@ -100,7 +100,7 @@ impl<'a> Actions<'a> {
             Builtin::CacheRestore => cache::restore(self.dirs, call, desk),
             Builtin::Cache | Builtin::CacheSave => cache::save(self.dirs, call, mask, desk),
             Builtin::GitlabLoad => gitlab::load(self.dirs, call, desk),
-            Builtin::GitlabSave => gitlab::save(self.dirs, call, mask, desk),
+            Builtin::GitlabSave => gitlab::save(self.start, self.dirs, call, mask, desk),
             Builtin::GitlabCacheRestore => cache::restore_any(self.dirs, call, desk),
             Builtin::GitlabCacheSave => cache::replace(self.dirs, call, mask, desk),
             Builtin::DockerLogin => docker::login(place, desk),
