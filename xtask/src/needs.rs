@@ -23,6 +23,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("aardvark-dns", "aardvark-dns"),
     ("busybox", "busybox-static"),
     ("docker-registry", "docker-registry"),
+    ("prometheus", "prometheus"),
 ];
 
 pub fn install() -> Result<(), String> {

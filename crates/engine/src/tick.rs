@@ -14,7 +14,7 @@ use release::{
 };
 
 use crate::smoke::SmokeBoard;
-use crate::world::{Clock, Executor, Harvest, JobStart, Route, Router, Stop, Target, WorldError};
+use crate::world::{Clock, Executor, Harvest, JobStart, Metrics, Route, Router, Stop, Target, WorldError};
 
 /// Everything the engine needs of a world.
 #[derive(Clone)]
@@ -25,6 +25,7 @@ pub struct World {
     pub target: Arc<dyn Target>,
     pub router: Arc<dyn Router>,
     pub harvest: Arc<dyn Harvest>,
+    pub metrics: Arc<dyn Metrics>,
     pub smoke: Arc<SmokeBoard>,
 }
 
@@ -249,6 +250,9 @@ async fn observe(world: &World, release: &Release, environment: Arc<Environment>
             Err(error) => trouble.push(error),
         },
         Phase::Delivering => observe_rollout(world, release, &mut seen).await,
+        Phase::Deciding if release.advance(&seen, world.clock.now()).waiting == Some(Waiting::Objectives) => {
+            seen.objectives = Some(world.metrics.objectives(&workflows.gate.slos).await);
+        }
         Phase::Deciding | Phase::Finished => {}
     }
     seen

@@ -93,6 +93,13 @@ pub struct Route {
     pub synthetic: Option<Synthetic>,
 }
 
+/// Counts events of the past. Any node may ask at any time; nothing changes by it.
+#[async_trait]
+pub trait Metrics: Send + Sync {
+    /// Of every objective what was counted, or why nothing was; in bounded time.
+    async fn objectives(&self, slos: &gate::slo::Slos) -> Vec<gate::slo::Measured>;
+}
+
 /// Content-addressed bytes. Writing the same bytes twice is one blob.
 #[async_trait]
 pub trait Blobs: Send + Sync {

@@ -169,6 +169,7 @@ fn input() -> Input {
         evidence: Default::default(),
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::new() },
+        slo: Vec::new(),
         time: Timestamp::from_ms(0),
         actor: "ada".into(),
     }

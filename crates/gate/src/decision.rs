@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::SourceRef;
 use crate::policy::{Answer, DEFAULT_POLICY, PolicyDiagnostic, Statement, compiled};
-use crate::{EvidenceKind, GatePlan, Input};
+use crate::{EvidenceKind, GatePlan, Input, slo};
 
 /// What the gate said, about which bytes, by which policy, knowing what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Decision {
     /// Of the document the policy saw.
     pub input_digest: Digest,
     pub at: Timestamp,
+    /// How what users are promised was kept then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<slo::Status>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,7 +100,7 @@ pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
         Err(diagnostics) => (unreadable(diagnostics), texts_digest(plan)),
     };
     let outcome = outcome(answer, input);
-    Decision { outcome, digest: input.artifact.digest, policy_digest, input_digest, at: input.time }
+    Decision { outcome, digest: input.artifact.digest, policy_digest, input_digest, at: input.time, slo: input.slo.clone() }
 }
 
 /// The decision in sentences, the most important first.
@@ -123,6 +126,7 @@ pub fn explain(decision: &Decision) -> Vec<String> {
     let mut res = vec![head];
     res.extend(reasons.iter().map(|violation| sentence("Denied", violation)));
     res.extend(warnings.iter().map(|warning| sentence("Warning", warning)));
+    res.extend(decision.slo.iter().map(|status| format!("Promised: {}.", status.sentence())));
     let Decision { policy_digest, input_digest, at, .. } = decision;
     res.push(format!("Decided at {} by policy {} on input {}.", at.date_and_clock(), policy_digest.short(), input_digest.short()));
     res

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::evidence::{DistinctFinding, Summary};
-use crate::{Evidence, EvidenceKind, GatePlan};
+use crate::{Evidence, EvidenceKind, GatePlan, slo};
 
 /// What is decided about, as it was seen; `docs/schema/gate-input.json` describes the document a policy gets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Input {
     pub evidence: Summary,
     pub findings: Vec<DistinctFinding>,
     pub previous: Previous,
+    /// How what users are promised is kept; empty where nothing is promised.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<slo::Status>,
     /// The only clock a policy has.
     pub time: Timestamp,
     pub actor: String,
@@ -70,6 +73,10 @@ impl Input {
             "findings_max": plan.findings_max,
             "evidence_required": plan.evidence_required,
         });
+        if !plan.slos.is_empty() {
+            let slos = &plan.slos;
+            document["limits"]["slo"] = json!({ "unknown": slos.unknown, "budget_min_percent": slos.budget_min_percent });
+        }
         document
     }
 }

@@ -8,6 +8,7 @@ pub mod evidence;
 mod input;
 mod plan;
 pub mod policy;
+pub mod slo;
 pub mod window;
 
 pub use decision::{Decision, Origin, Outcome, Overridden, Override, Violation, decide, explain};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvidenceKind;
 use crate::approval::Approvals;
+use crate::slo::Slos;
 use crate::window::Calendar;
 
 /// Everything about the gate that was chosen before the release began; stored with it.
@@ -28,6 +29,9 @@ pub struct GatePlan {
     /// How many answer for an override, 1 or 2.
     #[serde(skip_serializing_if = "is_one")]
     pub override_people: u32,
+    /// What users are promised, and must still be able to be kept.
+    #[serde(skip_serializing_if = "Slos::is_empty")]
+    pub slos: Slos,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -48,6 +52,7 @@ impl Default for GatePlan {
             calendar: Calendar::default(),
             approvals: Approvals::default(),
             override_people: 1,
+            slos: Slos::default(),
         }
     }
 }

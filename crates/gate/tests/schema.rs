@@ -6,6 +6,7 @@ use std::path::Path;
 
 use base::{Digest, Timestamp};
 use gate::evidence::{Severity, read};
+use gate::slo::{Counts, Measured, Objective, Part, Question, Slos};
 use gate::{Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
 use serde_json::{Value, json};
 
@@ -25,7 +26,24 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
     let example = example();
     let errors: Vec<String> = validator.iter_errors(&example).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert_eq!(errors, Vec::<String>::new());
-    let optional = BTreeSet::from(["line", "tool", "tool_version", "file", "suppressed", "aliases", "package", "version", "cwe"]);
+    let optional = BTreeSet::from([
+        "line",
+        "tool",
+        "tool_version",
+        "file",
+        "suppressed",
+        "aliases",
+        "package",
+        "version",
+        "cwe",
+        "slo",
+        "unknown",
+        "too_few_events",
+        "budget_left_percent",
+        "events",
+        "errors",
+        "burn",
+    ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
         more.pointer_mut(&pointer).expect("it is there")["surprise"] = json!(1);
@@ -120,11 +138,32 @@ fn example() -> Value {
     let plan = GatePlan {
         previous_evidence: BTreeSet::from([EvidenceKind::Coverage]),
         evidence_required: BTreeSet::from([EvidenceKind::Tests]),
+        slos: slos(),
         ..GatePlan::default()
     };
-    let input = input().with_evidence(&evidence);
+    let mut input = input().with_evidence(&evidence);
+    let counts = |total: f64| move |question: Question| (question.window_ms, Counts { part: total / 50.0, total });
+    let measured = |objective: &str, counts| Measured { objective: objective.into(), counts };
+    let questions = || slos().objectives[0].questions().into_iter();
+    input.slo = slos().assess(&[
+        measured("availability", Ok(questions().map(counts(1000.0)).collect())),
+        measured("search", Ok(questions().map(counts(3.0)).collect())),
+        measured("mail", Err("Prometheus can't be reached".into())),
+    ]);
     assert_eq!(input.findings[0].severity, Severity::Low);
     input.document(&plan)
+}
+
+fn slos() -> Slos {
+    let objective = |name: &str| Objective {
+        name: name.into(),
+        target_percent: 99.5,
+        window_ms: 30 * 86_400_000,
+        part: Part::Bad("sum(errors_total)".into()),
+        total: "sum(requests_total)".into(),
+    };
+    let objectives = ["availability", "search", "mail"].map(objective).into();
+    Slos { prometheus: "http://127.0.0.1:9090".into(), objectives, ..Slos::default() }
 }
 
 fn input() -> Input {
@@ -142,6 +181,7 @@ fn input() -> Input {
         evidence: Default::default(),
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]) },
+        slo: Vec::new(),
         time: Timestamp::from_ms(1_795_227_177_123),
         actor: "ada".into(),
     }

@@ -14,6 +14,7 @@ pub mod git;
 pub mod harvest;
 pub mod instance;
 pub mod job;
+pub mod metrics;
 pub mod proxy;
 pub mod results;
 mod retention;

@@ -69,6 +69,9 @@ pub enum Command {
     /// Ask the gate what it says, said and would have said, and go past it in an emergency
     #[command(subcommand)]
     Gate(Gate),
+    /// Ask what is left of the error budgets
+    #[command(subcommand)]
+    Slo(Slo),
     /// Test the repository's policies, and ask them
     #[command(subcommand)]
     Policy(Policy),
@@ -478,7 +481,7 @@ pub struct Freeze {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Gate {
-    /// Say what the gate would answer now: policy, hours, people
+    /// Say what the gate would answer now: policy, promises, hours, people
     Check(Check),
     /// Say of a release what the gate answered, by which rule and line, and what it knew
     Explain(OneRelease),
@@ -525,6 +528,16 @@ pub struct Override {
     pub lasts: String,
     #[command(flatten)]
     pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Slo {
+    /// Say how every objective stands; exit code 3 when the gate would say no, 5 when it would wait
+    Status(Check),
+    /// Say how fast every budget burns, rule by rule
+    Burn(Check),
+    /// Say what is left of every budget, in events
+    Budget(Check),
 }
 
 #[derive(Debug, Clone, Subcommand)]

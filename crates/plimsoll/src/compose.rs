@@ -138,6 +138,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     }
     gate.calendar = read_calendar(&tree, &config, now)?;
     gate.approvals = config.gate.approvals.clone();
+    gate.slos = read_slos(&tree, &config)?;
     let summary = vec![
         ("commit", describe_commit(&commit)),
         ("runs", why_runs),
@@ -640,6 +641,20 @@ fn read_calendar(tree: &Tree, config: &Config, now: Timestamp) -> Result<gate::w
     Ok(calendar)
 }
 
+/// What the configuration promises, and the OpenSLO files of the commit that it names.
+fn read_slos(tree: &Tree, config: &Config) -> Result<gate::slo::Slos> {
+    let mut sources = Vec::new();
+    for path in &config.gate.slo.files {
+        let text = tree.read(path).ok_or_else(|| {
+            let message = format!("`gate.slo.files` names `{path}`, which is not in the commit, so nothing was started");
+            Failure::usage(message).hint("commit the OpenSLO file, or write the objectives under `gate.slo.objectives`")
+        })?;
+        sources.push(Source::new(path.as_str(), text));
+    }
+    config::slos_of(&config.gate.slo, &sources)
+        .map_err(|wrong| Failure::usage(format!("what is promised can't be read, so nothing was started\n\n{}", wrong.join("\n\n"))))
+}
+
 fn describe_runs(workflows: &[Workflow], git_ref: &str) -> String {
     match workflows {
         [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
@@ -684,8 +699,14 @@ fn describe_gate(gate: &gate::GatePlan) -> String {
         return format!("{own} alone, in place of the default policy{approvals}{hours}");
     }
     let besides = own.map(|own| format!(" and {own}")).unwrap_or_default();
+    let promised = match gate.slos.objectives.len() {
+        0 => String::new(),
+        1 => format!("; the error budget of {} lasts", gate.slos.objectives[0].name),
+        count => format!("; {count} error budgets last"),
+    };
     let coverage = gate.coverage_min_percent;
-    format!("the default policy{besides}: tests passed, coverage at least {coverage} %, nothing critical, no secret{approvals}{hours}")
+    let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
+    format!("the default policy{besides}: {asked}{promised}{approvals}{hours}")
 }
 
 fn describe_traffic(delivery: &Delivery) -> String {

@@ -3,6 +3,7 @@
 //! The schema is `docs/schema/plimsoll.json`; a test keeps its keys and these in step.
 
 mod gate;
+mod slo;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Step, Strategy, Sy
 use workflow::lint::{Forbidden, Pattern, Security};
 
 pub use gate::{Gate, holidays_from};
+pub use slo::slos_of;
 
 const API_VERSION: &str = "plimsoll/v1alpha1";
 
@@ -196,6 +198,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.approvals", gate::APPROVALS),
     ("gate.override", gate::OVERRIDE),
     ("gate.approvals.rules.*", gate::RULE),
+    ("gate.slo", slo::SLO),
+    ("gate.slo.objectives.*", slo::OBJECTIVE),
     ("actions", ACTIONS),
     ("gitlab", GITLAB),
     ("workflows", WORKFLOWS),

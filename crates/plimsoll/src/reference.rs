@@ -194,6 +194,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
             Step::Pause { .. } => "`pause`".to_string(),
         })
         .collect();
+    let slos = gate::slo::Slos::default();
     let (limits, judge, synthetic) = (&nothing.limits, &nothing.judge, nothing.synthetic.as_ref().unwrap());
     BTreeMap::from([
         ("replicas", code(nothing.replicas.to_string())),
@@ -226,6 +227,9 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("synthetic.interval", time(synthetic.interval_ms)),
         ("synthetic.belowRequestsPerMinute", code(synthetic.below_requests_per_minute.to_string())),
         ("gate.coverage", code(gate::GatePlan::default().coverage_min_percent.to_string())),
+        ("gate.slo.unknown", code(serde_json::to_value(slos.unknown).unwrap().as_str().unwrap().to_string())),
+        ("gate.slo.budgetMin", code(slos.budget_min_percent.to_string())),
+        ("gate.slo.eventsMin", code(slos.events_min.to_string())),
         ("deliver", code(if Config::default().deliver_by_workflow { "workflow" } else { "plimsoll" }.to_string())),
     ])
 }

@@ -75,6 +75,7 @@ pub async fn open(dirs: &Dirs) -> Result<Host> {
         target: target.clone(),
         router: Arc::new(ProxyRouter::new(dirs.runtime())),
         harvest: Arc::new(harvest),
+        metrics: Arc::new(host::metrics::Prometheus::default()),
         smoke: Arc::new(SmokeBoard::new(Box::new(|checks| {
             tokio::spawn(checks);
         }))),

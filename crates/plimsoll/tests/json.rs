@@ -119,7 +119,7 @@ fn every_command_answers_in_json() {
     assert!(asked.value(0, "gate explain")["decision"].is_object());
     assert!(asked.value(0, "gate simulate")[0]["now"].is_object());
     assert_eq!(asked.value(0, "policy eval")["allow"], true);
-    for (line, code) in [("policy test", 9), ("policy fmt", 2)] {
+    for (line, code) in [("policy test", 9), ("policy fmt", 2), ("slo status", 9), ("slo burn", 9), ("slo budget", 9)] {
         assert!(asked.value(code, line)["error"]["message"].is_string(), "{line}");
     }
     asked.value(0, "env freeze --reason sale --for 1h");

@@ -13,6 +13,7 @@ pub(crate) fn gate_input<'a>(
     artifact: (Digest, u64),
     evidence: &Evidence,
     runs: impl Iterator<Item = (&'a str, &'a Run)>,
+    slo: Vec<gate::slo::Status>,
     now: Timestamp,
 ) -> gate::Input {
     // A workflow of which every job was skipped ran nothing: it is no reason for a yes, and none for a no.
@@ -35,6 +36,7 @@ pub(crate) fn gate_input<'a>(
         evidence: Summary::default(),
         findings: Vec::new(),
         previous: gate::Previous::default(),
+        slo,
         time: now,
         actor: plan.actor.clone(),
     };

@@ -61,6 +61,8 @@ pub struct Observed {
     pub runs: workflow::run::Observed,
     pub packaged: Option<Packaged>,
     pub evidence: Option<Evidence>,
+    /// Of the objectives of the plan; nothing when nobody has asked, which the machine waits for by [`Waiting::Objectives`].
+    pub objectives: Option<Vec<gate::slo::Measured>>,
     pub environment: Arc<Environment>,
     pub rollout: rollout::Observed,
 }
@@ -301,7 +303,7 @@ impl Release {
             _ if self.cancelled_by.is_some() => self.finish_cancelled(now),
             Phase::Packaging => self.package(seen, now),
             Phase::ReadingEvidence => self.read_evidence(seen, now),
-            Phase::Deciding => self.decide(environment, now),
+            Phase::Deciding => self.decide(seen, environment, now),
         }
     }
 
@@ -346,7 +348,7 @@ impl Release {
 
     /// The gate, then the environment. The gate is asked once for the user to read, and again in the moment of admission when that is
     /// a later one, so that what changed between yes and go is seen; not at every look while another release has the environment.
-    fn decide(&self, environment: &Environment, now: Timestamp) -> Advance {
+    fn decide(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
         let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
             return self.admit_rollback(environment, now);
         };
@@ -356,8 +358,17 @@ impl Release {
         if let (Some(_), Some(occupied_by)) = (&self.decision, environment.occupied()) {
             return self.wait_for(occupied_by);
         }
+        // Asked for when nothing else is missing, so that it is known of the moment of acting.
+        let slos = &workflows.gate.slos;
+        let Some(measured) = seen.objectives.as_deref().or(slos.is_empty().then_some(&[])) else {
+            return Advance { waiting: Some(Waiting::Objectives), wake: Some(now), ..Advance::default() };
+        };
+        let slo = slos.assess(measured);
+        if let Some(held) = self.decision.as_deref().and_then(|_| self.held_by_objectives(workflows, &slo, environment, now)) {
+            return held;
+        }
         let fresh = self.decision.as_deref().filter(|decision| decision.at == now);
-        let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, now));
+        let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, slo, now));
         let mut decision = fresh.cloned().unwrap_or_else(decide);
         if let Some(by) = consent::overridden(workflows, environment, now) {
             decision = decision.overridden(by);
@@ -547,20 +558,20 @@ impl Release {
 
     /// What other rules would have said of it, of the same evidence and at the same moment; nothing where it never got so far.
     pub fn decided_by(&self, rules: &gate::GatePlan) -> Option<Decision> {
-        let (workflows, artifact, at) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?.at);
+        let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
         let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
-        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, at)))
+        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, decision.slo.clone(), decision.at)))
     }
 
     /// The document that the policies were shown for the decision.
     pub fn asked(&self) -> Option<serde_json::Value> {
-        let (workflows, artifact, at) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?.at);
-        Some(self.gate_input(workflows, artifact, at).document(&workflows.gate))
+        let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
+        Some(self.gate_input(workflows, artifact, decision.slo.clone(), decision.at).document(&workflows.gate))
     }
 
-    fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), now: Timestamp) -> gate::Input {
+    fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), slo: Vec<gate::slo::Status>, now: Timestamp) -> gate::Input {
         let evidence = self.evidence.as_deref().expect("the gate is asked after evidence was read");
-        crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), now)
+        crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), slo, now)
     }
 
     /// I5: nothing goes out without a yes on record for this very digest.

@@ -28,6 +28,12 @@ pub enum Waiting {
         why: String,
         opens: Option<base::Timestamp>,
     },
+    /// How what users are promised is kept is being asked.
+    Objectives,
+    /// Nobody knows how what users are promised is kept.
+    ObjectivesUnknown {
+        why: String,
+    },
     /// An override would let it go on, and needs another person.
     Unconfirmed {
         by: String,
@@ -54,6 +60,10 @@ impl Waiting {
             Waiting::Closed { name, why, .. } => {
                 format!("environment `{name}` is {why}; in an emergency `plimsoll gate override` goes past it")
             }
+            Waiting::Objectives => "what is left of the error budgets is being asked".to_string(),
+            Waiting::ObjectivesUnknown { why } => format!(
+                "nobody knows what is left of the error budget of {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override` goes past it"
+            ),
             Waiting::Unconfirmed { by, else_waits } => {
                 format!("the override {by} asked for needs a second person: `plimsoll gate override --confirm`; without it: {else_waits}")
             }

@@ -76,6 +76,63 @@ fn who_is_asked_is_heard_while_another_release_has_the_environment() {
     assert_eq!(release.outcome(), Some(&refused), "nobody waits for the other release to hear it");
 }
 
+/// Known when the gate decided, unknown in the moment of acting, burnt when it is known again.
+#[test]
+fn a_budget_is_asked_for_again_in_the_moment_of_acting() {
+    let objective = gate::slo::Objective {
+        name: "availability".to_string(),
+        target_percent: 99.0,
+        window_ms: 30 * 24 * 3_600_000,
+        part: gate::slo::Part::Bad("bad_total".to_string()),
+        total: "all_total".to_string(),
+    };
+    let mut plan = plan(&[]);
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    workflows.gate.slos = gate::slo::Slos { objectives: vec![objective.clone()], ..gate::slo::Slos::default() };
+    let bad = |bad: f64| {
+        let counts = objective.questions().iter().map(|it| (it.window_ms, gate::slo::Counts { part: bad, total: 1_000.0 })).collect();
+        Some(vec![gate::slo::Measured { objective: "availability".to_string(), counts: Ok(counts) }])
+    };
+    let mut release = Release::new(Arc::new(plan));
+    let mut seen = Observed {
+        packaged: Some(Packaged::Artifact { digest: Digest::of(b"dist"), bytes: 1, files: 1 }),
+        evidence: Some(Evidence::default()),
+        environment: taken(),
+        ..Observed::default()
+    };
+    let look = |release: &mut Release, seen: &Observed, now| {
+        let advance = release.advance(seen, now);
+        advance.events.iter().for_each(|event| release.apply(event));
+        advance
+    };
+    let unasked = look(&mut release, &seen, NOW);
+    assert_eq!((unasked.waiting, release.decision()), (Some(Waiting::Objectives), None), "nothing is decided before it was asked");
+
+    seen.objectives = bad(0.0);
+    look(&mut release, &seen, NOW);
+    let decision = release.decision().expect("the gate was asked");
+    assert!(decision.is_allowed() && decision.slo[0].budget_left_percent == Some(100.0), "{decision:?}");
+    let document = release.asked().expect("it was asked");
+    assert_eq!(Digest::of(document.to_string().as_bytes()), decision.input_digest, "what it was shown can be put together again");
+
+    seen.objectives = None;
+    let occupied = look(&mut release, &seen, NOW);
+    assert!(matches!(occupied.waiting, Some(Waiting::Environment { .. })), "nobody is asked while another release has the environment");
+    seen.environment = Arc::default();
+    assert_eq!(look(&mut release, &seen, NOW).waiting, Some(Waiting::Objectives), "and then somebody is");
+    let down = gate::slo::Measured { objective: "availability".to_string(), counts: Err("it is down".to_string()) };
+    seen.objectives = Some(vec![down]);
+    let later = NOW.plus_ms(60_000);
+    let held = look(&mut release, &seen, later);
+    assert_eq!((held.events, held.actions), (vec![], vec![]), "what was known a minute ago is no yes now");
+    assert_eq!(held.waiting, Some(Waiting::ObjectivesUnknown { why: "`availability`: it is down".to_string() }));
+    assert!(held.wake.is_some_and(|wake| wake > later));
+
+    seen.objectives = bad(500.0);
+    look(&mut release, &seen, later);
+    assert!(matches!(release.outcome(), Some(Outcome::Denied { .. })), "{:?}", release.outcome());
+}
+
 /// A release could not bring the traffic back, and has ended.
 #[test]
 fn what_still_has_traffic_is_not_stopped() {

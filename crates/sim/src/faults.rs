@@ -26,6 +26,9 @@ pub enum Fault {
     RouterRefuses,
     CountsStale,
     HarvestFails,
+    MetricsUnknown,
+    /// Users' promises are not kept for a while.
+    BudgetBurns,
     ClockSkew,
     Command,
     Down,
@@ -34,7 +37,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 25] = [
+    pub const ALL: [Fault; 27] = [
         Fault::Crash,
         Fault::Stall,
         Fault::RequestLost,
@@ -55,6 +58,8 @@ impl Fault {
         Fault::RouterRefuses,
         Fault::CountsStale,
         Fault::HarvestFails,
+        Fault::MetricsUnknown,
+        Fault::BudgetBurns,
         Fault::ClockSkew,
         Fault::Command,
         Fault::Down,

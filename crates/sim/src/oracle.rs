@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base::name::ReleaseId;
 use base::{Digest, Timestamp};
 use engine::world::Route;
+use gate::slo::WhenUnknown;
 use record::{Fact, ledger};
 use release::{Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Release, Workflows};
 use rollout::judge::{Metric, Question, Stream};
@@ -114,6 +115,7 @@ impl Truth {
                 self.oracle.admitted(sim, id, instance);
                 self.oracle.agreed(sim, id, *at);
                 self.oracle.open(sim, id, *at);
+                self.kept(sim, id, *at);
                 self.oracle.generations.insert(rollout.generation_base);
             }
             Event::Rollout { event } => {
@@ -129,6 +131,24 @@ impl Truth {
                 self.oracle.taken_back.extend(revision);
             }
             _ => {}
+        }
+    }
+
+    /// I5, of what users are promised: known, freshly, and not long since known to be broken. Who looks late sees what was so then.
+    fn kept(&self, sim: &Arc<Sim>, id: ReleaseId, at: Timestamp) {
+        let Some(release) = self.oracle.releases.get(&id) else { return };
+        let Some(workflows) = release.plan().workflows().filter(|workflows| !workflows.gate.slos.is_empty()) else { return };
+        let Some(decision) = release.decision() else { return };
+        if self.oracle.overridden(workflows, at) {
+            return;
+        }
+        let unknown = decision.slo.iter().any(|status| status.unknown.is_some());
+        if decision.slo.is_empty() || decision.at != at || (unknown && workflows.gate.slos.unknown == WhenUnknown::Hold) {
+            let detail = format!("release {id} is admitted at {at} knowing {:?} of {}", decision.slo, decision.at);
+            sim.violate("I5 promises known before it goes", detail);
+        }
+        if self.burning_since.is_some_and(|since| sim.now() > since + 2 * STALL_MAX_MS) && !unknown {
+            sim.violate("I5 promises kept before it goes", format!("release {id} is admitted with its budget used up long since"));
         }
     }
 

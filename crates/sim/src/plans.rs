@@ -7,6 +7,7 @@ use base::name::{ProjectId, ReleaseId, RunId};
 use base::{Digest, Source, Timestamp};
 use fastrand::Rng;
 use gate::approval::{Approvals, Rule};
+use gate::slo::{Objective, Part, Slos, WhenUnknown};
 use gate::window::{Calendar, Period};
 use gate::{GatePlan, PolicyFile};
 use release::{CodeSource, Commit, Delivery, Kind, Live, Plan, Project, Release, Ships, Workflows};
@@ -68,6 +69,7 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
             calendar: calendar(rng, now),
             override_people: 1 + u32::from(number.is_multiple_of(3)),
             approvals: asked(rng),
+            slos: promised(rng),
             ..GatePlan::default()
         },
     };
@@ -94,6 +96,22 @@ fn asked(rng: &mut Rng) -> Approvals {
     let people = ["ana", "bo", "cy"].map(str::to_string).into();
     let rules = vec![Rule { name: "leads".to_string(), people, count: rng.u32(1..3) }];
     Approvals { rules, expires_ms: rng.bool().then_some(60_000), ..Approvals::default() }
+}
+
+/// Most promise nothing.
+fn promised(rng: &mut Rng) -> Slos {
+    if rng.u32(0..4) > 0 {
+        return Slos::default();
+    }
+    let objective = Objective {
+        name: "availability".to_string(),
+        target_percent: 99.0,
+        window_ms: 30 * 24 * 3_600_000,
+        part: Part::Bad("bad_total".to_string()),
+        total: "all_total".to_string(),
+    };
+    let unknown = if rng.u32(0..4) == 0 { WhenUnknown::Allow } else { WhenUnknown::Hold };
+    Slos { prometheus: "http://prometheus:9090".to_string(), objectives: vec![objective], unknown, ..Slos::default() }
 }
 
 /// Whose agreement a release needs, where it needs any.
@@ -172,9 +190,9 @@ fn workflow_file(with_test: bool) -> Workflow {
     files[usize::from(with_test)].clone()
 }
 
-/// One rule: the default policy is tested where it is written, and reading it takes longer than a whole schedule.
+/// Two rules: the default policy is tested where it is written, and reading it takes longer than a whole schedule.
 fn policy() -> PolicyFile {
-    let text = "package plimsoll.gate\n\nimport rego.v1\n\nviolations contains {\"id\": \"author/unknown\", \"message\": \"nobody knows the author\"} if input.commit.author == \"mallory\"\n";
+    let text = "package plimsoll.gate\n\nimport rego.v1\n\nviolations contains {\"id\": \"author/unknown\", \"message\": \"nobody knows the author\"} if input.commit.author == \"mallory\"\n\nviolations contains \"the budget is used up\" if {\n\tsome objective in input.slo\n\tobjective.budget_left_percent <= 0\n}\n";
     PolicyFile { path: "policy/gate.rego".to_string(), text: text.to_string() }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn begin(sim: &Arc<Sim>) {
     }
     sim.after(1_000, hurt_sometimes);
     sim.after(sim.range(5_000..60_000), restart_router_sometimes);
+    sim.after(sim.range(1_000..30_000), burn_sometimes);
     // Nothing is promoted from then on, so that most schedules have to do without it.
     if sim.strikes(Fault::RouterRefuses, 8) {
         sim.after(sim.range(0..sim.calm_at), refuse_from_now_on);
@@ -55,6 +56,17 @@ fn hurt_sometimes(sim: &Arc<Sim>) {
     hurt(sim);
     if !sim.is_calm() {
         sim.after(sim.range(1_000..15_000), hurt_sometimes);
+    }
+}
+
+/// Once in a while, and over when all is calm.
+fn burn_sometimes(sim: &Arc<Sim>) {
+    let begins = sim.strikes(Fault::BudgetBurns, 2);
+    let now = sim.now();
+    let burning = &mut sim.truth().burning_since;
+    *burning = if begins { burning.or(Some(now)) } else { None };
+    if !sim.is_calm() || burning.is_some() {
+        sim.after(sim.range(5_000..200_000), burn_sometimes);
     }
 }
 

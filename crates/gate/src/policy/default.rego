@@ -98,7 +98,52 @@ warnings contains {"id": "evidence/absent", "message": message} if {
 	message := sprintf("there is no evidence of %s", [subject[kind]])
 }
 
+# Error budgets
+
+violations contains {"id": "slo/burning", "message": message} if {
+	some objective in input.slo
+	some burn in objective.burn
+	burn.fires
+	burn.severity == "page"
+	message := sprintf("the error budget of %s burns %s", [objective.name, speed(burn)])
+}
+
+violations contains {"id": "slo/budget", "message": message} if {
+	some objective in input.slo
+	least := input.limits.slo.budget_min_percent
+	objective.budget_left_percent <= least
+	message := sprintf("of the error budget of %s %v %% is left, more than %v %% is asked", [objective.name, objective.budget_left_percent, least])
+}
+
+violations contains {"id": "slo/unknown", "message": message} if {
+	some objective in input.slo
+	input.limits.slo.unknown == "deny"
+	message := sprintf("nobody knows what is left of the error budget of %s: %s", [objective.name, objective.unknown])
+}
+
+warnings contains {"id": "slo/unknown", "message": message} if {
+	some objective in input.slo
+	input.limits.slo.unknown != "deny"
+	message := sprintf("nobody knows what is left of the error budget of %s: %s", [objective.name, objective.unknown])
+}
+
+warnings contains {"id": "slo/burning", "message": message} if {
+	some objective in input.slo
+	some burn in objective.burn
+	burn.fires
+	burn.severity == "ticket"
+	message := sprintf("the error budget of %s burns %s", [objective.name, speed(burn)])
+}
+
+warnings contains {"id": "slo/few-events", "message": message} if {
+	some objective in input.slo
+	objective.too_few_events
+	message := sprintf("there were too few events over %s to judge %s", [objective.window, objective.name])
+}
+
 # Words
+
+speed(burn) := sprintf("%v times as fast as it lasts, over %s, and %v times over %s; %v is the limit", [burn.long_rate, burn.long, burn.short_rate, burn.short, burn.factor])
 
 subject := {
 	"tests": "tests (JUnit)",

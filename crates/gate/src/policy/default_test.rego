@@ -109,3 +109,40 @@ test_absent_evidence_that_is_required if {
 test_absent_evidence_that_the_last_release_had if {
 	denied_for("evidence/absent", but({"evidence": {"present": ["tests", "coverage"]}, "previous": {"evidence": ["findings"]}}))
 }
+
+promised(status) := object.union(well, {
+	"slo": [object.union({"name": "availability", "target_percent": 99.5, "window": "30d"}, status)],
+	"limits": {"slo": {"unknown": "hold", "budget_min_percent": 0}},
+})
+
+burning(severity) := {"budget_left_percent": 50, "burn": [{
+	"severity": severity,
+	"factor": 6,
+	"long": "6h",
+	"short": "30m",
+	"long_rate": 7.5,
+	"short_rate": 8,
+	"fires": true,
+}]}
+
+test_a_budget_that_lasts if {
+	gate.allow with input as promised({"budget_left_percent": 0.01})
+	count(gate.warnings) == 0 with input as promised({"budget_left_percent": 0.01})
+}
+
+test_a_budget_that_is_used_up if denied_for("slo/budget", promised({"budget_left_percent": 0}))
+
+test_a_budget_below_what_is_asked if {
+	denied_for("slo/budget", object.union(promised({"budget_left_percent": 20}), {"limits": {"slo": {"budget_min_percent": 20}}}))
+}
+
+test_a_budget_that_burns_fast if denied_for("slo/burning", promised(burning("page")))
+
+test_a_budget_that_burns_slowly if warned_of("slo/burning", promised(burning("ticket")))
+
+test_a_budget_that_nobody_knows if {
+	warned_of("slo/unknown", promised({"unknown": "it is down"}))
+	denied_for("slo/unknown", object.union(promised({"unknown": "it is down"}), {"limits": {"slo": {"unknown": "deny"}}}))
+}
+
+test_too_few_events_warn if warned_of("slo/few-events", promised({"too_few_events": true}))

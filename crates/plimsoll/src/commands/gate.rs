@@ -30,7 +30,7 @@ pub async fn gate(command: Gate, terminal: &Terminal) -> Result<u8> {
 }
 
 /// The rules of a folder as `up` would take them.
-fn rules(of: &OfDir, dirty: bool) -> Result<GatePlan> {
+pub(super) fn rules(of: &OfDir, dirty: bool) -> Result<GatePlan> {
     let choices = Choices { dirty, actor: actor(), ..Choices::default() };
     Ok(compose(&of.dir, &choices, world::now(), world::random())?.proposal.gate)
 }
@@ -58,17 +58,19 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     let state = rules.calendar.state(view.map_or(&[], |view| view.frozen.as_slice()), now);
     let proposed = view.and_then(|view| view.overridden.as_ref());
     let overridden = proposed.filter(|by| by.counts(&rules));
+    let promised = if rules.slos.is_empty() { Vec::new() } else { super::slo::now(&rules.slos).await };
+    let promises = |wanted: u8| promised.iter().any(|status| super::slo::code(&rules.slos, status) == wanted);
     let denied = last.as_ref().is_some_and(|last| !last.now.is_allowed());
     let code = match overridden {
         Some(_) => exit::OK,
-        None if denied => exit::DENIED,
-        None if !state.is_open() => exit::WAITING,
+        None if denied || promises(exit::DENIED) => exit::DENIED,
+        None if !state.is_open() || promises(exit::WAITING) => exit::WAITING,
         None => exit::OK,
     };
     if terminal.json {
         let policy = last.as_ref().map(|last| serde_json::json!({ "of": last.release.number, "decision": last.now }));
         terminal.json(&serde_json::json!({
-            "policy": policy, "hours": state, "approvals": rules.approvals, "overridden": overridden,
+            "policy": policy, "hours": state, "approvals": rules.approvals, "overridden": overridden, "slo": promised,
         }));
         return Ok(code);
     }
@@ -80,6 +82,9 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
             reasons(&last.now, terminal);
         }
         None => terminal.data(&marked(terminal, Mark::Skipped, "policy     no release has left evidence yet that it could be asked about")),
+    }
+    for status in &promised {
+        terminal.data(&marked(terminal, super::slo::mark(&rules.slos, status), &format!("promised   {}", status.sentence())));
     }
     let mark = if state.is_open() { Mark::Good } else { Mark::Warn };
     terminal.data(&marked(terminal, mark, &format!("hours      {}", state.sentence(&rules.calendar))));

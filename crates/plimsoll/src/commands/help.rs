@@ -119,7 +119,7 @@ strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}
 limits: {ready: 2m, stepMin: 15s, stepMax: 15m, onDeadline: hold, drain: 10s, verify: 10s}
 judge: {alpha: 0.01, differenceMargin: 0.01}
 synthetic: {paths: [/], interval: 50ms, belowRequestsPerMinute: 600}   # or false
-gate: {coverage: 80, require: [tests]}
+gate: {coverage: 80, require: [tests]}                        # and hours, people, error budgets: docs/gate.md
 workflows: {security: guarded}  # or compat, strict: see docs/lint.md
 deliver: plimsoll               # or workflow: jobs with `environment:` run too
 grace: 30s

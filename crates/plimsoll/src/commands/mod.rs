@@ -18,6 +18,7 @@ mod release;
 mod replay;
 mod run;
 mod serve;
+mod slo;
 mod status;
 mod up;
 
@@ -68,6 +69,7 @@ fn on_runtime(command: Command, terminal: &Terminal) -> Result<u8> {
             Command::Inbox => approve::inbox(terminal).await,
             Command::Env(args) => env::env(args, terminal).await,
             Command::Gate(args) => gate::gate(args, terminal).await,
+            Command::Slo(args) => slo::slo(args, terminal).await,
             Command::Policy(Policy::Eval(args)) => policy::eval(&args, terminal).await,
             Command::Logs(args) => logs::logs(&args, terminal).await,
             Command::Down(args) => down::down(&args, terminal).await,

@@ -10,6 +10,7 @@ use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
+use super::slo::Slo;
 use super::{Reader, VALUE};
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,9 +23,10 @@ pub struct Gate {
     pub approvals: Approvals,
     /// How many answer for an override.
     pub override_people: Option<u32>,
+    pub slo: Slo,
 }
 
-pub(super) const GATE: &[&str] = &["coverage", "require", "window", "approvals", "teams", "people", "override"];
+pub(super) const GATE: &[&str] = &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
@@ -66,6 +68,7 @@ impl Reader {
         let approvals = self.at(mapping, "approvals", |reader, node| reader.approvals(node, &teams)).unwrap_or_default();
         gate.approvals = Approvals { people, ..approvals };
         gate.override_people = self.at(mapping, "override", Self::override_people);
+        gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or_default();
         Some(gate)
     }
 
@@ -161,7 +164,7 @@ impl Reader {
         Some(Period { from, to: Some(to), reason })
     }
 
-    fn needed<'a>(&mut self, node: &Node, mapping: &'a Mapping, key: &str) -> Option<&'a Node> {
+    pub(super) fn needed<'a>(&mut self, node: &Node, mapping: &'a Mapping, key: &str) -> Option<&'a Node> {
         let found = mapping.get(key);
         if found.is_none() {
             self.diagnostics.push(Diagnostic::error("config/missing-key", node.span, format!("`{key}` is missing")));

@@ -128,6 +128,31 @@ fn the_schema_judges_as_the_parser_does() {
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"synthetic\":true}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"require\":[\"luck\"]}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"name\":\"Über\"}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p:9090/x\",\"files\":[\"slo.yaml\"]}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"https://p\",\"files\":[\"slo.yaml\"]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://a:b@p\",\"files\":[\"slo.yaml\"]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"files\":[\"slo.yaml\"]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\"}}}", false),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"unknown\":\"deny\",\"budgetMin\":10,\"eventsMin\":1,\"objectives\":[{\"name\":\"a\",\"target\":99.5,\"window\":\"30d\",\"bad\":\"b\",\"total\":\"t\"}]}}}",
+            true,
+        ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"unknown\":\"perhaps\",\"files\":[]}}}",
+            false,
+        ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"objectives\":[{\"name\":\"a\",\"target\":100,\"window\":\"30d\",\"bad\":\"b\",\"total\":\"t\"}]}}}",
+            false,
+        ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"objectives\":[{\"name\":\"a\",\"target\":99,\"window\":\"30d\",\"total\":\"t\"}]}}}",
+            false,
+        ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"objectives\":[{\"name\":\"a\",\"target\":99,\"window\":\"30d\",\"good\":\"g\",\"bad\":\"b\",\"total\":\"t\"}]}}}",
+            false,
+        ),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"host\",\"mirrors\":{\"a/b\":\"../b\"}}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"docker\"}}", false),
         (

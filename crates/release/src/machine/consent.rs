@@ -1,6 +1,6 @@
-//! What keeps an allowed release from going on: people who haven't agreed, and hours in which nobody ships.
+//! What keeps an allowed release from going on: people who haven't agreed, hours in which nobody ships, error budgets nobody knows.
 //!
-//! A way back is never asked; an override goes past both, and says so on record.
+//! A way back is never asked; an override goes past all of them, and says so on record.
 
 use base::{Digest, Timestamp};
 use gate::approval::{About, Missing, Standing, Vote};
@@ -14,6 +14,9 @@ use crate::plan::Workflows;
 use crate::status::Outcome;
 use crate::waiting::Waiting;
 
+/// Between two questions while nobody knows, at the latest.
+const ASK_AGAIN_MS: u64 = 15_000;
+
 impl Release {
     /// Nothing where it may go on.
     pub(super) fn held(&self, workflows: &Workflows, decision: &Decision, environment: &Environment, now: Timestamp) -> Option<Advance> {
@@ -23,13 +26,36 @@ impl Release {
         }
         let state = hours(workflows, environment, now);
         let waiting = self.for_people(standing).or_else(|| self.for_hours(workflows, &state))?;
+        self.wait_unless_overridden(workflows, waiting, state.changes(), environment, now)
+    }
+
+    /// Nothing where it is known how what users are promised is kept, or the project ships without knowing.
+    pub(super) fn held_by_objectives(
+        &self,
+        workflows: &Workflows,
+        slo: &[gate::slo::Status],
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Option<Advance> {
+        let waiting = Waiting::ObjectivesUnknown { why: workflows.gate.slos.holds(slo)? };
+        self.wait_unless_overridden(workflows, waiting, Some(now.plus_ms(ASK_AGAIN_MS)), environment, now)
+    }
+
+    fn wait_unless_overridden(
+        &self,
+        workflows: &Workflows,
+        waiting: Waiting,
+        wake: Option<Timestamp>,
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Option<Advance> {
         let waiting = match environment.overridden(now) {
             Some(by) if !by.counts(&workflows.gate) => Waiting::Unconfirmed { by: by.by.clone(), else_waits: waiting.sentence() },
             Some(by) if self.overridden.as_ref() == Some(by) => return None,
             Some(by) => return Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
             None => waiting,
         };
-        Some(Advance { waiting: Some(waiting), wake: state.changes(), ..Advance::default() })
+        Some(Advance { waiting: Some(waiting), wake, ..Advance::default() })
     }
 
     /// Why no traffic may move to a change now.

@@ -3,6 +3,7 @@
 mod clock;
 mod executor;
 mod harvest;
+mod metrics;
 mod router;
 mod store;
 mod target;
@@ -37,6 +38,8 @@ pub(crate) struct Truth {
     /// By the artifact's digest: how a revision behaves.
     pub natures: BTreeMap<Digest, Nature>,
     pub proposals: BTreeMap<ReleaseId, Proposal>,
+    /// Users' promises are not kept since then.
+    pub burning_since: Option<i64>,
     /// What each server remembers, while it lives.
     pub caches: BTreeMap<usize, Arc<Cache>>,
 }
@@ -52,6 +55,7 @@ impl Truth {
             oracle: Oracle::default(),
             natures: BTreeMap::new(),
             proposals: BTreeMap::new(),
+            burning_since: None,
             caches: BTreeMap::new(),
         }
     }
@@ -68,7 +72,8 @@ pub(crate) fn world(sim: &Arc<Sim>, server: usize) -> World {
         executor: Arc::new(executor::SimExecutor { border: border.clone() }),
         target: Arc::new(target::SimTarget { border: border.clone() }),
         router: Arc::new(router::SimRouter { border: border.clone(), last: Mutex::default() }),
-        harvest: Arc::new(harvest::SimHarvest { border }),
+        harvest: Arc::new(harvest::SimHarvest { border: border.clone() }),
+        metrics: Arc::new(metrics::SimMetrics { border }),
         smoke: Arc::new(SmokeBoard::new(Box::new(move |work| spawning.spawn(Owner::Server(server), work)))),
     }
 }
