@@ -245,7 +245,7 @@ async fn observe(world: &World, release: &Release, environment: Arc<Environment>
                 Err(error) => trouble.push(error),
             }
         }
-        Phase::ReadingEvidence => match world.harvest.evidence(&artifacts_of(release), &release.last_attempts()).await {
+        Phase::ReadingEvidence => match world.harvest.evidence(&artifacts_of(release), &workflows.source, &release.last_attempts()).await {
             Ok(evidence) => seen.evidence = Some(evidence),
             Err(error) => trouble.push(error),
         },

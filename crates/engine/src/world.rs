@@ -113,6 +113,6 @@ pub trait Blobs: Send + Sync {
 pub trait Harvest: Send + Sync {
     /// Packs what ships. Repeats are harmless.
     async fn package(&self, artifacts: &str, source: &CodeSource, what: &Ships) -> Result<Packaged, WorldError>;
-    /// Reads every file that jobs of the release left (uploads and workspaces) and says what it proves.
-    async fn evidence(&self, artifacts: &str, jobs: &[JobId]) -> Result<gate::evidence::Evidence, WorldError>;
+    /// Reads every file that jobs of the release left (uploads and workspaces) and says what it proves, and what the commit accepts of it.
+    async fn evidence(&self, artifacts: &str, source: &CodeSource, jobs: &[JobId]) -> Result<gate::evidence::Evidence, WorldError>;
 }

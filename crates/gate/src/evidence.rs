@@ -21,6 +21,7 @@ mod lines;
 mod merge;
 mod sarif;
 mod scanner;
+pub mod secrets;
 mod severity;
 mod source;
 mod summary;

@@ -156,7 +156,7 @@ async fn what_a_job_leaves_becomes_artifact_and_evidence() {
     let missing = harvest.package("release", &start.source, &left("build")).await.unwrap();
     assert_eq!(missing, Packaged::Missing("no job uploaded or left `build`; nothing was uploaded".into()));
 
-    let evidence = harvest.evidence("release", &[id(5)]).await.unwrap();
+    let evidence = harvest.evidence("release", &start.source, &[id(5)]).await.unwrap();
     let paths: Vec<&str> = evidence.claims.iter().map(|claim| claim.source.path.as_str()).collect();
     assert_eq!(paths, ["build/reports/audit.json", "build/reports/junit.xml"], "what came with the commit proves nothing");
     let accepted: Vec<_> = evidence.findings().into_iter().map(|finding| finding.suppressed).collect();
@@ -166,7 +166,7 @@ async fn what_a_job_leaves_becomes_artifact_and_evidence() {
     let upload = place.dirs.upload("release", "reports");
     std::fs::create_dir_all(&upload).unwrap();
     std::fs::copy(place.dirs.workspace(&id(5)).join("reports/junit.xml"), upload.join("junit.xml")).unwrap();
-    let evidence = harvest.evidence("release", &[id(5)]).await.unwrap();
+    let evidence = harvest.evidence("release", &start.source, &[id(5)]).await.unwrap();
     let paths: Vec<&str> = evidence.claims.iter().map(|claim| claim.source.path.as_str()).collect();
     assert_eq!(paths, ["reports/junit.xml", "build/reports/audit.json"], "the same bytes count once");
 }

@@ -199,6 +199,38 @@ fn everything_wrong_in_hours_and_approvals_is_told_at_once() {
     assert!(said.code == 2 && said.err.contains("policy/holidays.ics:3:1") && said.err.contains("`2026` is no date"), "{said:?}");
 }
 
+/// Put together here, so that nobody finds one in this file.
+fn planted() -> String {
+    "ghp_".chars().chain("a1B2c3D4e5F6g7H8i9J0".chars().cycle().take(36)).collect()
+}
+
+#[test]
+fn a_secret_in_what_ships_is_denied_by_its_place_and_never_told() {
+    let place = Place::with_app();
+    place.write("deep/settings.py", &format!("DEBUG = False\nTOKEN = \"{}\"\n", planted()));
+    place.commit("settings");
+    let denied = place.up(&AT_ONCE);
+    assert!(denied.code == 3 && denied.err.contains("secret found: github-token at deep/settings.py:2"), "{denied:?}");
+    let view = place.say(&["release", "view", "--record"]);
+    let explained = place.say(&["gate", "explain"]);
+    for said in [&denied, &view, &explained] {
+        assert!(!said.raw.contains(&planted()) && !said.err.contains(&planted()), "{said:?}");
+    }
+    assert!(
+        explained.out.contains("there is no evidence of") && explained.out.contains("a security scan"),
+        "it is no scan of a scanner: {explained:?}"
+    );
+
+    let accepted = "apiVersion: plimsoll/v1alpha1\nsuppressions:\n  - {rule: github-token, file: deep/settings.py, reason: revoked long since, expires: 2199-12-31}\n";
+    place.write("policy/suppressions.yaml", accepted);
+    place.commit("it is revoked");
+    let up = place.up(&AT_ONCE);
+    assert!(up.code == 0, "{up:?}");
+    place.write("deep/settings.py", "DEBUG = False\n");
+    place.commit("it is gone");
+    assert_eq!(place.up(&AT_ONCE).code, 0, "a scan that never was is not missed");
+}
+
 #[test]
 fn a_repository_tests_its_policies() {
     let place = Place::with_app();

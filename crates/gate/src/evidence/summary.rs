@@ -200,6 +200,8 @@ fn insert<T: Ord>(list: &mut Vec<T>, more: impl Iterator<Item = T>) {
 fn present(summary: &Summary) -> BTreeSet<EvidenceKind> {
     let tests = summary.tests.as_ref().filter(|tests| tests.passed + tests.failed + tests.errors > 0).map(|_| EvidenceKind::Tests);
     let coverage = summary.coverage.as_ref().map(|_| EvidenceKind::Coverage);
-    let findings = summary.findings.as_ref().map(|_| EvidenceKind::Findings);
+    // That nothing but our own look at the artifact found something is no scan of a scanner.
+    let is_scan = |findings: &&FindingTotals| findings.sources.iter().any(|source| source.tool.as_deref() != Some(super::secrets::TOOL));
+    let findings = summary.findings.as_ref().filter(is_scan).map(|_| EvidenceKind::Findings);
     [tests, coverage, findings].into_iter().flatten().collect()
 }

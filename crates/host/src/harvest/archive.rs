@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
+use gate::evidence::secrets::{self, Found};
+
 use crate::git::{TreeFile, TreeFileKind};
 
 /// What shall be in it, by path.
@@ -116,6 +118,16 @@ impl Archive {
             }
         }
         Ok(())
+    }
+
+    /// Secrets in its files, by path and line.
+    pub fn secrets(&self) -> Vec<(&str, Vec<Found>)> {
+        let look = |content: &Content| match content {
+            Content::File { bytes, .. } => secrets::scan(bytes),
+            Content::Link { .. } | Content::Directory => Vec::new(),
+        };
+        let found = self.contents.iter().map(|(path, content)| (path.as_str(), look(content)));
+        found.filter(|(_, found)| !found.is_empty()).collect()
     }
 
     pub fn files(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use base::{Digest, Timestamp};
-use engine::world::JobStart;
+use engine::world::{CodeSource, JobStart};
 use gate::evidence::{Evidence, Reading, SUPPRESSIONS_PATH, read_from};
 use workflow::job::JobId;
 
@@ -23,7 +23,7 @@ const SKIPPED: [&str; 6] = [".git", "node_modules", ".venv", "venv", "site-packa
 
 /// Uploads say it on purpose. What lies in a workspace counts where no upload says the same, and unless it came with the commit: a
 /// report kept as somebody's test data proves nothing.
-pub(super) fn read(dirs: &Dirs, artifacts: &str, jobs: &[JobId], now: Timestamp) -> io::Result<Evidence> {
+pub(super) fn read(dirs: &Dirs, artifacts: &str, source: &CodeSource, jobs: &[JobId], now: Timestamp) -> io::Result<Evidence> {
     let mut reader = Reader { evidence: Evidence::default(), known: BTreeSet::new(), left: FILES_MAX };
     reader.folder(&dirs.uploads(artifacts).join(EVIDENCE), "evidence", &BTreeSet::new())?;
     for name in dirs.upload_names(artifacts)? {
@@ -36,7 +36,7 @@ pub(super) fn read(dirs: &Dirs, artifacts: &str, jobs: &[JobId], now: Timestamp)
     }
     let mut evidence = reader.evidence;
     // As committed: a job can't accept what it has found itself.
-    if let Some(accepted) = jobs.iter().find_map(|job| suppressions(dirs, job)) {
+    if let Some(accepted) = suppressions(source) {
         evidence.suppress(&accepted, now);
     }
     Ok(evidence)
@@ -80,8 +80,7 @@ fn started(dirs: &Dirs, job: &JobId) -> Option<JobStart> {
     serde_json::from_slice(&Claim::at(dirs.job(job)).spec().ok()?).ok()
 }
 
-fn suppressions(dirs: &Dirs, job: &JobId) -> Option<String> {
-    let source = started(dirs, job)?.source;
+fn suppressions(source: &CodeSource) -> Option<String> {
     let path = Path::new(&source.subtree).join(SUPPRESSIONS_PATH);
     git::show(Path::new(&source.repository), &source.sha, &path.to_string_lossy())
 }

@@ -7,13 +7,19 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use engine::world::{CodeSource, Harvest, Packaged, Ships, WorldError};
+use gate::evidence::secrets;
 use workflow::job::JobId;
 
 use crate::blobs::FileBlobs;
 use crate::blocking::blocking;
 use crate::dirs::Dirs;
 use crate::git;
+use crate::job::EVIDENCE;
+use crate::supervise::durable;
 use archive::{Archive, Content};
+
+/// What the look at the artifact found, in SARIF.
+const SECRETS: &str = "artifact-secrets.sarif";
 
 /// Packs and reads what the jobs of a release left in their uploads and workspaces.
 #[derive(Debug, Clone)]
@@ -36,10 +42,27 @@ impl HostHarvest {
             Ok(archive) => archive,
             Err(why) => return Ok(Packaged::Missing(why)),
         };
+        self.tell_secrets(artifacts, &archive).map_err(|error| WorldError::new("tell of the artifact's secrets", error))?;
         let files = archive.files();
         let bytes = archive.finish().map_err(|error| WorldError::new("pack the artifact", error))?;
         let digest = self.blobs.put_now(&bytes)?;
         Ok(Packaged::Artifact { digest, bytes: bytes.len() as u64, files })
+    }
+
+    /// What is found becomes evidence beside what the jobs left, before the artifact is anywhere: the gate hears of it first.
+    fn tell_secrets(&self, artifacts: &str, archive: &Archive) -> std::io::Result<()> {
+        let folder = self.dirs.uploads(artifacts).join(EVIDENCE);
+        let path = folder.join(SECRETS);
+        match secrets::report(archive.secrets()) {
+            Some(report) => {
+                durable::create_dir(&folder)?;
+                durable::replace(&path, report.to_string().as_bytes())
+            }
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// A sentence instead of an archive where a person has to change something.
@@ -112,10 +135,11 @@ impl Harvest for HostHarvest {
         blocking("pack the artifact", move || harvest.package_now(&artifacts, &source, &what)).await
     }
 
-    async fn evidence(&self, artifacts: &str, jobs: &[JobId]) -> Result<gate::evidence::Evidence, WorldError> {
-        let (dirs, artifacts, jobs) = (self.dirs.clone(), artifacts.to_string(), jobs.to_vec());
+    async fn evidence(&self, artifacts: &str, source: &CodeSource, jobs: &[JobId]) -> Result<gate::evidence::Evidence, WorldError> {
+        let (dirs, artifacts, source, jobs) = (self.dirs.clone(), artifacts.to_string(), source.clone(), jobs.to_vec());
         blocking("read the evidence", move || {
-            evidence::read(&dirs, &artifacts, &jobs, crate::job::now()).map_err(|error| WorldError::new("read the evidence", error))
+            evidence::read(&dirs, &artifacts, &source, &jobs, crate::job::now())
+                .map_err(|error| WorldError::new("read the evidence", error))
         })
         .await
     }

@@ -25,7 +25,7 @@ impl Harvest for SimHarvest {
         })
     }
 
-    async fn evidence(&self, _: &str, _: &[JobId]) -> Result<Evidence, WorldError> {
+    async fn evidence(&self, _: &str, _: &CodeSource, _: &[JobId]) -> Result<Evidence, WorldError> {
         if self.border.sim.strikes(Fault::HarvestFails, 4) {
             return Err(WorldError::new("read evidence", "simulated"));
         }
