@@ -188,7 +188,9 @@ fn wanted(sim: &Arc<Sim>, truth: &Truth, rollout: &Rollout) -> Option<Command> {
     let step = status.step.filter(|_| rollout.phase() == Phase::Canary)?;
     let stable = rollout.plan().stable.as_ref().and_then(|stable| truth.natures.get(&stable.artifact));
     // Both are bad, nobody is to blame, and the rollout says so.
-    if matches!(stable, Some(Nature::Worse | Nature::DiesLater)) && sim.timestamp().since_ms(step.since) > BOTH_BAD_MS {
+    // One that can't bear all the traffic has it until the switch.
+    let bears_little = stable == Some(&Nature::Overloads) && matches!(rollout.plan().strategy, Strategy::BlueGreen { .. });
+    if (bears_little || matches!(stable, Some(Nature::Worse | Nature::DiesLater))) && sim.timestamp().since_ms(step.since) > BOTH_BAD_MS {
         return Some(Command::Abort);
     }
     match &rollout.plan().strategy {
