@@ -24,19 +24,19 @@ version() { echo "$1" > version && git add . && git commit --quiet --message "ve
 version 1
 address=$("$plimsoll" up --quiet .)
 port=${address##*:}
-"$load" load "$port" 60 > "$work/load.out" 2> "$work/load.err" &
+"$load" load 60 "$port" > "$work/load.out" 2> "$work/load.err" &
 users=$!
 version 2
 "$plimsoll" up --quiet . > /dev/null && echo "promoted"
 "$plimsoll" release rollback > /dev/null 2>&1 && echo "rolled back"
 server=$(pgrep -f "plimsoll serve" | while read -r process; do
-    tr '\0' '\n' < "/proc/$process/environ" 2>/dev/null | grep -qx "PLIMSOLL_STATE_DIR=$PLIMSOLL_STATE_DIR" && echo "$process"
+    tr '\0' '\n' < "/proc/$process/environ" 2>/dev/null | grep -qx "PLIMSOLL_STATE_DIR=$PLIMSOLL_STATE_DIR" && echo "$process" || true
 done | head -1)
 kill -9 "$server" && echo "server killed"
 version 3
 "$plimsoll" up --quiet . > /dev/null && echo "server back, promoted again"
 if wait "$users"; then
-    read -r p50 p99 < "$work/load.out"
+    read -r _ p50 p99 < "$work/load.out"
     echo "120000 requests at 2,000/s: 0 failed; p50 $p50 µs, p99 $p99 µs"
 else
     echo "a request failed: $(cat "$work/load.err")"
