@@ -536,7 +536,7 @@ impl Reader {
                 let mapping = self.closed(blue_green, BLUE_GREEN)?;
                 let enabled = self.at(mapping, "autoPromotionEnabled", Self::boolean).unwrap_or(true);
                 let seconds = self.at(mapping, "autoPromotionSeconds", Self::duration);
-                Some(Strategy::BlueGreen { auto_promotion_ms: if enabled { Some(seconds.unwrap_or(0)) } else { seconds } })
+                Some(Strategy::BlueGreen { auto_promotion_ms: enabled.then(|| seconds.unwrap_or(0)) })
             }
             (None, None, Some(_)) => Some(Strategy::Immediate),
             _ => {

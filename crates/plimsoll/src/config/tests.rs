@@ -36,6 +36,20 @@ fn a_whole_file_is_read() {
 }
 
 #[test]
+fn blue_green_moves_by_itself_as_argo_has_it() {
+    let strategy = |text: &str| check(&format!("apiVersion: plimsoll/v1alpha1\nstrategy: {text}\n"), &[]).strategy;
+    for (text, auto_promotion_ms) in [
+        ("blueGreen", Some(0)),
+        ("{blueGreen: {}}", Some(0)),
+        ("{blueGreen: {autoPromotionSeconds: 30}}", Some(30_000)),
+        ("{blueGreen: {autoPromotionEnabled: false}}", None),
+        ("{blueGreen: {autoPromotionEnabled: false, autoPromotionSeconds: 30}}", None),
+    ] {
+        assert_eq!(strategy(text), Some(Strategy::BlueGreen { auto_promotion_ms }), "{text}");
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_at_once() {
     let text = include_str!("testdata/ten-mistakes.yaml");
     check(
