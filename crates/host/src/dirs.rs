@@ -209,6 +209,18 @@ impl Dirs {
         durable::create(&folder.join(file_name(&id.to_string())), &serde_json::to_vec(id)?).map(drop)
     }
 
+    /// The jobs of all releases, those that have ended too.
+    ///
+    /// # Errors
+    /// When a folder or a note can't be read.
+    pub fn all_jobs(&self) -> io::Result<Vec<JobId>> {
+        let mut jobs = Vec::new();
+        for artifacts in names(&self.state.join("releases"))? {
+            jobs.extend(self.jobs_of(&artifacts)?);
+        }
+        Ok(jobs)
+    }
+
     /// The jobs that were started for a release, in order.
     pub fn jobs_of(&self, artifacts: &str) -> io::Result<Vec<JobId>> {
         let folder = self.jobs_folder(artifacts);

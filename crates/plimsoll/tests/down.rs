@@ -69,6 +69,12 @@ fn what_runs_is_taken_down_when_its_folder_is_gone() {
 fn a_damaged_record_does_not_keep_anything_running() {
     let place = Place::with_app();
     assert_eq!(place.up(&[]).code, 0);
+    let began = place.path("began");
+    let step = format!("touch {}; sleep 600", began.display());
+    place.write(CI, &format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {step:?}\n"));
+    place.commit("a slow step");
+    assert_eq!(place.up(&["--detach"]).code, 0);
+    until(DEADLINE, || began.exists()).unwrap();
     kill(place.server(), Signal::SIGKILL).unwrap();
     until(DEADLINE, || place.find_server().is_none()).unwrap();
     for name in ["record.sqlite", "record.sqlite-wal", "record.sqlite-shm"] {
@@ -80,6 +86,20 @@ fn a_damaged_record_does_not_keep_anything_running() {
     let said = place.say(&["down", "--purge"]);
     said.ends(0, &["everything is down and removed"]);
     assert!(said.err.contains("what runs is ended without one"), "{said:?}");
+}
+
+#[test]
+fn nothing_is_purged_behind_the_back_of_a_server_that_does_not_answer() {
+    let place = Place::with_app();
+    assert_eq!(place.up(&[]).code, 0);
+    let server = place.server();
+    kill(server, Signal::SIGSTOP).unwrap();
+    std::fs::rename(place.state().join("server.sock"), place.state().join("server.sock.away")).unwrap();
+    let said = place.say(&["down", "--purge"]);
+    std::fs::rename(place.state().join("server.sock.away"), place.state().join("server.sock")).unwrap();
+    kill(server, Signal::SIGCONT).unwrap();
+    assert!(said.code != 0 && place.state().join("record.sqlite").exists(), "{said:?}");
+    assert!(place.say(&["status"]).out.contains("revision"), "what runs goes on");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod smoke;
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use engine::world::{Target, WorldError};
@@ -176,8 +176,13 @@ impl HostTarget {
         let _lock = scope.lock()?;
         let instances = scope.instances()?;
         instances.iter().try_for_each(Instance::end)?;
+        // They are nobody's children, so that nothing tells of their end; a grace period may be long, but none is for ever.
+        let deadline = Instant::now() + PURGE_MAX;
         for instance in &instances {
             while supervisor(&instance.dir)?.is_some_and(|claimed| claimed.lives()) {
+                if Instant::now() > deadline {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, format!("`{}` does not end", instance.dir.display())));
+                }
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
@@ -188,6 +193,9 @@ impl HostTarget {
         Scope { dir: self.dirs.scope(name) }
     }
 }
+
+/// Longer than anybody waits for an application to end by itself.
+const PURGE_MAX: Duration = Duration::from_secs(120);
 
 /// Whether that it shall run was written down so lately that whoever runs it may not have said anything yet.
 fn is_asked_for_just_now(dir: &Path) -> bool {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use engine::world::{Executor as _, Stop};
 use record::ReleaseEntry;
 use rollout::InstancePhase;
 
@@ -12,7 +13,7 @@ use crate::client::Client;
 use crate::compose::LOCAL;
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
-use crate::server::{DownRequest, EnvironmentDown, EnvironmentView, Health};
+use crate::server::{Claim, DownRequest, EnvironmentDown, EnvironmentView, Health};
 use crate::terminal::Terminal;
 
 /// Instances get their grace period, and then some.
@@ -93,6 +94,8 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
         match Client::connect(dirs).await {
             Ok(client) => end_all(dirs, &client).await?,
             Err(why) => {
+                // One that runs and doesn't answer may yet; nothing is ended behind its back.
+                let Ok(_no_server) = Claim::take(dirs) else { return Err(why) };
                 terminal.say(&format!("no server can be asked, what runs is ended without one: {}", why.message));
                 end_without_server(dirs).await?;
             }
@@ -113,6 +116,10 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
 
 /// Where the record can't be read no server starts, and nothing else would end what still runs.
 async fn end_without_server(dirs: &host::dirs::Dirs) -> Result<()> {
+    let executor = host::executor::HostExecutor::new(dirs.clone());
+    for job in dirs.all_jobs().doing("look for steps that run")? {
+        executor.stop(&job, Stop::AtOnce).await.doing("end a step")?;
+    }
     let target = host::target::HostTarget::new(dirs.clone());
     for scope in target.scopes().doing("look for what runs")? {
         target.purge(&scope).await.doing("end what runs")?;

@@ -75,12 +75,14 @@ fn restrict(socket: &std::path::Path) -> Result<()> {
 
 /// One server a state directory: an advisory lock that the kernel drops with the process.
 #[derive(Debug)]
-struct Claim {
+pub struct Claim {
     _file: nix::fcntl::Flock<std::fs::File>,
 }
 
 impl Claim {
-    fn take(dirs: &Dirs) -> Result<Claim> {
+    /// # Errors
+    /// When another server has it.
+    pub fn take(dirs: &Dirs) -> Result<Claim> {
         let path = dirs.state().join("server.lock");
         let file =
             std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).doing(&format!("open {}", path.display()))?;
