@@ -95,7 +95,9 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
     }
     // `EXPOSE` says nothing of whether it heeds `PORT`; where it listens is seen when it runs.
     let detected = plain(command, "`Dockerfile` says so (run as a process here, not in a container)")?;
-    Some(Detected { health: last("HEALTHCHECK ").and_then(path_of_url), ..detected })
+    // What an image would have installed is installed here.
+    let build = package(files).and_then(|package| node_build(files, &package));
+    Some(Detected { build, health: last("HEALTHCHECK ").and_then(path_of_url), ..detected })
 }
 
 /// `CMD curl -f http://localhost:5000/healthz || exit 1` asks `/healthz`.
@@ -119,8 +121,12 @@ fn quote(word: &str) -> String {
     if plain { word.to_string() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
+fn package(files: &dyn Files) -> Option<Json> {
+    serde_json::from_str(&files.read("package.json")?).ok()
+}
+
 fn package_json(files: &dyn Files) -> Option<Detected> {
-    let package: Json = serde_json::from_str(&files.read("package.json")?).ok()?;
+    let package = package(files)?;
     let build = node_build(files, &package);
     let detected = match package["scripts"]["start"].as_str() {
         Some(script) if build.is_some() => {
@@ -295,6 +301,13 @@ mod tests {
         check(
             &[("package.json", "{\"dependencies\":{\"express\":\"5\"}}"), ("index.js", ""), ("yarn.lock", "")],
             "node index.js [yarn install --frozen-lockfile]",
+        );
+        check(
+            &[
+                ("Dockerfile", "FROM node\nRUN npm ci\nCMD [\"node\", \"srv.js\"]\n"),
+                ("package.json", "{\"dependencies\":{\"express\":\"5\"}}"),
+            ],
+            "node srv.js [npm install --no-audit --no-fund]",
         );
         check(&[("go.mod", "module x"), ("cmd/srv/main.go", "")], "./plimsoll-app [go build -o plimsoll-app ./cmd/srv -> plimsoll-app]");
         check(&[("go.mod", "module x"), ("cmd/a/main.go", ""), ("cmd/b/main.go", "")], "nothing");
