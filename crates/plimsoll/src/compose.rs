@@ -1,5 +1,8 @@
 //! From a folder to a proposal: what is committed, what it triggers, what ships, how it starts, and why we think so.
 
+mod delivery;
+mod summary;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,8 +11,7 @@ use base::name::{ProjectId, ReleaseId};
 use base::{Diagnostic, Digest, Severity, Source, Timestamp, diagnostic};
 use host::actions::Resolver;
 use host::git::{self, Repository};
-use release::{CodeSource, Commit, Delivery, Project, Ships};
-use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
+use release::{CodeSource, Commit, Project, Ships};
 use workflow::github::Loaded;
 use workflow::job::Remote;
 use workflow::model::Workflow;
@@ -24,7 +26,9 @@ use crate::fetching;
 use crate::gitlab;
 use crate::proposal::Proposal;
 use crate::security;
-use crate::wrong::{self, Said, Wrong};
+use crate::wrong::{self, Problems, Said, Wrong};
+
+pub use delivery::delivery;
 
 /// What the command line says over everything else.
 #[derive(Debug, Clone, Default)]
@@ -81,16 +85,12 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         subtree: repository.subtree.clone(),
     };
     let event = push_event(&repository, &project, &git_ref, choices);
-    let (start, why_start) = if problems.0.is_empty() {
-        problems.or_default(start_command(&config, detected.as_ref(), &tree).map_err(|failure| {
-            match choices.dirty || repository.dirty.is_empty() {
-                true => failure,
-                false => failure.hint(dirty_warning(&repository)),
-            }
-        }))
-    } else {
-        Default::default()
-    };
+    // A configuration that can't be read may have said it.
+    let start = if problems.is_empty() { start_command(&config, detected.as_ref(), &tree) } else { Ok(Default::default()) };
+    let (start, why_start) = problems.or_default(start.map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
+        true => failure,
+        false => failure.hint(dirty_warning(&repository)),
+    }));
     let health = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.health.clone());
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut checked = security::Checked::default();
@@ -103,10 +103,12 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
     let mut workflows = problems.or_default(triggered(&tree, &event, &gitlab, &mut resolver, &mut warnings, &mut check));
     let policies = problems.or_default(read_policies(&tree));
+    let calendar = problems.or_default(read_calendar(&tree, &config, now));
+    let slos = problems.or_default(read_slos(&tree, &config));
+    let notes = problems.or_default(checked.finish()).into_iter().collect();
     problems.said()?;
     warnings.extend(resolver.remarks());
-    let notes = checked.finish()?.into_iter().collect();
-    let why_runs = describe_runs(&workflows, &git_ref);
+    let why_runs = summary::runs(&workflows, &git_ref);
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
     if let Some(build) = &build {
         workflows.push(build_workflow(&build.command, &build.artifact));
@@ -136,16 +138,16 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     if let Some(coverage) = config.gate.coverage {
         gate.coverage_min_percent = coverage;
     }
-    gate.calendar = read_calendar(&tree, &config, now)?;
+    gate.calendar = calendar;
     gate.approvals = config.gate.approvals.clone();
-    gate.slos = read_slos(&tree, &config)?;
+    gate.slos = slos;
     let summary = vec![
-        ("commit", describe_commit(&commit)),
+        ("commit", summary::commit(&commit)),
         ("runs", why_runs),
-        ("ships", describe_ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
-        ("gate", describe_gate(&gate)),
+        ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
+        ("gate", summary::gate(&gate)),
         ("starts", format!("{start} ({why_start})")),
-        ("traffic", describe_traffic(&delivery)),
+        ("traffic", summary::traffic(&delivery)),
     ];
     let proposal = Proposal {
         id: ReleaseId::new(now, random),
@@ -493,31 +495,6 @@ fn build_workflow(command: &str, artifact: &Artifact) -> Workflow {
     workflow.expect("our own workflow can be read")
 }
 
-/// What went wrong so far, of which nothing hides anything else.
-#[derive(Default)]
-struct Problems(Vec<Failure>);
-
-impl Problems {
-    fn or_default<T: Default>(&mut self, result: Result<T>) -> T {
-        result.unwrap_or_else(|failure| {
-            self.0.push(failure);
-            T::default()
-        })
-    }
-
-    /// # Errors
-    /// All of them as one.
-    fn said(self) -> Result<()> {
-        let mut failures = self.0.into_iter();
-        let Some(first) = failures.next() else { return Ok(()) };
-        Err(failures.fold(first, |mut all, failure| {
-            all.message = format!("{}\n\nerror: {}", all.message, failure.message);
-            all.hints.extend(failure.hints);
-            all
-        }))
-    }
-}
-
 fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files) -> Result<(String, String)> {
     if let Some(start) = &config.start {
         return Ok((start.clone(), "`plimsoll.yaml`".to_string()));
@@ -533,82 +510,6 @@ fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files
         }
     }
 }
-
-/// How the artifact runs and how traffic moves to it; what `docs/config.md` calls the defaults is what an empty file gives here.
-pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery {
-    let smoke = config.smoke.clone().unwrap_or_default();
-    let synthetic = SyntheticPlan {
-        paths: if smoke.is_empty() { vec!["/".to_string()] } else { smoke.iter().map(|check: &SmokeCheck| check.path.clone()).collect() },
-        interval_ms: SYNTHETIC_INTERVAL_MS,
-        below_requests_per_minute: SYNTHETIC_BELOW,
-    };
-    Delivery {
-        port: choices.port.unwrap_or(0),
-        command,
-        env: config.env.clone(),
-        fixed_port: config.port,
-        replicas: config.replicas.unwrap_or(1),
-        probes: probes(config),
-        grace_ms: config.grace_ms.unwrap_or(GRACE_MS),
-        log_max_bytes: LOG_MAX_BYTES,
-        strategy: strategy(config, choices.strategy),
-        limits: limits(config, choices.strategy),
-        judge: config.judge.over(JudgePlan::default()),
-        smoke,
-        synthetic: config.synthetic.as_ref().map_or(Some(synthetic.clone()), |configured| configured.over(synthetic)),
-    }
-}
-
-fn strategy(config: &Config, choice: Option<StrategyChoice>) -> Strategy {
-    let canary = || Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] };
-    let configured = config.strategy.clone().unwrap_or_else(canary);
-    match (choice, configured) {
-        (None, configured)
-        | (Some(StrategyChoice::Canary), configured @ Strategy::Canary { .. })
-        | (Some(StrategyChoice::BlueGreen), configured @ Strategy::BlueGreen { .. }) => configured,
-        (Some(StrategyChoice::Canary), _) => canary(),
-        (Some(StrategyChoice::BlueGreen), _) => Strategy::BlueGreen { auto_promotion_ms: Some(0) },
-        (Some(StrategyChoice::Immediate), _) => Strategy::Immediate,
-    }
-}
-
-fn limits(config: &Config, choice: Option<StrategyChoice>) -> Limits {
-    let warm_ms = match strategy(config, choice) {
-        Strategy::BlueGreen { .. } => config.scale_down_delay_ms.unwrap_or(BLUE_GREEN_WARM_MS),
-        Strategy::Canary { .. } => config.scale_down_delay_ms.unwrap_or(0),
-        Strategy::Immediate => 0,
-    };
-    config.limits.over(Limits { warm_ms, ..Limits::default() })
-}
-
-fn probes(config: &Config) -> Probes {
-    let base = |period_ms, failures_max| Probe { path: None, delay_ms: 0, period_ms, timeout_ms: 3_000, failures_max };
-    let ready = config.health.ready.as_ref();
-    let over = |own: Option<&config::ProbeConfig>, probe: Probe| match own.or(ready) {
-        Some(configured) => configured.over(probe),
-        None => probe,
-    };
-    Probes {
-        startup: over(config.health.startup.as_ref(), base(200, 300)),
-        readiness: over(ready, base(2_000, 3)),
-        liveness: over(config.health.live.as_ref(), base(10_000, 3)),
-    }
-}
-
-/// Argo's own default between the switch and the end of the old version.
-const BLUE_GREEN_WARM_MS: u64 = 30_000;
-
-/// Twenty a second to each version: about 459 clean answers prove "not worse by a percentage point", in 23 seconds.
-const SYNTHETIC_INTERVAL_MS: u64 = 50;
-
-/// A canary with fewer users' requests a minute than this is helped by probes.
-const SYNTHETIC_BELOW: u64 = 600;
-
-/// Kubernetes' own default between SIGTERM and SIGKILL.
-const GRACE_MS: u64 = 30_000;
-
-/// Per instance.
-const LOG_MAX_BYTES: u64 = 10 * 1024 * 1024;
 
 fn read_policies(tree: &Tree) -> Result<Vec<gate::PolicyFile>> {
     let paths = tree
@@ -653,78 +554,6 @@ fn read_slos(tree: &Tree, config: &Config) -> Result<gate::slo::Slos> {
     }
     config::slos_of(&config.gate.slo, &sources)
         .map_err(|wrong| Failure::usage(format!("what is promised can't be read, so nothing was started\n\n{}", wrong.join("\n\n"))))
-}
-
-fn describe_runs(workflows: &[Workflow], git_ref: &str) -> String {
-    match workflows {
-        [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
-        _ => workflows
-            .iter()
-            .map(|workflow| format!("{} ({})", workflow.path, counted(workflow.jobs.len(), "job")))
-            .collect::<Vec<_>>()
-            .join(", "),
-    }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-fn describe_commit(commit: &Commit) -> String {
-    let changes = if commit.dirty { " with the changes that are not committed" } else { "" };
-    format!("{} {}{changes} ({})", short(&commit.sha), commit.subject, commit.git_ref.trim_start_matches("refs/heads/"))
-}
-
-fn describe_ships(ships: &Ships, build: Option<&str>, configured: bool) -> String {
-    match (ships, build) {
-        (_, Some(build)) => format!("what `{build}` makes (detected)"),
-        (Ships::Left(what), None) => format!("`{what}`, which the workflow leaves"),
-        (Ships::Source, None) if configured => "the commit's files (`plimsoll.yaml` names no artifact)".to_string(),
-        (Ships::Source, None) => "the commit's files (no `plimsoll.yaml` names an artifact)".to_string(),
-    }
-}
-
-fn describe_gate(gate: &gate::GatePlan) -> String {
-    let own = match gate.policies.as_slice() {
-        [] => None,
-        [policy] => Some(policy.path.clone()),
-        policies => Some(format!("{} policy files", policies.len())),
-    };
-    let replaces = |policy: &gate::PolicyFile| policy.text.lines().any(|line| line.trim() == "package plimsoll.gate");
-    let is_replaced = gate.policies.iter().any(replaces);
-    let asked: Vec<String> = gate.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
-    let approvals = if asked.is_empty() { String::new() } else { format!("; approved by {}", asked.join(", ")) };
-    let hours = if gate.calendar.is_empty() { "" } else { "; in the hours of `gate.window`" };
-    if let Some(own) = own.as_ref().filter(|_| is_replaced) {
-        return format!("{own} alone, in place of the default policy{approvals}{hours}");
-    }
-    let besides = own.map(|own| format!(" and {own}")).unwrap_or_default();
-    let promised = match gate.slos.objectives.len() {
-        0 => String::new(),
-        1 => format!("; the error budget of {} lasts", gate.slos.objectives[0].name),
-        count => format!("; {count} error budgets last"),
-    };
-    let coverage = gate.coverage_min_percent;
-    let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
-    format!("the default policy{besides}: {asked}{promised}{approvals}{hours}")
-}
-
-fn describe_traffic(delivery: &Delivery) -> String {
-    match &delivery.strategy {
-        Strategy::Immediate => "all at once".to_string(),
-        Strategy::BlueGreen { auto_promotion_ms } => {
-            let by = if auto_promotion_ms.is_some() { "" } else { " when somebody promotes" };
-            format!("blue-green: without traffic beside the version that runs, then all at once{by}")
-        }
-        Strategy::Canary { steps } => {
-            let weights = steps.iter().filter_map(|step| match step {
-                Step::SetWeight(weight) => Some(format!("{} %", f64::from(*weight) / 100.0)),
-                Step::Pause { .. } => None,
-            });
-            let weights: Vec<String> = weights.chain(std::iter::once("100 %".to_string())).collect();
-            format!("canary {}, judged against the version that runs beside it", weights.join(" → "))
-        }
-    }
 }
 
 pub fn short(sha: &str) -> &str {

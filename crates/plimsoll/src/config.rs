@@ -4,13 +4,14 @@
 
 mod gate;
 mod slo;
+mod strategy;
 
 use std::collections::BTreeMap;
 
 use base::time::parse_duration_ms;
 use base::yaml::{self, Mapping, Node};
 use base::{Diagnostic, Source};
-use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Step, Strategy, SyntheticPlan};
+use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Strategy, SyntheticPlan};
 use workflow::lint::{Forbidden, Pattern, Security};
 
 pub use gate::{Gate, holidays_from};
@@ -184,10 +185,10 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("health", &["startup", "ready", "live"]),
     ("health.*", PROBE),
     ("smoke.*", SMOKE),
-    ("strategy", STRATEGY),
-    ("strategy.canary", CANARY),
-    ("strategy.blueGreen", BLUE_GREEN),
-    ("strategy.canary.steps.*", STEP),
+    ("strategy", strategy::STRATEGY),
+    ("strategy.canary", strategy::CANARY),
+    ("strategy.blueGreen", strategy::BLUE_GREEN),
+    ("strategy.canary.steps.*", strategy::STEP),
     ("limits", LIMITS),
     ("judge", JUDGE),
     ("synthetic", SYNTHETIC),
@@ -229,11 +230,6 @@ const ROOT: &[&str] = &[
 ];
 const PROBE: &[&str] = &["path", "delay", "period", "timeout", "failures"];
 const SMOKE: &[&str] = &["path", "expect", "timeout"];
-const STRATEGY: &[&str] = &["canary", "blueGreen", "immediate"];
-const CANARY: &[&str] = &["steps", SCALE_DOWN_DELAY];
-const BLUE_GREEN: &[&str] = &["autoPromotionEnabled", "autoPromotionSeconds", SCALE_DOWN_DELAY];
-const SCALE_DOWN_DELAY: &str = "scaleDownDelaySeconds";
-const STEP: &[&str] = &["setWeight", "pause"];
 const LIMITS: &[&str] = &["ready", "stepMin", "stepMax", "onDeadline", "drain", "verify", "restarts"];
 const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "absoluteBadShare", "look"];
 const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
@@ -514,69 +510,6 @@ impl Reader {
             expect: expect.unwrap_or_else(|| vec![200]).into_iter().map(|status| status as u16).collect(),
             timeout_ms: self.at(mapping, "timeout", Self::duration).unwrap_or(SMOKE_TIMEOUT_MS),
         })
-    }
-
-    fn strategy(&mut self, node: &Node) -> Option<Strategy> {
-        match node.as_str() {
-            Some("canary") => return None,
-            Some("blueGreen") => return Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
-            Some("immediate") => return Some(Strategy::Immediate),
-            _ => {}
-        }
-        let mapping = self.closed(node, STRATEGY)?;
-        match (mapping.get("canary"), mapping.get("blueGreen"), mapping.get("immediate")) {
-            (Some(canary), None, None) => {
-                let canary = self.closed(canary, CANARY)?;
-                let steps = self.at(canary, "steps", |reader, node| reader.list(node, Self::step)).unwrap_or_default();
-                self.rising(node, &steps);
-                Some(Strategy::Canary { steps })
-            }
-            (None, Some(blue_green), None) if blue_green.is_null() => Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
-            (None, Some(blue_green), None) => {
-                let mapping = self.closed(blue_green, BLUE_GREEN)?;
-                let enabled = self.at(mapping, "autoPromotionEnabled", Self::boolean).unwrap_or(true);
-                let seconds = self.at(mapping, "autoPromotionSeconds", Self::duration);
-                Some(Strategy::BlueGreen { auto_promotion_ms: enabled.then(|| seconds.unwrap_or(0)) })
-            }
-            (None, None, Some(_)) => Some(Strategy::Immediate),
-            _ => {
-                let message = "a strategy is one of `canary`, `blueGreen` and `immediate`";
-                self.diagnostics.push(
-                    Diagnostic::error(VALUE, node.span, message).hint("`strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}`"),
-                );
-                None
-            }
-        }
-    }
-
-    fn scale_down_delay(&mut self, strategy: &Node) -> Option<u64> {
-        let strategy = strategy.as_mapping()?;
-        let way = strategy.get("canary").or_else(|| strategy.get("blueGreen"))?.as_mapping()?;
-        self.at(way, SCALE_DOWN_DELAY, Self::duration)
-    }
-
-    fn step(&mut self, node: &Node) -> Option<Step> {
-        let mapping = self.closed(node, STEP)?;
-        match (mapping.get("setWeight"), mapping.get("pause")) {
-            (Some(weight), None) => self.number(weight, 0.01, 100.0).map(|percent| Step::SetWeight((percent * 100.0).round() as u32)),
-            (None, Some(pause)) if pause.is_null() => Some(Step::Pause { duration_ms: None }),
-            (None, Some(pause)) => {
-                let pause = self.closed(pause, &["duration"])?;
-                Some(Step::Pause { duration_ms: self.at(pause, "duration", Self::duration) })
-            }
-            _ => {
-                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "a step is either `setWeight` or `pause`"));
-                None
-            }
-        }
-    }
-
-    fn rising(&mut self, node: &Node, steps: &[Step]) {
-        let weights: Vec<u32> =
-            steps.iter().filter_map(|step| if let Step::SetWeight(weight) = step { Some(*weight) } else { None }).collect();
-        if !weights.is_sorted() {
-            self.diagnostics.push(Diagnostic::error(VALUE, node.span, "the weights of a canary rise from step to step"));
-        }
     }
 
     fn limits(&mut self, node: &Node) -> Option<LimitsConfig> {

@@ -51,6 +51,35 @@ impl Wrong {
     }
 }
 
+/// What went wrong so far, of which nothing hides anything else.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Failure>);
+
+impl Problems {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn or_default<T: Default>(&mut self, result: Result<T>) -> T {
+        result.unwrap_or_else(|failure| {
+            self.0.push(failure);
+            T::default()
+        })
+    }
+
+    /// # Errors
+    /// All of them as one.
+    pub fn said(self) -> Result<()> {
+        let mut failures = self.0.into_iter();
+        let Some(first) = failures.next() else { return Ok(()) };
+        Err(failures.fold(first, |mut all, failure| {
+            all.message = format!("{}\n\nerror: {}", all.message, failure.message);
+            all.hints.extend(failure.hints);
+            all
+        }))
+    }
+}
+
 /// A file's text, or what is wrong with its bytes.
 pub fn text(name: &str, bytes: &[u8]) -> std::result::Result<Source, Said> {
     match Source::decode(name, bytes) {

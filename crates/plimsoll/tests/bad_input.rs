@@ -25,14 +25,14 @@ fn what_is_wrong_in_one_file_hides_nothing_in_another() {
     }
 
     let unknown = Place::with(&[
-        ("plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\n"),
+        ("plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\ngate: {slo: {prometheus: \"http://127.0.0.1:9\", files: [slo/none.yaml]}}\n"),
         ("package.json", "{bad"),
         (".github/workflows/ci.yml", "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    step: []\n"),
     ]);
     unknown.git(&["mv", "app.py", "application.py"]);
     unknown.commit("nothing starts it");
     let said = unknown.up(&[]);
-    for wrong in ["it isn't known how this project starts", "`package.json` can't be read", "ci.yml:5:5"] {
+    for wrong in ["it isn't known how this project starts", "`package.json` can't be read", "ci.yml:5:5", "slo/none.yaml"] {
         assert!(said.err.contains(wrong), "{wrong}: {said:?}");
     }
 }

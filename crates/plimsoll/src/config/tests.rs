@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
+use rollout::Step;
+
 use super::*;
 
 const SCHEMA: &str = include_str!("../../../../docs/schema/plimsoll.json");

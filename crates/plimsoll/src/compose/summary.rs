@@ -1,0 +1,79 @@
+//! The six lines that say what will happen.
+
+use release::{Commit, Delivery, Ships};
+use rollout::{Step, Strategy};
+use workflow::model::Workflow;
+
+use super::short;
+
+pub(super) fn runs(workflows: &[Workflow], git_ref: &str) -> String {
+    match workflows {
+        [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
+        _ => workflows
+            .iter()
+            .map(|workflow| format!("{} ({})", workflow.path, counted(workflow.jobs.len(), "job")))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+pub(super) fn commit(commit: &Commit) -> String {
+    let changes = if commit.dirty { " with the changes that are not committed" } else { "" };
+    format!("{} {}{changes} ({})", short(&commit.sha), commit.subject, commit.git_ref.trim_start_matches("refs/heads/"))
+}
+
+pub(super) fn ships(ships: &Ships, build: Option<&str>, configured: bool) -> String {
+    match (ships, build) {
+        (_, Some(build)) => format!("what `{build}` makes (detected)"),
+        (Ships::Left(what), None) => format!("`{what}`, which the workflow leaves"),
+        (Ships::Source, None) if configured => "the commit's files (`plimsoll.yaml` names no artifact)".to_string(),
+        (Ships::Source, None) => "the commit's files (no `plimsoll.yaml` names an artifact)".to_string(),
+    }
+}
+
+pub(super) fn gate(gate: &gate::GatePlan) -> String {
+    let own = match gate.policies.as_slice() {
+        [] => None,
+        [policy] => Some(policy.path.clone()),
+        policies => Some(format!("{} policy files", policies.len())),
+    };
+    let replaces = |policy: &gate::PolicyFile| policy.text.lines().any(|line| line.trim() == "package plimsoll.gate");
+    let is_replaced = gate.policies.iter().any(replaces);
+    let asked: Vec<String> = gate.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
+    let approvals = if asked.is_empty() { String::new() } else { format!("; approved by {}", asked.join(", ")) };
+    let hours = if gate.calendar.is_empty() { "" } else { "; in the hours of `gate.window`" };
+    if let Some(own) = own.as_ref().filter(|_| is_replaced) {
+        return format!("{own} alone, in place of the default policy{approvals}{hours}");
+    }
+    let besides = own.map(|own| format!(" and {own}")).unwrap_or_default();
+    let promised = match gate.slos.objectives.len() {
+        0 => String::new(),
+        1 => format!("; the error budget of {} lasts", gate.slos.objectives[0].name),
+        count => format!("; {count} error budgets last"),
+    };
+    let coverage = gate.coverage_min_percent;
+    let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
+    format!("the default policy{besides}: {asked}{promised}{approvals}{hours}")
+}
+
+pub(super) fn traffic(delivery: &Delivery) -> String {
+    match &delivery.strategy {
+        Strategy::Immediate => "all at once".to_string(),
+        Strategy::BlueGreen { auto_promotion_ms } => {
+            let by = if auto_promotion_ms.is_some() { "" } else { " when somebody promotes" };
+            format!("blue-green: without traffic beside the version that runs, then all at once{by}")
+        }
+        Strategy::Canary { steps } => {
+            let weights = steps.iter().filter_map(|step| match step {
+                Step::SetWeight(weight) => Some(format!("{} %", f64::from(*weight) / 100.0)),
+                Step::Pause { .. } => None,
+            });
+            let weights: Vec<String> = weights.chain(std::iter::once("100 %".to_string())).collect();
+            format!("canary {}, judged against the version that runs beside it", weights.join(" → "))
+        }
+    }
+}
