@@ -65,45 +65,50 @@ impl Metrics for Prometheus {
 impl Prometheus {
     async fn measured(slos: &Slos) -> Vec<Measured> {
         let mut res = Vec::new();
+        let mut unreachable: Option<String> = None;
         for objective in &slos.objectives {
-            let counts = counted(&slos.prometheus, objective).await;
-            let is_down = counts.as_ref().is_err_and(|why| why.starts_with(UNREACHABLE));
+            // One that can't be reached is not waited for again and again.
+            let counts = match &unreachable {
+                Some(why) => Err(why.clone()),
+                None => counted(&slos.prometheus, objective).await.map_err(|trouble| match trouble {
+                    Trouble::Unreachable(why) => unreachable.insert(format!("Prometheus can't be reached{why}")).clone(),
+                    Trouble::NoNumber(why) => why,
+                }),
+            };
             res.push(Measured { objective: objective.name.clone(), counts });
-            if is_down {
-                break;
-            }
-        }
-        // One that can't be reached is not waited for again and again.
-        if let Some(Measured { counts: Err(why), .. }) = res.last().cloned() {
-            let left = slos.objectives.iter().skip(res.len());
-            res.extend(left.map(|objective| Measured { objective: objective.name.clone(), counts: Err(why.clone()) }));
         }
         res
     }
 }
 
-const UNREACHABLE: &str = "Prometheus can't be reached";
+/// Why nothing is known.
+enum Trouble {
+    /// Nobody answers: ` at http://…: …`.
+    Unreachable(String),
+    /// Somebody answers, and not with a number.
+    NoNumber(String),
+}
 
-async fn counted(url: &str, objective: &Objective) -> Result<BTreeMap<u64, Counts>, String> {
+async fn counted(url: &str, objective: &Objective) -> Result<BTreeMap<u64, Counts>, Trouble> {
     let asked = objective.questions().into_iter().map(|question| async move {
         let (part, total) = tokio::join!(ask(url, &question.part), ask(url, &question.total));
-        Ok::<_, String>((question.window_ms, Counts { part: part? * question.part_scale, total: total? * question.total_scale }))
+        Ok::<_, Trouble>((question.window_ms, Counts { part: part? * question.part_scale, total: total? * question.total_scale }))
     });
     // In order, so that of several reasons the same one is told every time.
     stream::iter(asked).buffered(AT_ONCE / 2).try_collect().await
 }
 
 /// The one number that answers a query now.
-async fn ask(url: &str, query: &str) -> Result<f64, String> {
+async fn ask(url: &str, query: &str) -> Result<f64, Trouble> {
     let body = match tokio::time::timeout(PATIENCE, exchange(url, query)).await {
         Ok(body) => body?,
-        Err(_) => return Err(format!("{UNREACHABLE}: no answer from {url} within {} s", PATIENCE.as_secs())),
+        Err(_) => return Err(Trouble::Unreachable(format!(": no answer from {url} within {} s", PATIENCE.as_secs()))),
     };
-    answer(&body).map_err(|why| format!("{why} (`{query}`)"))
+    answer(&body).map_err(|why| Trouble::NoNumber(format!("{why} (`{query}`)")))
 }
 
-async fn exchange(url: &str, query: &str) -> Result<Bytes, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{UNREACHABLE} at {url}: {error}");
+async fn exchange(url: &str, query: &str) -> Result<Bytes, Trouble> {
+    let failed = |error: &dyn std::fmt::Display| Trouble::Unreachable(format!(" at {url}: {error}"));
     let uri: Uri = format!("{}/api/v1/query", url.trim_end_matches('/')).parse().map_err(|error| failed(&error))?;
     let authority = uri.authority().ok_or_else(|| failed(&"it has no host"))?;
     let (host, port) = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
