@@ -1,11 +1,14 @@
 //! Every case is a folder: what goes in, and `expected.*` beside it, rewritten by `UPDATE_EXPECT=1`.
 
+mod patch;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use base::Source;
 use gate::evidence::{Reading, read, read_from};
 use gate::{Evidence, GatePlan, Input, Policies, PolicyFile, decide, explain};
+use patch::merge;
 use serde_json::{Value, json};
 
 #[test]
@@ -146,20 +149,6 @@ fn text(bytes: Vec<u8>) -> String {
 fn json(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// RFC 7396.
-fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in patch {
-        merge(&mut target[key], value);
-    }
 }
 
 /// Seven bytes at a time, as a slow disk or a pipe gives them.

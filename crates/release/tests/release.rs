@@ -94,12 +94,7 @@ fn a_budget_is_asked_for_again_in_the_moment_of_acting() {
         Some(vec![gate::slo::Measured { objective: "availability".to_string(), counts: Ok(counts) }])
     };
     let mut release = Release::new(Arc::new(plan));
-    let mut seen = Observed {
-        packaged: Some(Packaged::Artifact { digest: Digest::of(b"dist"), bytes: 1, files: 1 }),
-        evidence: Some(Evidence::default()),
-        environment: taken(),
-        ..Observed::default()
-    };
+    let mut seen = packed();
     let look = |release: &mut Release, seen: &Observed, now| {
         let advance = release.advance(seen, now);
         advance.events.iter().for_each(|event| release.apply(event));
@@ -183,14 +178,19 @@ fn decided(workflows: &[&str]) -> Release {
     decide(plan(workflows), NOW)
 }
 
-fn decide(plan: Plan, now: Timestamp) -> Release {
-    let mut release = Release::new(Arc::new(plan));
-    let mut seen = Observed {
+/// Something ships, nothing was left to prove it, and another release has the environment.
+fn packed() -> Observed {
+    Observed {
         packaged: Some(Packaged::Artifact { digest: Digest::of(b"dist"), bytes: 1, files: 1 }),
         evidence: Some(Evidence::default()),
         environment: taken(),
         ..Observed::default()
-    };
+    }
+}
+
+fn decide(plan: Plan, now: Timestamp) -> Release {
+    let mut release = Release::new(Arc::new(plan));
+    let mut seen = packed();
     while release.decision().is_none() {
         let Advance { events, .. } = release.advance(&seen, now);
         assert!(!events.is_empty(), "it stands still in {:?}", release.phase());

@@ -11,6 +11,11 @@ use gate::policy::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies};
 use gate::{Evidence, GatePlan, Input};
 use serde_json::{Value, json};
 
+#[path = "../patch/mod.rs"]
+mod patch;
+
+use patch::merge;
+
 pub struct Policy {
     pub path: PathBuf,
     /// `plimsoll.gate`.
@@ -105,17 +110,4 @@ pub fn kept() -> PathBuf {
 /// Answers are long, and only whether they are alike is asked.
 pub fn digests(answers: &[Value]) -> Value {
     answers.iter().map(|answer| Value::String(Digest::of(answer.to_string().as_bytes()).short())).collect()
-}
-
-fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in patch {
-        merge(&mut target[key], value);
-    }
 }
