@@ -78,6 +78,7 @@ impl Rollout {
             return None;
         }
         self.decide_hours(seen)
+            .or_else(|| self.decide_stable_dead(seen, now))
             .or_else(|| self.decide_route(seen, self.canary_weights(self.step_weight(step)), self.synthetic()))
             .or_else(|| self.decide_taken(route_state, now))
             .or_else(|| self.decide_look(seen, now))
@@ -92,6 +93,19 @@ impl Rollout {
             (Some(_), None) => Some(Happened::Opened),
             _ => None,
         }
+    }
+
+    /// A dead version must not hold the one that mends it. Only before the new one had any traffic: what died beside it may have died of it.
+    /// Whoever wants to be asked is asked.
+    fn decide_stable_dead(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        let asks = self.steps().iter().any(|step| matches!(step, Step::Pause { duration_ms: None }));
+        let may = self.weight() == 0 && !asks && self.paused_by.is_none() && seen.closed.is_none();
+        let is_ready = self.new_fleet(seen).is_some_and(|fleet| fleet.ready() >= self.plan.replicas);
+        let fleet = self.stable_fleet(seen).filter(|fleet| may && is_ready && fleet.ready() == 0)?;
+        let loops = fleet.all().any(|it| it.restarts >= self.plan.limits.restarts_max && it.phase != InstancePhase::Stopped);
+        let unready_ms = fleet.unready_since(u32::MAX).map_or(0, |since| now.since_ms(since));
+        let is_dead = loops || unready_ms >= UNREADY_MS;
+        is_dead.then(|| Happened::StableDead { revision: fleet.revision.clone(), message: fleet.message() })
     }
 
     /// The counters, as long as the router answers; nothing is compared before traffic moves.

@@ -74,6 +74,12 @@ pub enum Happened {
     Opened,
     /// The steps are behind; all traffic shall go to the new revision.
     StepsDone,
+    /// The stable was dead before the new revision got any traffic: nothing to compare with and nothing to lose, so the steps are skipped.
+    StableDead {
+        revision: RevisionId,
+        /// What its instances told last.
+        message: Option<String>,
+    },
     SmokeAsked {
         generation: u64,
     },
@@ -125,6 +131,7 @@ impl Happened {
             Happened::Closed { .. } => "closed",
             Happened::Opened => "opened",
             Happened::StepsDone => "steps_done",
+            Happened::StableDead { .. } => "stable_dead",
             Happened::SmokeAsked { .. } => "smoke_asked",
             Happened::SmokePassed { .. } => "smoke_passed",
             Happened::Verified => "verified",

@@ -14,7 +14,10 @@ pub(crate) fn allows(phase: Phase, what: &Happened) -> bool {
         (P::Finished, _) => false,
         (P::Planned, H::Started { .. }) => true,
         (P::Starting, H::InstancesReady) => true,
-        (P::Canary, H::StepStarted { .. } | H::StepsDone | H::DeadlinePassed { .. } | H::Closed { .. } | H::Opened) => true,
+        (
+            P::Canary,
+            H::StepStarted { .. } | H::StepsDone | H::StableDead { .. } | H::DeadlinePassed { .. } | H::Closed { .. } | H::Opened,
+        ) => true,
         (P::Canary | P::Verifying | P::Draining, H::Baseline { .. } | H::BoundFixed { .. } | H::Measured { .. }) => true,
         (
             P::Canary | P::Verifying | P::Draining | P::Retiring | P::RollingBack,
@@ -42,6 +45,7 @@ pub(crate) fn allows(phase: Phase, what: &Happened) -> bool {
             | H::Closed { .. }
             | H::Opened
             | H::StepsDone
+            | H::StableDead { .. }
             | H::SmokeAsked { .. }
             | H::SmokePassed { .. }
             | H::Verified
@@ -117,7 +121,7 @@ mod tests {
     fn every_event_has_its_phases() {
         let reason = || Reason::Aborted { by: "ana".to_string() };
         let by = || "ana".to_string();
-        let table: [(&str, Happened); 22] = [
+        let table: [(&str, Happened); 23] = [
             ("x········", Happened::Started { generation: 1 }),
             ("·x·······", Happened::InstancesReady),
             ("··x······", Happened::StepStarted { step: 0 }),
@@ -130,6 +134,7 @@ mod tests {
             ("··x······", Happened::Closed { why: String::new() }),
             ("··x······", Happened::Opened),
             ("··x······", Happened::StepsDone),
+            ("··x······", Happened::StableDead { revision: crate::RevisionId("r".to_string()), message: None }),
             ("··xx·····", Happened::SmokeAsked { generation: 1 }),
             ("··xx·····", Happened::SmokePassed { checks: 1 }),
             ("···x·····", Happened::Verified),

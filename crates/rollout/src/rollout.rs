@@ -219,7 +219,7 @@ impl Rollout {
                 let since = self.closed_since.take().expect("what opens was closed");
                 self.closed_ms += at.since_ms(since);
             }
-            Happened::StepsDone => {
+            Happened::StepsDone | Happened::StableDead { .. } => {
                 // What was checked without traffic is checked again with it.
                 self.smoke = None;
                 self.enter(Phase::Verifying, *at);

@@ -2,7 +2,7 @@
 
 use base::thousands;
 use release::Release;
-use rollout::judge::Proof;
+use rollout::judge::{Proof, Stream};
 use rollout::{Happened, Rollout};
 
 use super::{Mark, marked, spinner};
@@ -27,8 +27,8 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         }
         Happened::BoundFixed { stream, bound_us, from_answers, .. } => {
             let whose = match stream {
-                rollout::judge::Stream::Users => "users'",
-                rollout::judge::Stream::Synthetic => "synthetic",
+                Stream::Users => "users'",
+                Stream::Synthetic => "synthetic",
             };
             let bound = *bound_us as f64 / 1_000.0;
             terminal.say(&terminal.paint(
@@ -44,13 +44,18 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         Happened::Opened => say(Mark::Going, "open       it goes on".to_string()),
         Happened::RouteMissed { .. } => say(Mark::Warn, "traffic    the router answers, and has not moved it".to_string()),
         Happened::StepsDone => {
-            for (proved, line) in short_evidence_lines(&rollout.status()) {
-                say(if proved { Mark::Good } else { Mark::Warn }, format!("judge      {line}"));
+            for (mark, line) in short_evidence_lines(&rollout.status()) {
+                say(mark, format!("judge      {line}"));
             }
+        }
+        Happened::StableDead { revision, message } => {
+            let why = message.as_ref().map(|message| format!(" ({message})")).unwrap_or_default();
+            say(Mark::Warn, format!("judge      {revision} is dead{why}: nothing to compare with, and nothing to lose"));
         }
         Happened::SmokePassed { checks: 1 } => say(Mark::Good, "smoke      1 check passed".to_string()),
         Happened::SmokePassed { checks } => say(Mark::Good, format!("smoke      {checks} checks passed")),
         Happened::Verified => say(Mark::Good, "verified   the new revision carries all traffic and stayed ready".to_string()),
+        Happened::RollbackStarted { reason } if plan.stable.is_none() => say(Mark::Bad, format!("giving up  {}", reason.sentence())),
         Happened::RollbackStarted { reason } => say(Mark::Bad, format!("going back {}", reason.sentence())),
         Happened::PromoteAsked { by, full } => say(Mark::Warn, format!("promoted   {}by {by}", if *full { "to all traffic " } else { "" })),
         Happened::PauseAsked { by } => say(Mark::Warn, format!("paused     by {by}")),
@@ -87,7 +92,7 @@ fn standing(status: &rollout::Status) -> String {
     let words = if status.is_preview { "beside the old version" } else { phase_words(status.phase) };
     let mut parts = vec![words.to_string()];
     for evidence in status.evidence.iter().filter(|evidence| evidence.question.metric == rollout::judge::Metric::Errors) {
-        let whose = if evidence.question.stream == rollout::judge::Stream::Synthetic { "probes" } else { "users" };
+        let whose = if evidence.question.stream == Stream::Synthetic { "probes" } else { "users" };
         if evidence.canary.requests > 0 {
             let (canary, stable) = (evidence.canary, evidence.stable);
             parts.push(format!("{whose}: errors {}/{} against {}/{}", canary.bad, canary.requests, stable.bad, stable.requests));
@@ -122,13 +127,22 @@ pub fn evidence_lines(status: &rollout::Status) -> Vec<String> {
 }
 
 /// The same without what leads to the answer; `release explain` has that.
-fn short_evidence_lines(status: &rollout::Status) -> Vec<(bool, String)> {
+fn short_evidence_lines(status: &rollout::Status) -> Vec<(Mark, String)> {
+    let proved = |metric| status.evidence.iter().any(|it| it.question.metric == metric && it.proof.is_some());
     let seen = status.evidence.iter().filter(|evidence| evidence.canary.requests > 0);
     seen.map(|evidence| {
         let sentence = evidence.sentence();
         let numbers = sentence.split("; ").next().unwrap_or_default();
-        let answer = if evidence.proof.is_some() { "proved not worse" } else { "not proved" };
-        (evidence.proof.is_some(), format!("{numbers}; {answer}"))
+        let (mark, answer) = match evidence.proof {
+            Some(_) => (Mark::Good, "proved not worse"),
+            // What one kind of requests is too few for, the other has proved.
+            None if proved(evidence.question.metric) && evidence.question.stream == Stream::Users => {
+                (Mark::Skipped, "too few requests to decide by, the probes did")
+            }
+            None if proved(evidence.question.metric) => (Mark::Skipped, "not needed, users' requests decided"),
+            None => (Mark::Warn, "not proved"),
+        };
+        (mark, format!("{numbers}; {answer}"))
     })
     .collect()
 }

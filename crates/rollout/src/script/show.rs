@@ -132,6 +132,9 @@ fn describe(what: &Happened) -> String {
         Happened::Opened => "open again".to_string(),
         Happened::DeadlinePassed { step } => format!("time of step {} is over", step + 1),
         Happened::StepsDone => "steps done".to_string(),
+        Happened::StableDead { revision, message } => {
+            format!("stable {revision} is dead{}", message.as_ref().map_or(String::new(), |message| format!(": {message}")))
+        }
         Happened::SmokeAsked { generation } => format!("smoke checks asked, generation {generation}"),
         Happened::SmokePassed { checks } => format!("{checks} smoke checks passed"),
         Happened::Verified => "verified".to_string(),
