@@ -29,6 +29,7 @@ use crate::security;
 use crate::wrong::{self, Problems, Said, Wrong};
 
 pub use delivery::delivery;
+pub use summary::traffic_of_the_first;
 
 /// What the command line says over everything else.
 #[derive(Debug, Clone, Default)]
@@ -242,8 +243,13 @@ fn is_ref(name: &str) -> bool {
 }
 
 fn dirty_warning(repository: &Repository) -> String {
-    let count = repository.dirty.len();
-    let first = repository.dirty.first().map(String::as_str).unwrap_or_default();
+    stays_out(&repository.dirty)
+}
+
+/// What is not committed isn't part of what runs.
+pub fn stays_out(dirty: &[String]) -> String {
+    let count = dirty.len();
+    let first = dirty.first().map(String::as_str).unwrap_or_default();
     let files = if count == 1 {
         format!("`{first}` is not committed and stays out")
     } else {

@@ -63,8 +63,8 @@ impl Checked {
         }
         Ok(match self.others {
             0 => None,
-            1 => Some("1 finding of the security lints refuses nothing; `plimsoll lint` shows it".to_owned()),
-            count => Some(format!("{count} findings of the security lints refuse nothing; `plimsoll lint` shows them")),
+            1 => Some("1 remark of the security lints stands in nobody's way; `plimsoll lint` shows it".to_owned()),
+            count => Some(format!("{count} remarks of the security lints stand in nobody's way; `plimsoll lint` shows them")),
         })
     }
 }

@@ -70,7 +70,7 @@ fn what_is_locked_runs_without_asking_anybody() {
     std::fs::remove_dir_all(place.path("forge")).unwrap();
     let offline = place.say(&["run"]);
     assert!(offline.code == 0 && offline.out.ends_with("\nhello\nthe end\n"), "{offline:?}");
-    assert_eq!(offline.err, "4 findings of the security lints refuse nothing; `plimsoll lint` shows them\n");
+    assert_eq!(offline.err, "4 remarks of the security lints stand in nobody's way; `plimsoll lint` shows them\n");
     place.say(&["actions", "verify", "--offline"]).is(0, "2 actions are locked, nobody was asked whether a tag moved");
 
     // On a machine that has never seen them nothing begins.

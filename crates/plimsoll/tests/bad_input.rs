@@ -105,14 +105,14 @@ fn the_application_never_gets_healthy() {
     let app = common::APP.replace("200", "503");
     let place = Place::with(&[("app.py", &app), ("plimsoll.yaml", &small("ready: 30s", "ready: 6s", "exec python3 app.py"))]);
     let why = "failed, and there was nothing to go back to: 0 of 1 instances became ready within TIME: GET / answered 503 (TIME)";
-    place.up(&[]).ends(1, &[&format!("✖ release-1  {why}"), "what the application wrote: `plimsoll logs -C .`"]);
+    place.up(&[]).ends(1, &[&format!("✖ release-1  {why}"), "what the application wrote: `plimsoll logs`"]);
 }
 
 #[test]
 fn the_application_dies_at_once() {
     let place = Place::with(&[("plimsoll.yaml", &small("", "", "echo no database >&2; exit 3"))]);
     let why = "failed, and there was nothing to go back to: instance 0 crashed 3 times: exited with 3: no database (TIME)";
-    place.up(&[]).ends(1, &[&format!("✖ release-1  {why}"), "what the application wrote: `plimsoll logs -C .`"]);
+    place.up(&[]).ends(1, &[&format!("✖ release-1  {why}"), "what the application wrote: `plimsoll logs`"]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn the_application_dies_after_a_moment() {
     let config = small("verify: 1s", "verify: 60s, restarts: 1", "exec python3 app.py");
     let place = Place::with(&[("app.py", &app), ("plimsoll.yaml", &config)]);
     let said = place.up(&[]);
-    said.ends(1, &["✔ ready      1 of 1 instances", "what the application wrote: `plimsoll logs -C .`"]);
+    said.ends(1, &["✔ ready      1 of 1 instances", "what the application wrote: `plimsoll logs`"]);
     assert!(said.err.contains("release-1  failed, and there was nothing to go back to: "), "{}", said.err);
     assert!(said.err.contains("exited with 7"), "{}", said.err);
 }

@@ -102,7 +102,7 @@ fn a_run_is_refused_before_anything_starts() {
     assert_eq!(said.out, "");
     place
         .say(&[&run[..], &["--security", "compat"]].concat())
-        .ends(0, &["1 finding of the security lints refuses nothing; `plimsoll lint` shows it"]);
+        .ends(0, &["1 remark of the security lints stands in nobody's way; `plimsoll lint` shows it"]);
     // A push brings no title, and nobody from outside.
     assert_eq!(place.say(&["run", CI]).code, 0);
     assert_eq!(place.say(&["run", CI, "--security", "strict"]).code, 2);
@@ -118,7 +118,7 @@ fn a_run_is_refused_before_anything_starts() {
 #[test]
 fn a_release_is_held_to_the_same() {
     let place = Place::with(&[(CI, &CLEAN.replace("echo hello", "cat x >> $GITHUB_ENV").replace("push", "[push, pull_request_target]"))]);
-    place.up(&["--dry-run"]).ends(0, &["2 findings of the security lints refuse nothing; `plimsoll lint` shows them"]);
+    place.up(&["--dry-run"]).ends(0, &["2 remarks of the security lints stand in nobody's way; `plimsoll lint` shows them"]);
     let said = place.up(&["--dry-run", "--security", "strict"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("error[dangerous-triggers]") && said.err.contains("error[github-env]"), "{}", said.err);

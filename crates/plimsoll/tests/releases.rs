@@ -126,6 +126,7 @@ fn what_is_live_moves_to_another_port_and_is_not_called_unchanged() {
     let other = free_port();
     let said = place.say(&["up", "--port", &other.to_string()]);
     assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("warning: it moves from port PORT to "), "{said:?}");
     assert!(said.raw.contains(&format!("http://app.localhost:{other}")), "{said:?}");
     let connection = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
     assert!(connection(other) && !connection(place.port));
@@ -210,4 +211,32 @@ fn what_a_release_wrote_that_went_back_is_shown() {
     assert!(up.code == 6 && up.err.contains("--revision HASH` what it wrote"), "{up:?}");
     let log = place.say(&["logs", "--release", "2"]);
     assert!(log.code == 0 && log.out.contains("out of cheese"), "{log:?}");
+}
+
+/// What can't run any more must not keep its own repair away.
+#[test]
+fn a_version_that_crashes_again_and_again_is_replaced() {
+    let place = Place::with_app();
+    let broken = place.path("broken");
+    let crash =
+        format!("import os, sys\nif os.path.exists('{}') and os.path.exists('old'): sys.exit('no such table')\n{APP}", broken.display());
+    place.write("app.py", &crash);
+    place.write("old", "");
+    place.commit("first");
+    let canary = "canary 10 % → 50 % → 100 %, judged against the version that runs beside it";
+    place.up(&[]).ends(0, &[&format!("traffic  all at once, as it is the first here; from the next on {canary}")]);
+    std::fs::write(&broken, "").unwrap();
+    place.kill_application();
+    until(DEADLINE, || place.say(&["status"]).out.contains("no such table")).expect("it crashes when it is started again");
+    std::fs::remove_file(place.path("app/old")).unwrap();
+    place.commit("the repair");
+    let said = place.up(&[]);
+    said.ends(
+        0,
+        &[
+            &format!("traffic  {canary}"),
+            "⚠ judge      HASH is dead (exited with 1: no such table): nothing to compare with, and nothing to lose",
+        ],
+    );
+    assert!(answers(&place));
 }

@@ -485,3 +485,34 @@ fn the_run_number_counts_the_runs_of_a_file() {
     let said = place.say(&["run", ".github/workflows/one.yml"]);
     assert!(said.out.contains("one 2 2\n"), "{}", said.out);
 }
+
+#[test]
+fn what_is_not_committed_is_told_where_the_commit_is_checked_out() {
+    let file = |steps: &str| format!("on: push\npermissions: {{}}\njobs:\n  a: {{runs-on: x, steps: [{steps}{{run: 'echo hello'}}]}}\n");
+    let place = Place::with(&[(CI, &file("{uses: actions/checkout@v4}, ")), (".github/workflows/other.yml", &file(""))]);
+    assert!(!place.say(&["run", CI]).err.contains("not committed"));
+    place.write("notes.txt", "x");
+    let said = place.say(&["run", CI]);
+    said.ends(0, &["warning: `notes.txt` is not committed and stays out; `--dirty` takes the working tree as it is"]);
+    assert!(!place.say(&["run", CI, "--dirty"]).err.contains("not committed"));
+    assert!(!place.say(&["run", ".github/workflows/other.yml"]).err.contains("not committed"), "nothing of the commit is used");
+}
+
+#[test]
+fn an_event_that_is_none_and_one_that_can_not_be_read_are_mistakes_of_the_command() {
+    let place = Place::with(&[(CI, FILTERED)]);
+    place
+        .say(&["run", "--event", "pull-request"])
+        .ends(2, &["error: there is no event `pull-request`", "hint: did you mean `--event pull_request`?"]);
+    place
+        .say(&["run", "--event-file", "absent.json"])
+        .ends(2, &["error: failed to read `absent.json`: No such file or directory (os error 2)"]);
+}
+
+#[test]
+fn the_legs_of_a_matrix_are_told_apart_by_the_names_they_are_shown_with() {
+    let file = "on: push\npermissions: {}\njobs:\n  t:\n    runs-on: x\n    strategy: {matrix: {v: [one, two]}}\n    steps: [{run: 'echo hello from ${{ matrix.v }}'}]\n";
+    let place = Place::with(&[(CI, file)]);
+    let said = place.say(&["run"]);
+    assert!(said.raw.contains("t (one) | hello from one\n") && said.raw.contains("t (two) | hello from two\n"), "{said:?}");
+}

@@ -206,7 +206,8 @@ pub fn commits(root: &Path, from: &str, to: &str) -> Result<Vec<(String, String)
     Ok(output.lines().filter_map(|line| line.split_once('\0')).map(|(sha, subject)| (sha.to_string(), subject.to_string())).collect())
 }
 
-fn dirty(root: &Path, subtree: &str) -> Result<Vec<String>, Error> {
+/// What differs from the commit in a folder of a repository, untracked files too, sorted.
+pub fn dirty(root: &Path, subtree: &str) -> Result<Vec<String>, Error> {
     let mut arguments = vec!["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--"];
     if !subtree.is_empty() {
         arguments.push(subtree);

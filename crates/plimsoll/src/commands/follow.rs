@@ -14,8 +14,9 @@ use super::{actor, dirs};
 use crate::client::Client;
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
+use crate::terminal::harmless;
 use crate::terminal::{Terminal, Tone};
-use crate::view::Narrator;
+use crate::view::{Narrator, folder_flag, name_of, typed};
 use crate::world;
 
 /// Between two drawings of the live part.
@@ -235,12 +236,19 @@ impl Follower<'_> {
 
     fn left(&self, code: u8) -> Watched {
         let name = self.release.as_ref().map_or("the release".to_string(), |release| format!("release-{}", release.plan().number));
-        self.terminal
-            .say(&format!("stopped watching; {name} goes on: `plimsoll release watch` looks again, `plimsoll release abort` ends it"));
+        let folder = self.folder();
+        self.terminal.say(&format!(
+            "stopped watching; {name} goes on: `plimsoll release watch{folder}` looks again, `plimsoll release abort{folder}` ends it"
+        ));
         if let Some(release) = self.release.as_ref().filter(|_| self.terminal.json) {
             self.terminal.json(&release.status());
         }
         Watched::Left(code)
+    }
+
+    /// Behind a command that is to be typed.
+    fn folder(&self) -> String {
+        self.release.as_ref().map(|release| folder_flag(&release.plan().project)).unwrap_or_default()
     }
 
     /// The server may be restarting (a new build, a crash): what runs goes on, and so do we.
@@ -280,6 +288,7 @@ impl Follower<'_> {
 
     async fn show_log(&self, job: &str) {
         if let Ok(bytes) = self.whole_log(job).await {
+            let bytes = harmless::lines(&bytes);
             let text = String::from_utf8_lossy(&bytes);
             let lines: Vec<&str> = text.lines().collect();
             let from = lines.len().saturating_sub(TAIL_LINES);
@@ -288,8 +297,13 @@ impl Follower<'_> {
             }
             if from > 0 {
                 let key = job.split('/').nth(1).unwrap_or_default();
-                self.terminal
-                    .say(&self.terminal.paint(&format!("    {from} lines before these: `plimsoll logs --job {key}`"), Tone::Faint));
+                let run = self
+                    .release
+                    .as_ref()
+                    .and_then(|release| release.runs().find(|(_, run)| run.jobs().iter().any(|id| id.to_string() == job)));
+                let name = run.map_or_else(|| key.to_string(), |(_, run)| name_of(run, key));
+                let command = format!("plimsoll logs{} --job {}", self.folder(), typed(&name));
+                self.terminal.say(&self.terminal.paint(&format!("    {from} lines before these: `{command}`"), Tone::Faint));
             }
         }
     }

@@ -116,17 +116,6 @@ fn project_of(folder: &Path) -> Result<ProjectId> {
     Ok(compose::project_id(&place.root, &place.subtree))
 }
 
-/// The folder as it would be typed from here.
-fn typed_folder(proposal: &crate::proposal::Proposal) -> String {
-    let folder = Path::new(&proposal.project.repository).join(&proposal.project.subtree);
-    let here = std::env::current_dir().unwrap_or_default();
-    match folder.strip_prefix(&here) {
-        Ok(rest) if rest.as_os_str().is_empty() => ".".to_string(),
-        Ok(rest) => rest.display().to_string(),
-        Err(_) => folder.display().to_string(),
-    }
-}
-
 /// Who asks, as the record will have it.
 fn actor() -> String {
     ["PLIMSOLL_ACTOR", "USER", "LOGNAME"]

@@ -14,9 +14,10 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use base::Source;
-use base::name::RunId;
+use base::name::{RunId, nearest};
 use host::dirs::Dirs;
 use host::git;
 use host::runs::{Again, Asked, Attempt, NotRun, Runs};
@@ -24,13 +25,14 @@ use host::supervise::Limits;
 use host::supervise::cgroup;
 use release::CodeSource;
 use workflow::job::Conclusion;
-use workflow::model::{Step, StepAction, Template, Work, Workflow};
+use workflow::model::{Job, Step, StepAction, Template, Work, Workflow};
 use workflow::plan::{Plan, Repository, Request};
+use workflow::schema::events;
 use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::{Run as RunArgs, RunCommand};
-use crate::compose::{git_failure, load, project_id, ready};
+use crate::compose::{git_failure, load, project_id, ready, stays_out};
 use crate::config::{self, Config};
 use crate::event;
 use crate::exit;
@@ -82,8 +84,12 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     // A group of its own for a few milliseconds' work would cost more than the work.
     cgroup::bound_user(Limits::default());
     let shelf = Shelf::open(&project, terminal)?;
+    let left_out = project.left_out(&plans);
     let conclusions =
         plans.into_iter().map(|plan| first(plan, &project, &shelf, &asking, interrupts, terminal)).collect::<Result<Vec<_>>>()?;
+    if let Some(left_out) = left_out.and_then(|asking| asking.join().ok()).filter(|dirty| !dirty.is_empty()) {
+        terminal.warn(&stays_out(&left_out));
+    }
     Ok(ended(&conclusions, &waiting, interrupts, terminal))
 }
 
@@ -287,10 +293,18 @@ impl Project {
     }
 
     fn event(&self, args: &RunArgs) -> Result<Event> {
+        if !events::names().any(|name| name == args.event) {
+            let failure = Failure::usage(format!("there is no event `{}`", args.event));
+            return Err(match nearest(&args.event, events::names()) {
+                Some(near) => failure.hint(format!("did you mean `--event {near}`?")),
+                None => failure.hint("`push`, `pull_request`, `workflow_dispatch` and so on: the events that GitHub knows"),
+            });
+        }
         let payload = match &args.event_file {
             None => serde_json::json!({}),
             Some(file) => {
-                let text = std::fs::read_to_string(file).doing(&format!("read {}", file.display()))?;
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
                 serde_json::from_str(&text).map_err(|error| Failure::usage(format!("`{}` is not JSON: {error}", file.display())))?
             }
         };
@@ -302,6 +316,23 @@ impl Project {
             self.tell_what_changed(&mut event, args);
         }
         Ok(event)
+    }
+
+    /// What is not committed, where the jobs check out the commit; git is asked while they run.
+    fn left_out(&self, plans: &[Plan]) -> Option<JoinHandle<Vec<String>>> {
+        let is_checkout = |step: &Step| matches!(&step.action, StepAction::Uses { uses, .. } if uses.starts_with("actions/checkout@"));
+        let checks_out = |job: &Job| matches!(&job.work, Work::Steps { steps, .. } if steps.iter().any(is_checkout));
+        let place = self.repository.as_ref().filter(|_| self.snapshot.is_none())?.place.clone();
+        let asked = plans.iter().flat_map(|plan| &plan.workflow.jobs).any(checks_out);
+        // What says how it runs is read as it lies there.
+        let is_read = |path: &String| path.starts_with(".github/workflows/") || path == gitlab::FILE || path == "plimsoll.yaml";
+        asked.then(|| {
+            std::thread::spawn(move || {
+                let mut dirty = git::dirty(&place.root, &place.subtree).unwrap_or_default();
+                dirty.retain(|path| !is_read(path));
+                dirty
+            })
+        })
     }
 
     /// Whether a file filters by paths or reads the event; asking git for what few files want to know takes longer than a short job.

@@ -8,18 +8,20 @@ use release::Outcome;
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
 use crate::cli::Up;
 use crate::client::Client;
-use crate::compose::{Choices, Composed, compose};
+use crate::compose::{Choices, Composed, compose, traffic_of_the_first};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::proposal::{Accepted, Proposal};
+use crate::server::EnvironmentView;
 use crate::terminal::{Terminal, Tone};
-use crate::view::finished_line;
+use crate::view::{finished_line, folder_flag, typed_folder};
 use crate::world;
 
 pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     let wait_ms = args.wait.as_deref().map(wait_duration).transpose()?;
     let choices = choices(args)?;
-    let composed = compose(&args.dir, &choices, world::now(), world::random())?;
+    let mut composed = compose(&args.dir, &choices, world::now(), world::random())?;
+    compare_with_what_runs(&mut composed).await;
     announce(&composed, args.dry_run && !terminal.json, terminal);
     if args.dry_run {
         if terminal.json {
@@ -37,19 +39,46 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
         terminal.say(&format!("release-{} of this commit is under way already: following it", accepted.number));
     }
     if args.detach {
-        return detached(&accepted, &super::typed_folder(&composed.proposal), terminal);
+        return detached(&accepted, &folder_flag(&composed.proposal.project), terminal);
     }
     let watching = follow(&client, accepted.id, OnInterrupt::Abort, terminal);
     let watched = match wait_ms {
         None => watching.await?,
         Some(ms) => match tokio::time::timeout(Duration::from_millis(ms), watching).await {
             Ok(watched) => watched?,
-            Err(_) => return waited_long_enough(&accepted, &super::typed_folder(&composed.proposal), terminal),
+            Err(_) => return waited_long_enough(&accepted, &folder_flag(&composed.proposal.project), terminal),
         },
     };
     match watched {
         Watched::Ended(ended) => conclude(&ended, &composed.proposal, terminal),
         Watched::Left(code) => Ok(code),
+    }
+}
+
+/// What the plan means beside what is live here; where that can't be known now, it stays as it is.
+async fn compare_with_what_runs(composed: &mut Composed) {
+    let Composed { proposal, summary, warnings, .. } = composed;
+    let Ok(dirs) = super::dirs_to_read() else { return };
+    let live = match Client::find(&dirs).await {
+        Some(client) => {
+            let path = format!("/api/v1/environments?project={}", proposal.project.id);
+            let Ok(views) = client.get::<Vec<EnvironmentView>>(&path).await else { return };
+            views.into_iter().find(|view| view.environment == proposal.environment).and_then(|view| view.live)
+        }
+        // One that doesn't run at the moment may have brought something up before.
+        None if dirs.record().exists() => return,
+        None => None,
+    };
+    match live {
+        None => {
+            let traffic = traffic_of_the_first(&proposal.delivery);
+            summary.iter_mut().filter(|(word, _)| *word == "traffic").for_each(|(_, text)| text.clone_from(&traffic));
+        }
+        Some(live) if proposal.delivery.port != 0 && proposal.delivery.port != live.delivery.port => warnings.push(format!(
+            "it moves from port {} to {}: nothing answers at the old one from the moment the new version gets its first requests",
+            live.delivery.port, proposal.delivery.port
+        )),
+        Some(_) => {}
     }
 }
 
@@ -106,7 +135,7 @@ fn detached(accepted: &Accepted, folder: &str, terminal: &Terminal) -> Result<u8
     if terminal.json {
         terminal.json(accepted);
     } else {
-        terminal.say(&format!("`plimsoll release watch {} -C {folder}` follows it", accepted.number));
+        terminal.say(&format!("`plimsoll release watch {}{folder}` follows it", accepted.number));
         terminal.data(&format!("release-{}", accepted.number));
     }
     Ok(exit::OK)
@@ -116,7 +145,7 @@ fn waited_long_enough(accepted: &Accepted, folder: &str, terminal: &Terminal) ->
     if terminal.json {
         terminal.json(&serde_json::json!({ "release": accepted, "waiting": true }));
     }
-    terminal.say(&format!("release-{0} goes on; `plimsoll release watch {0} -C {folder}` looks again", accepted.number));
+    terminal.say(&format!("release-{0} goes on; `plimsoll release watch {0}{folder}` looks again", accepted.number));
     Ok(exit::WAITING)
 }
 
@@ -127,13 +156,16 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
     let plan = ended.release.plan();
     let name = &proposal.project.name;
     let port = plan.delivery.port;
-    let folder = super::typed_folder(proposal);
+    let folder = folder_flag(&proposal.project);
+    let dir = match typed_folder(&proposal.project).as_str() {
+        "." => String::new(),
+        folder => format!(" {folder}"),
+    };
     match &ended.outcome {
         Outcome::Promoted { .. } | Outcome::Unchanged { .. } => {
             if !terminal.json {
                 terminal.data(&format!("http://{name}.localhost:{port}"));
             }
-            let dir = if folder == "." { String::new() } else { format!(" {folder}") };
             terminal.say(&format!(
                 "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up{dir}` again, or `plimsoll status{dir}`"
             ));
@@ -142,21 +174,21 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
             let revision = ended
                 .release
                 .instance()
-                .map(|instance| format!(", `plimsoll logs -C {folder} --revision {}` what it wrote", instance.revision));
+                .map(|instance| format!(", `plimsoll logs{folder} --revision {}` what it wrote", instance.revision));
             terminal.say(&format!(
-                "http://127.0.0.1:{port} answers with the version before; `plimsoll release explain -C {folder}` shows the evidence{}",
+                "http://127.0.0.1:{port} answers with the version before; `plimsoll release explain{folder}` shows the evidence{}",
                 revision.unwrap_or_default()
             ));
         }
         Outcome::Denied { .. } => {
-            terminal.say(&format!("`plimsoll release explain -C {folder}` shows every reason, with its rule and its report"));
+            terminal.say(&format!("`plimsoll release explain{folder}` shows every reason, with its rule and its report"));
         }
         Outcome::Refused { .. } => {
-            terminal.say(&format!("`plimsoll release view -C {folder}` shows who was asked; `plimsoll up {folder}` asks again"));
+            terminal.say(&format!("`plimsoll release view{folder}` shows who was asked; `plimsoll up{dir}` asks again"));
         }
         Outcome::RunFailed { .. } => terminal.say(&finished_line(&ended.release, &folder)),
         Outcome::Failed { .. } | Outcome::RollbackFailed { .. } => {
-            terminal.say(&format!("what the application wrote: `plimsoll logs -C {folder}`"));
+            terminal.say(&format!("what the application wrote: `plimsoll logs{folder}`"));
         }
         Outcome::Cancelled { .. } => {}
     }

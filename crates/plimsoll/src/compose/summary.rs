@@ -77,3 +77,13 @@ pub(super) fn traffic(delivery: &Delivery) -> String {
         }
     }
 }
+
+/// Of a first version, which has nothing to be compared with.
+pub fn traffic_of_the_first(delivery: &Delivery) -> String {
+    match &delivery.strategy {
+        Strategy::Immediate => traffic(delivery),
+        Strategy::BlueGreen { .. } | Strategy::Canary { .. } => {
+            format!("all at once, as it is the first here; from the next on {}", traffic(delivery))
+        }
+    }
+}

@@ -3,15 +3,17 @@
 mod rollout;
 mod run;
 
+use std::path::Path;
+
 use base::Timestamp;
 use base::time::format_duration_ms;
-use release::{Event, Outcome, Release};
+use release::{Event, Outcome, Project, Release};
 
 use crate::terminal::{Terminal, Tone};
 
 pub use rollout::{evidence_lines, line as rollout_line, percent};
 pub use run::event as run_event;
-pub use run::{finished_line, job_lines, job_reasons};
+pub use run::{finished_line, job_lines, job_reasons, name_of};
 
 /// Tells a release's events as they come; the live part is a reading of its state.
 #[derive(Debug)]
@@ -20,6 +22,32 @@ pub struct Narrator<'a> {
     /// How many ticks the live part has been drawn.
     beat: usize,
     warned: bool,
+}
+
+/// A project's folder as it would be typed from here.
+pub fn typed_folder(project: &Project) -> String {
+    let folder = Path::new(&project.repository).join(&project.subtree);
+    let here = std::env::current_dir().unwrap_or_default();
+    let folder = match folder.strip_prefix(&here) {
+        Ok(rest) if rest.as_os_str().is_empty() => ".".to_string(),
+        Ok(rest) => rest.display().to_string(),
+        Err(_) => folder.display().to_string(),
+    };
+    typed(&folder)
+}
+
+/// A word as a shell takes it for one.
+pub fn typed(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:,@%+=~".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// ` -C FOLDER` behind a command that is to be typed, nothing in the folder itself.
+pub fn folder_flag(project: &Project) -> String {
+    match typed_folder(project).as_str() {
+        "." => String::new(),
+        folder => format!(" -C {folder}"),
+    }
 }
 
 /// ✔ ✖ ◌ and so on: the meaning is in the word beside it too.
@@ -125,11 +153,11 @@ impl<'a> Narrator<'a> {
             gate::Outcome::Allowed { warnings, overridden: Some(overridden), .. } => {
                 self.line(Mark::Warn, &format!("gate       denied for {}, and OVERRIDDEN {}", release.plan().environment, overridden.by));
                 overridden.violations.iter().for_each(|violation| self.line(Mark::Bad, &format!("           {violation}")));
-                self.warnings(warnings);
+                self.warnings(release, warnings);
             }
             gate::Outcome::Allowed { warnings, .. } => {
                 self.line(Mark::Good, &format!("gate       allowed for {}", release.plan().environment));
-                self.warnings(warnings);
+                self.warnings(release, warnings);
             }
             gate::Outcome::Denied { violations, warnings } => {
                 self.line(Mark::Bad, &format!("gate       denied for {}", release.plan().environment));
@@ -139,16 +167,16 @@ impl<'a> Narrator<'a> {
                     let rule = rule.map(|rule| format!(" ({rule})")).unwrap_or_default();
                     self.line(Mark::Bad, &format!("           {violation}{rule}"));
                 }
-                self.warnings(warnings);
+                self.warnings(release, warnings);
             }
         }
     }
 
     /// All of them in one line, unless asked for more: they are the same at every release, and `release explain` has them too.
-    fn warnings(&self, warnings: &[gate::Violation]) {
+    fn warnings(&self, release: &Release, warnings: &[gate::Violation]) {
         if self.terminal.is_verbose() {
             warnings.iter().for_each(|warning| self.line(Mark::Warn, &format!("           {warning}")));
-        } else if let Some(line) = warnings_line(warnings) {
+        } else if let Some(line) = warnings_line(warnings, &folder_flag(&release.plan().project)) {
             self.line(Mark::Warn, &format!("           {line}"));
         }
     }
@@ -174,13 +202,13 @@ impl<'a> Narrator<'a> {
 const ABSENT: &str = "there is no evidence of ";
 
 /// Evidence that isn't there, then the first of the others, then how many more there are.
-fn warnings_line(warnings: &[gate::Violation]) -> Option<String> {
+fn warnings_line(warnings: &[gate::Violation], folder: &str) -> Option<String> {
     let absent: Vec<&str> = warnings.iter().filter_map(|warning| warning.message.strip_prefix(ABSENT)).collect();
     let others: Vec<String> = warnings.iter().filter(|warning| !warning.message.starts_with(ABSENT)).map(ToString::to_string).collect();
     let absent = Some(absent.join(", ")).filter(|kinds| !kinds.is_empty()).map(|kinds| format!("{ABSENT}{kinds}"));
     let more = match others.len() {
         0 | 1 => None,
-        count => Some(format!("{} more, told by `plimsoll release explain`", count - 1)),
+        count => Some(format!("{} more, told by `plimsoll release explain{folder}`", count - 1)),
     };
     let parts: Vec<String> = others.into_iter().take(1).chain(absent).chain(more).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
@@ -237,13 +265,14 @@ mod tests {
     #[test]
     fn warnings_that_are_the_same_at_every_release_are_one_line() {
         let warning = |message: &str| gate::Violation { id: "a/b".into(), message: message.into(), evidence: Vec::new(), rule: None };
-        let line = |messages: &[&str]| warnings_line(&messages.iter().map(|it| warning(it)).collect::<Vec<_>>()).unwrap_or_default();
+        let line =
+            |messages: &[&str]| warnings_line(&messages.iter().map(|it| warning(it)).collect::<Vec<_>>(), " -C shop").unwrap_or_default();
         assert_eq!(line(&[]), "");
         assert_eq!(line(&["a finding is accepted"]), "a finding is accepted");
         assert_eq!(
             line(&["there is no evidence of tests", "no workflow ran", "there is no evidence of coverage"]),
             "no workflow ran; there is no evidence of tests, coverage"
         );
-        assert_eq!(line(&["one", "two", "three"]), "one; 2 more, told by `plimsoll release explain`");
+        assert_eq!(line(&["one", "two", "three"]), "one; 2 more, told by `plimsoll release explain -C shop`");
     }
 }

@@ -28,7 +28,8 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
             say(Mark::Bad, format!("{} ran longer than its {} and is being ended", name_of(run, &id.key), format_duration_ms(*budget_ms)));
         }
         Event::JobFinished { id, outcome, allowed_failure, .. } => {
-            let took = format_duration_ms(outcome.finished.since_ms(outcome.started));
+            let took = leg_of(run, &id.key).and_then(took_ms).unwrap_or_else(|| outcome.finished.since_ms(outcome.started));
+            let took = format_duration_ms(took);
             let reason = outcome.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             match (outcome.conclusion, allowed_failure) {
                 (Conclusion::Success, _) => say(Mark::Good, format!("{} ({took})", name_of(run, &id.key))),
@@ -65,10 +66,17 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
 }
 
 /// `test (3.x)` for `test.0`: what people read is the job's name.
-fn name_of(run: &Run, key: &str) -> String {
-    let status = run.status();
-    let leg = status.jobs.iter().flat_map(|job| &job.legs).find(|leg| leg.key == key);
-    leg.map_or_else(|| key.to_string(), |leg| leg.name.clone())
+pub fn name_of(run: &Run, key: &str) -> String {
+    leg_of(run, key).map_or_else(|| key.to_string(), |leg| leg.name)
+}
+
+fn leg_of(run: &Run, key: &str) -> Option<LegStatus> {
+    run.status().jobs.into_iter().flat_map(|job| job.legs).find(|leg| leg.key == key)
+}
+
+/// From the moment it was asked for: what every view shows.
+fn took_ms(leg: LegStatus) -> Option<u64> {
+    Some(leg.finished?.since_ms(leg.started?))
 }
 
 /// One line for each job that runs, with the step it is at.
@@ -107,10 +115,7 @@ pub fn job_lines(status: &Status, terminal: &Terminal) -> Vec<String> {
 }
 
 fn leg_line(leg: &LegStatus, terminal: &Terminal) -> String {
-    let took = match (leg.started, leg.finished) {
-        (Some(started), Some(finished)) => format!(" ({})", format_duration_ms(finished.since_ms(started))),
-        _ => String::new(),
-    };
+    let took = took_ms(leg.clone()).map(|ms| format!(" ({})", format_duration_ms(ms))).unwrap_or_default();
     let reason = leg.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let word = if leg.allowed_failure { "failed, which is allowed" } else { word(leg.state) };
     let attempts = match leg.attempts.len() {
@@ -149,10 +154,10 @@ fn mark(state: State, allowed_failure: bool) -> Mark {
     }
 }
 
-/// What to look at after a run that failed.
+/// What to look at after a run that failed; `folder` is ` -C FOLDER`, or nothing in the project's own.
 pub fn finished_line(release: &Release, folder: &str) -> String {
     let number = release.plan().number;
     format!(
-        "nothing was deployed; `plimsoll release view {number} -C {folder}` shows the jobs, `plimsoll logs -C {folder} --job JOB` what they wrote"
+        "nothing was deployed; `plimsoll release view {number}{folder}` shows the jobs, `plimsoll logs{folder} --job JOB` what they wrote"
     )
 }

@@ -197,6 +197,14 @@ impl Place {
         }
     }
 
+    /// The application's processes alone.
+    pub fn kill_application(&self) {
+        for left in self.left().iter().filter(|process| process.ends_with("python3 app.py ")) {
+            let pid = left.split(' ').next().and_then(|pid| pid.parse().ok()).unwrap();
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        }
+    }
+
     /// Takes everything down as a user would, and says what is left.
     fn end(&self) -> Result<(), String> {
         if self.state().join("server.lock").exists() {

@@ -79,7 +79,8 @@ fn lines(read: &Read, terminal: &Terminal) -> Vec<String> {
     ];
     lines.extend(view::job_lines(&status, terminal));
     for (key, attempt) in &read.attempt.reused {
-        lines.push(terminal.paint(&format!("{key} is taken from attempt {attempt}"), Tone::Faint));
+        let name = view::name_of(&read.run, key);
+        lines.push(terminal.paint(&format!("{name} is taken from attempt {attempt}"), Tone::Faint));
     }
     for it in &read.asked.not_run {
         lines.push(terminal.paint(&format!("{} does not run: {}", it.path, it.reason), Tone::Faint));

@@ -1,5 +1,6 @@
 //! What the jobs of `plimsoll run` say, on standard output; and the shell that is opened where a step has failed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::Command;
@@ -11,6 +12,7 @@ use host::runs::{Happened, StepLog, Tool};
 use workflow::job::{Conclusion, JobId, Mark, StepSeen, StepState};
 
 use super::stage::Heard;
+use crate::terminal::harmless::{self, Harmless};
 use crate::world;
 
 /// Of a step that doesn't succeed, so much of its log's end is kept.
@@ -41,6 +43,8 @@ impl Screen {
 /// Passes a job's log to standard output, whole lines at a time where several speak.
 pub(super) struct Printer<'a> {
     pub(super) id: JobId,
+    /// As people read it: `test (3.12)` for `test.0`.
+    name: String,
     pub(super) sender: Sender<Heard>,
     pub(super) screen: &'a Mutex<Screen>,
     /// Before each line, where there are several jobs.
@@ -52,13 +56,28 @@ pub(super) struct Printer<'a> {
     rest: BTreeMap<u32, Vec<u8>>,
     /// The ends of the logs of the steps under way.
     tails: BTreeMap<u32, Vec<u8>>,
+    /// Between each step and a terminal.
+    harmless: Option<BTreeMap<u32, Harmless>>,
 }
 
 impl Printer<'_> {
-    pub(super) fn new(id: JobId, sender: Sender<Heard>, screen: &Mutex<Screen>, many: bool) -> Printer<'_> {
-        let prefix = if many { format!("{} | ", id.key) } else { String::new() };
+    /// The job's name stands before each line, where there are several.
+    pub(super) fn new(id: JobId, name: String, sender: Sender<Heard>, screen: &Mutex<Screen>, many: bool) -> Printer<'_> {
+        let prefix = if many { format!("{name} | ") } else { String::new() };
         let json = screen.lock().unwrap_or_else(PoisonError::into_inner).json;
-        Printer { id, sender, screen, prefix, json, running: BTreeMap::new(), rest: BTreeMap::new(), tails: BTreeMap::new() }
+        let harmless = (!json && std::io::stdout().is_terminal()).then(BTreeMap::new);
+        Printer {
+            id,
+            name,
+            sender,
+            screen,
+            prefix,
+            json,
+            running: BTreeMap::new(),
+            rest: BTreeMap::new(),
+            tails: BTreeMap::new(),
+            harmless,
+        }
     }
 
     pub(super) fn flush(&mut self) {
@@ -76,7 +95,9 @@ impl Printer<'_> {
     /// Whole lines.
     fn write_lines(&self, step: u32, lines: &[u8]) {
         if !self.json {
-            return self.screen().write(&prefixed(&self.prefix_of(step), lines));
+            let prefix = self.prefix_of(step);
+            let shown = if self.harmless.is_some() { Cow::Owned(harmless::lines(lines)) } else { Cow::Borrowed(lines) };
+            return self.screen().write(&prefixed(&prefix, &shown));
         }
         let mut text = String::new();
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
@@ -139,6 +160,8 @@ impl JobSink for Printer<'_> {
 
     fn log(&mut self, step: u32, bytes: &[u8]) {
         self.keep_tail(step, bytes);
+        let harmless = self.harmless.as_mut().map(|all| all.entry(step).or_default().pass(bytes));
+        let bytes = harmless.as_deref().unwrap_or(bytes);
         let alone = self.prefix.is_empty() && self.running.len() <= 1 && !self.json;
         if alone && !self.rest.contains_key(&step) {
             return self.screen().write(bytes);
@@ -156,7 +179,7 @@ impl JobSink for Printer<'_> {
 
     fn summary(&mut self, step: u32, text: &str) {
         let name = self.running.get(&step).cloned().unwrap_or_default();
-        let _ = self.sender.send(Heard::Summary { job: self.id.key.clone(), step: name, text: text.to_string() });
+        let _ = self.sender.send(Heard::Summary { job: self.name.clone(), step: name, text: text.to_string() });
     }
 
     fn tool(&mut self, name: &str, version: &str) {
@@ -186,7 +209,7 @@ impl JobSink for Printer<'_> {
     fn paused(&mut self, paused: &Paused) -> bool {
         self.flush();
         let screen = self.screen();
-        let (job, name, reason) = (&self.id.key, &paused.name, &paused.reason);
+        let (job, name, reason) = (&self.name, &paused.name, &paused.reason);
         let mut errors = std::io::stderr().lock();
         let _ = writeln!(errors, "step \"{name}\" of {job} {reason}, and the job is held");
         if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {

@@ -17,6 +17,7 @@ use crate::cli::Rerun;
 use crate::commands::actor;
 use crate::failure::{Failure, Result};
 use crate::terminal::Terminal;
+use crate::view;
 use crate::world;
 
 pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
@@ -129,7 +130,7 @@ fn the_leg(read: &Read, named: Option<&str>) -> Result<LegStatus> {
     if legs.len() > 1 && legs.iter().any(has_failed) {
         legs.retain(has_failed);
     }
-    let names: Vec<String> = legs.iter().map(|leg| format!("`--job {}`", leg.key)).collect();
+    let names: Vec<String> = legs.iter().map(|leg| format!("`--job {}`", view::typed(&leg.name))).collect();
     match (legs.pop(), legs.is_empty()) {
         (Some(leg), true) => Ok(leg),
         (Some(_), false) => Err(Failure::usage(format!("which job is meant? {}", names.join(", ")))),

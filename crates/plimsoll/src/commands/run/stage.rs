@@ -12,6 +12,7 @@ use host::runs::{Asked, Attempt, Happened, Held, Summary};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, JobSpec, Mark, StepSeen};
+use workflow::model::{Job, Work, Workflow};
 use workflow::plan::Plan;
 use workflow::run::{Action, Event, Observed, Run};
 
@@ -119,7 +120,7 @@ impl Stage<'_> {
         let mut kept = Kept { told: terminal.json.then(|| mask(self.secrets)), ..Kept::default() };
         kept.happen(Happened::Begun(self.attempt.clone()), terminal);
         let run = self.go_through(&mut kept, terminal)?;
-        summarize(&kept.summaries, run.plan().workflow.jobs.len() > 1, terminal);
+        summarize(&kept.summaries, has_many(&run.plan().workflow), terminal);
         let conclusion = run.conclusion().expect("it was gone through to its end");
         let hidden = mask(self.secrets);
         let happened: Vec<Happened> = kept.happened.into_iter().map(|happened| masked(happened, &hidden)).collect();
@@ -144,7 +145,7 @@ impl Stage<'_> {
         let mut seen = Observed::default();
         let mut cancels: BTreeMap<JobId, Cancel> = BTreeMap::new();
         let screen = Arc::new(Mutex::new(Screen::new(terminal.json)));
-        let many = run.plan().workflow.jobs.len() > 1;
+        let many = has_many(&run.plan().workflow);
         let mut turns = Turns::new(self.held.kept.groups());
         std::thread::scope(|scope| {
             loop {
@@ -231,7 +232,7 @@ impl Stage<'_> {
         };
         let Some(reused) = id.and_then(|id| self.reused.get(&id.key)) else { return view::run_event(terminal, run, event) };
         if let (Event::JobFinished { id, outcome, .. }, Some(attempt)) = (event, reused.attempt) {
-            let text = format!("{} is taken from attempt {attempt}: {}", id.key, outcome.conclusion.word());
+            let text = format!("{} is taken from attempt {attempt}: {}", view::name_of(run, &id.key), outcome.conclusion.word());
             terminal.say(&terminal.paint(&text, Tone::Faint));
         }
     }
@@ -332,8 +333,9 @@ impl Stage<'_> {
             engine: std::env::var(host::container::CHOICE).ok(),
             ..JobOptions::default()
         };
+        let name = spec.name.clone();
         let start = JobStart { spec, source: self.asked.source.clone(), artifacts: id.run.to_string(), project: "local".to_string() };
-        let mut sink = Printer::new(id.clone(), sender.clone(), screen, many);
+        let mut sink = Printer::new(id.clone(), name, sender.clone(), screen, many);
         let outcome = host::job::run(&start, &dirs, &options, &mut sink, cancel);
         sink.flush();
         let _ = sender.send(Heard::Ended(id, outcome));
@@ -509,6 +511,12 @@ fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Whether more than one job may speak.
+fn has_many(workflow: &Workflow) -> bool {
+    let is_one = |job: &Job| job.strategy.is_none() && matches!(job.work, Work::Steps { .. });
+    !matches!(workflow.jobs.as_slice(), [job] if is_one(job))
 }
 
 /// The summaries of all steps, after everything else.
