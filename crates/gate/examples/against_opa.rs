@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a tool of the developers")]
 
-#[path = "../tests/shipped/mod.rs"]
+#[path = "../tests/all/patch/mod.rs"]
+mod patch;
+#[path = "../tests/all/shipped/mod.rs"]
 mod shipped;
 
 use std::io::Write as _;

@@ -3,7 +3,7 @@
 //! `cargo run --release -p rollout --example judge_table [RUNS] [RATE]`; every run is half an hour of looks at one weight.
 #![allow(clippy::print_stdout)]
 
-#[path = "../tests/worlds/mod.rs"]
+#[path = "../tests/all/worlds/mod.rs"]
 mod worlds;
 
 use rollout::judge::Metric;

@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{job, processes_of, until};
+use crate::common::{job, processes_of, until};
 use engine::world::Stop;
 use host::supervise::spool::{self, Tail};
 use host::supervise::{Claim, Launcher, State};

@@ -1,7 +1,6 @@
 //! We say of every policy that ships what the real `opa` says: its answers are kept, and asked for again by `e2e/policy/against-opa.sh`.
 
-mod shipped;
-
+use crate::shipped;
 use serde_json::Value;
 
 #[test]

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{DEADLINE, Place, until};
+use crate::common::{DEADLINE, Place, until};
 use nix::sys::signal::{Signal, kill};
 use record::{Append, Fact, NewFact, SqliteStore, Store, ledger};
 use release::{EnvironmentEvent, Event};

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Place, Said};
+use crate::common::{Place, Said};
 
 /// Where the judge isn't what is looked at.
 const AT_ONCE: [&str; 2] = ["--strategy", "immediate"];

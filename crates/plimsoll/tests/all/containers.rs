@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::process::Command;
 
-use common::{DEADLINE, Place, Said, until};
+use crate::common::{DEADLINE, Place, Said, until};
 
 const CI: &str = ".github/workflows/ci.yml";
 const IMAGE: &str = "localhost/plimsoll-tiny";

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::{Git, job, processes_of, until_async};
 use base::Timestamp;
 use base::name::RunId;
-use common::{Git, job, processes_of, until_async};
 use engine::world::{Executor, Harvest, JobStart, Packaged, Ships, Stop};
 use host::dirs::Dirs;
 use host::executor::HostExecutor;

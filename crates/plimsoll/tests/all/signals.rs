@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::path::PathBuf;
 
-use common::{DEADLINE, Place, open_gate, until};
+use crate::common::{DEADLINE, Place, open_gate, until};
 use nix::sys::signal::Signal;
 
 /// A repository whose only step waits for the gate.

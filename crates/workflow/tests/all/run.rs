@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
-#[path = "run/random.rs"]
 mod random;
-#[path = "run/script.rs"]
 mod script;
 
 use std::fs;

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::process::Command;
 
-use common::Place;
+use crate::common::Place;
 
 const CI: &str = ".github/workflows/ci.yml";
 const LOCK: &str = ".github/workflows/actions.lock";

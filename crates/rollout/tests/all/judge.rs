@@ -1,9 +1,7 @@
 //! The judge keeps its promises in made-up worlds: the small numbers of `examples/judge_table.rs`, with fixed seeds.
 
-mod worlds;
-
+use crate::worlds::{Answer, Cell, World, run};
 use rollout::judge::Metric;
-use worlds::{Answer, Cell, World, run};
 
 /// At most so many of the runs end in each answer, and the median of the named one comes so soon.
 #[derive(Debug)]

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 use serde_json::Value as Json;
 
 const CI: &str = ".github/workflows/ci.yml";
@@ -161,7 +159,7 @@ fn sarif_is_valid_and_the_gate_reads_it() {
     let place = Place::with(&[(CI, &many), (".github/workflows/wrong.yml", "on: push\njbos: {}\n")]);
     let said = place.say(&["lint", "--format", "sarif", "--persona", "auditor"]);
     let log: Json = serde_json::from_str(&said.out).unwrap();
-    let schema: Json = serde_json::from_str(include_str!("../testdata/sarif-schema-2.1.0.json")).unwrap();
+    let schema: Json = serde_json::from_str(include_str!("../../testdata/sarif-schema-2.1.0.json")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let problems: Vec<String> = validator.iter_errors(&log).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(problems.is_empty(), "{problems:#?}");

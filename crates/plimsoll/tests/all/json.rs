@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common;
 use std::collections::BTreeSet;
 
-use common::{DEADLINE, Place, Said, until};
+use crate::common::{DEADLINE, Place, Said, until};
 use serde_json::Value as Json;
 
 const CI: &str =

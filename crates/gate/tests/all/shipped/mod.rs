@@ -11,10 +11,7 @@ use gate::policy::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies};
 use gate::{Evidence, GatePlan, Input};
 use serde_json::{Value, json};
 
-#[path = "../patch/mod.rs"]
-mod patch;
-
-use patch::merge;
+use crate::patch::merge;
 
 pub struct Policy {
     pub path: PathBuf,

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 
 const CI: &str = ".github/workflows/ci.yml";
 const CALLED: &str = ".github/workflows/called.yml";

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
-use common::{DEADLINE, Place, free_port, until};
+use crate::common::{DEADLINE, Place, free_port, until};
 
 /// Where the judge isn't what is looked at.
 const AT_ONCE: [&str; 2] = ["--strategy", "immediate"];

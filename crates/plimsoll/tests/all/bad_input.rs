@@ -1,13 +1,12 @@
 //! What can be wrong with what a user brings, and the sentence that says what to do about it.
 
-mod common;
-
+use crate::common;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{DEADLINE, Place, SMALL, free_port, open_gate, until};
+use crate::common::{DEADLINE, Place, SMALL, free_port, open_gate, until};
 
 const CI: &str = ".github/workflows/ci.yml";
 

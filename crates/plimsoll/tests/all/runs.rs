@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Place, Said};
+use crate::common::{Place, Said};
 use serde_json::Value as Json;
 
 const CI: &str = ".github/workflows/ci.yml";

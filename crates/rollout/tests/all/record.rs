@@ -6,7 +6,7 @@ use rollout::{Event, JudgePlan, Limits, Outcome, Phase, Plan, Reason, Revision, 
 #[test]
 fn version_1_replays_to_the_same_verdict() {
     assert_eq!(VERSION, 1, "a new version leaves the old example here and adds its own");
-    let text = include_str!("../testdata/events-v1.json");
+    let text = include_str!("../../testdata/events-v1.json");
     let events: Vec<Event> = serde_json::from_str(text).expect("version 1 is read for ever");
     let rollout = Rollout::replay(plan(), &events);
     assert_eq!(rollout.phase(), Phase::Finished);

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use common::{APP, DEADLINE, Place, SMALL, free_port, until};
+use crate::common::{APP, DEADLINE, Place, SMALL, free_port, until};
 
 /// All traffic at once: what is asked here is not the judge.
 fn bring_up(place: &Place, version: &str) {

@@ -1,14 +1,12 @@
 //! Every case is a folder: what goes in, and `expected.*` beside it, rewritten by `UPDATE_EXPECT=1`.
 
-mod patch;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::patch::merge;
 use base::Source;
 use gate::evidence::{Reading, read, read_from};
 use gate::{Evidence, GatePlan, Input, Policies, PolicyFile, decide, explain};
-use patch::merge;
 use serde_json::{Value, json};
 
 #[test]

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{DEADLINE, Place, Running, open_gate, until};
+use crate::common::{DEADLINE, Place, Running, open_gate, until};
 use nix::sys::signal::Signal;
 
 /// A repository whose only step notes that it began, and waits for a file of its run's number.

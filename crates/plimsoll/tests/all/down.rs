@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{DEADLINE, Place, SMALL, until};
+use crate::common::{DEADLINE, Place, SMALL, until};
 use nix::sys::signal::{Signal, kill};
 
 const CI: &str = ".github/workflows/ci.yml";

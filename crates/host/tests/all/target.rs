@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use common::{processes_of, until_async};
+use crate::common::{processes_of, until_async};
 use engine::world::{Blobs, Target};
 use host::blobs::FileBlobs;
 use host::dirs::Dirs;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 
 const PIPELINE: &str = r#"
 stages: [build, test, deploy]

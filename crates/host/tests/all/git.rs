@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Git;
+use crate::common::Git;
 use host::git::{self, Error, TreeFileKind};
 
 #[test]

@@ -1,0 +1,15 @@
+//! Evidence, policies, windows and approvals.
+//! One program of all of them: each linked for itself took longer than it ran.
+
+mod approval;
+mod golden;
+mod hostile;
+mod merging;
+mod opa;
+mod patch;
+mod policy_tests;
+mod reading;
+mod schema;
+mod shipped;
+mod slo;
+mod window;

@@ -1,0 +1,19 @@
+//! The command line and everything behind it, each test on a newcomer's machine of its own.
+//! One program of all of them: each linked for itself took longer than it ran.
+
+mod actions;
+mod bad_input;
+mod common;
+mod concurrency;
+mod containers;
+mod doctor;
+mod down;
+mod gate;
+mod gitlab;
+mod json;
+mod lint;
+mod releases;
+mod runs;
+mod signals;
+mod slo;
+mod wrong_files;
