@@ -367,7 +367,8 @@ impl Release {
         if let Some(held) = self.decision.as_deref().and_then(|_| self.held_by_objectives(workflows, &slo, environment, now)) {
             return held;
         }
-        let fresh = self.decision.as_deref().filter(|decision| decision.at == now);
+        // Of this very look; another server's clock may say the same instant, and it has seen something else.
+        let fresh = self.decision.as_deref().filter(|decision| decision.at == now && decision.slo == slo);
         let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, slo, now));
         let mut decision = fresh.cloned().unwrap_or_else(decide);
         if let Some(by) = consent::overridden(workflows, environment, now) {

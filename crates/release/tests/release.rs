@@ -115,6 +115,12 @@ fn a_budget_is_asked_for_again_in_the_moment_of_acting() {
     assert!(matches!(occupied.waiting, Some(Waiting::Environment { .. })), "nobody is asked while another release has the environment");
     seen.environment = Arc::default();
     assert_eq!(look(&mut release, &seen, NOW).waiting, Some(Waiting::Objectives), "and then somebody is");
+    // Clocks of servers differ: what another one decided may seem to have been decided just now.
+    let mut twin = release.clone();
+    seen.objectives = bad(500.0);
+    look(&mut twin, &seen, NOW);
+    assert!(matches!(twin.outcome(), Some(Outcome::Denied { .. })), "{:?}", twin.outcome());
+
     let down = gate::slo::Measured { objective: "availability".to_string(), counts: Err("it is down".to_string()) };
     seen.objectives = Some(vec![down]);
     let later = NOW.plus_ms(60_000);

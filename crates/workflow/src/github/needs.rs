@@ -1,6 +1,7 @@
 //! Whether the jobs can be put in an order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use base::{Diagnostic, Span};
 
@@ -14,18 +15,18 @@ const EXPLAINED_MAX: usize = 20;
 /// `wanted` are the needs of each job with their places; `ids` all jobs of the file, also those that couldn't be read.
 /// In the jobs themselves the needs are then written as the ids are, whatever their case was.
 pub(super) fn check(reader: &mut Reader<'_>, ids: &[(&str, Span)], jobs: &mut [Job], wanted: &[Vec<(String, Span)>]) {
-    let known: BTreeMap<String, &str> = ids.iter().map(|(id, _)| (id.to_lowercase(), *id)).collect();
+    // A file may name a job many times as often as it has jobs.
+    let known: HashMap<Cow<'_, str>, usize> = ids.iter().enumerate().map(|(at, (id, _))| (lower(id), at)).collect();
     let mut unknown = 0;
-    let mut graph = Graph::default();
+    let mut graph = Graph { ids, needs: vec![Vec::new(); ids.len()] };
     for (job, wanted) in jobs.iter_mut().zip(wanted) {
-        let own = job.id.to_lowercase();
-        graph.needs.entry(own.clone()).or_default();
+        let needs = &mut graph.needs[known[&lower(&job.id)]];
         job.needs.clear();
         for (need, span) in wanted {
-            match known.get(&need.to_lowercase()) {
-                Some(id) => {
-                    job.needs.push((*id).to_owned());
-                    graph.needs.entry(own.clone()).or_default().push((need.to_lowercase(), *span));
+            match known.get(&lower(need)) {
+                Some(at) => {
+                    job.needs.push(ids[*at].0.to_owned());
+                    needs.push((*at, *span));
                 }
                 None => {
                     unknown += 1;
@@ -35,7 +36,12 @@ pub(super) fn check(reader: &mut Reader<'_>, ids: &[(&str, Span)], jobs: &mut [J
         }
     }
     let nobody_starts = unknown == 0 && !jobs.is_empty() && wanted.iter().all(|wanted| !wanted.is_empty());
-    graph.report_cycles(reader, jobs, nobody_starts.then(|| ids[0].1));
+    let read: Vec<usize> = jobs.iter().map(|job| known[&lower(&job.id)]).collect();
+    graph.report_cycles(reader, &read, nobody_starts.then(|| ids[0].1));
+}
+
+fn lower(id: &str) -> Cow<'_, str> {
+    if id.chars().any(char::is_uppercase) { Cow::Owned(id.to_lowercase()) } else { Cow::Borrowed(id) }
 }
 
 fn report_unknown(reader: &mut Reader<'_>, job: &str, need: &str, span: Span, ids: &[(&str, Span)], explained: bool) {
@@ -47,78 +53,76 @@ fn report_unknown(reader: &mut Reader<'_>, job: &str, need: &str, span: Span, id
     });
 }
 
-/// Ids in lower case.
-#[derive(Default)]
-struct Graph {
-    needs: BTreeMap<String, Vec<(String, Span)>>,
+/// Jobs are their places among the ids of the file.
+struct Graph<'a> {
+    ids: &'a [(&'a str, Span)],
+    needs: Vec<Vec<(usize, Span)>>,
 }
 
-impl Graph {
+impl Graph<'_> {
     /// At each need that closes a circle; `first` is the place of the first job when there is none that could start.
-    fn report_cycles(&self, reader: &mut Reader<'_>, jobs: &[Job], first: Option<Span>) {
+    fn report_cycles(&self, reader: &mut Reader<'_>, jobs: &[usize], first: Option<Span>) {
         let stuck = self.stuck();
         let mut explained = 0;
         for job in jobs {
-            let own = job.id.to_lowercase();
-            let closing = self.needs.get(&own).into_iter().flatten().filter(|(need, _)| stuck.contains(need) && stuck.contains(&own));
+            let closing = self.needs[*job].iter().filter(|(need, _)| stuck[*need] && stuck[*job]);
             for (need, span) in closing {
                 explained += 1;
                 if explained > EXPLAINED_MAX {
                     return;
                 }
-                let Some(path) = self.path(need, &own) else { continue };
-                let circle = format!("{own} → {}", path.join(" → "));
+                let Some(path) = self.path(*need, *job) else { continue };
+                let circle: Vec<String> = std::iter::once(job).chain(&path).map(|job| self.ids[*job].0.to_lowercase()).collect();
+                let circle = circle.join(" → ");
                 if let Some(first) = first {
                     reader.error("workflow/cycle", first, format!("no job can start, since each one needs another: {circle}"));
                     return;
                 }
-                reader.error("workflow/cycle", *span, format!("job `{}` would wait for itself: {circle}", job.id));
+                reader.error("workflow/cycle", *span, format!("job `{}` would wait for itself: {circle}", self.ids[*job].0));
             }
         }
     }
 
     /// The jobs that never come to their turn when every job goes as soon as its needs have gone.
-    fn stuck(&self) -> BTreeSet<String> {
-        let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
-        for (job, needs) in &self.needs {
-            missing.insert(job, needs.len());
-            needs.iter().for_each(|(need, _)| needed_by.entry(need).or_default().push(job));
+    fn stuck(&self) -> Vec<bool> {
+        let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); self.needs.len()];
+        let mut missing: Vec<usize> = self.needs.iter().map(Vec::len).collect();
+        for (job, needs) in self.needs.iter().enumerate() {
+            needs.iter().for_each(|(need, _)| needed_by[*need].push(job));
         }
-        let mut ready: Vec<&str> = missing.iter().filter(|(_, count)| **count == 0).map(|(job, _)| *job).collect();
+        let mut ready: Vec<usize> = (0..missing.len()).filter(|job| missing[*job] == 0).collect();
+        let mut stuck = vec![true; missing.len()];
         while let Some(job) = ready.pop() {
-            missing.remove(job);
-            for waiting in needed_by.get(job).into_iter().flatten() {
-                if let Some(count) = missing.get_mut(waiting) {
-                    *count -= 1;
-                    if *count == 0 {
-                        ready.push(waiting);
-                    }
+            stuck[job] = false;
+            for waiting in &needed_by[job] {
+                missing[*waiting] -= 1;
+                if missing[*waiting] == 0 {
+                    ready.push(*waiting);
                 }
             }
         }
-        missing.into_keys().map(str::to_owned).collect()
+        stuck
     }
 
     /// A way along the needs, both ends included.
-    fn path(&self, from: &str, to: &str) -> Option<Vec<String>> {
-        let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+    fn path(&self, from: usize, to: usize) -> Option<Vec<usize>> {
+        let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
         let mut waiting = vec![from];
         while let Some(job) = waiting.pop() {
             if job == to {
-                let mut path = vec![to.to_owned()];
+                let mut path = vec![to];
                 let mut job = to;
                 while job != from {
-                    job = came_from[job];
-                    path.push(job.to_owned());
+                    job = came_from[&job];
+                    path.push(job);
                 }
                 path.reverse();
                 return Some(path);
             }
-            for (need, _) in self.needs.get(job).into_iter().flatten() {
-                if need != from && !came_from.contains_key(need.as_str()) {
-                    came_from.insert(need, job);
-                    waiting.push(need);
+            for (need, _) in &self.needs[job] {
+                if *need != from && !came_from.contains_key(need) {
+                    came_from.insert(*need, job);
+                    waiting.push(*need);
                 }
             }
         }
