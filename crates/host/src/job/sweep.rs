@@ -56,10 +56,11 @@ impl Owner {
 
     /// The job is over: kills all of its processes, and what no job is known to own if no other runs; says whether that worked.
     pub(super) fn end(&mut self) -> bool {
+        // Its own are its own whoever else runs; other jobs need not wait for that.
+        let gone = self.kill_all_but(&BTreeSet::new(), &[]);
         let mut running = running();
         *running -= 1;
         self.ended = true;
-        let gone = self.kill_all_but(&BTreeSet::new(), &[]);
         gone && (*running > 0 || kill_until_none(strays))
     }
 
