@@ -28,7 +28,7 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
             say(Mark::Bad, format!("{} ran longer than its {} and is being ended", name_of(run, &id.key), format_duration_ms(*budget_ms)));
         }
         Event::JobFinished { id, outcome, allowed_failure, .. } => {
-            let took = leg_of(run, &id.key).and_then(took_ms).unwrap_or_else(|| outcome.finished.since_ms(outcome.started));
+            let took = run.status_of(&id.key).as_ref().and_then(took_ms).unwrap_or_else(|| outcome.finished.since_ms(outcome.started));
             let took = format_duration_ms(took);
             let reason = outcome.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             match (outcome.conclusion, allowed_failure) {
@@ -67,15 +67,11 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
 
 /// `test (3.x)` for `test.0`: what people read is the job's name.
 pub fn name_of(run: &Run, key: &str) -> String {
-    leg_of(run, key).map_or_else(|| key.to_string(), |leg| leg.name)
-}
-
-fn leg_of(run: &Run, key: &str) -> Option<LegStatus> {
-    run.status().jobs.into_iter().flat_map(|job| job.legs).find(|leg| leg.key == key)
+    run.status_of(key).map_or_else(|| key.to_string(), |leg| leg.name)
 }
 
 /// From the moment it was asked for: what every view shows.
-fn took_ms(leg: LegStatus) -> Option<u64> {
+fn took_ms(leg: &LegStatus) -> Option<u64> {
     Some(leg.finished?.since_ms(leg.started?))
 }
 
@@ -115,7 +111,7 @@ pub fn job_lines(status: &Status, terminal: &Terminal) -> Vec<String> {
 }
 
 fn leg_line(leg: &LegStatus, terminal: &Terminal) -> String {
-    let took = took_ms(leg.clone()).map(|ms| format!(" ({})", format_duration_ms(ms))).unwrap_or_default();
+    let took = took_ms(leg).map(|ms| format!(" ({})", format_duration_ms(ms))).unwrap_or_default();
     let reason = leg.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let word = if leg.allowed_failure { "failed, which is allowed" } else { word(leg.state) };
     let attempts = match leg.attempts.len() {

@@ -103,6 +103,14 @@ impl Run {
         }
     }
 
+    /// Of one leg alone, by its key.
+    pub fn status_of(&self, key: &str) -> Option<LegStatus> {
+        self.in_order().find_map(|node| {
+            let leg = node.state.legs().iter().find(|leg| leg.level.is_none() && leg.leg.key == key)?;
+            Some(self.leg_status(node, leg))
+        })
+    }
+
     fn job_status(&self, node: Node<'_>) -> JobStatus {
         let state = node.state;
         let legs = state.legs().iter().filter(|leg| leg.level.is_none());
