@@ -314,6 +314,7 @@ fn triggered(
             );
         }
     }
+    let several = files.len() > 1;
     for path in files {
         let source = match wrong::text(path, &tree.bytes(path).unwrap_or_default()) {
             Ok(source) => source,
@@ -345,7 +346,10 @@ fn triggered(
             Err(said) => said.into_iter().for_each(|said| wrong.add(said)),
         }
     }
-    wrong.refuse().map_err(|failure| failure.hint("`--workflow FILE` runs only the files you name"))?;
+    wrong.refuse().map_err(|failure| match several {
+        true => failure.hint("`--workflow FILE` runs only the files you name"),
+        false => failure,
+    })?;
     Ok(workflows)
 }
 

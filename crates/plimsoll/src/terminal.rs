@@ -64,7 +64,7 @@ impl Terminal {
     pub fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let columns = self.wraps_data.then(|| columns(std::io::stdout())).flatten();
-        let _ = writeln!(out, "{}", columns.map_or_else(|| text.to_string(), |columns| fit(text, columns)));
+        let _ = writeln!(out, "{}", self.shown(text, columns));
         let _ = out.flush();
     }
 
@@ -150,7 +150,7 @@ impl Terminal {
         let width = width();
         let mut text = wipe(*drawn);
         for line in lines {
-            text.push_str(&cut(line, width));
+            text.push_str(&cut(&harmless::text(line, self.color), width));
             text.push('\n');
         }
         *drawn = lines.len();
@@ -159,12 +159,17 @@ impl Terminal {
         let _ = out.flush();
     }
 
+    /// Broken at words where it is wider than the terminal, and whatever others wrote into it does nothing there.
+    fn shown(&self, text: &str, columns: Option<usize>) -> String {
+        let text = harmless::text(text, self.color);
+        columns.map_or_else(|| text.clone(), |columns| fit(&text, columns))
+    }
+
     fn write(&self, text: &str) {
         let mut drawn = self.drawn.lock().expect("no holder panics");
         let mut out = std::io::stderr().lock();
         let columns = self.wraps_rest.then(|| columns(std::io::stderr())).flatten();
-        let text = columns.map_or_else(|| text.to_string(), |columns| fit(text, columns));
-        let _ = writeln!(out, "{}{text}", wipe(*drawn));
+        let _ = writeln!(out, "{}{}", wipe(*drawn), self.shown(text, columns));
         let _ = out.flush();
         *drawn = 0;
     }

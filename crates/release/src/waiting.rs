@@ -55,14 +55,14 @@ impl Waiting {
             }
             Waiting::Approval { release, missing } => {
                 let missing = gate::approval::Standing::Open { missing: missing.clone() }.sentence();
-                format!("needs {missing}; `plimsoll approve release-{release}` gives it, `plimsoll reject` ends the release")
+                format!("needs {missing}; `plimsoll approve release-{release}` gives it, `plimsoll reject --comment WHY` ends the release")
             }
             Waiting::Closed { name, why, .. } => {
-                format!("environment `{name}` is {why}; in an emergency `plimsoll gate override` goes past it")
+                format!("environment `{name}` is {why}; in an emergency `plimsoll gate override --reason WHY` goes past it")
             }
             Waiting::Objectives => "what is left of the error budgets is being asked".to_string(),
             Waiting::ObjectivesUnknown { why } => format!(
-                "nobody knows what is left of the error budget of {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override` goes past it"
+                "nobody knows what is left of the error budget of {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
             ),
             Waiting::Unconfirmed { by, else_waits } => {
                 format!("the override {by} asked for needs a second person: `plimsoll gate override --confirm`; without it: {else_waits}")

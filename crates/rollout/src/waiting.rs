@@ -173,13 +173,13 @@ impl WaitingOn {
                 let probes = if *without_probes { "; `synthetic:` in plimsoll.yaml proves it sooner the next time" } else { "" };
                 let forecast = forecast(*forecast_ms).map_or(String::new(), |about| format!(" ({about})"));
                 format!(
-                    "{at}: held, its time ran out without proof on {open}; goes on when there is one{forecast}, or by `plimsoll release promote`; `abort` goes back{probes}"
+                    "{at}: held, its time ran out without proof on {open}; goes on when there is one{forecast}, or by `plimsoll release promote`; `plimsoll release abort` goes back{probes}"
                 )
             }
             WaitingOn::BothBad { canary, stable } => {
                 let (canary, stable) = (share(*canary), share(*stable));
                 format!(
-                    "both versions fail (canary {canary}, stable {stable} in the last minute), nobody can be blamed; held until stable recovers, or `plimsoll release promote` or `abort`"
+                    "both versions fail (canary {canary}, stable {stable} in the last minute), nobody can be blamed; held until stable recovers, or `plimsoll release promote` or `plimsoll release abort`"
                 )
             }
             WaitingOn::CanaryUnready { ready, wanted, until } => {

@@ -36,6 +36,11 @@ impl Log {
         Ok(Log { dir: dir.to_path_buf(), piece_max, begin, length, file, marks, marked, mark: None, lost: 0 })
     }
 
+    /// Where the next byte will be, in all that was ever said.
+    pub(super) fn end(&self) -> u64 {
+        self.begin + self.length
+    }
+
     /// Appends; what can't be written (a full disk) is counted and told once it can.
     pub(super) fn write(&mut self, stream: Stream, bytes: &[u8], now: Timestamp) {
         if self.lost > 0 {
@@ -112,11 +117,11 @@ pub fn read(dir: &Path, offset: u64, length: u64) -> io::Result<Part> {
     Ok(Part { offset, bytes })
 }
 
-/// The last line that says something.
-pub(super) fn last_line(dir: &Path) -> Option<String> {
+/// The last line that says something, of all that was said from an offset on.
+pub(super) fn last_line(dir: &Path, from: u64) -> Option<String> {
     let (begin, path) = pieces(dir).ok()?.pop()?;
     let length = fs::metadata(path).ok()?.len();
-    let tail = read(dir, (begin + length).saturating_sub(4096), 4096).ok()?;
+    let tail = read(dir, (begin + length).saturating_sub(4096).max(from), 4096).ok()?;
     let text = String::from_utf8_lossy(&tail.bytes).into_owned();
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().take(300).collect())
@@ -161,6 +166,7 @@ mod tests {
         let near_end = said.len() as u64 - 10;
         assert_eq!(read(dir.path(), near_end, 4).unwrap(), Part { offset: near_end, bytes: b"line".to_vec() });
         assert_eq!(read(dir.path(), said.len() as u64, 99).unwrap().bytes, b"");
-        assert_eq!(last_line(dir.path()).as_deref(), Some("line 4999"));
+        assert_eq!(last_line(dir.path(), 0).as_deref(), Some("line 4999"));
+        assert_eq!(last_line(dir.path(), Log::open(dir.path(), 1 << 20).unwrap().end()), None, "since then nothing was said");
     }
 }

@@ -118,7 +118,9 @@ impl Supervisor {
             Some(port) => port,
             None => port::choose(&wanted.ports, &self.dir)?,
         };
-        let log = Arc::new(Mutex::new(Log::open(&self.dir, plan.log_max_bytes)?));
+        let log = Log::open(&self.dir, plan.log_max_bytes)?;
+        let said_before = log.end();
+        let log = Arc::new(Mutex::new(log));
         let taken = tokio::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await.is_ok();
         let mut watch = Watch::new(plan.probes.clone(), port, plan.fixed_port.is_some(), taken);
         let mut app = App::start(wanted, &self.dir, port, &log)?;
@@ -131,7 +133,8 @@ impl Supervisor {
             let seen = tokio::select! {
                 how = app.ended() => {
                     app.kill().await;
-                    let why = log::last_line(&self.dir).map_or(how.clone(), |line| format!("{how}: {}", explained(&line)));
+                    let why = log::last_line(&self.dir, said_before)
+                        .map_or_else(|| format!("{how} without a word"), |line| format!("{how}: {}", explained(&line)));
                     return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
                 }
                 how = asked(&mut self.cancel) => {

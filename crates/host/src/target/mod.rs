@@ -129,10 +129,12 @@ impl HostTarget {
         let claimed = supervisor(&instance.dir)?;
         let lives = claimed.as_ref().is_some_and(process::Process::lives);
         let status = Status::read(&instance.dir)?;
+        // One that was stopped and is wanted again begins anew: how often it crashed before is no word on this time.
+        let anew = |phase| phase == InstancePhase::Starting && status.as_ref().is_some_and(|it| it.phase == InstancePhase::Stopped);
         let told = |phase, message: Option<&str>| Status {
             phase,
             address: None,
-            restarts: status.as_ref().map_or(0, |it| it.restarts),
+            restarts: status.as_ref().filter(|_| !anew(phase)).map_or(0, |it| it.restarts),
             message: message.map(str::to_string),
             since: status.as_ref().map_or_else(now, |it| it.since),
         };

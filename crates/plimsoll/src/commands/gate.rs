@@ -154,7 +154,7 @@ async fn simulate(args: &Simulate, terminal: &Terminal) -> Result<u8> {
     let differ = |was: bool, would: bool| all.iter().filter(|it| it.then.is_allowed() == was && it.now.is_allowed() == would).count();
     let (blocked, freed) = (differ(true, false), differ(false, true));
     terminal.data(&format!(
-        "of {} decisions since {}: {blocked} would be denied, {freed} would be allowed",
+        "of {} decisions since {}, {blocked} that were allowed would be denied, {freed} that were denied would be allowed",
         all.len(),
         since.date_and_clock()
     ));

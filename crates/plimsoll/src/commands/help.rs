@@ -23,7 +23,8 @@ pub fn help(args: &Help, terminal: &Terminal) -> Result<u8> {
         })?,
     };
     if !terminal.json {
-        terminal.data(text.trim_end());
+        // Examples are to be copied, so that no line of them is broken.
+        terminal.data_bytes(format!("{}\n", text.trim_end()).as_bytes());
     } else if topic == "exit-codes" {
         let codes: Vec<_> = exit::TABLE.iter().map(|(code, meaning)| serde_json::json!({ "code": code, "meaning": meaning })).collect();
         terminal.json(&codes);

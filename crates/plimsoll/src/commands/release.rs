@@ -249,5 +249,19 @@ async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
         actor: actor(),
     };
     let accepted: Accepted = client.post("/api/v1/rollbacks", &request).await?;
-    conclude(follow(&client, accepted.id, OnInterrupt::Abort, terminal).await?, terminal)
+    let code = conclude(follow(&client, accepted.id, OnInterrupt::Abort, terminal).await?, terminal)?;
+    tell_what_still_waits(&client, &project, terminal).await;
+    Ok(code)
+}
+
+/// A release that was asked for before a rollback is not undone by it, and goes on when it may.
+async fn tell_what_still_waits(client: &Client, project: &ProjectId, terminal: &Terminal) {
+    let entries: Result<Vec<ReleaseEntry>> = client.get(&format!("/api/v1/releases?project={project}")).await;
+    for entry in entries.unwrap_or_default().iter().filter(|entry| entry.outcome.is_none()) {
+        terminal.warn(&format!(
+            "release-{0} ({1}) is still to come and goes on when it may; `plimsoll release abort {0}` ends it",
+            entry.number,
+            what(entry)
+        ));
+    }
 }

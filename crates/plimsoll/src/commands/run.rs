@@ -31,7 +31,7 @@ use workflow::schema::events;
 use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
-use crate::cli::{Run as RunArgs, RunCommand};
+use crate::cli::{ImagesChoice, Run as RunArgs, RunCommand};
 use crate::compose::{git_failure, load, project_id, ready, stays_out};
 use crate::config::{self, Config};
 use crate::event;
@@ -236,7 +236,9 @@ pub(super) fn root_of(file: Option<&Path>) -> Result<PathBuf> {
 
 /// A GitLab file's pipeline as it would run on a push; nothing where GitHub's files are meant.
 pub(super) fn gitlab_graph(file: Option<&Path>, terminal: &Terminal) -> Result<Option<Graph>> {
-    let args = RunArgs { file: file.map(Path::to_path_buf), event: "push".to_string(), ..RunArgs::default() };
+    // What is only drawn runs in no image.
+    let images = Some(ImagesChoice::Host);
+    let args = RunArgs { file: file.map(Path::to_path_buf), event: "push".to_string(), gitlab_images: images, ..RunArgs::default() };
     let project = Project::around(file, false)?;
     let Some(file) = project.gitlab_file(&args, terminal) else { return Ok(None) };
     let gitlab = project.gitlab(&file, &args, &project.event(&args)?, Vec::new(), terminal)?;

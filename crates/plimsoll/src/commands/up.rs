@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base::time::parse_duration_ms;
 use release::Outcome;
+use rollout::InstancePhase;
 
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
 use crate::cli::Up;
@@ -12,7 +13,7 @@ use crate::compose::{Choices, Composed, compose, traffic_of_the_first};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::proposal::{Accepted, Proposal};
-use crate::server::EnvironmentView;
+use crate::server::{EnvironmentView, ReleaseView};
 use crate::terminal::{Terminal, Tone};
 use crate::view::{finished_line, folder_flag, typed_folder};
 use crate::world;
@@ -46,11 +47,14 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
         None => watching.await?,
         Some(ms) => match tokio::time::timeout(Duration::from_millis(ms), watching).await {
             Ok(watched) => watched?,
-            Err(_) => return waited_long_enough(&accepted, &folder_flag(&composed.proposal.project), terminal),
+            Err(_) => return waited_long_enough(&client, &accepted, &folder_flag(&composed.proposal.project), terminal).await,
         },
     };
     match watched {
-        Watched::Ended(ended) => conclude(&ended, &composed.proposal, terminal),
+        Watched::Ended(ended) => {
+            let code = conclude(&ended, &composed.proposal, terminal)?;
+            if code == exit::OK { Ok(how_it_runs(&client, &ended, &composed.proposal, terminal).await) } else { Ok(code) }
+        }
         Watched::Left(code) => Ok(code),
     }
 }
@@ -80,6 +84,34 @@ async fn compare_with_what_runs(composed: &mut Composed) {
         )),
         Some(_) => {}
     }
+}
+
+/// What is live says of itself what a person should know; what was live already may not answer any more, and that is no success.
+async fn how_it_runs(client: &Client, ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> u8 {
+    let path = format!("/api/v1/environments?project={}", proposal.project.id);
+    let Ok(views) = client.get::<Vec<EnvironmentView>>(&path).await else { return exit::OK };
+    let view = views.into_iter().find(|view| view.environment == proposal.environment);
+    let Some((live, instances)) = view.and_then(|view| Some((view.live?, view.instances?))) else { return exit::OK };
+    let of_live: Vec<_> = instances.iter().filter(|it| it.revision == live.instance.revision).collect();
+    let message = of_live.iter().find_map(|it| it.message.as_deref());
+    if of_live.iter().any(|it| it.phase == InstancePhase::Ready) {
+        // Once is enough: of the first version.
+        let is_first = ended.release.rollout().is_some_and(|rollout| rollout.plan().stable.is_none());
+        if let Some(message) = message.filter(|_| is_first) {
+            terminal.warn(&format!("{}: {message}", live.instance.revision));
+        }
+        return exit::OK;
+    }
+    let dir = match typed_folder(&proposal.project).as_str() {
+        "." => String::new(),
+        folder => format!(" {folder}"),
+    };
+    let why = message.unwrap_or("no instance is ready");
+    terminal.warn(&format!(
+        "{} is live and does not answer: {why}; `plimsoll down{dir}` and `plimsoll up{dir}` start it anew",
+        live.instance.revision
+    ));
+    exit::FAILED
 }
 
 /// Puts the proposal on record; asking twice with the same proposal is asking once.
@@ -141,11 +173,13 @@ fn detached(accepted: &Accepted, folder: &str, terminal: &Terminal) -> Result<u8
     Ok(exit::OK)
 }
 
-fn waited_long_enough(accepted: &Accepted, folder: &str, terminal: &Terminal) -> Result<u8> {
+async fn waited_long_enough(client: &Client, accepted: &Accepted, folder: &str, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&serde_json::json!({ "release": accepted, "waiting": true }));
     }
-    terminal.say(&format!("release-{0} goes on; `plimsoll release watch {0}{folder}` looks again", accepted.number));
+    let view: Option<ReleaseView> = client.get(&format!("/api/v1/releases/{}", accepted.id)).await.ok();
+    let why = view.and_then(|view| view.waiting).map(|why| format!("waits: {why}")).unwrap_or_else(|| "goes on".to_string());
+    terminal.say(&format!("release-{0} {why}; `plimsoll release watch {0}{folder}` looks again", accepted.number));
     Ok(exit::WAITING)
 }
 

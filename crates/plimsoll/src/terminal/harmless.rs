@@ -23,7 +23,11 @@ pub struct Harmless {
     state: State,
     /// Of a control sequence that isn't whole yet.
     begun: Vec<u8>,
+    /// A colour was begun and not ended; it ends with its line.
+    coloured: bool,
 }
+
+const RESET: &[u8] = b"\x1b[0m";
 
 /// A colour needs a few bytes; what is longer is none.
 const SEQUENCE_MAX: usize = 128;
@@ -35,6 +39,12 @@ impl Harmless {
             self.take(*byte, &mut passed);
         }
         passed
+    }
+
+    fn close(&mut self, passed: &mut Vec<u8>) {
+        if std::mem::take(&mut self.coloured) {
+            passed.extend_from_slice(RESET);
+        }
     }
 
     fn take(&mut self, byte: u8, passed: &mut Vec<u8>) {
@@ -58,6 +68,7 @@ impl Harmless {
             (State::Csi, _) => {
                 let is_colour = byte == b'm' && self.begun.iter().all(|it| it.is_ascii_digit() || matches!(it, b';' | b':'));
                 if is_colour {
+                    self.coloured = !matches!(self.begun.as_slice(), b"" | b"0") && !self.begun.ends_with(b";0");
                     passed.extend_from_slice(b"\x1b[");
                     passed.append(&mut self.begun);
                     passed.push(b'm');
@@ -67,12 +78,25 @@ impl Harmless {
                 State::Text
             }
             (State::Text, 0x20.. | b'\n' | b'\t' | b'\r') if byte != 0x7f => {
+                if byte == b'\n' {
+                    self.close(passed);
+                }
                 passed.push(byte);
                 State::Text
             }
             (State::Text, _) => State::Text,
         };
     }
+}
+
+/// A text of our own with what others wrote in it: a commit's title, the last words of an application. Without any escape where
+/// nothing is coloured.
+pub fn text(text: &str, coloured: bool) -> String {
+    let mut harmless = Harmless::default();
+    let mut passed = harmless.pass(text.as_bytes());
+    harmless.close(&mut passed);
+    let passed = String::from_utf8_lossy(&passed).replace('\r', "");
+    if coloured || !passed.contains('\x1b') { passed } else { anstream::adapter::strip_str(&passed).to_string() }
 }
 
 /// Whole lines; of one that was written over again and again, what stood there last.
@@ -104,12 +128,20 @@ mod tests {
             ("\x1bPq#0\x1b[31m\x1b\\after", "after"),
             ("grün → 完了\n", "grün → 完了\n"),
             ("an end\x1b[3\nof a line", "an end\nof a line"),
+            ("\x1b[31mred and on\nplain", "\x1b[31mred and on\x1b[0m\nplain"),
         ] {
             assert_eq!(String::from_utf8_lossy(&Harmless::default().pass(written.as_bytes())), shown, "{written:?}");
             let mut one_by_one = Harmless::default();
             let passed: Vec<u8> = written.bytes().flat_map(|byte| one_by_one.pass(&[byte])).collect();
             assert_eq!(String::from_utf8_lossy(&passed), shown, "{written:?}, cut everywhere");
         }
+    }
+
+    #[test]
+    fn what_others_wrote_in_a_sentence_of_ours_does_nothing() {
+        let title = "\x1b[2J\x1b]0;x\x07a \x1b[31mtitle\rof";
+        assert_eq!(text(title, true), "a \x1b[31mtitleof\x1b[0m");
+        assert_eq!(text(title, false), "a titleof");
     }
 
     #[test]

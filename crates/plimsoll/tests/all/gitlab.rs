@@ -108,7 +108,9 @@ fn a_pipeline_runs_as_written() {
     for never in ["never said", "x.o", "tags", "undoing", "something failed"] {
         assert!(!lines.iter().any(|line| line == never), "`{never}` in\n{}", said.out);
     }
-    for left_out in ["only-tags is left out: none of its rules matches", "undo is left out: it is manual; `--manual 'undo'` runs it"] {
+    for left_out in
+        ["only-tags is left out: none of its rules matches", "undo is left out: it is manual; `plimsoll run --manual 'undo'` starts it"]
+    {
         assert!(said.err.lines().any(|line| line == left_out), "`{left_out}` in\n{}", said.err);
     }
 }

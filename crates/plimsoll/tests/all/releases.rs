@@ -238,3 +238,47 @@ fn a_version_that_crashes_again_and_again_is_replaced() {
     );
     assert!(answers(&place));
 }
+
+/// Who has mended what a version needs, and not the version, tries it again.
+#[test]
+fn a_revision_that_crashed_before_gets_a_new_chance() {
+    let place = Place::with_app();
+    let database = place.path("database");
+    let needs = format!("import os, sys\nif not os.path.exists('{}'): sys.exit('no database')\n{APP}", database.display());
+    place.write("app.py", &needs);
+    place.commit("it needs a database");
+    let failed = place.up(&[]);
+    assert!(failed.code == 1 && failed.err.contains("crashed 3 times: exited with 1: no database"), "{failed:?}");
+    std::fs::write(&database, "").unwrap();
+    let again = place.up(&[]);
+    assert_eq!(again.code, 0, "its crashes of before are no word on this time: {again:?}");
+
+    std::fs::remove_file(&database).unwrap();
+    place.kill_application();
+    until(DEADLINE, || place.say(&["status"]).out.contains("no database")).expect("it crashes when it is started again");
+    place.up(&[]).ends(
+        1,
+        &[
+            "✔ release-3  revision HASH was live already, nothing to do (TIME)",
+            "warning: HASH is live and does not answer: exited with 1: no database; `plimsoll down` and `plimsoll up` start it anew",
+        ],
+    );
+    std::fs::write(&database, "").unwrap();
+    assert_eq!(place.say(&["down"]).code, 0);
+    assert_eq!(place.up(&[]).code, 0);
+    assert!(answers(&place));
+}
+
+#[test]
+fn a_rollback_says_what_is_still_to_come() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    bring_up(&place, "2");
+    assert_eq!(place.say(&["env", "freeze", "--reason", "the sale"]).code, 0);
+    place.write("version", "3");
+    place.commit("version 3");
+    place.up(&["--wait", "2s"]).ends(5, &["release-3 waits: environment `local` is closed: frozen (the sale); no opening is in sight; in an emergency `plimsoll gate override --reason WHY` goes past it; `plimsoll release watch 3` looks again"]);
+    place
+        .say(&["release", "rollback"])
+        .ends(0, &["warning: release-3 (HASH version 3) is still to come and goes on when it may; `plimsoll release abort 3` ends it"]);
+}

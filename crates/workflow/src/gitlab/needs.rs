@@ -75,7 +75,7 @@ pub(super) fn held_back(entries: &[Entry<'_>], waits: &[Waits]) -> (BTreeMap<usi
             continue;
         }
         let optional = matches!(entry.added.allow_failure, AllowFailure::Always(true));
-        let reason = format!("it is manual; `--manual '{}'` runs it", entry.name);
+        let reason = format!("it is manual; `plimsoll run --manual '{}'` starts it", entry.name);
         held.insert(index, NotAdded { job: entry.name.clone(), reason, manual: true });
         // What delivers is the release's own work and holds nobody up.
         if !optional && !entry.delivers() {

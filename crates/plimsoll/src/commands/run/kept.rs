@@ -95,7 +95,6 @@ impl Read {
 /// A run as `run view` shows it in JSON.
 #[derive(Serialize)]
 pub(super) struct View {
-    pub number: u64,
     pub commit: String,
     pub git_ref: String,
     pub dirty: bool,
@@ -111,7 +110,6 @@ pub(super) struct View {
 impl View {
     pub fn of(read: &Read) -> View {
         View {
-            number: read.number(),
             commit: read.asked.source.sha.clone(),
             git_ref: read.asked.plan.event.git_ref.clone(),
             dirty: read.asked.source.snapshot.is_some(),
