@@ -52,16 +52,18 @@ refuses() {
 "$plimsoll" release artifact --quiet --output "$work/app.tar"
 "$plimsoll" release provenance >"$work/provenance.json"
 "$plimsoll" release sbom >"$work/sbom.json" 2>/dev/null
+"$plimsoll" release sbom --signed >"$work/sbom.envelope" 2>/dev/null
 "$plimsoll" attest sign "$work/app.tar" >"$work/app.sig"
 (cat "$work/app.tar" && echo more) >"$work/other.tar"
 
 offline=(--insecure-ignore-tlog --key "$work/ours.pub")
 "$cosign" verify-blob-attestation "${offline[@]}" --type slsaprovenance1 --signature "$work/provenance.json" "$work/app.tar"
 refuses "$cosign" verify-blob-attestation "${offline[@]}" --type slsaprovenance1 --signature "$work/provenance.json" "$work/other.tar"
+"$cosign" verify-blob-attestation "${offline[@]}" --type cyclonedx --signature "$work/sbom.envelope" "$work/app.tar"
 "$cosign" verify-blob "${offline[@]}" --signature "$work/app.sig" "$work/app.tar"
 refuses "$cosign" verify-blob "${offline[@]}" --signature "$work/app.sig" "$work/other.tar"
 "$plimsoll" attest verify --key "$work/ours.pub" "$work/app.tar" "$work/provenance.json"
-echo "cosign verifies our envelope and our signature, and refuses them for another file"
+echo "cosign verifies our envelopes and our signature, and refuses them for another file"
 
 (cd "$work" && "$cosign" generate-key-pair 2>/dev/null)
 sign=(--key "$work/cosign.key" --tlog-upload=false --yes)

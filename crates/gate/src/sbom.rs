@@ -99,6 +99,9 @@ const MANIFESTS: &[(&str, &[&str])] = &[
 /// More than the largest of real ones.
 const BYTES_MAX: usize = 64 << 20;
 
+/// Of one file; whoever reads the first hundred knows enough of the rest.
+const UNREAD_MAX: usize = 100;
+
 /// Whether a file of a commit is asked for.
 pub fn is_wanted(path: &str) -> bool {
     let name = name_of(path);
@@ -113,7 +116,9 @@ pub fn document(about: &About, files: &[LockFile]) -> Value {
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     for file in files {
         let locked = read(file, files);
-        unread.extend(locked.unread.into_iter().map(|why| format!("{}: {why}", file.path)));
+        let more = locked.unread.len().saturating_sub(UNREAD_MAX);
+        unread.extend(locked.unread.iter().take(UNREAD_MAX).map(|why| format!("{}: {}", file.path, purl::harmless(why))));
+        unread.extend((more > 0).then(|| format!("{}: {more} more places that can't be read", file.path)));
         unread.extend(without_lock(file, &paths));
         for component in locked.components {
             let entry = components.entry(component.purl.clone()).or_default();

@@ -396,7 +396,7 @@ pub enum Release {
     /// Print where the artifact comes from, as SLSA provenance that the server has signed
     Provenance(Provenance),
     /// Print what the artifact is made of, in CycloneDX 1.6
-    Sbom(OneRelease),
+    Sbom(Sbom),
     /// Write the artifact itself into a file: the bytes that were tested, signed and shipped
     Artifact(Artifact),
 }
@@ -457,6 +457,15 @@ pub struct Provenance {
 }
 
 #[derive(Debug, Clone, Args)]
+pub struct Sbom {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// In an envelope that the server has signed: what cosign calls an attestation of type `cyclonedx`
+    #[arg(long)]
+    pub signed: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct Artifact {
     #[command(flatten)]
     pub one: OneRelease,
@@ -471,6 +480,8 @@ pub enum Attest {
     Key,
     /// Print the server's signature of a file, as `cosign sign-blob` does
     Sign(AttestSign),
+    /// Print what an envelope says, without asking whether it is true
+    Show(AttestShow),
     /// Ask whether a file is what a signature says of it, in the order of SLSA; exit code 1 when not
     Verify(AttestVerify),
 }
@@ -478,6 +489,12 @@ pub enum Attest {
 #[derive(Debug, Clone, Args)]
 pub struct AttestSign {
     pub file: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AttestShow {
+    /// A DSSE envelope, or a sigstore bundle with one
+    pub signed: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -80,7 +80,12 @@ pub fn statement<'a>(plan: &Plan, events: impl IntoIterator<Item = &'a Event>, v
             "metadata": { "invocationId": plan.id, "startedOn": plan.created, "finishedOn": built.at },
         },
     });
-    Ok(Statement::of(&format!("{}.tar", plan.project.name), &built.artifact, PROVENANCE, predicate))
+    Ok(Statement::of(&subject(&plan.project.name), &built.artifact, PROVENANCE, predicate))
+}
+
+/// What the artifact of a project is called.
+pub fn subject(project: &str) -> String {
+    format!("{project}.tar")
 }
 
 /// Everything that somebody outside of the repository chose.

@@ -57,9 +57,12 @@ impl Envelope {
     }
 }
 
+/// How every message begins whose signature is an envelope's: a bare signature of a file that begins so would be one, too.
+pub const PREFIX: &str = "DSSEv1 ";
+
 /// The bytes that are signed: lengths and contents, so that nothing can be read as something else.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut message = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    let mut message = format!("{PREFIX}{} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     message.extend(payload);
     message
 }

@@ -11,6 +11,8 @@ use super::dsse::{Envelope, IN_TOTO};
 pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 /// What cosign still writes; it differs in nothing that is read here.
 const STATEMENT_BEFORE: &str = "https://in-toto.io/Statement/v0.1";
+/// What cosign calls `cyclonedx`.
+pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
 pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,19 +1,19 @@
 //! `plimsoll attest …`, and what `plimsoll release` prints of it: statements about what ships, signed and verified.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gate::attest::dsse::Envelope;
-use gate::attest::{Check, Expected, PROVENANCE, PublicKey, Signed, Statement, verify};
+use gate::attest::dsse::{Envelope, PREFIX};
+use gate::attest::{CYCLONEDX, Check, Expected, PROVENANCE, PublicKey, Signed, Statement, verify};
 use release::provenance::{BUILD_TYPE, BUILDER, PARAMETERS};
 use serde_json::{Value, json};
 
 use super::release::path;
 use super::{dirs, project_of, running};
-use crate::cli::{Artifact, Attest, AttestSign, AttestVerify, OneRelease, Provenance};
+use crate::cli::{Artifact, Attest, AttestShow, AttestSign, AttestVerify, Provenance, Sbom};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::server::Stored;
@@ -28,6 +28,7 @@ pub fn attest(command: Attest, terminal: &Terminal) -> Result<u8> {
     match command {
         Attest::Key => key(terminal),
         Attest::Sign(args) => sign(&args, terminal),
+        Attest::Show(args) => show(&args, terminal),
         Attest::Verify(args) => ask(&args, terminal),
     }
 }
@@ -42,6 +43,7 @@ fn key(terminal: &Terminal) -> Result<u8> {
 }
 
 fn sign(args: &AttestSign, terminal: &Terminal) -> Result<u8> {
+    refuse_inside_of_envelope(&args.file)?;
     let digest = host::keys::digest_of(&args.file).map_err(|error| unreadable(&args.file, &error))?;
     let key = world::signing_key(&dirs()?)?;
     let signature = STANDARD.encode(key.sign(&digest));
@@ -49,6 +51,28 @@ fn sign(args: &AttestSign, terminal: &Terminal) -> Result<u8> {
         true => terminal.json(&json!({ "digest": digest, "signature": signature, "fingerprint": key.public().fingerprint() })),
         false => terminal.data(&signature),
     }
+    Ok(exit::OK)
+}
+
+/// A signature of what an envelope signs would be the envelope's: whoever hands such a file in wants a statement to be ours.
+fn refuse_inside_of_envelope(path: &Path) -> Result<()> {
+    let mut begin = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    file.take(PREFIX.len() as u64).read_to_end(&mut begin).map_err(|error| unreadable(path, &error))?;
+    if begin == PREFIX.as_bytes() {
+        let message = format!("`{}` is what an envelope signs, and its signature would make a statement of ours out of it", path.display());
+        return Err(Failure::usage(message).hint("statements are made by the server alone: `plimsoll release provenance`"));
+    }
+    Ok(())
+}
+
+fn show(args: &AttestShow, terminal: &Terminal) -> Result<u8> {
+    let statement = match signed(&args.signed)? {
+        Signed::Envelope(envelope) => Statement::read(&envelope),
+        Signed::File { .. } => Err("it is a signature of a file, and says nothing more".to_string()),
+    };
+    let statement = statement.map_err(|why| Failure::usage(format!("`{}` holds no statement: {why}", args.signed.display())))?;
+    terminal.json(&statement);
     Ok(exit::OK)
 }
 
@@ -143,7 +167,7 @@ fn expected(args: &AttestVerify) -> Result<Expected> {
 fn predicate_type(name: &str) -> Result<String> {
     let address = match name {
         "slsaprovenance1" => PROVENANCE,
-        "cyclonedx" => "https://cyclonedx.org/bom",
+        "cyclonedx" => CYCLONEDX,
         "spdx" | "spdxjson" => "https://spdx.dev/Document",
         address if address.contains("://") => address,
         other => {
@@ -156,21 +180,27 @@ fn predicate_type(name: &str) -> Result<String> {
 
 pub async fn provenance(args: &Provenance, terminal: &Terminal) -> Result<u8> {
     let envelope: Value = running().await?.get(&path(&args.one, project_of(&args.one.of.dir)?, "/provenance")).await?;
-    if args.statement {
-        let envelope = Envelope::from_json(&envelope).and_then(|envelope| Statement::read(&envelope));
-        terminal.json(&envelope.map_err(|why| Failure::infrastructure(format!("the server answered with no envelope: {why}")))?);
-    } else {
-        terminal.json(&envelope);
+    match args.statement {
+        true => terminal.json(&inside(&envelope)?),
+        false => terminal.json(&envelope),
     }
     Ok(exit::OK)
 }
 
-pub async fn sbom(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
-    let document: Value = running().await?.get(&path(one, project_of(&one.of.dir)?, "/sbom")).await?;
-    for why in gate::sbom::unread(&document) {
+/// What the server's envelope says.
+fn inside(envelope: &Value) -> Result<Statement> {
+    let statement = Envelope::from_json(envelope).and_then(|envelope| Statement::read(&envelope));
+    statement.map_err(|why| Failure::infrastructure(format!("the server answered with no envelope: {why}")))
+}
+
+pub async fn sbom(args: &Sbom, terminal: &Terminal) -> Result<u8> {
+    let asked = format!("{}&signed={}", path(&args.one, project_of(&args.one.of.dir)?, "/sbom"), args.signed);
+    let answer: Value = running().await?.get(&asked).await?;
+    let inside = if args.signed { inside(&answer)?.predicate } else { answer.clone() };
+    for why in gate::sbom::unread(&inside) {
         terminal.warn(&format!("not in it: {why}"));
     }
-    terminal.json(&document);
+    terminal.json(&answer);
     Ok(exit::OK)
 }
 

@@ -31,7 +31,7 @@ pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
         Release::Explain(one) => explain(&one, terminal).await,
         Release::History(of) => history::history(&of, terminal).await,
         Release::Provenance(args) => attest::provenance(&args, terminal).await,
-        Release::Sbom(one) => attest::sbom(&one, terminal).await,
+        Release::Sbom(args) => attest::sbom(&args, terminal).await,
         Release::Artifact(args) => attest::artifact(&args, terminal).await,
     }
 }

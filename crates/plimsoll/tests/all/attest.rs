@@ -104,6 +104,10 @@ fn the_servers_key_is_its_owners_alone_and_signs_any_file() {
     let said = ask("app.py");
     assert_eq!((said.code, said.out.trim()), (0, "✔ the key has signed sha256:HASH"), "{said:?}");
     assert_eq!(ask("plimsoll.yaml").code, 1);
+    // Whose signature would be that of an envelope nobody looked into.
+    place.write("trap", "DSSEv1 28 application/vnd.in-toto+json 2 {}");
+    let said = place.say(&["attest", "sign", "trap"]);
+    assert!(said.code == 2 && said.raw.is_empty() && said.err.contains("`trap` is what an envelope signs"), "{said:?}");
 
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
     let said = place.say(&["attest", "key"]);
@@ -130,11 +134,19 @@ fn a_bill_of_materials_is_of_the_commit_that_was_shipped() {
     place.write("Cargo.lock", LOCK);
     assert_eq!(purls(&json(&place.say(&["release", "sbom"]))), ["pkg:cargo/other@1.0.15"]);
     assert_eq!(json(&place.say(&["release", "sbom", "1"])), document, "asked again it is the same");
+    let envelope = place.say(&["release", "sbom", "1", "--signed"]);
+    std::fs::write(place.path("sbom.json"), &envelope.raw).unwrap();
+    assert_eq!(json(&place.say(&["attest", "show", "../sbom.json"]))["predicate"], document);
     let statement = json(&place.say(&["release", "provenance", "--statement"]));
     assert_eq!(statement["predicate"]["buildDefinition"]["resolvedDependencies"][1]["name"], "working tree");
     fetch(&place);
     let said = verify(&place, &[]);
     assert!(said.code == 1 && said.out.contains("nobody expects the external parameter `source.dirty`, which is `true`"), "{said:?}");
+    assert_eq!(place.say(&["release", "artifact", "1", "--output", "../first.tar"]).code, 0);
+    let of_type = ["attest", "verify", "--key", "../key.pub", "--type", "cyclonedx"];
+    let said = place.say(&[&of_type[..], &["../first.tar", "../sbom.json"]].concat());
+    assert_eq!((said.code, said.out.matches("✔").count()), (0, 3), "{said:?}");
+    assert_eq!(place.say(&[&of_type[..], &["../app.tar", "../sbom.json"]].concat()).code, 1, "it is about another artifact");
 
     assert_eq!(place.say(&["release", "rollback"]).code, 0);
     for what in ["provenance", "sbom"] {

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ::gate::attest::{CYCLONEDX, Statement};
 use axum::Json;
 use axum::extract::{Path, Query, State as Extract};
 use base::Digest;
+use base::name::ProjectId;
 use host::blobs::FileBlobs;
 use record::ledger;
 use release::provenance::{self, Built, NoProvenance};
@@ -28,13 +30,21 @@ pub(super) async fn provenance(
     Ok(Json(statement.sign(&key).to_json()))
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct SbomAsk {
+    project: Option<ProjectId>,
+    /// In an envelope, as a statement about the artifact.
+    #[serde(default)]
+    signed: bool,
+}
+
 /// CycloneDX, from the lock files of the commit.
 pub(super) async fn sbom(
     Extract(state): Extract<State>,
     Path(name): Path<String>,
-    Query(of): Query<OfProject>,
+    Query(ask): Query<SbomAsk>,
 ) -> Answer<serde_json::Value> {
-    let recorded = Recorded::read(&state, &name, of).await?;
+    let recorded = Recorded::read(&state, &name, OfProject { project: ask.project }).await?;
     let built = recorded.built()?;
     let workflows = recorded.plan.workflows().expect("what was built is a change");
     let about = ::gate::sbom::About {
@@ -44,10 +54,15 @@ pub(super) async fn sbom(
         at: built.at,
         tool_version: env!("CARGO_PKG_VERSION").to_string(),
     };
-    let (source, blobs) = (workflows.source.clone(), FileBlobs::new(&state.inner.dirs));
+    let (source, dirs) = (workflows.source.clone(), state.inner.dirs.clone());
     let document = blocking(move || {
-        let files = host::locked::lock_files(&source, &blobs).doing("make the bill of materials")?;
-        Ok(::gate::sbom::document(&about, &files))
+        let files = host::locked::lock_files(&source, &FileBlobs::new(&dirs)).doing("make the bill of materials")?;
+        let document = ::gate::sbom::document(&about, &files);
+        if !ask.signed {
+            return Ok(document);
+        }
+        let statement = Statement::of(&provenance::subject(&about.name), &about.artifact, CYCLONEDX, document);
+        Ok(statement.sign(&crate::world::signing_key(&dirs)?).to_json())
     });
     Ok(Json(document.await?))
 }
