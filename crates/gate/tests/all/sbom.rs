@@ -147,3 +147,16 @@ fn cut_and_turned_lock_files_end_in_a_document() {
         assert_valid(&schema, &document(&about(), &[odd]));
     }
 }
+
+/// Counted another way: of our own.
+#[test]
+fn every_package_of_a_large_lock_file_is_listed_once_with_its_checksum() {
+    let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock")).unwrap();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let lines = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
+    let (sources, checksums) = (lines("source = "), lines("checksum = "));
+    let document = document(&about(), &[LockFile { path: "Cargo.lock".to_string(), bytes }]);
+    let components = document["components"].as_array().unwrap();
+    assert!(sources > 200 && components.len() == sources, "{} of {sources}", components.len());
+    assert_eq!(components.iter().filter(|component| component["hashes"][0]["alg"] == "SHA-256").count(), checksums);
+}

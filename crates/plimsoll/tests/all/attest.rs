@@ -35,6 +35,18 @@ fn verify(place: &Place, more: &[&str]) -> Said {
     place.say(&[&["attest", "verify", "--key", "../key.pub", "../app.tar", "../envelope.json"], more].concat())
 }
 
+/// Names of the files below a folder that hold these bytes.
+fn holders(folder: &std::path::Path, bytes: &[u8], holding: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            holders(&entry.path(), bytes, holding);
+        } else if kind.is_file() && std::fs::read(entry.path()).unwrap().windows(bytes.len()).any(|window| window == bytes) {
+            holding.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+}
+
 #[test]
 fn provenance_says_what_was_built_from_what_and_whoever_has_the_key_can_tell() {
     let place = Place::with(&[(".github/workflows/ci.yml", CI)]);
@@ -64,6 +76,13 @@ fn provenance_says_what_was_built_from_what_and_whoever_has_the_key_can_tell() {
     let details = &statement["predicate"]["runDetails"];
     assert_eq!((&details["metadata"]["invocationId"], &details["metadata"]["startedOn"]), (&view["id"], &view["created"]));
     assert!(!std::fs::read_to_string(place.path("envelope.json")).unwrap().contains("hunter2"));
+
+    // Nothing that a step, a reader of the record or of a log can come to by itself holds the key.
+    let secret = std::fs::read_to_string(place.state().join("server.key")).unwrap();
+    let secret = secret.lines().nth(1).unwrap();
+    let mut holding = Vec::new();
+    holders(&place.state(), secret.as_bytes(), &mut holding);
+    assert_eq!(holding, ["server.key"]);
 
     // Who built with other variables built something else.
     let said = verify(&place, &[]);
