@@ -96,8 +96,8 @@ const MANIFESTS: &[(&str, &[&str])] = &[
     ("build.gradle.kts", &["gradle.lockfile"]),
 ];
 
-/// More than the largest of real ones.
-const BYTES_MAX: usize = 64 << 20;
+/// Several times the largest of real ones; read, a file takes some ten times its size.
+const BYTES_MAX: usize = 16 << 20;
 
 /// Of one file; whoever reads the first hundred knows enough of the rest.
 const UNREAD_MAX: usize = 100;

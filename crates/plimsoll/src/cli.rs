@@ -488,6 +488,7 @@ pub enum Attest {
 
 #[derive(Debug, Clone, Args)]
 pub struct AttestSign {
+    /// The file
     pub file: PathBuf,
 }
 

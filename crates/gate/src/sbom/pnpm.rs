@@ -1,5 +1,7 @@
 //! `pnpm-lock.yaml`: `/name/1.0.0_peers` up to version 5 of the format, `/name@1.0.0(peers)` in 6, without the slash since 9.
 
+use std::collections::BTreeSet;
+
 use base::yaml::{Node, Options, parse_with};
 use base::{Severity, Source};
 
@@ -7,7 +9,7 @@ use super::npm::package_of;
 use super::{BYTES_MAX, Locked};
 
 /// Large projects have some tens of thousands of packages with a dozen values each.
-const NODES_MAX: usize = 5_000_000;
+const NODES_MAX: usize = 1_000_000;
 
 pub(super) fn tree(text: &str, path: &str) -> Result<Option<Node>, String> {
     let options = Options { bytes_max: BYTES_MAX, nodes_max: NODES_MAX, anchors: false, ..Options::default() };
@@ -23,6 +25,10 @@ pub(super) fn read(text: &str, path: &str) -> Result<Locked, String> {
     let Some(root) = tree(text, path)? else { return Ok(locked) };
     let version = root.get("lockfileVersion").map(|node| node.as_number().or_else(|| node.as_str()?.parse().ok()));
     let is_old = version.flatten().is_some_and(|version| version < 6.0);
+    // Since version 9 it stands with what is installed.
+    let snapshots = root.get("snapshots").and_then(Node::as_mapping).into_iter().flat_map(|snapshots| snapshots.iter());
+    let optional = snapshots.filter(|(_, snapshot)| snapshot.get("optional").and_then(Node::as_bool) == Some(true));
+    let optional: BTreeSet<&str> = optional.map(|(key, _)| key.text.as_str()).collect();
     let packages = root.get("packages").and_then(Node::as_mapping);
     for (key, package) in packages.into_iter().flat_map(|packages| packages.iter()) {
         let scalar = |key: &str| package.get(key).and_then(Node::as_str);
@@ -36,10 +42,9 @@ pub(super) fn read(text: &str, path: &str) -> Result<Locked, String> {
             locked.unread.push(format!("`{}` names no version", key.text));
             continue;
         };
-        // Since version 9 it stands with what is installed.
-        let snapshot = root.get("snapshots").and_then(|snapshots| snapshots.get(&key.text));
-        let is = |flag: &str| [Some(package), snapshot].into_iter().flatten().any(|it| it.get(flag).and_then(Node::as_bool) == Some(true));
-        let scope = if is("dev") { Some("excluded") } else { is("optional").then_some("optional") };
+        let is = |flag: &str| package.get(flag).and_then(Node::as_bool) == Some(true);
+        let scope =
+            if is("dev") { Some("excluded") } else { (is("optional") || optional.contains(key.text.as_str())).then_some("optional") };
         let sums = resolution.and_then(|it| it.get("integrity")).and_then(Node::as_str);
         locked.components.push(package_of(name, version, sums, scope));
     }

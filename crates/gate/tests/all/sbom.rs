@@ -160,3 +160,16 @@ fn every_package_of_a_large_lock_file_is_listed_once_with_its_checksum() {
     assert!(sources > 200 && components.len() == sources, "{} of {sources}", components.len());
     assert_eq!(components.iter().filter(|component| component["hashes"][0]["alg"] == "SHA-256").count(), checksums);
 }
+
+/// Twenty thousand packages are read in the time in which somebody waits for an answer, however the format nests them.
+#[test]
+fn a_very_large_lock_file_takes_no_longer_than_its_size() {
+    let package = |at: usize| format!("  a{at}@1.0.{at}:\n    resolution: {{integrity: sha1-qvTGHdzF6KLavt4PO0gs2a6pQ00=}}\n");
+    let snapshot = |at: usize| format!("  a{at}@1.0.{at}:\n    optional: true\n");
+    let all = |of: &dyn Fn(usize) -> String| (0..20_000).map(of).collect::<String>();
+    let text = format!("lockfileVersion: '9.0'\npackages:\n{}snapshots:\n{}", all(&package), all(&snapshot));
+    let begun = std::time::Instant::now();
+    let document = document(&about(), &[LockFile { path: "pnpm-lock.yaml".to_string(), bytes: text.into_bytes() }]);
+    assert_eq!(document["components"].as_array().unwrap().iter().filter(|it| it["scope"] == "optional").count(), 20_000);
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
