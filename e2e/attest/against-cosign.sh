@@ -66,15 +66,18 @@ refuses "$cosign" verify-blob "${offline[@]}" --signature "$work/app.sig" "$work
 echo "cosign verifies our envelopes and our signature, and refuses them for another file"
 
 (cd "$work" && "$cosign" generate-key-pair 2>/dev/null)
-sign=(--key "$work/cosign.key" --tlog-upload=false --yes)
-"$cosign" sign-blob "${sign[@]}" --output-signature "$work/theirs.sig" "$work/app.tar" 2>/dev/null
-"$cosign" sign-blob "${sign[@]}" --new-bundle-format --bundle "$work/theirs.bundle" "$work/app.tar" >/dev/null 2>&1
+# Said in full, for versions 2 and 3 take different things for granted.
+sign=(--key "$work/cosign.key" --tlog-upload=false --use-signing-config=false --yes)
+alone=(--new-bundle-format=false --output-signature)
+bundled=(--new-bundle-format=true --bundle)
+"$cosign" sign-blob "${sign[@]}" "${alone[@]}" "$work/theirs.sig" "$work/app.tar" 2>/dev/null
+"$cosign" sign-blob "${sign[@]}" "${bundled[@]}" "$work/theirs.bundle" "$work/app.tar" >/dev/null 2>&1
 # What it attests is our own predicate, and a bill of materials.
 "$plimsoll" release provenance --statement | python3 -c 'import json, sys; json.dump(json.load(sys.stdin)["predicate"], sys.stdout)' >"$work/predicate.json"
 attest=("$cosign" attest-blob "${sign[@]}" --type slsaprovenance1 --predicate "$work/predicate.json")
-"${attest[@]}" --output-signature "$work/theirs.envelope" "$work/app.tar" >/dev/null 2>&1
-"${attest[@]}" --new-bundle-format --bundle "$work/theirs.envelope.bundle" "$work/app.tar" >/dev/null 2>&1
-"$cosign" attest-blob "${sign[@]}" --type cyclonedx --predicate "$work/sbom.json" --output-signature "$work/theirs.sbom" "$work/app.tar" >/dev/null 2>&1
+"${attest[@]}" "${alone[@]}" "$work/theirs.envelope" "$work/app.tar" >/dev/null 2>&1
+"${attest[@]}" "${bundled[@]}" "$work/theirs.envelope.bundle" "$work/app.tar" >/dev/null 2>&1
+"$cosign" attest-blob "${sign[@]}" --type cyclonedx --predicate "$work/sbom.json" "${alone[@]}" "$work/theirs.sbom" "$work/app.tar" >/dev/null 2>&1
 
 for signed in theirs.sig theirs.bundle theirs.envelope theirs.envelope.bundle; do
     "$plimsoll" attest verify --quiet --key "$work/cosign.pub" "$work/app.tar" "$work/$signed" >"$work/said" || { cat "$work/said"; exit 1; }
