@@ -58,6 +58,7 @@ fn nightly() -> Result<(), String> {
     run::script("e2e/expressions/run.sh", &["1000000"])?;
     run::command("python3", &["e2e/windows/compare.py", "1000000"])?;
     run::script("e2e/policy/against-opa.sh", &[])?;
+    run::script("e2e/attest/against-cosign.sh", &[])?;
     fuzz("10000000")?;
     bench::large()
 }

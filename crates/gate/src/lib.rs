@@ -3,11 +3,13 @@
 //! No I/O, no clock, no network: a policy sees its input document and nothing else.
 
 pub mod approval;
+pub mod attest;
 mod decision;
 pub mod evidence;
 mod input;
 mod plan;
 pub mod policy;
+pub mod sbom;
 pub mod slo;
 pub mod window;
 

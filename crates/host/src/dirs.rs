@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/                     $PLIMSOLL_STATE_DIR, else $XDG_STATE_HOME/plimsoll, else ~/.local/state/plimsoll
 //!   record.sqlite            what happened
+//!   server.key               what the server signs with: see [`crate::keys`]
 //!   blobs/sha256/ab/cdef…    content-addressed bytes
 //!   jobs/RUN/KEY-ATTEMPT/    one job: claim, events, logs, workspace, outcome
 //!   uploads/RELEASE/NAME/    what jobs of a release hand to one another

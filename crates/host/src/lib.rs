@@ -14,6 +14,8 @@ pub mod git;
 pub mod harvest;
 pub mod instance;
 pub mod job;
+pub mod keys;
+pub mod locked;
 pub mod metrics;
 pub mod proxy;
 pub mod results;

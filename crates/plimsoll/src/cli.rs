@@ -75,6 +75,9 @@ pub enum Command {
     /// Test the repository's policies, and ask them
     #[command(subcommand)]
     Policy(Policy),
+    /// Sign files with the server's key, and verify what others have signed
+    #[command(subcommand)]
+    Attest(Attest),
     /// Show what the application or a job wrote
     Logs(Logs),
     /// Lock the actions of other repositories, check the lock, list what is used
@@ -390,6 +393,12 @@ pub enum Release {
     Explain(OneRelease),
     /// Show how each release ended, and what was live when
     History(OfDir),
+    /// Print where the artifact comes from, as SLSA provenance that the server has signed
+    Provenance(Provenance),
+    /// Print what the artifact is made of, in CycloneDX 1.6
+    Sbom(Sbom),
+    /// Write the artifact itself into a file: the bytes that were tested, signed and shipped
+    Artifact(Artifact),
 }
 
 #[derive(Debug, Subcommand)]
@@ -436,6 +445,80 @@ pub struct OneRelease {
     pub release: Option<String>,
     #[command(flatten)]
     pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Provenance {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// What the envelope says, without its signature: for people
+    #[arg(long)]
+    pub statement: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Sbom {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// In an envelope that the server has signed: what cosign calls an attestation of type `cyclonedx`
+    #[arg(long)]
+    pub signed: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Artifact {
+    #[command(flatten)]
+    pub one: OneRelease,
+    /// Where to write it; nothing that is there is written over
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Attest {
+    /// Print the public key that belongs to the server's signatures
+    Key,
+    /// Print the server's signature of a file, as `cosign sign-blob` does
+    Sign(AttestSign),
+    /// Print what an envelope says, without asking whether it is true
+    Show(AttestShow),
+    /// Ask whether a file is what a signature says of it, in the order of SLSA; exit code 1 when not
+    Verify(AttestVerify),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AttestSign {
+    /// The file
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AttestShow {
+    /// A DSSE envelope, or a sigstore bundle with one
+    pub signed: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AttestVerify {
+    /// The file
+    pub file: PathBuf,
+    /// A DSSE envelope, a sigstore bundle, or a signature in base64
+    pub signed: PathBuf,
+    /// The public key in PEM, as `attest key` and cosign write it
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// What an envelope must say: `slsaprovenance1`, `cyclonedx`, `spdx`, or the address of any type
+    #[arg(long = "type", default_value = "slsaprovenance1", value_name = "TYPE")]
+    pub predicate_type: String,
+    /// Who must have built it; Plimsoll when absent
+    #[arg(long, value_name = "URI")]
+    pub builder_id: Option<String>,
+    /// How its parameters must be meant; as Plimsoll means them when absent
+    #[arg(long, value_name = "URI")]
+    pub build_type: Option<String>,
+    /// An external parameter that is expected, and the value it must have: `source.ref=refs/heads/main`; may be repeated
+    #[arg(long = "param", value_name = "NAME[=VALUE]")]
+    pub params: Vec<String>,
 }
 
 #[derive(Debug, Clone, Args)]

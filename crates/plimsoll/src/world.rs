@@ -172,3 +172,11 @@ pub fn token(dirs: &Dirs) -> Result<String> {
     file.write_all(token.as_bytes()).doing(&format!("write {}", path.display()))?;
     Ok(token)
 }
+
+/// The key that the server signs with; blocks.
+///
+/// # Errors
+/// When it can't be made or isn't what it should be.
+pub fn signing_key(dirs: &Dirs) -> Result<gate::attest::SigningKey> {
+    host::keys::signing_key(dirs).map_err(|error| Failure::from_error("take the server's key", &error).hint(error.hint()))
+}

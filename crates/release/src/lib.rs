@@ -7,6 +7,7 @@ pub mod event;
 mod input;
 pub mod machine;
 pub mod plan;
+pub mod provenance;
 pub mod source;
 pub mod status;
 pub mod waiting;

@@ -8,6 +8,7 @@ use base::{Digest, Source, Timestamp};
 use gate::approval::{Approvals, Rule};
 use gate::evidence::Evidence;
 use gate::{GatePlan, PolicyFile};
+use release::provenance;
 use release::{
     Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind, Live,
     Observed, Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
@@ -169,6 +170,45 @@ fn what_still_has_traffic_is_not_stopped() {
     (route.generation, route.weights) = (environment.generation(), BTreeMap::from([(old.revision, 10_000)]));
     let advance = environment.advance(&EnvironmentSeen { instances, route: Some(route) }, NOW);
     assert!(stops(&advance.actions), "once the live one has it all: {:?}", advance.actions);
+}
+
+/// What a reader of the record knows is all that goes into it: read back, it makes the same statement.
+#[test]
+fn provenance_comes_from_the_record_alone() {
+    let contained = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    container: debian\n    steps:\n      - run: make\n";
+    let plan = plan(&[
+        contained,
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: a\n  b:\n    runs-on: ubuntu-latest\n    steps:\n      - run: b\n",
+    ]);
+    let artifact = Digest::of(b"artifact");
+    let events = vec![Event::Packaged { artifact, bytes: 8, files: 1, at: NOW.plus_ms(5000) }];
+    let statement = provenance::statement(&plan, &events, "1.2.3").expect("it built something");
+    let read: Plan = serde_json::from_str(&serde_json::to_string(&plan).expect("JSON")).expect("a plan");
+    let heard: Vec<Event> = serde_json::from_str(&serde_json::to_string(&events).expect("JSON")).expect("events");
+    assert_eq!(provenance::statement(&read, &heard, "1.2.3").expect("it built something"), statement);
+    assert!(statement.is_about(&artifact) && !statement.is_about(&Digest::of(b"another")));
+    let definition = &statement.predicate["buildDefinition"];
+    assert_eq!(definition["externalParameters"]["workflows"], serde_json::json!([".github/workflows/1.yml", ".github/workflows/2.yml"]));
+    let jobs = &definition["internalParameters"]["jobs"];
+    assert_eq!(
+        (&jobs[".github/workflows/1.yml/build"], jobs.as_object().map_or(0, serde_json::Map::len)),
+        (&"container".into(), 3),
+        "{jobs}"
+    );
+    let details = &statement.predicate["runDetails"];
+    assert_eq!(details["builder"]["version"]["plimsoll"], "1.2.3");
+    assert_eq!(details["metadata"]["finishedOn"], serde_json::json!(NOW.plus_ms(5000)));
+}
+
+#[test]
+fn what_built_nothing_has_no_provenance() {
+    let mut plan = plan(&[]);
+    let why = |plan: &Plan, events: &[Event]| provenance::statement(plan, events, "1").expect_err("it built nothing").0;
+    assert_eq!(why(&plan, &[]), "release-1 does not have an artifact yet");
+    let ended = Event::Finished { outcome: Outcome::RunFailed { reason: "`test` failed".to_string() }, at: NOW };
+    assert_eq!(why(&plan, &[ended]), "release-1 has ended without an artifact");
+    plan.kind = Kind::Rollback { revision: Box::new(plan.delivery.instance(Digest::of(b"artifact"))), reason: "back".to_string() };
+    assert!(why(&plan, &[]).starts_with("release-1 built nothing: it went back to revision "));
 }
 
 fn other() -> ReleaseId {

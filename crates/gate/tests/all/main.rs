@@ -2,6 +2,7 @@
 //! One program of all of them: each linked for itself took longer than it ran.
 
 mod approval;
+mod attest;
 mod golden;
 mod hostile;
 mod merging;
@@ -9,6 +10,7 @@ mod opa;
 mod patch;
 mod policy_tests;
 mod reading;
+mod sbom;
 mod schema;
 mod shipped;
 mod slo;

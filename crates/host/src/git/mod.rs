@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use command::{git, text};
 pub use head::{Head, head};
-pub use tree::{TreeFile, TreeFileKind, tree};
+pub use tree::{TreeFile, TreeFileKind, tree, tree_where};
 
 use crate::harvest::archive::{self, Content};
 

@@ -28,7 +28,13 @@ pub(super) struct Entry {
 
 /// Every file of a folder in a commit, sorted by path. Submodules hold none.
 pub fn tree(root: &Path, sha: &str, subtree: &str) -> Result<Vec<TreeFile>, Error> {
-    let entries = list(root, sha, subtree)?;
+    tree_where(root, sha, subtree, |_| true)
+}
+
+/// The same of those whose path is wanted; no other is read.
+pub fn tree_where(root: &Path, sha: &str, subtree: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<TreeFile>, Error> {
+    let mut entries = list(root, sha, subtree)?;
+    entries.retain(|entry| is_wanted(&entry.path));
     let asked: String = entries.iter().map(|entry| format!("{}\n", entry.object)).collect();
     let answer = git_with(root, "read the commit's files", &["cat-file", "--batch"], asked.into_bytes())?;
     let mut rest = answer.as_slice();

@@ -2,6 +2,7 @@
 
 mod actions;
 mod approve;
+mod attest;
 mod demo;
 mod doctor;
 mod down;
@@ -51,6 +52,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
         Command::Help(args) => help::help(&args, terminal),
         Command::Completions(args) => help::completions(&args, terminal),
         Command::Replay(args) => replay::replay(&args, terminal),
+        Command::Attest(args) => attest::attest(args, terminal),
         Command::Policy(Policy::Test(args)) => policy::test(&args, terminal),
         Command::Policy(Policy::Fmt(args)) => policy::fmt(&args),
         other => on_runtime(other, terminal),

@@ -5,7 +5,7 @@ use base::time::format_duration_ms;
 use record::ReleaseEntry;
 use release::Outcome;
 
-use super::{OnInterrupt, Watched, actor, follow, history, listed, project_of, running};
+use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
 use crate::compose::{LOCAL, short};
@@ -30,6 +30,9 @@ pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
         Release::Rollback(args) => rollback(&args, terminal).await,
         Release::Explain(one) => explain(&one, terminal).await,
         Release::History(of) => history::history(&of, terminal).await,
+        Release::Provenance(args) => attest::provenance(&args, terminal).await,
+        Release::Sbom(args) => attest::sbom(&args, terminal).await,
+        Release::Artifact(args) => attest::artifact(&args, terminal).await,
     }
 }
 

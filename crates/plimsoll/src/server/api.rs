@@ -1,5 +1,6 @@
 //! The HTTP API under `/api/v1`. Types of the border are the ones named here; mutations answer only after they are durable.
 
+mod attest;
 mod gate;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use record::{AppendError, ReleaseEntry, Store, ledger};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+pub use self::attest::Stored;
 pub use self::gate::{Again, Asked, DecidedAgain, Demand, EnvironmentAsk, InboxEntry};
 use super::book::{Book, RollbackRequest};
 use super::driver::Driver;
@@ -120,6 +122,9 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/releases/{name}", get(release))
         .route("/api/v1/releases/{name}/record", get(release_record))
         .route("/api/v1/releases/{name}/input", get(gate::input))
+        .route("/api/v1/releases/{name}/provenance", get(attest::provenance))
+        .route("/api/v1/releases/{name}/sbom", get(attest::sbom))
+        .route("/api/v1/releases/{name}/artifact", get(attest::artifact))
         .route("/api/v1/releases/{name}/{verb}", post(command))
         .route("/api/v1/history", get(release_history))
         .route("/api/v1/rollbacks", post(roll_back))

@@ -187,3 +187,21 @@ fn what_is_wrong_in_a_workflow_of_another_repository_is_shown_in_its_own_lines()
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
 }
+
+#[test]
+fn provenance_names_the_commit_of_every_action_however_deep() {
+    let place = place();
+    let port = place.port.to_string();
+    assert_eq!(place.say(&["up", "--quiet", "--port", &port]).code, 0);
+    let said = place.say(&["release", "provenance", "--statement"]);
+    let statement: serde_json::Value = serde_json::from_str(&said.raw).unwrap();
+    let dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().unwrap();
+    let named: Vec<(&str, &str)> =
+        dependencies.iter().map(|it| (it["name"].as_str().unwrap(), it["digest"]["gitCommit"].as_str().unwrap())).collect();
+    let head = |name: &str| {
+        let output =
+            place.at_home("git").current_dir(place.path(&format!("forge/acme/{name}.git"))).args(["rev-parse", "HEAD"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_string()
+    };
+    assert_eq!(named[1..], [("action acme/end@main", &*head("end")), ("action acme/greet@v1", &*head("greet"))]);
+}

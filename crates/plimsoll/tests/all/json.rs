@@ -100,6 +100,13 @@ fn every_command_answers_in_json() {
     assert_eq!(asked.value(0, "release list").as_array().unwrap().len(), 1);
     asked.value(0, "release view");
     asked.value(0, "release explain");
+    std::fs::write(place.path("envelope"), asked.value(0, "release provenance").to_string()).unwrap();
+    assert_eq!(asked.value(0, "release sbom")["bomFormat"], "CycloneDX");
+    assert!(asked.value(0, "release artifact --output ../app.tar")["digest"].is_string());
+    std::fs::write(place.path("key"), asked.value(0, "attest key")["publicKey"].as_str().unwrap()).unwrap();
+    assert!(asked.value(0, "attest sign ../app.tar")["signature"].is_string());
+    assert!(asked.value(0, "attest show ../envelope")["predicate"].is_object());
+    assert_eq!(asked.value(0, "attest verify --key ../key ../app.tar ../envelope")["verified"], true);
     asked.value(0, "release watch");
     let history = asked.value(0, "release history");
     assert_eq!((&history[0]["ended"], &history[0]["is_live"]), (&"promoted".into(), &true.into()), "{history}");

@@ -2,6 +2,7 @@
 //! One program of all of them: each linked for itself took longer than it ran.
 
 mod actions;
+mod attest;
 mod bad_input;
 mod common;
 mod concurrency;

@@ -1,7 +1,7 @@
 //! Whether the jobs can be put in an order.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use base::{Diagnostic, Span};
 
@@ -16,7 +16,7 @@ const EXPLAINED_MAX: usize = 20;
 /// In the jobs themselves the needs are then written as the ids are, whatever their case was.
 pub(super) fn check(reader: &mut Reader<'_>, ids: &[(&str, Span)], jobs: &mut [Job], wanted: &[Vec<(String, Span)>]) {
     // A file may name a job many times as often as it has jobs.
-    let known: HashMap<Cow<'_, str>, usize> = ids.iter().enumerate().map(|(at, (id, _))| (lower(id), at)).collect();
+    let known: BTreeMap<Cow<'_, str>, usize> = ids.iter().enumerate().map(|(at, (id, _))| (lower(id), at)).collect();
     let mut unknown = 0;
     let mut graph = Graph { ids, needs: vec![Vec::new(); ids.len()] };
     for (job, wanted) in jobs.iter_mut().zip(wanted) {
