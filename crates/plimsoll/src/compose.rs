@@ -19,7 +19,7 @@ use workflow::trigger::{self, Event, Triggered};
 
 use crate::cli::{ImagesChoice, SecurityChoice, StrategyChoice};
 use crate::config::{self, Config};
-use crate::detect::{Artifact, Detected, Files, detect, silent};
+use crate::detect::{Artifact, Detected, Files, detect, nested, silent};
 use crate::event;
 use crate::failure::{Failure, Result};
 use crate::fetching;
@@ -505,6 +505,9 @@ fn build_workflow(command: &str, artifact: &Artifact) -> Workflow {
     workflow.expect("our own workflow can be read")
 }
 
+/// So many folders are named where one was meant.
+const NESTED_MAX: usize = 5;
+
 fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files) -> Result<(String, String)> {
     if let Some(start) = &config.start {
         return Ok((start.clone(), "`plimsoll.yaml`".to_string()));
@@ -516,6 +519,15 @@ fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files
             let failure = Failure::usage("it isn't known how this project starts").hint(
                 "write a `plimsoll.yaml` with `apiVersion: plimsoll/v1alpha1` and `start: COMMAND`; the command gets `PORT`. A `Procfile`, `Dockerfile`, `package.json`, `Cargo.toml`, `go.mod`, Python application or `index.html` would have told",
             );
+            let nested = nested(files);
+            let failure = match nested.as_slice() {
+                [] => failure,
+                [first, ..] => {
+                    let named: Vec<String> = nested.iter().take(NESTED_MAX).map(|folder| format!("`{folder}`")).collect();
+                    let more = if nested.len() > NESTED_MAX { " and more" } else { "" };
+                    failure.hint(format!("projects may be in {}{more}: `plimsoll up {first}`", named.join(", ")))
+                }
+            };
             Err(silent.into_iter().fold(failure, Failure::hint))
         }
     }

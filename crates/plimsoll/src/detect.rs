@@ -1,5 +1,7 @@
 //! What a repository without a `plimsoll.yaml` most likely is: how it is built, started and reached, and why we think so.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
 /// Files of the project, by their paths relative to it.
@@ -71,6 +73,29 @@ pub fn silent(files: &dyn Files) -> Vec<String> {
     why
 }
 
+/// Folders of a repository of several projects that hold something a project could be told by, as far down as people put them.
+pub fn nested(files: &dyn Files) -> Vec<String> {
+    const TELLING: [&str; 9] = [
+        "plimsoll.yaml",
+        "Procfile",
+        "Dockerfile",
+        "package.json",
+        "Cargo.toml",
+        "go.mod",
+        "pyproject.toml",
+        "requirements.txt",
+        "index.html",
+    ];
+    const DEPTH_MAX: usize = 2;
+    let folder = |path: &String| {
+        let (folder, name) = path.rsplit_once('/')?;
+        let is_near = folder.split('/').count() <= DEPTH_MAX && !folder.starts_with('.');
+        (is_near && TELLING.contains(&name)).then(|| folder.to_string())
+    };
+    let folders: BTreeSet<String> = files.list().iter().filter_map(folder).collect();
+    folders.into_iter().collect()
+}
+
 fn plain(start: impl Into<String>, why: impl Into<String>) -> Option<Detected> {
     Some(Detected { start: start.into(), why: why.into(), build: None, health: None })
 }
@@ -93,8 +118,13 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
     if command.is_empty() {
         return None;
     }
+    // What an image would be made of isn't made here.
+    let why = match text.lines().filter(|line| line.trim_start().starts_with("RUN ")).count() {
+        0 => "`Dockerfile`, run as a process here and not in a container".to_string(),
+        lines => format!("`Dockerfile`, run as a process here and not in a container; its {lines} `RUN` left out"),
+    };
     // `EXPOSE` says nothing of whether it heeds `PORT`; where it listens is seen when it runs.
-    let detected = plain(command, "`Dockerfile` says so (run as a process here, not in a container)")?;
+    let detected = plain(command, why)?;
     // What an image would have installed is installed here.
     let build = package(files).and_then(|package| node_build(files, &package));
     Some(Detected { build, health: last("HEALTHCHECK ").and_then(path_of_url), ..detected })

@@ -194,12 +194,24 @@ fn wrap(sentence: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Split at spaces, but for those in a command between backticks, which is copied as a whole.
+/// Split at spaces, but for those in a command between backticks, which is copied as a whole, and before a percent sign.
 fn words(sentence: &str) -> impl Iterator<Item = &str> {
     let mut in_command = false;
-    sentence.split(move |c: char| {
-        in_command ^= c == '`';
-        c == ' ' && !in_command
+    let mut rest = Some(sentence);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        // A number keeps its unit.
+        let end = text.char_indices().find(|(at, c)| {
+            in_command ^= *c == '`';
+            *c == ' ' && !in_command && !text[at + 1..].starts_with('%')
+        });
+        match end {
+            Some((at, _)) => {
+                rest = Some(&text[at + 1..]);
+                Some(&text[..at])
+            }
+            None => rest.take(),
+        }
     })
 }
 
@@ -328,6 +340,7 @@ mod tests {
                 30,
                 format!("{} word word word word word\n  word word word word", red("✔")),
             ),
+            ("it takes ten or twenty or so, 50 % of it".to_string(), 32, "it takes ten or twenty or so,\n50 % of it".to_string()),
             (
                 "look at `plimsoll release view 3 -C shop` and at what it says there".to_string(),
                 34,

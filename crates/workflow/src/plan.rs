@@ -73,8 +73,8 @@ pub struct LeftOut {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    #[error("there is no job `{job}`{}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
-    NoSuchJob { job: String, suggestion: Option<String> },
+    #[error("there is no job `{job}`{}; there are {}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default(), jobs.join(", "))]
+    NoSuchJob { job: String, suggestion: Option<String>, jobs: Vec<String> },
     #[error("the job `{job}` needs `{need}`, and there is no such job")]
     UnknownNeed { job: String, need: String },
     #[error("the jobs {0} wait for each other, so none of them could ever start")]
@@ -234,7 +234,11 @@ fn check_exists(workflow: &Workflow, graph: &Graph, id: &str) -> Result<(), Plan
         return Ok(());
     }
     let suggestion = nearest(id, workflow.jobs.iter().map(|job| job.id.as_str())).map(String::from);
-    Err(PlanError::NoSuchJob { job: id.to_string(), suggestion })
+    // A file of thousands isn't told.
+    const TOLD_MAX: usize = 20;
+    let mut jobs: Vec<String> = workflow.jobs.iter().take(TOLD_MAX).map(|job| format!("`{}`", job.id)).collect();
+    jobs.extend((workflow.jobs.len() > TOLD_MAX).then(|| "…".to_string()));
+    Err(PlanError::NoSuchJob { job: id.to_string(), suggestion, jobs })
 }
 
 fn check_order(workflow: &Workflow, graph: &Graph) -> Result<(), PlanError> {

@@ -63,6 +63,8 @@ fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {
 fn how(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Promoted { revision } => format!("promoted: revision {revision}"),
+        // The numbers behind it are in `release explain`.
+        Outcome::RolledBack { reason } => format!("rolled back: {}", reason.split(". ").next().unwrap_or(reason)),
         _ => outcome.sentence(),
     }
 }

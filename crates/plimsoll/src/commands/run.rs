@@ -62,6 +62,9 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     let project = Project::find(args)?;
     let event = project.event(args)?;
     let secrets = secrets(&args.secrets)?;
+    for name in secrets.iter().filter(|(_, value)| value.len() < SECRET_MIN).map(|(name, _)| name) {
+        terminal.warn(&format!("the secret `{name}` is so short that parts of other words are hidden with it"));
+    }
     let mut waiting = Vec::new();
     let mut found = match project.gitlab_file(args, terminal) {
         Some(file) => {
@@ -605,6 +608,9 @@ fn dry_run(plans: &[Plan], stages: &[(String, Vec<String>)], terminal: &Terminal
     }
     Ok(exit::OK)
 }
+
+/// A shorter secret stands in many words.
+const SECRET_MIN: usize = 4;
 
 /// `K=V`, or `K` whose value stands in the environment.
 fn secrets(given: &[String]) -> Result<BTreeMap<String, String>> {

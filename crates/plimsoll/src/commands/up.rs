@@ -98,7 +98,7 @@ async fn how_it_runs(client: &Client, ended: &Ended, proposal: &Proposal, termin
         // Once is enough: of the first version.
         let is_first = ended.release.rollout().is_some_and(|rollout| rollout.plan().stable.is_none());
         if let Some(message) = message.filter(|_| is_first) {
-            terminal.warn(&format!("{}: {message}", live.instance.revision));
+            terminal.say(&terminal.paint(&format!("{}: {message}", live.instance.revision), Tone::Faint));
         }
         return exit::OK;
     }

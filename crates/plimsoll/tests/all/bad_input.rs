@@ -431,3 +431,18 @@ fn every_job_of_a_workflow_is_skipped() {
     let place = Place::with(&[(".github/workflows/deploy.yml", deliver)]);
     place.up(&[]).ends(0, &["– deploy was skipped: it has an `environment`, and delivering is the release's own work; `deliver: workflow` lets the workflow do it"]);
 }
+
+#[test]
+fn the_folder_above_several_projects_names_them() {
+    let place = Place::with(&[("apps/web/package.json", "{}"), ("apps/api/go.mod", "module api"), ("docs/index.html", "")]);
+    std::fs::remove_file(place.project().join("app.py")).unwrap();
+    std::fs::remove_file(place.project().join("plimsoll.yaml")).unwrap();
+    place.commit("several projects");
+    place.up(&[]).ends(
+        2,
+        &[
+            "error: it isn't known how this project starts",
+            "hint: projects may be in `apps/api`, `apps/web`, `docs`: `plimsoll up apps/api`",
+        ],
+    );
+}

@@ -514,3 +514,12 @@ fn the_legs_of_a_matrix_are_told_apart_by_the_names_they_are_shown_with() {
     let said = place.say(&["run"]);
     assert!(said.raw.contains("t (one) | hello from one\n") && said.raw.contains("t (two) | hello from two\n"), "{said:?}");
 }
+
+#[test]
+fn a_job_that_is_none_is_told_which_there_are_and_a_short_secret_what_it_does() {
+    let file = "on: push\npermissions: {}\njobs:\n  build: {runs-on: x, steps: [{run: 'echo built'}]}\n  check: {runs-on: x, steps: [{run: 'echo checked'}]}\n";
+    let place = Place::with(&[(CI, file)]);
+    place.say(&["run", "-j", "nosuch"]).ends(2, &["error: .github/workflows/ci.yml: there is no job `nosuch`; there are `build`, `check`"]);
+    let said = place.say(&["run", "--secret", "TOKEN=x"]);
+    said.ends(0, &["warning: the secret `TOKEN` is so short that parts of other words are hidden with it"]);
+}
