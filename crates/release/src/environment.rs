@@ -254,9 +254,7 @@ impl Environment {
     /// When nobody froze it.
     pub fn unfreeze(&self, by: &str, now: Timestamp) -> Result<EnvironmentEvent, Unwanted> {
         match self.frozen(now).is_empty() {
-            true => {
-                Err(Unwanted("nobody froze this environment; what the calendar of its configuration closes, only that opens".to_string()))
-            }
+            true => Err(Unwanted("nobody has frozen this environment, and the hours of `gate.window` open it by themselves".to_string())),
             false => Ok(EnvironmentEvent::Unfrozen { by: by.to_string(), at: now }),
         }
     }

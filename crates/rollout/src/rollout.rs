@@ -43,6 +43,8 @@ pub struct Rollout {
     pub(crate) judge: Judge,
     /// Users' requests to the canary in this step, to know whether they are few.
     pub(crate) step_requests: u64,
+    /// The stable was dead before there was any traffic to compare.
+    pub(crate) skipped: bool,
     pub(crate) reason: Option<Reason>,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -148,6 +150,7 @@ impl Rollout {
             meter: Meter::default(),
             judge: Judge::new(&plan.judge, plan.synthetic.is_some()),
             step_requests: 0,
+            skipped: false,
             reason: None,
             outcome: None,
             plan,
@@ -220,6 +223,7 @@ impl Rollout {
                 self.closed_ms += at.since_ms(since);
             }
             Happened::StepsDone | Happened::StableDead { .. } => {
+                self.skipped = matches!(what, Happened::StableDead { .. });
                 // What was checked without traffic is checked again with it.
                 self.smoke = None;
                 self.enter(Phase::Verifying, *at);

@@ -33,6 +33,9 @@ pub struct Status {
     pub forecast_ms: Option<u64>,
     /// Users' requests are so few that probes count.
     pub probes_count: bool,
+    /// The steps were skipped, since the stable was dead before the new revision had any traffic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Why it goes back.
     pub reason: Option<Reason>,
     pub outcome: Option<Outcome>,
@@ -74,6 +77,7 @@ impl Rollout {
             open,
             worse,
             probes_count,
+            skipped: self.skipped,
             reason: self.reason.clone(),
             outcome: self.outcome.clone(),
         }

@@ -597,11 +597,14 @@ fn dry_run(plans: &[Plan], stages: &[(String, Vec<String>)], terminal: &Terminal
     }
     for plan in plans {
         terminal.data(&format!("{} on {}", plan.workflow.path, plan.event.name));
-        crate::schedules::lines(&plan.workflow, crate::world::now()).iter().for_each(|line| terminal.data(&format!("  {line}")));
+        crate::schedules::lines(&plan.workflow, crate::world::now())
+            .iter()
+            .for_each(|line| terminal.data(&format!("  {line}; nothing here starts by the clock")));
         for (stage, jobs) in stages {
             terminal.data(&format!("  stage {stage}: {}", jobs.join(", ")));
         }
-        for job in &plan.workflow.jobs {
+        let left_out: Vec<String> = plan.left_out().into_iter().map(|it| it.job).collect();
+        for job in plan.workflow.jobs.iter().filter(|job| !left_out.contains(&job.id)) {
             let needs = if job.needs.is_empty() { String::new() } else { format!(" after {}", job.needs.join(", ")) };
             terminal.data(&format!("  {}{needs}  if {}", job.id, job.condition));
         }

@@ -117,13 +117,19 @@ fn phase_words(phase: rollout::Phase) -> &'static str {
 
 /// The evidence, a sentence for each question that has any.
 pub fn evidence_lines(status: &rollout::Status) -> Vec<String> {
+    let skipped = status.stable.as_ref().filter(|_| status.skipped).map(|stable| {
+        format!(
+            "the steps were skipped: {stable} was dead before {} had any traffic, with nothing to compare with and nothing to lose",
+            status.revision
+        )
+    });
     let seen = status.evidence.iter().filter(|evidence| evidence.canary.requests > 0);
-    seen.map(|evidence| match evidence.proof {
+    let proved = seen.map(|evidence| match evidence.proof {
         Some(Proof::Ratio) => format!("{}; proved not worse, by the ratio of the rates", evidence.sentence()),
         Some(Proof::Difference) => format!("{}; proved not worse, by the difference of the rates", evidence.sentence()),
         None => evidence.sentence(),
-    })
-    .collect()
+    });
+    skipped.into_iter().chain(proved).collect()
 }
 
 /// The same without what leads to the answer; `release explain` has that.

@@ -79,7 +79,7 @@ fn a_freeze_holds_what_goes_forward_and_never_the_way_back() {
     up.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
     assert_eq!(place.say(&["doctor", "--verify"]).code, 0, "the way back is no move forward");
     let again = place.say(&["env", "unfreeze"]);
-    assert!(again.code == 2 && again.err.contains("nobody froze this environment"), "{again:?}");
+    assert!(again.code == 2 && again.err.contains("nobody has frozen this environment"), "{again:?}");
 }
 
 #[test]

@@ -236,6 +236,7 @@ fn a_version_that_crashes_again_and_again_is_replaced() {
             "⚠ judge      HASH is dead (exited with 1: no such table): nothing to compare with, and nothing to lose",
         ],
     );
+    assert!(place.say(&["release", "explain"]).out.contains("the steps were skipped: HASH was dead before HASH had any traffic"));
     assert!(answers(&place));
 }
 

@@ -170,7 +170,16 @@ fn lines(explanation: &Explanation, named: bool, terminal: &Terminal) -> Vec<Str
     }
     for job in &explanation.jobs {
         let good = job.explained.job.state == State::Finished(Conclusion::Success);
-        lines.push(format!("{}: {}", job.explained.job.name, job.why));
+        let legs = &job.explained.job.legs;
+        match legs.len() {
+            0 | 1 => lines.push(format!("{}: {}", job.explained.job.name, job.why)),
+            // Each leg on a line of its own.
+            count => {
+                let bad: Vec<&LegStatus> = legs.iter().filter(|leg| leg.state != State::Finished(Conclusion::Success)).collect();
+                lines.push(format!("{}: {} of {count} legs succeeded", job.explained.job.name, count - bad.len()));
+                lines.extend(bad.into_iter().map(|leg| format!("  {}", leg_why(leg))));
+            }
+        }
         for need in &job.explained.needs {
             lines.push(format!(
                 "  needs {}, which {}",
@@ -183,14 +192,17 @@ fn lines(explanation: &Explanation, named: bool, terminal: &Terminal) -> Vec<Str
             lines.extend(clauses("  if ", &job.explained.clauses));
         }
         for step in &job.steps {
-            step_lines(step, &mut lines, terminal);
+            let leg = legs.iter().find(|leg| leg.key == step.leg && legs.len() > 1).map(|leg| leg.name.as_str());
+            step_lines(step, leg, &mut lines, terminal);
         }
     }
     lines
 }
 
-fn step_lines(step: &StepExplained, lines: &mut Vec<String>, terminal: &Terminal) {
-    lines.push(format!("  step {} \"{}\" {}", step.number, step.name, step.why));
+/// `leg`: where the job has several.
+fn step_lines(step: &StepExplained, leg: Option<&str>, lines: &mut Vec<String>, terminal: &Terminal) {
+    let of = leg.map(|leg| format!(" of {leg}")).unwrap_or_default();
+    lines.push(format!("  step {} \"{}\"{of} {}", step.number, step.name, step.why));
     lines.extend(clauses("    if ", &step.condition));
     for annotation in &step.annotations {
         let place = annotation.file.as_ref().map(|path| {
