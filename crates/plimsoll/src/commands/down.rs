@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::world::{Executor as _, Stop};
 use record::ReleaseEntry;
 use rollout::InstancePhase;
+use workflow::job::JobSeen;
 
 use super::{actor, dirs_to_read, project_of};
 use crate::cli::Down;
@@ -117,8 +118,16 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
 /// Where the record can't be read no server starts, and nothing else would end what still runs.
 async fn end_without_server(dirs: &host::dirs::Dirs) -> Result<()> {
     let executor = host::executor::HostExecutor::new(dirs.clone());
-    for job in dirs.all_jobs().doing("look for steps that run")? {
-        executor.stop(&job, Stop::AtOnce).await.doing("end a step")?;
+    let jobs = dirs.all_jobs().doing("look for steps that run")?;
+    for job in &jobs {
+        executor.stop(job, Stop::AtOnce).await.doing("end a step")?;
+    }
+    // What ends a step needs the step's files until it has.
+    let deadline = tokio::time::Instant::now() + DOWN;
+    for job in &jobs {
+        while matches!(executor.observe(job).await, JobSeen::Running { .. }) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
     }
     let target = host::target::HostTarget::new(dirs.clone());
     for scope in target.scopes().doing("look for what runs")? {
