@@ -102,7 +102,7 @@ impl Rollout {
         let may = self.weight() == 0 && !asks && self.paused_by.is_none() && seen.closed.is_none();
         let is_ready = self.new_fleet(seen).is_some_and(|fleet| fleet.ready() >= self.plan.replicas);
         let fleet = self.stable_fleet(seen).filter(|fleet| may && is_ready && fleet.ready() == 0)?;
-        let loops = fleet.all().any(|it| it.restarts >= self.plan.limits.restarts_max && it.phase != InstancePhase::Stopped);
+        let loops = fleet.all().any(|it| self.is_looping(it));
         let unready_ms = fleet.unready_since(u32::MAX).map_or(0, |since| now.since_ms(since));
         let is_dead = loops || unready_ms >= UNREADY_MS;
         is_dead.then(|| Happened::StableDead { revision: fleet.revision.clone(), message: fleet.message() })
@@ -357,9 +357,12 @@ impl Rollout {
         self.aborted_by.clone().map(|by| Reason::Aborted { by })
     }
 
+    fn is_looping(&self, it: &crate::InstanceSeen) -> bool {
+        it.restarts >= self.plan.limits.restarts_max && it.phase != InstancePhase::Stopped
+    }
+
     fn crash_loop(&self, seen: &Observed) -> Option<Reason> {
-        let looping = |it: &&crate::InstanceSeen| it.restarts >= self.plan.limits.restarts_max && it.phase != InstancePhase::Stopped;
-        let it = self.new_fleet(seen)?.all().find(looping)?;
+        let it = self.new_fleet(seen)?.all().find(|it| self.is_looping(it))?;
         Some(Reason::CrashLoop { index: it.index, restarts: it.restarts, message: it.message.clone() })
     }
 

@@ -1,5 +1,7 @@
 //! `plimsoll release …`: look at releases and steer them.
 
+use std::path::Path;
+
 use base::name::{ProjectId, ReleaseId};
 use base::time::format_duration_ms;
 use record::ReleaseEntry;
@@ -14,7 +16,7 @@ use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
 use crate::server::{ReleaseView, RollbackRequest};
 use crate::terminal::{Terminal, Tone};
-use crate::view::{Mark, evidence_line, marked};
+use crate::view::{Mark, evidence_line, marked, typed};
 use crate::world;
 
 pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
@@ -63,8 +65,6 @@ fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {
 fn how(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Promoted { revision } => format!("promoted: revision {revision}"),
-        // The numbers behind it are in `release explain`.
-        Outcome::RolledBack { reason } => format!("rolled back: {}", reason.split(". ").next().unwrap_or(reason)),
         _ => outcome.sentence(),
     }
 }
@@ -255,16 +255,17 @@ async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
     };
     let accepted: Accepted = client.post("/api/v1/rollbacks", &request).await?;
     let code = conclude(follow(&client, accepted.id, OnInterrupt::Abort, terminal).await?, terminal)?;
-    tell_what_still_waits(&client, &project, terminal).await;
+    tell_what_still_waits(&client, &project, &args.of.dir, terminal).await;
     Ok(code)
 }
 
 /// A release that was asked for before a rollback is not undone by it, and goes on when it may.
-async fn tell_what_still_waits(client: &Client, project: &ProjectId, terminal: &Terminal) {
+async fn tell_what_still_waits(client: &Client, project: &ProjectId, dir: &Path, terminal: &Terminal) {
+    let folder = if dir == Path::new(".") { String::new() } else { format!(" -C {}", typed(&dir.to_string_lossy())) };
     let entries: Result<Vec<ReleaseEntry>> = client.get(&format!("/api/v1/releases?project={project}")).await;
     for entry in entries.unwrap_or_default().iter().filter(|entry| entry.outcome.is_none()) {
         terminal.warn(&format!(
-            "release-{0} ({1}) is still to come and goes on when it may; `plimsoll release abort {0}` ends it",
+            "release-{0} ({1}) is still to come and goes on when it may; `plimsoll release abort {0}{folder}` ends it",
             entry.number,
             what(entry)
         ));

@@ -15,8 +15,13 @@ use crate::failure::{Doing, Failure, Result};
 use crate::proposal::{Accepted, Proposal};
 use crate::server::{EnvironmentView, ReleaseView};
 use crate::terminal::{Terminal, Tone};
-use crate::view::{finished_line, folder_flag, typed_folder};
+use crate::view::{finished_line, folder_argument, folder_flag};
 use crate::world;
+
+/// What was killed is started again sooner, and ready.
+const COME_BACK: Duration = Duration::from_secs(15);
+
+const LOOK: Duration = Duration::from_millis(100);
 
 pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     let wait_ms = args.wait.as_deref().map(wait_duration).transpose()?;
@@ -53,7 +58,12 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     match watched {
         Watched::Ended(ended) => {
             let code = conclude(&ended, &composed.proposal, terminal)?;
-            if code == exit::OK { Ok(how_it_runs(&client, &ended, &composed.proposal, terminal).await) } else { Ok(code) }
+            match ended.outcome {
+                Outcome::Unchanged { .. } if !answers(&client, &composed.proposal, terminal).await? => return Ok(exit::FAILED),
+                Outcome::Promoted { .. } => tell_of_the_first(&client, &ended, &composed.proposal, terminal).await?,
+                _ => {}
+            }
+            Ok(code)
         }
         Watched::Left(code) => Ok(code),
     }
@@ -65,9 +75,8 @@ async fn compare_with_what_runs(composed: &mut Composed) {
     let Ok(dirs) = super::dirs_to_read() else { return };
     let live = match Client::find(&dirs).await {
         Some(client) => {
-            let path = format!("/api/v1/environments?project={}", proposal.project.id);
-            let Ok(views) = client.get::<Vec<EnvironmentView>>(&path).await else { return };
-            views.into_iter().find(|view| view.environment == proposal.environment).and_then(|view| view.live)
+            let Ok(view) = environment(&client, proposal).await else { return };
+            view.and_then(|view| view.live)
         }
         // One that doesn't run at the moment may have brought something up before.
         None if dirs.record().exists() => return,
@@ -86,32 +95,44 @@ async fn compare_with_what_runs(composed: &mut Composed) {
     }
 }
 
-/// What is live says of itself what a person should know; what was live already may not answer any more, and that is no success.
-async fn how_it_runs(client: &Client, ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> u8 {
-    let path = format!("/api/v1/environments?project={}", proposal.project.id);
-    let Ok(views) = client.get::<Vec<EnvironmentView>>(&path).await else { return exit::OK };
-    let view = views.into_iter().find(|view| view.environment == proposal.environment);
-    let Some((live, instances)) = view.and_then(|view| Some((view.live?, view.instances?))) else { return exit::OK };
-    let of_live: Vec<_> = instances.iter().filter(|it| it.revision == live.instance.revision).collect();
-    let message = of_live.iter().find_map(|it| it.message.as_deref());
-    if of_live.iter().any(|it| it.phase == InstancePhase::Ready) {
-        // Once is enough: of the first version.
-        let is_first = ended.release.rollout().is_some_and(|rollout| rollout.plan().stable.is_none());
-        if let Some(message) = message.filter(|_| is_first) {
-            terminal.say(&terminal.paint(&format!("{}: {message}", live.instance.revision), Tone::Faint));
+/// The environment that is proposed for, as it stands; nothing where the server can't be asked or knows of none.
+async fn environment(client: &Client, proposal: &Proposal) -> Result<Option<EnvironmentView>> {
+    let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={}", proposal.project.id)).await?;
+    Ok(views.into_iter().find(|view| view.environment == proposal.environment))
+}
+
+/// What was live already may not answer any more, and that is no success. One that has just been started again gets its time.
+async fn answers(client: &Client, proposal: &Proposal, terminal: &Terminal) -> Result<bool> {
+    let deadline = tokio::time::Instant::now() + COME_BACK;
+    loop {
+        let Some((live, instances)) = environment(client, proposal).await?.and_then(|view| Some((view.live?, view.instances?))) else {
+            return Ok(true);
+        };
+        let of_live = || instances.iter().filter(|it| it.revision == live.instance.revision);
+        if of_live().any(|it| it.phase == InstancePhase::Ready) {
+            return Ok(true);
         }
-        return exit::OK;
+        if of_live().any(|it| it.phase == InstancePhase::BackingOff) || tokio::time::Instant::now() > deadline {
+            let why = of_live().find_map(|it| it.message.as_deref()).unwrap_or("no instance is ready");
+            let (revision, dir) = (&live.instance.revision, folder_argument(&proposal.project));
+            terminal
+                .warn(&format!("{revision} is live and does not answer: {why}; `plimsoll down{dir}` and `plimsoll up{dir}` start it anew"));
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK).await;
     }
-    let dir = match typed_folder(&proposal.project).as_str() {
-        "." => String::new(),
-        folder => format!(" {folder}"),
-    };
-    let why = message.unwrap_or("no instance is ready");
-    terminal.warn(&format!(
-        "{} is live and does not answer: {why}; `plimsoll down{dir}` and `plimsoll up{dir}` start it anew",
-        live.instance.revision
-    ));
-    exit::FAILED
+}
+
+/// What the first version says of itself that a person should know: where it listens, how it is asked. Once is enough.
+async fn tell_of_the_first(client: &Client, ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<()> {
+    if ended.release.rollout().is_none_or(|rollout| rollout.plan().stable.is_some()) {
+        return Ok(());
+    }
+    let instances = environment(client, proposal).await?.and_then(|view| view.instances).unwrap_or_default();
+    if let Some((revision, message)) = instances.iter().find_map(|it| Some((&it.revision, it.message.as_ref()?))) {
+        terminal.say(&terminal.paint(&format!("{revision}: {message}"), Tone::Faint));
+    }
+    Ok(())
 }
 
 /// Puts the proposal on record; asking twice with the same proposal is asking once.
@@ -191,10 +212,7 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
     let name = &proposal.project.name;
     let port = plan.delivery.port;
     let folder = folder_flag(&proposal.project);
-    let dir = match typed_folder(&proposal.project).as_str() {
-        "." => String::new(),
-        folder => format!(" {folder}"),
-    };
+    let dir = folder_argument(&proposal.project);
     match &ended.outcome {
         Outcome::Promoted { .. } | Outcome::Unchanged { .. } => {
             if !terminal.json {

@@ -25,7 +25,7 @@ pub struct Narrator<'a> {
 }
 
 /// A project's folder as it would be typed from here.
-pub fn typed_folder(project: &Project) -> String {
+fn typed_folder(project: &Project) -> String {
     let folder = Path::new(&project.repository).join(&project.subtree);
     let here = std::env::current_dir().unwrap_or_default();
     let folder = match folder.strip_prefix(&here) {
@@ -34,6 +34,14 @@ pub fn typed_folder(project: &Project) -> String {
         Err(_) => folder.display().to_string(),
     };
     typed(&folder)
+}
+
+/// ` FOLDER` behind a command that takes one, nothing in the folder itself.
+pub fn folder_argument(project: &Project) -> String {
+    match typed_folder(project).as_str() {
+        "." => String::new(),
+        folder => format!(" {folder}"),
+    }
 }
 
 /// A word as a shell takes it for one.
