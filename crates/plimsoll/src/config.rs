@@ -92,6 +92,7 @@ pub struct JudgeConfig {
     pub difference_margin: Option<f64>,
     pub latency_quantile: Option<f64>,
     pub latency_factor: Option<f64>,
+    pub latency_slack_ms: Option<u64>,
     pub absolute_bad_share: Option<f64>,
     pub look_ms: Option<u64>,
 }
@@ -147,6 +148,7 @@ impl JudgeConfig {
             difference_margin: self.difference_margin.unwrap_or(judge.difference_margin),
             latency_quantile: self.latency_quantile.unwrap_or(judge.latency_quantile),
             latency_factor: self.latency_factor.unwrap_or(judge.latency_factor),
+            latency_slack_us: self.latency_slack_ms.map_or(judge.latency_slack_us, |ms| ms * 1000),
             absolute_bad_share: self.absolute_bad_share.unwrap_or(judge.absolute_bad_share),
             look_ms: self.look_ms.unwrap_or(judge.look_ms),
         }
@@ -231,7 +233,7 @@ const ROOT: &[&str] = &[
 const PROBE: &[&str] = &["path", "delay", "period", "timeout", "failures"];
 const SMOKE: &[&str] = &["path", "expect", "timeout"];
 const LIMITS: &[&str] = &["ready", "stepMin", "stepMax", "onDeadline", "drain", "verify", "restarts"];
-const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "absoluteBadShare", "look"];
+const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "latencySlack", "absoluteBadShare", "look"];
 const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
 const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
 const ACTIONS: &[&str] = &["sources", "movedTags"];
@@ -546,6 +548,7 @@ impl Reader {
             latency_quantile: share("latencyQuantile", 0.5, 0.999),
             latency_factor: share("latencyFactor", 1.0, 100.0),
             absolute_bad_share: share("absoluteBadShare", 0.0, 1.0),
+            latency_slack_ms: self.at(mapping, "latencySlack", Self::duration),
             look_ms: self.at(mapping, "look", Self::duration),
         })
     }

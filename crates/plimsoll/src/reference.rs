@@ -222,6 +222,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("judge.differenceMargin", code(judge.difference_margin.to_string())),
         ("judge.latencyQuantile", code(judge.latency_quantile.to_string())),
         ("judge.latencyFactor", code(judge.latency_factor.to_string())),
+        ("judge.latencySlack", time(judge.latency_slack_us / 1000)),
         ("judge.absoluteBadShare", code(judge.absolute_bad_share.to_string())),
         ("judge.look", time(judge.look_ms)),
         ("synthetic.interval", time(synthetic.interval_ms)),

@@ -15,6 +15,9 @@ impl Default for JudgePlan {
             // At twice the 95th percentile ordinary latencies leave a few requests in a thousand, so that a good release is soon proved;
             // one three times as slow sends more than a tenth of its requests over it.
             latency_factor: 2.0,
+            // An application that answers in three milliseconds takes ten when its machine is busy with something else, and nobody
+            // notices; a turn of the scheduler and a pause of a collector are shorter than this, what a person notices is longer.
+            latency_slack_us: 25_000,
             // Ten times what a healthy service has, and below what anybody would call an outage.
             absolute_bad_share: 0.05,
             // Detection within seconds at high traffic needs at least three looks; more often would only fill the record.

@@ -106,6 +106,9 @@ pub struct JudgePlan {
     /// Latency is judged as the share of requests slower than stable's own quantile (0.95), times `latency_factor`.
     pub latency_quantile: f64,
     pub latency_factor: f64,
+    /// … and by this much longer at least, in microseconds. Plans from before it had none.
+    #[serde(default)]
+    pub latency_slack_us: u64,
     /// When stable's own bad share exceeds this, both are bad: hold, blame nobody.
     pub absolute_bad_share: f64,
     /// Time between two looks.
