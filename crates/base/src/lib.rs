@@ -14,5 +14,5 @@ pub mod yaml;
 pub use diagnostic::{Diagnostic, Label, Severity, Source, Span};
 pub use digest::Digest;
 pub use histogram::Histogram;
-pub use number::thousands;
+pub use number::{counted, thousands};
 pub use time::Timestamp;

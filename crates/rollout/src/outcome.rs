@@ -114,9 +114,16 @@ impl Reason {
                 format!("{}. {}; at step {}, weight {}", evidence.plainly(), evidence.sentence(), step + 1, percent(*weight))
             }
             Reason::NeverReady { ready, wanted, waited_ms, message } => {
-                format!("{ready} of {wanted} instances became ready within {}{}", format_duration_ms(*waited_ms), because(message))
+                let within = format_duration_ms(*waited_ms);
+                match wanted {
+                    1 => format!("the instance did not become ready within {within}{}", because(message)),
+                    _ => format!("{ready} of {wanted} instances became ready within {within}{}", because(message)),
+                }
             }
             Reason::CrashLoop { index, restarts, message } => format!("instance {index} crashed {restarts} times{}", because(message)),
+            Reason::InstancesLost { wanted: 1, message, .. } => {
+                format!("the instance of the new revision is not ready any more{}", because(message))
+            }
             Reason::InstancesLost { ready, wanted, message } => {
                 format!("only {ready} of {wanted} instances of the new revision are still ready{}", because(message))
             }

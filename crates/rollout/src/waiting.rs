@@ -135,7 +135,10 @@ impl WaitingOn {
         match self {
             WaitingOn::Instances { revision, ready, wanted, message, until } => {
                 let last = message.as_ref().map_or(String::new(), |message| format!(" (last: {message})"));
-                format!("{ready} of {wanted} instances of {revision} are ready{last}; given up at {}", clock(until))
+                match wanted {
+                    1 => format!("the instance of {revision} is not ready yet{last}; given up at {}", clock(until)),
+                    _ => format!("{ready} of {wanted} instances of {revision} are ready{last}; given up at {}", clock(until)),
+                }
             }
             WaitingOn::TargetUnknown => "what runs is unknown, the target can't be asked; goes on when it answers".to_string(),
             WaitingOn::StableUnready { revision } => {
@@ -181,6 +184,9 @@ impl WaitingOn {
                 format!(
                     "both versions fail (canary {canary}, stable {stable} in the last minute), nobody can be blamed; held until stable recovers, or `plimsoll release promote` or `plimsoll release abort`"
                 )
+            }
+            WaitingOn::CanaryUnready { wanted: 1, until, .. } => {
+                format!("the instance of the new revision is not ready; taken back at {} unless it recovers", clock(until))
             }
             WaitingOn::CanaryUnready { ready, wanted, until } => {
                 format!(

@@ -1,4 +1,4 @@
-//! From the artifact's bytes to files, once per revision.
+//! From the artifact's bytes to files, once per revision; what is missing later comes back.
 
 use std::fs;
 use std::io;
@@ -16,4 +16,20 @@ pub(super) fn unpack(bytes: &[u8], files: &Path) -> io::Result<()> {
     // Members that lead outside are refused where archives are made, and skipped here.
     tar::Archive::new(bytes).unpack(&inner)?;
     fs::rename(&inner, files)
+}
+
+/// Puts back what is no longer there; what is there stays as it is, for an application may write among its own files.
+///
+/// The number of files that came back.
+pub(super) fn restore(bytes: &[u8], files: &Path) -> io::Result<usize> {
+    let missing = |path: &Path| files.join(path).symlink_metadata().is_err();
+    let mut archive = tar::Archive::new(bytes);
+    let mut restored = 0;
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        if missing(&entry.path()?) && entry.unpack_in(files)? && !entry.header().entry_type().is_dir() {
+            restored += 1;
+        }
+    }
+    Ok(restored)
 }

@@ -86,10 +86,7 @@ impl HostTarget {
         let scope = self.scope(name);
         let Some(_lock) = scope.accept(generation).map_err(|error| failed(&error))? else { return Ok(()) };
         let files = scope.files(&plan.revision);
-        if !files.is_dir() {
-            let bytes = self.blobs.get_now(&plan.artifact)?.ok_or_else(|| failed(&format!("artifact {} is not there", plan.artifact)))?;
-            artifact::unpack(&bytes, &files).map_err(|error| failed(&format!("unpack artifact {}: {error}", plan.artifact)))?;
-        }
+        self.lay_out(&scope, plan, &files).map_err(|why| failed(&why))?;
         for index in 0..replicas {
             let instance = scope.instance(&plan.revision, index);
             let wanted = Wanted {
@@ -108,6 +105,28 @@ impl HostTarget {
             }
         }
         Ok(())
+    }
+
+    /// The artifact's files, whole before anything starts. While something runs on them they are left to it.
+    fn lay_out(&self, scope: &Scope, plan: &InstancePlan, files: &Path) -> Result<(), String> {
+        let failed = |error: &dyn std::error::Error| format!("unpack artifact {}: {}", plan.artifact, chain(error));
+        let runs = |instance: &Instance| supervisor(&instance.dir).is_ok_and(|claimed| claimed.is_some_and(|it| it.lives()));
+        let there = files.is_dir();
+        if there && scope.instances_of(&plan.revision).map_err(|error| failed(&error))?.iter().any(runs) {
+            return Ok(());
+        }
+        match self.blobs.get_now(&plan.artifact).map_err(|error| failed(&error))? {
+            Some(bytes) if there => match artifact::restore(&bytes, files).map_err(|error| failed(&error))? {
+                0 => Ok(()),
+                count => {
+                    tracing::warn!(revision = %plan.revision, count, "files of the artifact were gone and are there again");
+                    Ok(())
+                }
+            },
+            Some(bytes) => artifact::unpack(&bytes, files).map_err(|error| failed(&error)),
+            None if there => Ok(()),
+            None => Err(format!("artifact {} is not there", plan.artifact)),
+        }
     }
 
     fn stop_now(&self, name: &str, generation: u64, revision: &RevisionId) -> io::Result<()> {

@@ -275,6 +275,22 @@ async fn a_supervisor_that_was_killed_is_replaced_and_leaves_no_second_applicati
 }
 
 #[tokio::test]
+async fn files_that_were_deleted_under_an_application_come_back_when_it_is_started_anew() {
+    let place = Place::new("exec APP").await;
+    place.run(1, 1).await;
+    place.ready().await;
+    place.stop(2).await;
+    place.gone().await;
+    let data = place.instance().parent().unwrap().join("files/data");
+    std::fs::write(data.join("own.txt"), "the application's own").unwrap();
+    std::fs::remove_file(data.join("word.txt")).unwrap();
+    place.run(3, 1).await;
+    assert_eq!(std::fs::read_to_string(data.join("word.txt")).unwrap(), "hello");
+    assert_eq!(std::fs::read_to_string(data.join("own.txt")).unwrap(), "the application's own");
+    place.ready().await;
+}
+
+#[tokio::test]
 async fn a_claim_of_a_reused_process_number_is_nobodys() {
     let place = Place::new("exec APP").await;
     place.run(1, 1).await;

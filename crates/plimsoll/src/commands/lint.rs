@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use base::{Diagnostic, Severity as Level, Source, diagnostic};
+use base::{Diagnostic, Severity as Level, Source, counted, diagnostic};
 use host::git;
 use serde_json::{Value as Json, json};
 use workflow::lint::{self, Finding, Fix, Kind, Options, Persona, Security, Severity};
@@ -246,7 +246,6 @@ fn text(checked: &[Checked], mode: Security, terminal: &Terminal) {
 }
 
 fn summary(files: usize, findings: &[&Finding], mode: Security) -> String {
-    let counted = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let files = counted(files, "file");
     if findings.is_empty() {
         return format!("nothing found in {files}");

@@ -1,5 +1,6 @@
 //! The six lines that say what will happen.
 
+use base::counted;
 use release::{Commit, Delivery, Ships};
 use rollout::{Step, Strategy};
 use workflow::model::Workflow;
@@ -15,10 +16,6 @@ pub(super) fn runs(workflows: &[Workflow], git_ref: &str) -> String {
             .collect::<Vec<_>>()
             .join(", "),
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 pub(super) fn commit(commit: &Commit) -> String {

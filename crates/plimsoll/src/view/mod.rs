@@ -5,8 +5,8 @@ mod run;
 
 use std::path::Path;
 
-use base::Timestamp;
 use base::time::format_duration_ms;
+use base::{Timestamp, counted};
 use release::{Event, Outcome, Project, Release};
 
 use crate::terminal::{Terminal, Tone};
@@ -247,7 +247,7 @@ pub fn evidence_line(summary: &gate::evidence::Summary) -> String {
         parts.push(if found.is_empty() { "no findings".to_string() } else { found.join(", ") });
     }
     if !summary.broken.is_empty() {
-        parts.push(format!("{} files can't be read", summary.broken.len()));
+        parts.push(format!("{} can't be read", counted(summary.broken.len(), "file")));
     }
     if parts.is_empty() { "none was left".to_string() } else { parts.join(", ") }
 }

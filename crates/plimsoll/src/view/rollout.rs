@@ -1,6 +1,6 @@
 //! A rollout in words: what it did, what the judge said, where the traffic is.
 
-use base::thousands;
+use base::{counted, thousands};
 use release::Release;
 use rollout::judge::{Proof, Stream};
 use rollout::{Happened, Rollout};
@@ -13,7 +13,7 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
     let plan = rollout.plan();
     let say = |mark, text: String| terminal.say(&marked(terminal, mark, &text));
     match &event.what {
-        Happened::InstancesReady => say(Mark::Good, format!("ready      {} of {} instances", plan.replicas, plan.replicas)),
+        Happened::InstancesReady => say(Mark::Good, format!("ready      {}", counted(plan.replicas as usize, "instance"))),
         Happened::Routed { weights, .. } => {
             let weight = weights.get(&plan.revision.id).copied().unwrap_or(0);
             if weight == 0 && rollout.phase() == rollout::Phase::Canary {

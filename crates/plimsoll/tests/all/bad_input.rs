@@ -94,7 +94,7 @@ fn the_application_ignores_port() {
     let own = free_port().to_string();
     let app = common::APP.replace("int(os.environ[\"PORT\"])", &own);
     let place = Place::with(&[("app.py", &app)]);
-    place.up(&[]).ends(0, &["✔ ready      1 of 1 instances"]);
+    place.up(&[]).ends(0, &["✔ ready      1 instance"]);
     let status = place.say(&["status"]);
     assert!(status.out.contains(&format!("and listens on {own}, where it is reached")), "{}", status.out);
 }
@@ -103,7 +103,7 @@ fn the_application_ignores_port() {
 fn the_application_never_gets_healthy() {
     let app = common::APP.replace("200", "503");
     let place = Place::with(&[("app.py", &app), ("plimsoll.yaml", &small("ready: 30s", "ready: 6s", "exec python3 app.py"))]);
-    let why = "failed, and there was nothing to go back to: 0 of 1 instances became ready within TIME: GET / answered 503 (TIME)";
+    let why = "failed, and there was nothing to go back to: the instance did not become ready within TIME: GET / answered 503 (TIME)";
     place.up(&[]).ends(1, &[&format!("✖ release-1  {why}"), "what the application wrote: `plimsoll logs`"]);
 }
 
@@ -121,7 +121,7 @@ fn the_application_dies_after_a_moment() {
     let config = small("verify: 1s", "verify: 60s, restarts: 1", "exec python3 app.py");
     let place = Place::with(&[("app.py", &app), ("plimsoll.yaml", &config)]);
     let said = place.up(&[]);
-    said.ends(1, &["✔ ready      1 of 1 instances", "what the application wrote: `plimsoll logs`"]);
+    said.ends(1, &["✔ ready      1 instance", "what the application wrote: `plimsoll logs`"]);
     assert!(said.err.contains("release-1  failed, and there was nothing to go back to: "), "{}", said.err);
     assert!(said.err.contains("exited with 7"), "{}", said.err);
 }
@@ -129,7 +129,7 @@ fn the_application_dies_after_a_moment() {
 #[test]
 fn the_application_has_no_health_endpoint() {
     let place = Place::with(&[("app.py", &common::APP.replace("200", "404"))]);
-    place.up(&[]).ends(0, &["✔ ready      1 of 1 instances"]);
+    place.up(&[]).ends(0, &["✔ ready      1 instance"]);
     let status = place.say(&["status"]);
     assert!(status.out.contains("no health path is given, so `GET /` is asked"), "{}", status.out);
 }
@@ -140,7 +140,7 @@ fn the_application_does_not_speak_http() {
         class Hello(socketserver.BaseRequestHandler):\n    def handle(self): self.request.sendall(b'220 hello there\\r\\n')\n\
         socketserver.ThreadingTCPServer(('127.0.0.1', int(os.environ['PORT'])), Hello).serve_forever()\n";
     let place = Place::with(&[("app.py", app)]);
-    place.up(&[]).ends(0, &["✔ ready      1 of 1 instances"]);
+    place.up(&[]).ends(0, &["✔ ready      1 instance"]);
     let status = place.say(&["status"]);
     assert!(status.out.contains("it doesn't speak HTTP, so a connection is all that is tried"), "{}", status.out);
 }

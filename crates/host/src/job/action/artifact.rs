@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use base::mask::Mask;
-use base::{Digest, Timestamp};
+use base::{Digest, Timestamp, counted};
 use serde::{Deserialize, Serialize};
 use workflow::job::glob::{Globs, Matched};
 use workflow::job::{ActionCall, Wrote};
@@ -85,7 +85,7 @@ pub(super) fn upload(dirs: &JobDirs, call: &ActionCall, version: u32, mask: &Mas
     let manifest = store.put(name, &common, &files, version < 4, inputs.flag("overwrite")?, mask, copy)?;
     retention::keep_until(&store.manifest(name), days, super::super::now());
     let digest = manifest.digest.expect("a stored artifact has a digest");
-    desk.say(&format!("Uploaded {} files as `{name}`, {digest}", manifest.files.len()));
+    desk.say(&format!("Uploaded {} as `{name}`, {digest}", counted(manifest.files.len(), "file")));
     let id = number(&digest).to_string();
     let outputs =
         [("artifact-id", id), ("artifact-url", format!("file://{}", store.folder(name).display())), ("artifact-digest", digest.hex())];
@@ -114,7 +114,7 @@ pub(super) fn download(dirs: &JobDirs, call: &ActionCall, version: u32, desk: &m
     for name in &names {
         let into = if merge { target.clone() } else { target.join(name) };
         let count = store.get(name, &into, &mut |from, to| desk.copy(from, to))?;
-        desk.say(&format!("Downloaded {count} files of `{name}` to {}", into.display()));
+        desk.say(&format!("Downloaded {} of `{name}` to {}", counted(count, "file"), into.display()));
     }
     if names.is_empty() {
         desk.say("##[warning]There is no artifact to download.");

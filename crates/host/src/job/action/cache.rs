@@ -12,7 +12,7 @@ use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use base::mask::Mask;
-use base::{Digest, Timestamp};
+use base::{Digest, Timestamp, counted};
 use serde::{Deserialize, Serialize};
 use workflow::job::glob::Globs;
 use workflow::job::{ActionCall, Stage, Wrote};
@@ -80,7 +80,7 @@ pub(super) fn save(dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut De
                 "##[warning]Path Validation Error: Path(s) specified in the action for caching do(es) not exist, hence no cache is being saved.",
             ),
             count => {
-                desk.say(&format!("Cache saved with key: {key} ({count} files)"));
+                desk.say(&format!("Cache saved with key: {key} ({})", counted(count, "file")));
                 for removed in retention::bound_caches(&dirs.cache, retention::CACHES_BYTES_MAX) {
                     desk.say(&format!("Removed the cache `{removed}`, used longest ago, to stay below {} GB.", retention::CACHES_BYTES_MAX >> 30));
                 }
@@ -117,7 +117,7 @@ pub(super) fn replace(dirs: &JobDirs, call: &ActionCall, mask: &Mask, desk: &mut
     }
     match cache.pack(key, mask, desk)? {
         0 => desk.say("##[warning]None of the cache's paths is there, so nothing is saved."),
-        count => desk.say(&format!("Saved the cache `{key}` ({count} files)")),
+        count => desk.say(&format!("Saved the cache `{key}` ({})", counted(count, "file"))),
     }
     Ok(Wrote::default())
 }

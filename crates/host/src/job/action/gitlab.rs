@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base::counted;
 use base::mask::Mask;
 use engine::world::JobStart;
 use workflow::gitlab;
@@ -48,7 +49,7 @@ pub(super) fn save(start: &JobStart, dirs: &JobDirs, call: &ActionCall, mask: &M
     let all = files.len();
     files.retain(|file| file.starts_with(&dirs.workspace));
     if files.len() < all {
-        desk.say(&format!("##[warning]{} files lie outside the project's folder and are left out.", all - files.len()));
+        desk.say(&format!("##[warning]Left out, for they lie outside the project's folder: {}.", counted(all - files.len(), "file")));
     }
     for path in inputs.lines("dotenv") {
         if let Ok(text) = fs::read_to_string(dirs.workspace.join(path)) {
@@ -61,7 +62,7 @@ pub(super) fn save(start: &JobStart, dirs: &JobDirs, call: &ActionCall, mask: &M
     }
     let store = Store { artifacts: &dirs.artifacts };
     let manifest = store.put(name, &dirs.workspace, &files, false, true, mask, &mut |from, to| desk.copy(from, to))?;
-    desk.say(&format!("Uploaded {} files.", manifest.files.len()));
+    desk.say(&format!("Uploaded {}.", counted(manifest.files.len(), "file")));
     Ok(Wrote::default())
 }
 
@@ -78,7 +79,7 @@ pub(super) fn load(dirs: &JobDirs, call: &ActionCall, desk: &mut Desk<'_>) -> Re
                 job = id;
                 if store.folder(id).is_dir() {
                     let count = store.get(id, &dirs.workspace, &mut |from, to| desk.copy(from, to))?;
-                    desk.say(&format!("Downloaded {count} files of `{id}`."));
+                    desk.say(&format!("Downloaded {} of `{id}`.", counted(count, "file")));
                 }
             }
             Some(("dotenv", path)) => {
