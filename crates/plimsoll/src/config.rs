@@ -233,7 +233,8 @@ const ROOT: &[&str] = &[
 const PROBE: &[&str] = &["path", "delay", "period", "timeout", "failures"];
 const SMOKE: &[&str] = &["path", "expect", "timeout"];
 const LIMITS: &[&str] = &["ready", "stepMin", "stepMax", "onDeadline", "drain", "verify", "restarts"];
-const JUDGE: &[&str] = &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "latencySlack", "absoluteBadShare", "look"];
+const JUDGE: &[&str] =
+    &["alpha", "ratioMargin", "differenceMargin", "latencyQuantile", "latencyFactor", "latencySlack", "absoluteBadShare", "look"];
 const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
 const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
 const ACTIONS: &[&str] = &["sources", "movedTags"];

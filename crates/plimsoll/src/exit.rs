@@ -20,7 +20,7 @@ pub const TABLE: &[(u8, &str)] = &[
     (OK, "ok"),
     (FAILED, "failed, and there was nothing to go back to: a run, a test, a first release"),
     (USAGE, "usage or configuration: the command line or a file is wrong"),
-    (DENIED, "denied by a gate"),
+    (DENIED, "denied by a gate, or overtaken by a later release"),
     (NOT_AUTHORISED, "not authorised"),
     (WAITING, "waiting: for an approval, or `--wait` ran out"),
     (ROLLED_BACK, "rolled back, safe"),

@@ -352,6 +352,9 @@ impl Release {
         let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
             return self.admit_rollback(environment, now);
         };
+        if let Some(later) = environment.live().filter(|live| live.number > self.plan.number) {
+            return one(Event::Finished { outcome: Outcome::Superseded { by: later.number }, at: now });
+        }
         if let Some(held) = self.decision.as_deref().and_then(|decision| self.held(workflows, decision, environment, now)) {
             return held;
         }

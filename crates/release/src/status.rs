@@ -47,6 +47,11 @@ pub enum Outcome {
     Cancelled {
         by: String,
     },
+    /// A release that began later is live: going on would take its change, or somebody's way back, out again.
+    Superseded {
+        /// Its number.
+        by: u64,
+    },
 }
 
 impl Outcome {
@@ -64,6 +69,9 @@ impl Outcome {
             Outcome::Failed { reason } => format!("failed, and there was nothing to go back to: {reason}"),
             Outcome::RollbackFailed { reason } => format!("the way back failed, a person is needed: {reason}"),
             Outcome::Cancelled { by } => format!("cancelled by {by}; the environment was not touched"),
+            Outcome::Superseded { by } => {
+                format!("overtaken: release-{by} began later and is live; the environment was not touched")
+            }
         }
     }
 
@@ -72,7 +80,7 @@ impl Outcome {
         match self {
             Outcome::Promoted { .. } | Outcome::Unchanged { .. } => 0,
             Outcome::RunFailed { .. } | Outcome::Failed { .. } => 1,
-            Outcome::Denied { .. } | Outcome::Refused { .. } => 3,
+            Outcome::Denied { .. } | Outcome::Refused { .. } | Outcome::Superseded { .. } => 3,
             Outcome::RolledBack { .. } => 6,
             Outcome::RollbackFailed { .. } => 7,
             Outcome::Cancelled { .. } => 130,

@@ -60,6 +60,31 @@ fn the_gate_is_not_asked_again_while_another_release_has_the_environment() {
 }
 
 #[test]
+fn a_release_that_a_later_one_has_overtaken_is_not_shipped() {
+    let live = |number| {
+        let (release, instance) = (ReleaseId::new(NOW, 3), delivery().instance(Digest::of(b"old")));
+        let live = Live { release, number, instance, delivery: delivery(), since: NOW };
+        let events = [
+            EnvironmentEvent::Admitted { release, generation: 1, at: NOW },
+            EnvironmentEvent::Released { release, live: Some(Box::new(live)), quarantined: None, generation: 1, at: NOW },
+        ];
+        Observed { environment: Arc::new(Environment::replay(&events)), ..Observed::default() }
+    };
+    let mut plan = plan(&[]);
+    plan.number = 5;
+    let mut release = decide(plan, NOW);
+    assert!(
+        release.advance(&live(4), NOW).events.iter().any(|event| matches!(event, Event::Admitted { .. })),
+        "the one before is replaced"
+    );
+
+    let advance = release.advance(&live(6), NOW);
+    advance.events.iter().for_each(|event| release.apply(event));
+    assert_eq!(release.outcome(), Some(&Outcome::Superseded { by: 6 }), "what somebody shipped or went back to since stays");
+    assert!(advance.environment.is_empty());
+}
+
+#[test]
 fn who_is_asked_is_heard_while_another_release_has_the_environment() {
     let mut plan = plan(&[]);
     let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };

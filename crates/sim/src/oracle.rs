@@ -446,5 +446,6 @@ fn ending(outcome: &Outcome) -> &'static str {
         Outcome::Failed { .. } => "failed",
         Outcome::RollbackFailed { .. } => "rollback failed",
         Outcome::Cancelled { .. } => "cancelled",
+        Outcome::Superseded { .. } => "superseded",
     }
 }

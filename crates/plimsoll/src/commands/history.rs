@@ -90,6 +90,7 @@ fn ended(entry: &HistoryEntry) -> String {
         Some(Outcome::Failed { reason }) => format!("failed: {}", few_words(reason)),
         Some(Outcome::RollbackFailed { reason }) => format!("the way back failed: {}", few_words(reason)),
         Some(Outcome::Cancelled { by }) => format!("aborted by {by}"),
+        Some(Outcome::Superseded { by }) => format!("overtaken by release-{by}"),
     }
 }
 

@@ -1,6 +1,5 @@
 //! `plimsoll release …`: look at releases and steer them.
 
-use std::path::Path;
 
 use base::name::{ProjectId, ReleaseId};
 use base::time::format_duration_ms;
@@ -16,7 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
 use crate::server::{ReleaseView, RollbackRequest};
 use crate::terminal::{Terminal, Tone};
-use crate::view::{Mark, evidence_line, marked, typed};
+use crate::view::{Mark, evidence_line, marked};
 use crate::world;
 
 pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
@@ -255,17 +254,18 @@ async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
     };
     let accepted: Accepted = client.post("/api/v1/rollbacks", &request).await?;
     let code = conclude(follow(&client, accepted.id, OnInterrupt::Abort, terminal).await?, terminal)?;
-    tell_what_still_waits(&client, &project, &args.of.dir, terminal).await;
+    if code == exit::OK {
+        tell_what_is_overtaken(&client, &project, accepted.number, terminal).await;
+    }
     Ok(code)
 }
 
-/// A release that was asked for before a rollback is not undone by it, and goes on when it may.
-async fn tell_what_still_waits(client: &Client, project: &ProjectId, dir: &Path, terminal: &Terminal) {
-    let folder = if dir == Path::new(".") { String::new() } else { format!(" -C {}", typed(&dir.to_string_lossy())) };
+/// A release that was asked for before a rollback does not undo it.
+async fn tell_what_is_overtaken(client: &Client, project: &ProjectId, rollback: u64, terminal: &Terminal) {
     let entries: Result<Vec<ReleaseEntry>> = client.get(&format!("/api/v1/releases?project={project}")).await;
-    for entry in entries.unwrap_or_default().iter().filter(|entry| entry.outcome.is_none()) {
-        terminal.warn(&format!(
-            "release-{0} ({1}) is still to come and goes on when it may; `plimsoll release abort {0}{folder}` ends it",
+    for entry in entries.unwrap_or_default().iter().filter(|entry| entry.outcome.is_none() && entry.number < rollback) {
+        terminal.say(&format!(
+            "release-{} ({}) began before and will not be shipped; `plimsoll up` ships it anew",
             entry.number,
             what(entry)
         ));

@@ -242,6 +242,11 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
         Outcome::Failed { .. } | Outcome::RollbackFailed { .. } => {
             terminal.say(&format!("what the application wrote: `plimsoll logs{folder}`"));
         }
+        Outcome::Superseded { by } => {
+            terminal.say(&format!(
+                "`plimsoll release view {by}{folder}` shows what overtook it; `plimsoll up{dir}` ships this commit all the same"
+            ));
+        }
         Outcome::Cancelled { .. } => {}
     }
     Ok(ended.outcome.exit_code())

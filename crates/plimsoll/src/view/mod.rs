@@ -193,7 +193,7 @@ impl<'a> Narrator<'a> {
         let took = release.finished().map_or(0, |at| at.since_ms(release.plan().created));
         let mark = match outcome {
             Outcome::Promoted { .. } | Outcome::Unchanged { .. } => Mark::Good,
-            Outcome::RolledBack { .. } | Outcome::Cancelled { .. } => Mark::Warn,
+            Outcome::RolledBack { .. } | Outcome::Cancelled { .. } | Outcome::Superseded { .. } => Mark::Warn,
             _ => Mark::Bad,
         };
         let number = release.plan().number;

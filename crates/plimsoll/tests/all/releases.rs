@@ -271,7 +271,7 @@ fn a_revision_that_crashed_before_gets_a_new_chance() {
 }
 
 #[test]
-fn a_rollback_says_what_is_still_to_come() {
+fn what_waited_before_a_rollback_is_not_shipped_after_it() {
     let place = Place::with_app();
     bring_up(&place, "1");
     bring_up(&place, "2");
@@ -279,7 +279,10 @@ fn a_rollback_says_what_is_still_to_come() {
     place.write("version", "3");
     place.commit("version 3");
     place.up(&["--wait", "2s"]).ends(5, &["release-3 waits: environment `local` is closed: frozen (the sale); no opening is in sight; in an emergency `plimsoll gate override --reason WHY` goes past it; `plimsoll release watch 3` looks again"]);
+    assert_eq!(place.say(&["release", "rollback"]).code, 0);
+    assert_eq!(place.say(&["env", "unfreeze"]).code, 0);
     place
-        .say(&["release", "rollback"])
-        .ends(0, &["warning: release-3 (HASH version 3) is still to come and goes on when it may; `plimsoll release abort 3` ends it"]);
+        .say(&["release", "watch", "3"])
+        .ends(3, &["⚠ release-3  overtaken: release-4 began later and is live; the environment was not touched (TIME)"]);
+    place.up(&[]).ends(0, &["✔ release-5  revision HASH is live and verified (TIME)"]);
 }
