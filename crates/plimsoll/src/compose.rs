@@ -5,6 +5,7 @@ mod summary;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use base::name::{ProjectId, ReleaseId};
@@ -337,7 +338,7 @@ fn triggered(
             warnings.push(format!("{path} does not run: {reason}"));
             continue;
         }
-        match ready(loaded, &|path| tree.read(path), resolver) {
+        match ready(loaded, None, &|path| tree.read(path), resolver) {
             Ok((workflow, missing)) => {
                 warnings.extend(missing);
                 check(&source);
@@ -358,6 +359,7 @@ fn triggered(
 /// what its actions are pinned to. Beside it, what its jobs may miss on this machine.
 pub fn ready(
     loaded: Loaded,
+    only_job: Option<&str>,
     read: &dyn Fn(&str) -> Option<String>,
     resolver: &mut Resolver<'_>,
 ) -> std::result::Result<(Workflow, Vec<String>), Vec<Said>> {
@@ -366,20 +368,37 @@ pub fn ready(
     let root = files[0].source.name.clone();
     let mut actions = BTreeMap::new();
     for file in &mut files {
-        file.diagnostics.append(&mut file.unsupported);
-        let Some(own) = &file.workflow else { continue };
+        let mut cant_run = std::mem::take(&mut file.unsupported);
+        let Some(own) = &file.workflow else {
+            file.diagnostics.append(&mut cant_run);
+            continue;
+        };
         let checked = match &file.key {
             None => host::job::check(own, read, &path, resolver),
             Some(key) => host::job::check_called((key, own), &root, read, &path, resolver),
         };
         actions.extend(checked.actions);
-        file.diagnostics.extend(checked.diagnostics);
+        cant_run.extend(checked.diagnostics);
+        if let (Some(only), None) = (only_job, &file.key) {
+            let others = jobs_left_out(own, only);
+            cant_run.retain(|it| !others.iter().any(|job| job.contains(&it.span.start)));
+        }
+        file.diagnostics.append(&mut cant_run);
     }
     workflow.iter_mut().for_each(|workflow| workflow.actions.append(&mut actions));
     match workflow.filter(|_| !files.iter().any(|file| has_errors(&file.diagnostics))) {
         Some(workflow) => Ok((workflow, files.iter().flat_map(|file| missing_tools(&file.source, &file.diagnostics)).collect())),
         None => Err(files.into_iter().map(|file| (file.source, file.diagnostics)).collect()),
     }
+}
+
+/// Where the jobs that don't run with this one stand in the file: what can't be run there stops nobody.
+fn jobs_left_out(workflow: &Workflow, only: &str) -> Vec<Range<usize>> {
+    let asked_for = workflow::plan::asked_for(workflow, only);
+    let starts: BTreeSet<usize> = workflow.jobs.iter().map(|job| job.span.start).collect();
+    let end = |start: usize| starts.range(start + 1..).next().copied().unwrap_or(usize::MAX);
+    let left_out = workflow.jobs.iter().zip(asked_for).filter(|(_, asked_for)| !asked_for);
+    left_out.map(|(job, _)| job.span.start..end(job.span.start)).collect()
 }
 
 /// A workflow with all that it calls: files of this repository as they are in the sources, those of others as they are locked.

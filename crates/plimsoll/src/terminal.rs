@@ -171,14 +171,16 @@ impl Terminal {
         let mut drawn = self.drawn.lock().expect("no holder panics");
         let mut out = std::io::stderr().lock();
         let columns = self.wraps_rest.then(|| columns(std::io::stderr())).flatten();
-        let _ = writeln!(out, "{}{}", wipe(*drawn), self.shown(text, columns));
+        let from = if self.live && *drawn == 0 { "\r".to_string() } else { wipe(*drawn) };
+        let _ = writeln!(out, "{from}{}", self.shown(text, columns));
         let _ = out.flush();
         *drawn = 0;
     }
 }
 
+/// From the first column on: a `^C` that the terminal shows when it is typed stands below the last line.
 fn wipe(lines: usize) -> String {
-    if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") }
+    if lines == 0 { String::new() } else { format!("\r\x1b[{lines}A\x1b[J") }
 }
 
 fn width() -> usize {

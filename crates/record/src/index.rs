@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::Timestamp;
 use base::name::{ProjectId, ReleaseId};
 use release::{Commit, Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Project};
-use rollout::{RevisionId, Strategy};
+use rollout::{Happened, RevisionId, Strategy};
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Fact;
@@ -179,6 +179,8 @@ impl Index {
                     Strategy::BlueGreen { .. } => StrategyKind::BlueGreen,
                 });
             }
+            // The version before was dead, and the new one took over without a step.
+            Event::Rollout { event } if matches!(event.what, Happened::StableDead { .. }) => entry.strategy = Some(StrategyKind::Immediate),
             Event::EvidenceRead { evidence, .. } => {
                 if let Some(project) = self.projects.get_mut(&entry.project) {
                     project.evidence = evidence.summary().present;

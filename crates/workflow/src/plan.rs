@@ -75,6 +75,8 @@ pub struct LeftOut {
 pub enum PlanError {
     #[error("there is no job `{job}`{}; there are {}", suggestion.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default(), jobs.join(", "))]
     NoSuchJob { job: String, suggestion: Option<String>, jobs: Vec<String> },
+    #[error("`{leg}` is one leg of the job `{job}`, which runs with all its legs or not at all: ask for `{job}`")]
+    OneLeg { leg: String, job: String },
     #[error("the job `{job}` needs `{need}`, and there is no such job")]
     UnknownNeed { job: String, need: String },
     #[error("the jobs {0} wait for each other, so none of them could ever start")]
@@ -174,14 +176,10 @@ impl Plan {
 
     /// Which jobs of the file the run knows: those asked for, whether they will run or be skipped.
     pub(crate) fn asked_for(&self) -> Vec<bool> {
-        let Some(only) = &self.only_job else { return vec![true; self.workflow.jobs.len()] };
-        let graph = Graph::new(&self.workflow);
-        let mut asked_for = vec![false; self.workflow.jobs.len()];
-        if let Some(job) = graph.job(only) {
-            asked_for[job] = true;
-            graph.ancestors(job).into_iter().for_each(|job| asked_for[job] = true);
+        match &self.only_job {
+            None => vec![true; self.workflow.jobs.len()],
+            Some(only) => asked_for(&self.workflow, only),
         }
-        asked_for
     }
 
     /// Why this job is skipped whatever its condition says.
@@ -229,9 +227,24 @@ pub fn called_key(caller: Option<&str>, uses: &str) -> String {
     }
 }
 
+/// Of the file's jobs, in its order, the one named and what it needs.
+pub fn asked_for(workflow: &Workflow, only: &str) -> Vec<bool> {
+    let graph = Graph::new(workflow);
+    let mut asked_for = vec![false; workflow.jobs.len()];
+    if let Some(job) = graph.job(only) {
+        asked_for[job] = true;
+        graph.ancestors(job).into_iter().for_each(|job| asked_for[job] = true);
+    }
+    asked_for
+}
+
 fn check_exists(workflow: &Workflow, graph: &Graph, id: &str) -> Result<(), PlanError> {
     if graph.job(id).is_some() {
         return Ok(());
+    }
+    let matrix = id.split_once(" (").map(|(job, _)| job).filter(|job| graph.job(job).is_some());
+    if let Some(job) = matrix {
+        return Err(PlanError::OneLeg { leg: id.to_string(), job: job.to_string() });
     }
     let suggestion = nearest(id, workflow.jobs.iter().map(|job| job.id.as_str())).map(String::from);
     // A file of thousands isn't told.

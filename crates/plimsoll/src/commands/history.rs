@@ -95,7 +95,7 @@ fn ended(entry: &HistoryEntry) -> String {
 }
 
 /// A verdict's four numbers without what was computed of them; of another reason what comes before its details.
-fn few_words(reason: &str) -> &str {
+pub(super) fn few_words(reason: &str) -> &str {
     let end = reason.find(" → ").or_else(|| reason.find("; ")).unwrap_or(reason.len());
     &reason[..end]
 }

@@ -1,11 +1,12 @@
 //! `plimsoll release …`: look at releases and steer them.
 
-
 use base::name::{ProjectId, ReleaseId};
 use base::time::format_duration_ms;
+use gate::approval::Vote;
 use record::ReleaseEntry;
 use release::Outcome;
 
+use super::history::few_words;
 use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
@@ -64,7 +65,7 @@ fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {
 fn how(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Promoted { revision } => format!("promoted: revision {revision}"),
-        _ => outcome.sentence(),
+        _ => few_words(&outcome.sentence()).to_string(),
     }
 }
 
@@ -141,7 +142,7 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
             terminal.data(&format!("  {}{line}", if index == 0 { "gate       " } else { "           " }));
         }
     }
-    for vote in &status.votes {
+    for vote in last_words(&status.votes) {
         terminal.data(&format!("  {}", vote_line(vote)));
     }
     if let Some(by) = &status.overridden {
@@ -190,7 +191,7 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     if let Some(decision) = &status.decision {
         lines.extend(gate::explain(decision));
     }
-    lines.extend(status.votes.iter().map(vote_line));
+    lines.extend(last_words(&status.votes).map(vote_line));
     lines.extend(status.overridden.iter().map(|by| format!("OVERRIDDEN {by}")));
     if let Some(rollout) = &status.rollout {
         lines.extend(crate::view::evidence_lines(rollout));
@@ -199,8 +200,13 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     Ok(exit::OK)
 }
 
+/// What each said last; whoever approves twice has approved.
+pub(super) fn last_words(votes: &[Vote]) -> impl Iterator<Item = &Vote> {
+    votes.iter().enumerate().filter(|(index, vote)| !votes[index + 1..].iter().any(|later| later.by == vote.by)).map(|(_, vote)| vote)
+}
+
 /// `approved   by bo at 2026-11-25 12:00:00 UTC: looks good`.
-pub(super) fn vote_line(vote: &gate::approval::Vote) -> String {
+pub(super) fn vote_line(vote: &Vote) -> String {
     let word = if vote.agrees { "approved" } else { "refused" };
     let comment = if vote.comment.is_empty() { String::new() } else { format!(": {}", vote.comment) };
     format!("{word:<10} by {} at {}{comment}", vote.by, vote.at.date_and_clock())

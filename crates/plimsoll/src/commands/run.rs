@@ -395,7 +395,7 @@ impl Project {
                 not_run.push(NotRun { path: name, reason });
                 continue;
             }
-            match ready(loaded, &read, &mut resolver) {
+            match ready(loaded, args.job.as_deref(), &read, &mut resolver) {
                 Ok((workflow, missing)) => {
                     missing.iter().for_each(|it| terminal.warn(it));
                     checked.add(&source, mode, config.workflows.forbidden.as_ref(), &event.name, &read);

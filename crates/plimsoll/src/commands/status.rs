@@ -8,6 +8,7 @@ use record::ReleaseEntry;
 use release::Outcome;
 use rollout::{InstancePhase, InstanceSeen};
 
+use super::history::few_words;
 use super::project_of;
 use crate::cli::Here;
 use crate::client::Client;
@@ -41,7 +42,7 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     if shown.is_empty() {
         terminal.data("nothing is live here; `plimsoll up` brings something up");
         if let Some(ended) = releases.iter().max_by_key(|release| release.number) {
-            let how = ended.outcome.as_ref().map_or("it is under way".to_string(), Outcome::sentence);
+            let how = ended.outcome.as_ref().map_or("it is under way".to_string(), ended_how);
             terminal.data(&format!("    release-{} was the last: {how}", ended.number));
         }
     }
@@ -53,10 +54,15 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     if let Some((last, outcome)) = last.and_then(|last| Some((last, last.outcome.as_ref()?)))
         && !matches!(outcome, Outcome::Promoted { .. } | Outcome::Unchanged { .. })
     {
-        terminal
-            .data(&format!("  {}", marked(terminal, Mark::Warn, &format!("release-{} was the last: {}", last.number, outcome.sentence()))));
+        let how = ended_how(outcome);
+        terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &format!("release-{} was the last: {how}", last.number))));
     }
     Ok(exit::OK)
+}
+
+/// `release explain` has all the numbers.
+fn ended_how(outcome: &Outcome) -> String {
+    few_words(&outcome.sentence()).to_string()
 }
 
 fn print(view: &EnvironmentView, terminal: &Terminal) {

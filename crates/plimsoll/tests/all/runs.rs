@@ -520,6 +520,23 @@ fn a_job_that_is_none_is_told_which_there_are_and_a_short_secret_what_it_does() 
     let file = "on: push\npermissions: {}\njobs:\n  build: {runs-on: x, steps: [{run: 'echo built'}]}\n  check: {runs-on: x, steps: [{run: 'echo checked'}]}\n";
     let place = Place::with(&[(CI, file)]);
     place.say(&["run", "-j", "nosuch"]).ends(2, &["error: .github/workflows/ci.yml: there is no job `nosuch`; there are `build`, `check`"]);
+    place.say(&["run", "-j", "build (2)"]).ends(
+        2,
+        &["error: .github/workflows/ci.yml: `build (2)` is one leg of the job `build`, which runs with all its legs or not at all: ask for `build`"],
+    );
     let said = place.say(&["run", "--secret", "TOKEN=x"]);
     said.ends(0, &["warning: the secret `TOKEN` is so short that parts of other words are hidden with it"]);
+}
+
+#[test]
+fn what_a_job_can_t_have_here_stops_only_those_that_want_it() {
+    let file = "on: push\npermissions: {}\njobs:\n  app: {runs-on: macos-latest, steps: [{run: 'echo app'}]}\n  build: {runs-on: x, steps: [{run: 'echo built'}]}\n  pack: {runs-on: x, needs: app, steps: [{run: 'echo packed'}]}\n";
+    let place = Place::with(&[(CI, file)]);
+    let refused = "a job on macOS (`macos-latest`) can't be run here yet";
+    for wanting in [&["run"][..], &["run", "-j", "app"], &["run", "-j", "pack"]] {
+        let said = place.say(wanting);
+        assert!(said.code == 2 && said.err.contains(refused), "{wanting:?}: {said:?}");
+    }
+    let said = place.say(&["run", "-j", "build"]);
+    assert!(said.code == 0 && said.raw.contains("build | built\n"), "{said:?}");
 }
