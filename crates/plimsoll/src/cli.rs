@@ -441,7 +441,7 @@ pub struct OfDir {
 
 #[derive(Debug, Clone, Args)]
 pub struct OneRelease {
-    /// `release-7`, `7` or an id; the last one when absent
+    /// `release-7`, `7` or an id; when absent the last one, and where one is steered the one that moves
     pub release: Option<String>,
     #[command(flatten)]
     pub of: OfDir,

@@ -111,7 +111,14 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     problems.said()?;
     warnings.extend(resolver.remarks());
     let why_runs = summary::runs(&workflows, &git_ref);
+    if workflows.is_empty() {
+        warnings.extend(workflows_of_the_root(&repository));
+    }
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
+    if let (Ships::Left(what), true) = (&ships, workflows.is_empty()) {
+        return Err(Failure::usage(format!("`artifact: {what}` is what a workflow leaves behind, and {why_runs}"))
+            .hint("without `artifact:` the commit's files ship; `start:` runs in their folder"));
+    }
     if let Some(build) = &build {
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
@@ -167,6 +174,16 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         actor: choices.actor.clone(),
     };
     Ok(Composed { proposal, summary, warnings, notes, snapshot })
+}
+
+/// A folder inside a larger repository is a project of its own, which surprises whoever has the workflows at the root.
+fn workflows_of_the_root(repository: &Repository) -> Option<String> {
+    let subtree = Some(&repository.subtree).filter(|subtree| !subtree.is_empty())?;
+    let paths = git::tree_paths(&repository.root, &repository.sha, "").ok()?;
+    let is_workflow = |path: &str| path.starts_with(".github/workflows/") && (path.ends_with(".yml") || path.ends_with(".yaml"));
+    paths.iter().any(|path| is_workflow(path)).then(|| {
+        format!("the workflows at the repository's root are not run for `{subtree}`, a project of its own; its are those in `{subtree}/.github/workflows`")
+    })
 }
 
 /// Repository and folder decide it, so that every command finds the same project without asking.
@@ -265,8 +282,15 @@ pub fn config_of(text: Option<String>) -> Config {
 }
 
 fn read_config(tree: &Tree) -> Result<(Config, bool)> {
-    let Some(text) = tree.read("plimsoll.yaml") else { return Ok((Config::default(), false)) };
-    let source = Source::new("plimsoll.yaml", text);
+    let Some(bytes) = tree.bytes("plimsoll.yaml") else {
+        return match tree.list().iter().any(|path| path == "plimsoll.yml") {
+            true => Err(Failure::usage("`plimsoll.yml` is not read: the file is called `plimsoll.yaml`")
+                .hint("`git mv plimsoll.yml plimsoll.yaml`, and commit it")),
+            false => Ok((Config::default(), false)),
+        };
+    };
+    let (source, unread) = Source::decode("plimsoll.yaml", &bytes);
+    refuse(&source, unread.as_slice())?;
     let (config, diagnostics) = config::parse(&source);
     refuse(&source, &diagnostics)?;
     Ok((config, true))

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use base::time::parse_duration_ms;
 use base::yaml::{self, Mapping, Node};
-use base::{Diagnostic, Source};
+use base::{Diagnostic, Source, Span};
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Strategy, SyntheticPlan};
 use workflow::lint::{Forbidden, Pattern, Security};
 
@@ -245,6 +245,12 @@ const FORBIDDEN: &[&str] = &["allow", "deny"];
 pub fn parse(source: &Source) -> (Config, Vec<Diagnostic>) {
     let (node, diagnostics) = yaml::parse(source);
     let mut reader = Reader { diagnostics };
+    if node.is_none() && reader.diagnostics.is_empty() {
+        reader.diagnostics.push(
+            Diagnostic::error("config/missing-key", Span::default(), "the file is empty")
+                .hint(format!("begin with `apiVersion: {API_VERSION}`, or remove the file")),
+        );
+    }
     let config = node.map(|node| reader.config(&node)).unwrap_or_default();
     (config, reader.diagnostics)
 }

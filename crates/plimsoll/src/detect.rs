@@ -75,7 +75,7 @@ pub fn silent(files: &dyn Files) -> Vec<String> {
 
 /// Folders of a repository of several projects that hold something a project could be told by, as far down as people put them.
 pub fn nested(files: &dyn Files) -> Vec<String> {
-    const TELLING: [&str; 9] = [
+    const TELLING: [&str; 12] = [
         "plimsoll.yaml",
         "Procfile",
         "Dockerfile",
@@ -85,6 +85,9 @@ pub fn nested(files: &dyn Files) -> Vec<String> {
         "pyproject.toml",
         "requirements.txt",
         "index.html",
+        "app.py",
+        "main.py",
+        "server.py",
     ];
     const DEPTH_MAX: usize = 2;
     let folder = |path: &String| {
@@ -118,6 +121,7 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
     if command.is_empty() {
         return None;
     }
+    let command = last("WORKDIR ").map_or(command.clone(), |folder| out_of_the_image(&command, folder, files));
     // What an image would be made of isn't made here.
     let why = match text.lines().filter(|line| line.trim_start().starts_with("RUN ")).count() {
         0 => "`Dockerfile`, run as a process here and not in a container".to_string(),
@@ -128,6 +132,13 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
     // What an image would have installed is installed here.
     let build = package(files).and_then(|package| node_build(files, &package));
     Some(Detected { build, health: last("HEALTHCHECK ").and_then(path_of_url), ..detected })
+}
+
+/// `/app/server.py` of an image whose folder is `/app` is `server.py` here, where the project has it.
+fn out_of_the_image(command: &str, folder: &str, files: &dyn Files) -> String {
+    let prefix = format!("{}/", folder.trim_matches('"').trim_end_matches('/'));
+    let here = |word: &str| word.strip_prefix(&prefix).filter(|path| has(files, path)).map(str::to_string);
+    command.split(' ').map(|word| here(word).unwrap_or_else(|| word.to_string())).collect::<Vec<_>>().join(" ")
 }
 
 /// `CMD curl -f http://localhost:5000/healthz || exit 1` asks `/healthz`.
@@ -317,6 +328,8 @@ mod tests {
         check(&[("Procfile", "release: x\nweb: gunicorn app:app\n"), ("app.py", "")], "gunicorn app:app");
         check(&[("Dockerfile", "FROM x\nEXPOSE 3000/tcp\nCMD [\"node\", \"my server.js\"]\n")], "node 'my server.js'");
         check(&[("Dockerfile", "FROM x\nCMD exec ./serve\n")], "exec ./serve");
+        let in_image = "FROM x\nWORKDIR /app\nCOPY . .\nCMD [\"python3\", \"/app/app.py\", \"/app/data\"]\n";
+        check(&[("Dockerfile", in_image), ("app.py", "")], "python3 app.py /app/data");
         check(
             &[("Dockerfile", "FROM x\nHEALTHCHECK CMD curl -f http://localhost:5000/healthz || exit 1\nCMD ./serve\n")],
             "./serve ? /healthz",

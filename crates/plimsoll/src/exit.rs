@@ -18,7 +18,7 @@ pub const TERMINATED: u8 = 143;
 /// Code and meaning, in order.
 pub const TABLE: &[(u8, &str)] = &[
     (OK, "ok"),
-    (FAILED, "failed, and there was nothing to go back to: a run, a test, a first release"),
+    (FAILED, "failed, and there was nothing to go back to: a run, a test, a first release, or somebody else aborted it"),
     (USAGE, "usage or configuration: the command line or a file is wrong"),
     (DENIED, "denied by a gate, or overtaken by a later release"),
     (NOT_AUTHORISED, "not authorised"),

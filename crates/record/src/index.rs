@@ -115,6 +115,15 @@ impl Index {
         self.releases.values().filter(of_project).rfind(|entry| entry.number == number)
     }
 
+    /// Which release of a project is meant where none is named and one is to be steered: the one that has the environment, else the
+    /// last that is under way, else the last.
+    pub fn steered(&self, project: ProjectId) -> Option<&ReleaseEntry> {
+        let occupied = |((of, _), environment): (&(ProjectId, String), &Environment)| environment.occupied().filter(|_| *of == project);
+        let moving = self.environments.iter().find_map(occupied).and_then(|id| self.releases.get(&id));
+        let of_project = || self.releases.values().rev().filter(|entry| entry.project == project);
+        moving.or_else(|| of_project().find(|entry| entry.outcome.is_none())).or_else(|| of_project().next())
+    }
+
     pub fn unfinished(&self) -> Vec<ReleaseId> {
         self.releases.values().filter(|entry| entry.outcome.is_none()).map(|entry| entry.id).collect()
     }

@@ -105,9 +105,14 @@ pub enum Command {
     },
 }
 
-/// The command makes no sense now; the sentence says why and what would.
+/// A command that is not carried out; the sentence says why and what would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal(pub String);
+pub enum Refusal {
+    /// It makes no sense now.
+    Untimely(String),
+    /// It is not this person's to say.
+    NotTheirs(String),
+}
 
 impl Release {
     pub fn new(plan: Arc<Plan>) -> Release {
@@ -190,14 +195,16 @@ impl Release {
     /// When the release is not where that makes sense.
     pub fn command(&self, command: &Command, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         if let Some(outcome) = &self.outcome {
-            return Err(Refusal(format!("release-{} has ended: {}", self.plan.number, outcome.sentence())));
+            // What it brought may have been replaced or taken down since.
+            let how = if let Outcome::Promoted { .. } = outcome { "it was promoted".to_string() } else { outcome.sentence() };
+            return Err(Refusal::Untimely(format!("release-{} has ended: {how}", self.plan.number)));
         }
         match (&self.rollout, command) {
             (None, Command::Approve { comment }) => self.vote(true, comment, by, now),
             (None, Command::Reject { comment }) => self.vote(false, comment, by, now),
             (Some(_), Command::Approve { .. } | Command::Reject { .. }) => {
                 let message = "is on its way already; `plimsoll release abort` takes it back";
-                Err(Refusal(format!("release-{} {message}", self.plan.number)))
+                Err(Refusal::Untimely(format!("release-{} {message}", self.plan.number)))
             }
             (Some(rollout), command) => {
                 let command = match command {
@@ -207,14 +214,15 @@ impl Release {
                     Command::Resume => rollout::Command::Resume,
                     Command::Abort => rollout::Command::Abort,
                 };
-                let events = rollout.command(command, by, now).map_err(|refusal| Refusal(refusal.to_string()))?;
+                let events = rollout.command(command, by, now).map_err(|refusal| Refusal::Untimely(refusal.to_string()))?;
                 Ok(events.into_iter().map(|event| Event::Rollout { event }).collect())
             }
             (None, Command::Abort) if self.cancelled_by.is_some() => self.insist(by, now),
             (None, Command::Abort) => self.cancel(by, now),
-            (None, _) => {
-                Err(Refusal(format!("release-{} has no traffic yet, so there is nothing to promote, pause or resume", self.plan.number)))
-            }
+            (None, _) => Err(Refusal::Untimely(format!(
+                "release-{} has no traffic yet, so there is nothing to promote, pause or resume",
+                self.plan.number
+            ))),
         }
     }
 
@@ -545,7 +553,7 @@ impl Release {
         let mut events = Vec::new();
         for (index, run) in self.runs.iter().enumerate().filter(|(_, run)| run.conclusion().is_none()) {
             let cancelled =
-                run.command(workflow::run::Command::Cancel { force }, by, now).map_err(|refusal| Refusal(refusal.to_string()))?;
+                run.command(workflow::run::Command::Cancel { force }, by, now).map_err(|refusal| Refusal::Untimely(refusal.to_string()))?;
             events.extend(cancelled.into_iter().map(|event| Event::Run { run: index, event }));
         }
         Ok(events)

@@ -75,6 +75,9 @@ impl Error {
             Error::NoGit => Some("install git with the system's package manager"),
             Error::NotARepository(_) => Some("`git init && git add . && git commit` makes one"),
             Error::NoCommits(_) | Error::NotInCommit { .. } => Some("`git add . && git commit` makes one that holds what is there"),
+            Error::Failed { why, .. } if why.contains("dubious ownership") => {
+                Some("the folder is somebody else's; `git config --global --add safe.directory FOLDER` says that you trust it")
+            }
             Error::NoFolder(_) | Error::Bare(_) | Error::Failed { .. } => None,
         }
     }

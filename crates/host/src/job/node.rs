@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use workflow::job::Node;
 
@@ -65,6 +67,9 @@ fn installed(place: &Path) -> Vec<(PathBuf, u32)> {
     versions
 }
 
+/// A program that was just unpacked is busy while a process that begins beside it still holds its file open.
+const BUSY_MAX: usize = 100;
+
 fn major(program: &Path) -> Option<u32> {
     let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
     *asked.entry(program.to_path_buf()).or_insert_with(|| from_header(program).or_else(|| from_program(program)))
@@ -79,7 +84,13 @@ fn from_header(program: &Path) -> Option<u32> {
 }
 
 fn from_program(program: &Path) -> Option<u32> {
-    let output = Command::new(program).arg("--version").output().ok()?;
+    let output = (0..BUSY_MAX).find_map(|_| match Command::new(program).arg("--version").output() {
+        Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+            std::thread::sleep(Duration::from_millis(1));
+            None
+        }
+        asked => Some(asked.ok()),
+    })??;
     let version = String::from_utf8_lossy(&output.stdout).into_owned();
     version.trim().trim_start_matches('v').split('.').next()?.parse().ok()
 }

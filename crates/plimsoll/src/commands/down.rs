@@ -16,6 +16,7 @@ use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::server::{Claim, DownRequest, EnvironmentDown, EnvironmentView, Health};
 use crate::terminal::Terminal;
+use crate::view::typed;
 
 /// Instances get their grace period, and then some.
 const DOWN: Duration = Duration::from_secs(45);
@@ -42,14 +43,24 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
     let Some(view) = asked_for(&args.here.dir, &views)? else {
         let others: Vec<String> = views.iter().filter(|view| view.live.is_some()).map(named).collect();
-        let others = if others.is_empty() { String::new() } else { format!("; live are {}", others.join(", ")) };
+        let others = match others.len() {
+            0 => String::new(),
+            count if count > NAMED_MAX => {
+                format!("; live are {} and {} more: `plimsoll status`", others[..NAMED_MAX].join(", "), count - NAMED_MAX)
+            }
+            _ => format!("; live are {}", others.join(", ")),
+        };
         return nothing(&format!("nothing of this project is live{others}"));
     };
-    take_down(&client, view).await?;
+    let dir = if args.here.dir == Path::new(".") { String::new() } else { format!(" {}", typed(&view.folder)) };
+    take_down(&client, view).await.map_err(|failure| match failure.kind {
+        FailureKind::Conflict => failure.hint(format!("`plimsoll release abort{}` ends it", dir.replacen(' ', " -C ", 1))),
+        _ => failure,
+    })?;
     if terminal.json {
         terminal.json(&serde_json::json!({ "down": view.environment }));
     }
-    terminal.say(&format!("{} → {} is down; `plimsoll up` brings it back", view.project_name, view.environment));
+    terminal.say(&format!("{} → {} is down; `plimsoll up{dir}` brings it back", view.project_name, view.environment));
     Ok(exit::OK)
 }
 
@@ -80,6 +91,9 @@ fn asked_for<'a>(dir: &Path, views: &'a [EnvironmentView]) -> Result<Option<&'a 
         }
     }
 }
+
+/// More is no line that anybody reads.
+const NAMED_MAX: usize = 5;
 
 fn named(view: &EnvironmentView) -> String {
     format!("`{}` ({})", view.project_name, view.folder)

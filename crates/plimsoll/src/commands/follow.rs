@@ -33,6 +33,18 @@ const TAIL_LINES: usize = 20;
 pub struct Ended {
     pub release: Release,
     pub outcome: Outcome,
+    /// By a signal that was heard here.
+    pub interrupted: bool,
+}
+
+impl Ended {
+    /// In the table of `plimsoll help exit-codes`. What somebody else ended was not interrupted here.
+    pub fn exit_code(&self) -> u8 {
+        match self.outcome {
+            Outcome::Cancelled { .. } if !self.interrupted => exit::FAILED,
+            _ => self.outcome.exit_code(),
+        }
+    }
 }
 
 /// What came of following a release.
@@ -188,7 +200,7 @@ impl Follower<'_> {
             self.show_log(&failed).await;
         }
         let Some(release) = &self.release else { return Ok(None) };
-        Ok(release.outcome().map(|outcome| Ended { release: release.clone(), outcome: outcome.clone() }))
+        Ok(release.outcome().map(|outcome| Ended { release: release.clone(), outcome: outcome.clone(), interrupted: self.interrupts > 0 }))
     }
 
     /// Without a live part a sentence is told once, when it has held for a while.
@@ -227,9 +239,9 @@ impl Follower<'_> {
         let asked: Result<serde_json::Value> = self.client.post(&format!("/api/v1/releases/{}/abort", self.id), &body).await;
         match (asked, self.interrupts) {
             (Err(failure), _) => self.terminal.warn(&failure.message),
-            (Ok(_), 1) => {
-                self.terminal.say("interrupted: waiting for running steps to end, or traffic to be back; once more ends steps at once")
-            }
+            (Ok(_), 1) => self.terminal.say(
+                "interrupted: running steps are told to stop and get 10 s, traffic that moved goes back; once more ends steps at once",
+            ),
             (Ok(_), _) => self.terminal.say("interrupted again: steps are ended at once; once more stops watching"),
         }
     }

@@ -125,7 +125,7 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     let mut lines = gate::explain(decision);
     lines.extend(super::release::last_words(&status.votes).map(super::release::vote_line));
     lines.extend(status.overridden.iter().map(|by| format!("OVERRIDDEN {by}")));
-    lines.extend(status.evidence.as_ref().map(|evidence| format!("It knew: {}.", crate::view::evidence_line(evidence))));
+    lines.extend(status.evidence.as_ref().map(|evidence| format!("The evidence: {}.", crate::view::evidence_line(evidence))));
     terminal.data(&lines.join("\n"));
     Ok(exit::OK)
 }

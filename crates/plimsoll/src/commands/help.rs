@@ -88,14 +88,14 @@ Signals:
 
 pub const SIGNALS: &str = "\
 up, release rollback
-    Ctrl-C once: the release ends; running steps get to end, or traffic goes back first.
+    Ctrl-C once: the release ends (130); running steps hear SIGINT and get 10 s. In a canary traffic goes back first (6).
     Ctrl-C twice: running steps are ended at once.
     Ctrl-C three times: watching ends (130), the release goes on ending.
     SIGTERM: watching ends (143), the release goes on; `plimsoll release abort` ends it.
 release watch
     Ctrl-C, SIGTERM: watching ends (130, 143), the release goes on.
 run, run rerun
-    Ctrl-C, SIGTERM: running steps get to end (130, 143); the second time they are ended at once.
+    Ctrl-C, SIGTERM: running steps hear SIGINT and get 10 s (130, 143); the second time they are ended at once.
 serve
     Ctrl-C, SIGTERM: the server ends; jobs, instances and traffic go on, and the next one adopts them.
 demo

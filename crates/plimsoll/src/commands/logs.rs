@@ -172,12 +172,13 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
             return Err(match asked {
                 Some(revision) => Failure::not_found(format!("no instance of a revision `{revision}` is kept here"))
                     .hint("`plimsoll status` and `plimsoll release history` name revisions"),
-                None => Failure::not_found("nothing has run here whose log could be shown").hint("`plimsoll up` starts something"),
+                None => Failure::not_found("no version of this project has run here, so none has written anything")
+                    .hint("what a job wrote: `plimsoll logs --job JOB`"),
             });
         }
         if !args.follow {
             if empty {
-                terminal.say("what is shown has written nothing; `plimsoll logs --release N` shows what another release wrote");
+                terminal.say("it has written nothing so far");
             }
             return Ok(exit::OK);
         }

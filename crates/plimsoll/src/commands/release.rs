@@ -226,7 +226,7 @@ fn conclude(watched: Watched, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&ended.release.status());
     }
-    Ok(ended.outcome.exit_code())
+    Ok(ended.exit_code())
 }
 
 async fn promote(args: &Promote, terminal: &Terminal) -> Result<u8> {

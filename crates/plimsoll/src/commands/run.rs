@@ -88,10 +88,17 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     cgroup::bound_user(Limits::default());
     let shelf = Shelf::open(&project, terminal)?;
     let left_out = project.left_out(&plans);
+    let ran: Vec<String> = plans.iter().map(|plan| plan.workflow.path.clone()).collect();
     let conclusions =
         plans.into_iter().map(|plan| first(plan, &project, &shelf, &asking, interrupts, terminal)).collect::<Result<Vec<_>>>()?;
-    if let Some(left_out) = left_out.and_then(|asking| asking.join().ok()).filter(|dirty| !dirty.is_empty()) {
-        terminal.warn(&stays_out(&left_out));
+    let (as_they_lie, out) = left_out.and_then(|asking| asking.join().ok()).unwrap_or_default();
+    if let Some(first) = as_they_lie.iter().find(|path| ran.contains(path)) {
+        terminal.warn(&format!(
+            "`{first}` is not committed as it lies here, and it is what was run: another checkout of the commit may do otherwise"
+        ));
+    }
+    if !out.is_empty() {
+        terminal.warn(&stays_out(&out));
     }
     Ok(ended(&conclusions, &waiting, interrupts, terminal))
 }
@@ -324,20 +331,15 @@ impl Project {
     }
 
     /// What is not committed, where the jobs check out the commit; git is asked while they run.
-    fn left_out(&self, plans: &[Plan]) -> Option<JoinHandle<Vec<String>>> {
+    /// First the files that say how it runs, which are read as they lie there; then the rest, which stays out.
+    fn left_out(&self, plans: &[Plan]) -> Option<JoinHandle<(Vec<String>, Vec<String>)>> {
         let is_checkout = |step: &Step| matches!(&step.action, StepAction::Uses { uses, .. } if uses.starts_with("actions/checkout@"));
         let checks_out = |job: &Job| matches!(&job.work, Work::Steps { steps, .. } if steps.iter().any(is_checkout));
         let place = self.repository.as_ref().filter(|_| self.snapshot.is_none())?.place.clone();
         let asked = plans.iter().flat_map(|plan| &plan.workflow.jobs).any(checks_out);
-        // What says how it runs is read as it lies there.
         let is_read = |path: &String| path.starts_with(".github/workflows/") || path == gitlab::FILE || path == "plimsoll.yaml";
-        asked.then(|| {
-            std::thread::spawn(move || {
-                let mut dirty = git::dirty(&place.root, &place.subtree).unwrap_or_default();
-                dirty.retain(|path| !is_read(path));
-                dirty
-            })
-        })
+        asked
+            .then(|| std::thread::spawn(move || git::dirty(&place.root, &place.subtree).unwrap_or_default().into_iter().partition(is_read)))
     }
 
     /// Whether a file filters by paths or reads the event; asking git for what few files want to know takes longer than a short job.

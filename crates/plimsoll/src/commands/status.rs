@@ -26,10 +26,11 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     // In a project its own environments, elsewhere all of them.
     let project = project_of(&args.dir).ok();
     let dirs = super::dirs_to_read()?;
-    let views: Vec<EnvironmentView> = match Client::existing(&dirs).await? {
+    let mut views: Vec<EnvironmentView> = match Client::existing(&dirs).await? {
         Some(client) => client.get("/api/v1/environments").await?,
         None => Vec::new(),
     };
+    views.sort_by(|one, other| (&one.project_name, &one.folder).cmp(&(&other.project_name, &other.folder)));
     let of_project: Vec<EnvironmentView> = views.iter().filter(|view| project == Some(view.project)).cloned().collect();
     let releases: Vec<ReleaseEntry> = if project.is_some() { super::listed("releases", &args.dir).await? } else { Vec::new() };
     // A folder that is named, or has had releases, is asked about alone.
@@ -112,8 +113,12 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
         terminal.data(&format!("  {}", marked(terminal, Mark::Bad, &format!("the gate is OVERRIDDEN {by}"))));
     }
     if let Some(release) = &view.changing {
-        let why = view.waiting.clone().unwrap_or_else(|| "moving".to_string());
-        terminal.data(&format!("  {}", marked(terminal, Mark::Going, &format!("release-{} is changing it: {why}", release.number))));
+        let why = view.waiting.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        terminal.data(&format!("  {}", marked(terminal, Mark::Going, &format!("release-{} is changing it{why}", release.number))));
+    }
+    for release in &view.coming {
+        let line = format!("release-{} is still to come: {}", release.number, super::release::what(release));
+        terminal.data(&format!("  {}", marked(terminal, Mark::Going, &line)));
     }
 }
 

@@ -249,5 +249,5 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
         }
         Outcome::Cancelled { .. } => {}
     }
-    Ok(ended.outcome.exit_code())
+    Ok(ended.exit_code())
 }

@@ -1,6 +1,7 @@
 //! The six lines that say what will happen.
 
 use base::counted;
+use base::time::format_duration_ms;
 use release::{Commit, Delivery, Ships};
 use rollout::{Step, Strategy};
 use workflow::model::Workflow;
@@ -54,7 +55,9 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
     };
     let coverage = gate.coverage_min_percent;
     let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
-    format!("the default policy{besides}: {asked}{promised}{approvals}{hours}")
+    let required: Vec<&str> = gate.evidence_required.iter().map(|kind| kind.as_str()).collect();
+    let required = if required.is_empty() { String::new() } else { format!("; evidence of {} must be there", required.join(", ")) };
+    format!("the default policy{besides}: {asked}{required}{promised}{approvals}{hours}")
 }
 
 pub(super) fn traffic(delivery: &Delivery) -> String {
@@ -65,14 +68,22 @@ pub(super) fn traffic(delivery: &Delivery) -> String {
             format!("blue-green: without traffic beside the version that runs, then all at once{by}")
         }
         Strategy::Canary { steps } => {
-            let weights = steps.iter().filter_map(|step| match step {
-                Step::SetWeight(weight) => Some(format!("{} %", f64::from(*weight) / 100.0)),
-                Step::Pause { .. } => None,
-            });
-            let weights: Vec<String> = weights.chain(std::iter::once("100 %".to_string())).collect();
-            format!("canary {}, judged against the version that runs beside it", weights.join(" → "))
+            let mut parts: Vec<String> = Vec::new();
+            for step in steps {
+                match (step, parts.last_mut()) {
+                    (Step::SetWeight(weight), _) => parts.push(format!("{} %", f64::from(*weight) / 100.0)),
+                    (Step::Pause { duration_ms }, Some(last)) => *last = format!("{last} {}", pause(*duration_ms)),
+                    (Step::Pause { duration_ms }, None) => parts.push(format!("no traffic {}", pause(*duration_ms))),
+                }
+            }
+            parts.push("100 %".to_string());
+            format!("canary {}, judged against the version that runs beside it", parts.join(" → "))
         }
     }
+}
+
+fn pause(duration_ms: Option<u64>) -> String {
+    duration_ms.map_or("(until somebody resumes)".to_string(), |ms| format!("(at least {})", format_duration_ms(ms)))
 }
 
 /// Of a first version, which has nothing to be compared with.

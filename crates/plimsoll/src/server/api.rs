@@ -237,6 +237,14 @@ fn find(state: &State, project: Option<ProjectId>, name: &str) -> Result<Release
     index.find(project, name).map(|entry| entry.id).ok_or_else(missing)
 }
 
+/// The release to steer: in an emergency it is the one that moves that is meant, not the one that waits behind it.
+fn find_steered(state: &State, project: Option<ProjectId>, name: &str, command: &release::Command) -> Result<ReleaseId> {
+    let asks_people = matches!(command, release::Command::Approve { .. } | release::Command::Reject { .. });
+    let moving = project.filter(|_| name == "latest" && !asks_people);
+    let moving = moving.and_then(|project| state.inner.journal.index().steered(project).map(|entry| entry.id));
+    moving.map_or_else(|| find(state, project, name), Ok)
+}
+
 /// A release's status and, when nothing moves, the sentence why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleaseView {
@@ -289,11 +297,11 @@ async fn command(
                 .into());
         }
     };
-    let id = find(&state, of.project, &name)?;
+    let id = find_steered(&state, of.project, &name, &command)?;
     loop {
         let loaded = state.load(id).await?;
         let now = state.inner.world.clock.now();
-        let events = loaded.release.command(&command, &body.by, now).map_err(|refusal| Failure::new(FailureKind::Conflict, refusal.0))?;
+        let events = loaded.release.command(&command, &body.by, now).map_err(refused)?;
         let facts = events.iter().map(|event| ledger::release_fact(event, now)).collect();
         let append = record::Append { stream: ledger::release_stream(id), expected: loaded.version, facts };
         match state.store().append(vec![append]).await {
@@ -306,6 +314,14 @@ async fn command(
     state.inner.driver.look_again(id).await;
     let loaded = state.load(id).await?;
     Ok(Json(ReleaseView { status: loaded.release.status(), waiting: state.inner.driver.waiting(id) }))
+}
+
+fn refused(refusal: release::Refusal) -> Failure {
+    match refusal {
+        release::Refusal::Untimely(sentence) => Failure::new(FailureKind::Conflict, sentence),
+        release::Refusal::NotTheirs(sentence) => Failure::new(FailureKind::NotAuthorised, sentence)
+            .hint("`plimsoll inbox` shows who is asked; `PLIMSOLL_ACTOR` says who you are"),
+    }
 }
 
 /// What runs where.
@@ -321,9 +337,12 @@ pub struct EnvironmentView {
     pub instances: Option<Vec<rollout::InstanceSeen>>,
     /// Nothing when the proxy can't be asked.
     pub route: Option<rollout::RouteSeen>,
-    /// The release that is changing it.
+    /// The release that is changing it: the one that has it, else the last that is under way.
     pub changing: Option<ReleaseEntry>,
     pub waiting: Option<String>,
+    /// The others that are under way.
+    #[serde(default)]
+    pub coming: Vec<ReleaseEntry>,
     /// Freezes that people called.
     #[serde(default)]
     pub frozen: Vec<::gate::window::Period>,
@@ -355,11 +374,10 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
                 continue;
             }
             let Some(entry) = index.projects.get(project) else { continue };
-            let changing = index
-                .releases
-                .values()
-                .rfind(|release| release.project == *project && release.environment == *name && release.outcome.is_none())
-                .cloned();
+            let here = |release: &&ReleaseEntry| release.project == *project && release.environment == *name && release.outcome.is_none();
+            let mut coming: Vec<ReleaseEntry> = index.releases.values().filter(here).cloned().collect();
+            let first = environment.occupied().and_then(|id| coming.iter().position(|release| release.id == id));
+            let changing = first.or(coming.len().checked_sub(1)).map(|index| coming.remove(index));
             let waiting = changing.as_ref().and_then(|release| state.inner.driver.waiting(release.id));
             views.push(EnvironmentView {
                 project: *project,
@@ -372,6 +390,7 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
                 route: None,
                 changing,
                 waiting,
+                coming,
                 frozen: environment.frozen(now),
                 overridden: environment.overridden(now).cloned(),
             });
@@ -399,7 +418,7 @@ async fn down(Extract(state): Extract<State>, Json(request): Json<DownRequest>) 
     state.inner.journal.catch_up().await?;
     if let Some(release) = state.inner.journal.index().releases.values().rfind(under_way) {
         let message = format!("release-{} is under way and would bring it up again", release.number);
-        return Err(Failure::new(FailureKind::Conflict, message).hint("`plimsoll release abort` ends it").into());
+        return Err(Failure::new(FailureKind::Conflict, message).into());
     }
     let down = state.inner.book.take_down(&request, state.inner.driver.cache()).await?;
     state.inner.driver.nudge();

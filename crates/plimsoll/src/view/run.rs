@@ -28,11 +28,14 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
             say(Mark::Bad, format!("{} ran longer than its {} and is being ended", name_of(run, &id.key), format_duration_ms(*budget_ms)));
         }
         Event::JobFinished { id, outcome, allowed_failure, .. } => {
-            let took = run.status_of(&id.key).as_ref().and_then(took_ms).unwrap_or_else(|| outcome.finished.since_ms(outcome.started));
+            let status = run.status_of(&id.key);
+            let took = status.as_ref().and_then(took_ms).unwrap_or_else(|| outcome.finished.since_ms(outcome.started));
             let took = format_duration_ms(took);
-            let reason = outcome.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason = status.and_then(|leg| leg.reason).or_else(|| outcome.reason.clone());
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             match (outcome.conclusion, allowed_failure) {
                 (Conclusion::Success, _) => say(Mark::Good, format!("{} ({took})", name_of(run, &id.key))),
+                (Conclusion::Cancelled, false) => say(Mark::Bad, format!("{} was cancelled ({took}){reason}", name_of(run, &id.key))),
                 (_, true) => say(Mark::Warn, format!("{} failed, which is allowed ({took}){reason}", name_of(run, &id.key))),
                 (conclusion, false) => {
                     say(Mark::Bad, format!("{} ended with {} ({took}){reason}", name_of(run, &id.key), conclusion.word()))

@@ -265,7 +265,9 @@ fn ctrl_c_once_waits_for_the_steps() {
     let mut up = place.start_up(&[]);
     until(DEADLINE, || began.exists()).unwrap();
     up.interrupt();
-    up.until_it_says("interrupted: waiting for running steps to end, or traffic to be back; once more ends steps at once");
+    up.until_it_says(
+        "interrupted: running steps are told to stop and get 10 s, traffic that moved goes back; once more ends steps at once",
+    );
     up.wait().ends(
         130,
         &["⚠ cancelled by ada; running steps are being ended", "⚠ release-1  cancelled by ada; the environment was not touched (TIME)"],
@@ -445,4 +447,42 @@ fn the_folder_above_several_projects_names_them() {
             "hint: projects may be in `apps/api`, `apps/web`, `docs`: `plimsoll up apps/api`",
         ],
     );
+}
+
+#[test]
+fn what_a_project_most_likely_meant_is_said_before_anything_starts() {
+    let start = "start: exec python3 app.py\n";
+    let place = Place::with_app();
+    place.git(&["rm", "-q", "plimsoll.yaml"]);
+    place.write("plimsoll.yml", &format!("{SMALL}{start}"));
+    place.commit("the other ending");
+    place.up(&["--dry-run"]).ends(
+        2,
+        &[
+            "error: `plimsoll.yml` is not read: the file is called `plimsoll.yaml`",
+            "hint: `git mv plimsoll.yml plimsoll.yaml`, and commit it",
+        ],
+    );
+
+    place.git(&["rm", "-q", "plimsoll.yml"]);
+    place.write("plimsoll.yaml", "");
+    place.commit("empty");
+    let empty = place.up(&["--dry-run"]);
+    assert!(empty.code == 2 && empty.err.contains("the file is empty") && empty.err.contains("plimsoll.yaml:1:1"), "{empty:?}");
+
+    place.write("plimsoll.yaml", &format!("{SMALL}{start}artifact: public\n"));
+    place.write("public/index.html", "hello");
+    place.commit("nothing makes it");
+    place
+        .up(&["--dry-run"])
+        .ends(2, &["error: `artifact: public` is what a workflow leaves behind, and no workflow file runs on a push to main"]);
+
+    place.write("plimsoll.yaml", &format!("{SMALL}{start}strategy: {{canary: {{steps: [{{setWeight: 20}}, {{pause: {{duration: 1h}}}}, {{setWeight: 40}}, {{pause: {{}}}}]}}}}\n"));
+    place.write(".github/workflows/ci.yml", "on: push\npermissions: {}\njobs: {a: {runs-on: x, steps: [{run: 'true'}]}}\n");
+    place.write("b/plimsoll.yaml", &format!("{SMALL}start: exec python3 ../app.py\n"));
+    place.commit("a second project");
+    let plan = place.up(&["--dry-run"]);
+    assert!(plan.out.contains("canary 20 % (at least 1h) → 40 % (until somebody resumes) → 100 %"), "{plan:?}");
+    let nested = place.up(&["b", "--dry-run"]);
+    assert!(nested.code == 0 && nested.err.contains("the workflows at the repository's root are not run for `b`"), "{nested:?}");
 }

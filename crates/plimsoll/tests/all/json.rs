@@ -205,5 +205,5 @@ fn what_is_steered_answers_with_how_it_stands_then() {
     let aborted = asked.value(0, "release abort");
     assert!(aborted["waiting"].as_str().unwrap().contains("`a` was asked to end; by force at "), "{aborted}");
     common::open_gate(&gate);
-    asked.value(130, "release watch");
+    asked.value(1, "release watch");
 }

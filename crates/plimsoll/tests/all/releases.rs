@@ -286,3 +286,31 @@ fn what_waited_before_a_rollback_is_not_shipped_after_it() {
         .ends(3, &["⚠ release-3  overtaken: release-4 began later and is live; the environment was not touched (TIME)"]);
     place.up(&[]).ends(0, &["✔ release-5  revision HASH is live and verified (TIME)"]);
 }
+
+#[test]
+fn what_is_steered_without_a_name_is_what_moves_and_not_what_waits_behind_it() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    place.write("plimsoll.yaml", &format!("{SMALL}start: exec python3 app.py\nstrategy: {{blueGreen: {{autoPromotionEnabled: false}}}}\n"));
+    place.commit("asks first");
+    let mut moving = place.start_up(&[]);
+    moving.until_it_says("without traffic");
+    place.write("version", "3");
+    place.commit("third");
+    let mut queued = place.start_up(&[]);
+    queued.until_it_says("is taken by release");
+
+    let status = place.say(&["status"]);
+    assert!(
+        status.out.contains("release-2 is changing it: ") && status.out.contains("release-3 is still to come: HASH third"),
+        "{status:?}"
+    );
+    let pause = place.say(&["release", "pause"]);
+    assert!(pause.code == 0 && pause.err.contains("release-2: pause is on record"), "{pause:?}");
+    let abort = place.say(&["release", "abort"]);
+    assert!(abort.code == 0 && abort.err.contains("release-2: abort is on record"), "{abort:?}");
+    assert_eq!(moving.wait().code, 6);
+    let rest = place.say(&["release", "abort", "3"]);
+    assert_eq!(rest.code, 0, "{rest:?}");
+    queued.wait();
+}

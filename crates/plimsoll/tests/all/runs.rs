@@ -205,7 +205,7 @@ fn why_is_said_with_the_values_put_in() {
     for line in [
         "build: succeeded",
         "test: test failed: step \"Check it\" exited with 3",
-        "  step 3 \"Check it\" exited with 3",
+        "  step 3 \"Check it\": exited with 3",
         "    app.py:3: not fixed",
         "    │ data",
         "deploy: was skipped: `test` failed",

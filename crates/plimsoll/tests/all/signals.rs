@@ -70,7 +70,7 @@ fn sigterm_of_a_run_lets_its_steps_end() {
     let mut run = place.start(place.plimsoll(&["run"]));
     until(DEADLINE, || place.path("began").exists()).unwrap();
     run.signal(Signal::SIGTERM);
-    run.until_it_says("interrupted: waiting for running steps to end");
+    run.until_it_says("interrupted: running steps are told to stop");
     open_gate(&gate);
     assert_eq!(run.wait().code, 143);
 }

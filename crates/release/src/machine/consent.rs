@@ -3,7 +3,7 @@
 //! A way back is never asked; an override goes past all of them, and says so on record.
 
 use base::{Digest, Timestamp};
-use gate::approval::{About, Missing, Standing, Vote};
+use gate::approval::{About, Missing, Standing, Void, Vote};
 use gate::window::State;
 use gate::{Decision, Override};
 
@@ -76,15 +76,19 @@ impl Release {
     pub(super) fn vote(&self, agrees: bool, comment: &str, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let number = self.plan.number;
         let Some(workflows) = self.plan.workflows().filter(|workflows| !workflows.gate.approvals.is_empty()) else {
-            return Err(Refusal(format!("release-{number} needs nobody's approval")));
+            return Err(Refusal::Untimely(format!("release-{number} needs nobody's approval")));
         };
         let Some(decision) = self.decision.as_deref() else {
-            return Err(Refusal(format!("the gate has not looked at release-{number} yet, so there is nothing to agree to")));
+            return Err(Refusal::Untimely(format!("the gate has not looked at release-{number} yet, so there is nothing to agree to")));
         };
         let about = about(workflows, decision);
         let vote = Vote { by: by.to_string(), agrees, about, comment: comment.to_string(), at: now };
         match workflows.gate.approvals.void(&vote, &self.votes, &self.authors(workflows), about, now) {
-            Some(void) => Err(Refusal(format!("{by}'s word on release-{number} does not count: {}", void.sentence()))),
+            Some(void) => {
+                let sentence = format!("{by}'s word on release-{number} does not count: {}", void.sentence());
+                let is_theirs = !matches!(void, Void::OwnChange | Void::NotAsked);
+                Err(if is_theirs { Refusal::Untimely(sentence) } else { Refusal::NotTheirs(sentence) })
+            }
             None => Ok(vec![Event::Voted { vote }]),
         }
     }

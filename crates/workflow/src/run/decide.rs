@@ -224,7 +224,7 @@ const JOB_OUTPUTS_MAX: usize = 1024 * 1024;
 const RUN_OUTPUTS_MAX: usize = 50 * 1024 * 1024;
 
 /// A sibling that failed, or another leg in its concurrency group.
-fn why_ended(node: Node<'_>, leg: &LegState) -> Option<String> {
+pub(super) fn why_ended(node: Node<'_>, leg: &LegState) -> Option<String> {
     if let Some(superseded) = &leg.superseded {
         return Some(format!("`{}` took its place in the concurrency group `{}`", superseded.by, superseded.group));
     }

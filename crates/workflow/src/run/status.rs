@@ -4,6 +4,7 @@ use base::Timestamp;
 use base::name::RunId;
 use serde::{Deserialize, Serialize};
 
+use super::decide::why_ended;
 use super::state::{JobPhase, JobState, LegPhase, LegState, Node};
 use super::{Conclusion, JobId, Run};
 use crate::job::StepSeen;
@@ -135,7 +136,10 @@ impl Run {
                 (now, false, None, Some(*at), None)
             }
             LegPhase::Ended { conclusion, allowed, reason, started, at, .. } => {
-                (State::Finished(*conclusion), *allowed, reason.clone(), *started, Some(*at))
+                // Its supervisor only knows that it was told to end.
+                let for_another = *conclusion == Conclusion::Cancelled && self.cancel.is_none();
+                let reason = for_another.then(|| why_ended(node, leg)).flatten().or_else(|| reason.clone());
+                (State::Finished(*conclusion), *allowed, reason, *started, Some(*at))
             }
         };
         let past = leg.past.iter().map(|past| AttemptStatus {

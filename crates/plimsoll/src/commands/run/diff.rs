@@ -15,6 +15,7 @@ use crate::cli::OneRun;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::terminal::{Terminal, Tone};
+use crate::view::name_of;
 
 /// Less is chance.
 const SLOWER_MIN_MS: u64 = 100;
@@ -87,11 +88,13 @@ fn last_green(runs: &Runs, read: &Read) -> Result<Read> {
         kept.number < read.number()
             && kept.summary().is_ok_and(|summary| summary.workflow == *path && summary.conclusion == Some(Conclusion::Success))
     };
-    let green = runs.all().into_iter().find(is_green);
-    let green = green.ok_or_else(|| {
+    // One that was asked for one job knows nothing of the others.
+    let only = &read.asked.plan.only_job;
+    let is_as_whole = |green: &Read| green.asked.plan.only_job.is_none() || green.asked.plan.only_job == *only;
+    let green = runs.all().into_iter().filter(is_green).find_map(|kept| kept::read(kept, None).ok().filter(is_as_whole));
+    green.ok_or_else(|| {
         Failure::not_found(format!("no run of {path} before run-{} succeeded, so there is nothing to compare with", read.number()))
-    })?;
-    kept::read(green, None)
+    })
 }
 
 fn compare(green: &Read, read: &Read) -> Difference {
@@ -133,7 +136,7 @@ fn changes(was: &Named, is: &Named) -> Vec<Change> {
 }
 
 fn tools(read: &Read) -> Named {
-    read.tools.iter().map(|tool| (format!("{} in {}", tool.name, tool.id.key), tool.version.clone())).collect()
+    read.tools.iter().map(|tool| (format!("{} in {}", tool.name, name_of(&read.run, &tool.id.key)), tool.version.clone())).collect()
 }
 
 fn results(read: &Read) -> Named {
@@ -143,8 +146,8 @@ fn results(read: &Read) -> Named {
         _ => None,
     };
     let of_job = |job: &workflow::run::JobStatus| match job.legs.as_slice() {
-        [] => word(job.state).map(|word| (job.key.clone(), word)).into_iter().collect::<Vec<_>>(),
-        legs => legs.iter().filter_map(|leg| Some((leg.key.clone(), word(leg.state)?))).collect(),
+        [] => word(job.state).map(|word| (job.name.clone(), word)).into_iter().collect::<Vec<_>>(),
+        legs => legs.iter().filter_map(|leg| Some((leg.name.clone(), word(leg.state)?))).collect(),
     };
     status.jobs.iter().flat_map(of_job).collect()
 }
@@ -153,7 +156,8 @@ fn outputs(read: &Read) -> Named {
     let mut named = Named::new();
     for event in &read.events {
         if let Event::JobFinished { id, outcome, .. } = event {
-            named.extend(outcome.outputs.iter().map(|(name, value)| (format!("{}.{name}", id.key), value.clone())));
+            let job = name_of(&read.run, &id.key);
+            named.extend(outcome.outputs.iter().map(|(name, value)| (format!("{job}.{name}"), value.clone())));
         }
     }
     named
@@ -176,11 +180,11 @@ fn times(read: &Read) -> BTreeMap<(String, Option<String>), u64> {
     let fresh = |key: &str| !read.attempt.reused.contains_key(key);
     for leg in read.run.status().jobs.into_iter().flat_map(|job| job.legs).filter(|leg| fresh(&leg.key)) {
         if let (Some(started), Some(finished)) = (leg.started, leg.finished) {
-            times.insert((leg.key.clone(), None), finished.since_ms(started));
+            times.insert((leg.name.clone(), None), finished.since_ms(started));
         }
         for step in leg.steps {
             if let (Some(started), Some(finished)) = (step.started, step.finished) {
-                times.insert((leg.key.clone(), Some(step.name)), finished.since_ms(started));
+                times.insert((leg.name.clone(), Some(step.name)), finished.since_ms(started));
             }
         }
     }
@@ -216,12 +220,13 @@ fn lines(difference: &Difference, terminal: &Terminal) -> Vec<String> {
         }
     }
     let slower = |it: &&Duration| it.is_ms >= it.was_ms + SLOWER_MIN_MS && it.is_ms * 10 >= it.was_ms * 11;
-    let slower: Vec<&Duration> = difference.durations.iter().filter(slower).collect();
-    if !slower.is_empty() {
+    let told: Vec<String> = difference.durations.iter().filter(slower).map(took).collect();
+    if !told.is_empty() {
         lines.push("slower:".to_string());
-        some(&mut lines, &slower.into_iter().map(took).collect::<Vec<_>>());
+        some(&mut lines, &told);
     }
-    let jobs: Vec<String> = difference.durations.iter().filter(|it| it.step.is_none()).map(took).collect();
+    let untold = |it: &&Duration| it.step.is_none() && !slower(it);
+    let jobs: Vec<String> = difference.durations.iter().filter(untold).map(took).collect();
     if !jobs.is_empty() {
         lines.push("durations:".to_string());
         some(&mut lines, &jobs.iter().map(|line| terminal.paint(line, Tone::Faint)).collect::<Vec<_>>());

@@ -202,7 +202,7 @@ fn lines(explanation: &Explanation, named: bool, terminal: &Terminal) -> Vec<Str
 /// `leg`: where the job has several.
 fn step_lines(step: &StepExplained, leg: Option<&str>, lines: &mut Vec<String>, terminal: &Terminal) {
     let of = leg.map(|leg| format!(" of {leg}")).unwrap_or_default();
-    lines.push(format!("  step {} \"{}\"{of} {}", step.number, step.name, step.why));
+    lines.push(format!("  step {} \"{}\"{of}: {}", step.number, step.name, step.why));
     lines.extend(clauses("    if ", &step.condition));
     for annotation in &step.annotations {
         let place = annotation.file.as_ref().map(|path| {

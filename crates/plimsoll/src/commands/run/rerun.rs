@@ -60,6 +60,9 @@ pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
     let number = held.kept.number;
     drop(held);
     runs.clear(number);
+    if conclusion == Conclusion::Failure {
+        terminal.say(&format!("run-{number} failed; `plimsoll run explain` says why"));
+    }
     Ok(ended(&[conclusion], &[], &interrupts, terminal))
 }
 

@@ -269,7 +269,7 @@ impl Stage<'_> {
                 terminal.say(if force {
                     "interrupted again: steps are ended at once"
                 } else {
-                    "interrupted: waiting for running steps to end; once more ends them at once"
+                    "interrupted: running steps are told to stop and get 10 s; once more ends them at once"
                 });
                 if let Ok(events) = run.command(workflow::run::Command::Cancel { force }, &actor(), world::now()) {
                     for event in events {
