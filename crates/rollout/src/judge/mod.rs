@@ -273,9 +273,14 @@ impl Comparison {
         let ((first_at, first), (last_at, last)) = (self.trail.front()?, self.trail.back()?);
         let grown = last - first;
         let missing = PROOF_ODDS.ln() - last;
-        (grown > 0.0 && missing > 0.0).then(|| (missing / grown * last_at.since_ms(*first_at) as f64) as u64)
+        let looked_ms = last_at.since_ms(*first_at);
+        let wanted = (grown > 0.0 && missing > 0.0).then(|| (missing / grown * looked_ms as f64) as u64);
+        wanted.filter(|ms| *ms <= looked_ms * FORESEEN)
     }
 }
+
+/// So many times what was looked at; what lies further ahead than that is a guess.
+const FORESEEN: u64 = 10;
 
 /// Five minutes of looks at the default pace.
 const KEPT_MAX: usize = 60;
