@@ -170,6 +170,7 @@ fn input() -> Input {
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::new() },
         slo: Vec::new(),
+        rollbacks_24h: 0,
         time: Timestamp::from_ms(0),
         actor: "ada".into(),
     }

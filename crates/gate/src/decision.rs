@@ -21,6 +21,14 @@ pub struct Decision {
     /// How what users are promised was kept then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<slo::Status>,
+    /// How often traffic had gone back in the 24 hours before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rollbacks_24h: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,7 +108,15 @@ pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
         Err(diagnostics) => (unreadable(diagnostics), texts_digest(plan)),
     };
     let outcome = outcome(answer, input);
-    Decision { outcome, digest: input.artifact.digest, policy_digest, input_digest, at: input.time, slo: input.slo.clone() }
+    Decision {
+        outcome,
+        digest: input.artifact.digest,
+        policy_digest,
+        input_digest,
+        at: input.time,
+        slo: input.slo.clone(),
+        rollbacks_24h: input.rollbacks_24h,
+    }
 }
 
 /// The decision in sentences, the most important first.

@@ -23,6 +23,9 @@ pub struct Input {
     /// How what users are promised is kept; empty where nothing is promised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<slo::Status>,
+    /// How often traffic of the environment went back to an older version in the 24 hours before.
+    #[serde(default)]
+    pub rollbacks_24h: u32,
     /// The only clock a policy has.
     pub time: Timestamp,
     pub actor: String,

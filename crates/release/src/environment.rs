@@ -32,7 +32,12 @@ pub struct Environment {
     /// Freezes that people called.
     frozen: Vec<Period>,
     overridden: Option<Override>,
+    /// When traffic went back to an older version, in the day before the last time.
+    went_back: Vec<Timestamp>,
 }
+
+/// "Rollbacks of the last 24 hours", as gates ask for them.
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// What was asked of an environment makes no sense; the sentence says why and what would.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,11 +184,15 @@ impl Environment {
                 self.generation = *generation;
                 self.routed = None;
             }
-            EnvironmentEvent::Released { release, live, quarantined, generation, .. } => {
+            EnvironmentEvent::Released { release, live, quarantined, generation, at } => {
                 assert!(self.occupied == Some(*release), "only the release that has the environment gives it back");
                 self.occupied = None;
                 self.generation = self.generation.max(*generation);
                 self.quarantined.extend(quarantined.clone());
+                if self.leads_back(live.as_deref(), quarantined.as_ref()) {
+                    self.went_back.retain(|then| at.since_ms(*then) < DAY_MS);
+                    self.went_back.push(*at);
+                }
                 if let Some(live) = live {
                     self.down = false;
                     self.quarantined.remove(&live.instance.revision);
@@ -213,6 +222,16 @@ impl Environment {
                 overridden.confirmed_by.insert(by.clone());
             }
         }
+    }
+
+    /// How often traffic went back to an older version in the 24 hours before: taken back from a new one, or by a person's rollback.
+    pub fn rollbacks_24h(&self, now: Timestamp) -> u32 {
+        self.went_back.iter().filter(|then| now.since_ms(**then) < DAY_MS).count() as u32
+    }
+
+    fn leads_back(&self, live: Option<&Live>, quarantined: Option<&RevisionId>) -> bool {
+        let was_live = |live: &Live| self.history.iter().any(|old| old.instance.revision == live.instance.revision);
+        live.is_some_and(was_live) || (self.live.is_some() && quarantined.is_some())
     }
 
     /// Keeps what is live running and routed while no release has the environment.

@@ -7,14 +7,33 @@ use workflow::run::Run;
 
 use crate::plan::{Plan, Workflows};
 
+/// What the gate is shown beside the release: it moves while the release waits.
+pub(crate) struct Moment {
+    pub slo: Vec<gate::slo::Status>,
+    pub rollbacks_24h: u32,
+    pub at: Timestamp,
+}
+
+impl Moment {
+    /// Of a decision that was made.
+    pub fn of(decision: &gate::Decision) -> Moment {
+        Moment { slo: decision.slo.clone(), rollbacks_24h: decision.rollbacks_24h, at: decision.at }
+    }
+
+    /// Whether a decision was made with the same before it. The time alone says nothing: another server's clock may say the same
+    /// instant, and it has seen something else.
+    pub fn is_of(&self, decision: &gate::Decision) -> bool {
+        decision.at == self.at && decision.slo == self.slo && decision.rollbacks_24h == self.rollbacks_24h
+    }
+}
+
 pub(crate) fn gate_input<'a>(
     plan: &Plan,
     workflows: &Workflows,
     artifact: (Digest, u64),
     evidence: &Evidence,
     runs: impl Iterator<Item = (&'a str, &'a Run)>,
-    slo: Vec<gate::slo::Status>,
-    now: Timestamp,
+    moment: Moment,
 ) -> gate::Input {
     // A workflow of which every job was skipped ran nothing: it is no reason for a yes, and none for a no.
     let ran = runs.filter(|(_, run)| run.conclusion() != Some(Conclusion::Skipped));
@@ -36,8 +55,9 @@ pub(crate) fn gate_input<'a>(
         evidence: Summary::default(),
         findings: Vec::new(),
         previous: gate::Previous::default(),
-        slo,
-        time: now,
+        slo: moment.slo,
+        rollbacks_24h: moment.rollbacks_24h,
+        time: moment.at,
         actor: plan.actor.clone(),
     };
     input.with_evidence(evidence)

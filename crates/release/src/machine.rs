@@ -18,6 +18,7 @@ use workflow::run::Run;
 
 use crate::environment::{Environment, EnvironmentEvent, GENERATIONS_PER_RELEASE, Live};
 use crate::event::Event;
+use crate::input::Moment;
 use crate::plan::{Kind, Plan, Workflows, revision};
 use crate::source::Packaged;
 use crate::status::Outcome;
@@ -378,9 +379,9 @@ impl Release {
         if let Some(held) = self.decision.as_deref().and_then(|_| self.held_by_objectives(workflows, &slo, environment, now)) {
             return held;
         }
-        // Of this very look; another server's clock may say the same instant, and it has seen something else.
-        let fresh = self.decision.as_deref().filter(|decision| decision.at == now && decision.slo == slo);
-        let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, slo, now));
+        let moment = Moment { slo, rollbacks_24h: environment.rollbacks_24h(now), at: now };
+        let fresh = self.decision.as_deref().filter(|decision| moment.is_of(decision));
+        let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, moment));
         let mut decision = fresh.cloned().unwrap_or_else(decide);
         if let Some(by) = consent::overridden(workflows, environment, now) {
             decision = decision.overridden(by);
@@ -572,18 +573,18 @@ impl Release {
     pub fn decided_by(&self, rules: &gate::GatePlan) -> Option<Decision> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
         let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
-        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, decision.slo.clone(), decision.at)))
+        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, Moment::of(decision))))
     }
 
     /// The document that the policies were shown for the decision.
     pub fn asked(&self) -> Option<serde_json::Value> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
-        Some(self.gate_input(workflows, artifact, decision.slo.clone(), decision.at).document(&workflows.gate))
+        Some(self.gate_input(workflows, artifact, Moment::of(decision)).document(&workflows.gate))
     }
 
-    fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), slo: Vec<gate::slo::Status>, now: Timestamp) -> gate::Input {
+    fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), moment: Moment) -> gate::Input {
         let evidence = self.evidence.as_deref().expect("the gate is asked after evidence was read");
-        crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), slo, now)
+        crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), moment)
     }
 
     /// I5: nothing goes out without a yes on record for this very digest.

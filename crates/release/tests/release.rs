@@ -85,6 +85,51 @@ fn a_release_that_a_later_one_has_overtaken_is_not_shipped() {
 }
 
 #[test]
+fn a_policy_knows_how_often_traffic_went_back_in_the_last_day() {
+    let text = "package plimsoll.gate\n\nimport rego.v1\n\ndeny contains \"calm down first\" if input.rollbacks_24h > 1\n";
+    let policy = PolicyFile { path: "policy/gate.rego".to_string(), text: text.to_string() };
+    let live = |name: &[u8], number| {
+        let instance = delivery().instance(Digest::of(name));
+        Box::new(Live { release: ReleaseId::new(NOW, 3), number, instance, delivery: delivery(), since: NOW })
+    };
+    let mut events = Vec::new();
+    let mut releases = |ends: Vec<(Option<Box<Live>>, Option<RevisionId>, u64)>| {
+        for (live, quarantined, hours) in ends {
+            let (release, generation, at) = (ReleaseId::new(NOW, 3), 10 * (events.len() as u64 + 1), NOW.plus_ms(hours * 3_600_000));
+            events.push(EnvironmentEvent::Admitted { release, generation, at });
+            events.push(EnvironmentEvent::Released { release, live, quarantined, generation, at });
+        }
+        Arc::new(Environment::replay(&events))
+    };
+    let bad = || Some(RevisionId("bad".to_string()));
+    // The first failed with nothing to go back to; a canary was taken back; somebody went back.
+    let ends = vec![
+        (None, bad(), 0),
+        (Some(live(b"a", 1)), None, 1),
+        (None, bad(), 2),
+        (Some(live(b"b", 2)), None, 3),
+        (Some(live(b"a", 3)), None, 4),
+    ];
+    let environment = releases(ends);
+    for (hours, count) in [(4, 2), (25, 2), (26, 1), (28, 0)] {
+        assert_eq!(environment.rollbacks_24h(NOW.plus_ms(hours * 3_600_000)), count, "after {hours} hours");
+    }
+
+    let mut plan = plan(&[]);
+    plan.number = 9;
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    workflows.gate.policies.push(policy);
+    let seen = Observed { environment, ..packed() };
+    for (hours, allowed) in [(5, false), (27, true)] {
+        let mut release = Release::new(Arc::new(plan.clone()));
+        release.advance(&seen, NOW.plus_ms(hours * 3_600_000)).events.iter().for_each(|event| release.apply(event));
+        let decision = release.decision().expect("the gate was asked");
+        assert_eq!(decision.is_allowed(), allowed, "after {hours} hours: {decision:?}");
+        assert_eq!(release.asked().expect("it was asked")["rollbacks_24h"], if allowed { 1 } else { 2 });
+    }
+}
+
+#[test]
 fn who_is_asked_is_heard_while_another_release_has_the_environment() {
     let mut plan = plan(&[]);
     let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };

@@ -182,6 +182,7 @@ fn input() -> Input {
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]) },
         slo: Vec::new(),
+        rollbacks_24h: 0,
         time: Timestamp::from_ms(1_795_227_177_123),
         actor: "ada".into(),
     }

@@ -52,15 +52,19 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
         };
         return nothing(&format!("nothing of this project is live{others}"));
     };
-    let dir = if args.here.dir == Path::new(".") { String::new() } else { format!(" {}", typed(&view.folder)) };
+    let folder = typed(&view.folder);
+    let (argument, flag) = match args.here.dir == Path::new(".") {
+        true => (String::new(), String::new()),
+        false => (format!(" {folder}"), format!(" -C {folder}")),
+    };
     take_down(&client, view).await.map_err(|failure| match failure.kind {
-        FailureKind::Conflict => failure.hint(format!("`plimsoll release abort{}` ends it", dir.replacen(' ', " -C ", 1))),
+        FailureKind::Conflict => failure.hint(format!("`plimsoll release abort{flag}` ends it")),
         _ => failure,
     })?;
     if terminal.json {
         terminal.json(&serde_json::json!({ "down": view.environment }));
     }
-    terminal.say(&format!("{} → {} is down; `plimsoll up{dir}` brings it back", view.project_name, view.environment));
+    terminal.say(&format!("{} → {} is down; `plimsoll up{argument}` brings it back", view.project_name, view.environment));
     Ok(exit::OK)
 }
 
