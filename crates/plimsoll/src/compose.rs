@@ -1,6 +1,7 @@
 //! From a folder to a proposal: what is committed, what it triggers, what ships, how it starts, and why we think so.
 
 mod delivery;
+mod environments;
 mod summary;
 
 use std::cell::RefCell;
@@ -109,6 +110,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let notes = problems.or_default(checked.finish()).into_iter().collect();
     problems.said()?;
     warnings.extend(resolver.remarks());
+    if config.deliver_by_workflow {
+        warnings.extend(environments::unprotected(&workflows, &config.environments));
+    }
     let why_runs = summary::runs(&workflows, &git_ref);
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
     if let Some(build) = &build {
@@ -160,6 +164,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         workflows,
         vars: choices.vars.clone(),
         deliver_by_workflow: config.deliver_by_workflow,
+        environments: config.environments.clone(),
         ships,
         gate,
         delivery,

@@ -1,6 +1,7 @@
 //! The machine: what was seen and the time go in; events, actions and the reason for standing still come out.
 
 mod consent;
+mod review;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -97,11 +98,14 @@ pub enum Command {
     Resume,
     /// Before traffic moved: cancel. After: back to the version before.
     Abort,
+    /// Of the release, or while its jobs run of the environment that they wait for.
     Approve {
         comment: String,
+        environment: Option<String>,
     },
     Reject {
         comment: String,
+        environment: Option<String>,
     },
 }
 
@@ -193,8 +197,8 @@ impl Release {
             return Err(Refusal(format!("release-{} has ended: {}", self.plan.number, outcome.sentence())));
         }
         match (&self.rollout, command) {
-            (None, Command::Approve { comment }) => self.vote(true, comment, by, now),
-            (None, Command::Reject { comment }) => self.vote(false, comment, by, now),
+            (None, Command::Approve { comment, environment }) => self.answer(true, environment.as_deref(), comment, by, now),
+            (None, Command::Reject { comment, environment }) => self.answer(false, environment.as_deref(), comment, by, now),
             (Some(_), Command::Approve { .. } | Command::Reject { .. }) => {
                 let message = "is on its way already; `plimsoll release abort` takes it back";
                 Err(Refusal(format!("release-{} {message}", self.plan.number)))
@@ -319,8 +323,10 @@ impl Release {
                 workflow::run::Action::Start { id, spec } => Action::StartJob { id, spec: Box::new(spec) },
                 workflow::run::Action::Stop { id, at_once } => Action::StopJob { id, at_once },
             }));
-            let waiting = step.waiting.map(|waiting| Waiting::Run { workflow: name.to_string(), waiting });
-            advance.waiting = advance.waiting.or(waiting);
+            let waiting = step.waiting.map(|waiting| self.of_run(name, waiting));
+            // Of several runs the one that somebody can do something about is told.
+            let first = advance.waiting.take_if(|known| !matches!((known, &waiting), (Waiting::Run { .. }, Some(Waiting::Review { .. }))));
+            advance.waiting = first.or(waiting);
             advance.wake = [advance.wake, step.wake].into_iter().flatten().min();
         }
         advance

@@ -171,6 +171,7 @@ fn run(rng: &mut Rng, number: u64, now: Timestamp) -> workflow::plan::Plan {
         only_job: None,
         max_parallel: 2,
         deliver_by_workflow: false,
+        environments: Default::default(),
     };
     workflow::plan::Plan::new(request).expect("the workflow below can be planned").0
 }

@@ -21,6 +21,8 @@ pub struct Gate {
     /// A file of the commit with the holidays that aren't listed.
     pub holidays_file: Option<String>,
     pub approvals: Approvals,
+    /// Who is in a team.
+    pub teams: BTreeMap<String, BTreeSet<String>>,
     /// How many answer for an override.
     pub override_people: Option<u32>,
     pub slo: Slo,
@@ -66,6 +68,7 @@ impl Reader {
         let teams = self.at(mapping, "teams", Self::names).unwrap_or_default();
         let people = self.at(mapping, "people", Self::names).unwrap_or_default();
         let approvals = self.at(mapping, "approvals", |reader, node| reader.approvals(node, &teams)).unwrap_or_default();
+        gate.teams = teams;
         gate.approvals = Approvals { people: People(people), ..approvals };
         gate.override_people = self.at(mapping, "override", Self::override_people);
         gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or_default();

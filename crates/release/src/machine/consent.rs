@@ -66,7 +66,7 @@ impl Release {
     }
 
     /// Whose agreement it needs to go on; nothing where it needs nobody's.
-    pub fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
+    pub(super) fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
         if self.rollout.is_some() || self.outcome.is_some() {
             return None;
         }

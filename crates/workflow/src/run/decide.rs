@@ -84,8 +84,8 @@ impl Run {
         let key = leg.leg.key.clone();
         match (&leg.phase, leg.level) {
             (LegPhase::Queued, _) => {
-                let reason = self.why_stop(node, leg)?;
-                Some(Event::JobCancelled { key, name: leg.leg.name.clone(), reason, at: now })
+                let cancelled = |reason| Event::JobCancelled { key, name: leg.leg.name.clone(), reason, at: now };
+                self.why_stop(node, leg).map(cancelled).or_else(|| self.protect(leg, now))
             }
             (LegPhase::Called { .. }, Some(level)) => {
                 let (conclusion, outputs, reason) = self.call_ended(level)?;
@@ -121,7 +121,7 @@ impl Run {
         for node in self.in_order() {
             let JobPhase::Planned { max_parallel, legs, .. } = &node.state.phase else { continue };
             let mut free_here = limit(max_parallel.unwrap_or(0)).saturating_sub(legs.iter().filter(|leg| leg.phase.is_running()).count());
-            for leg in legs.iter().filter(|leg| leg.phase == LegPhase::Queued) {
+            for leg in legs.iter().filter(|leg| leg.phase == LegPhase::Queued && self.is_open(leg)) {
                 let early = leg.not_before.is_some_and(|at| now < at);
                 // A call takes no place: those that it calls do.
                 let no_place = leg.leg.call.is_none() && free == 0;

@@ -3,7 +3,7 @@
 //! ```text
 //! job   waiting ── skipped · rejected · cancelled
 //!          └───── planned: legs
-//! leg   queued ─── cancelled
+//! leg   queued ─── cancelled · held, and refused or cleared, where its environment is protected
 //!          ├───── started ── accepted ── finished · lost ── queued again, if it is retried
 //!          └───── called: the jobs of another workflow ── finished
 //! ```
@@ -11,6 +11,7 @@
 mod act;
 mod condition;
 mod decide;
+mod environment;
 mod event;
 mod explain;
 mod group;
@@ -33,8 +34,9 @@ pub use event::{Call, Event, Leg};
 pub use explain::{Explained, Need};
 pub use group::{Group, InGroups};
 pub use status::{AttemptStatus, JobStatus, LegStatus, State, Status};
-pub use waiting::Waiting;
+pub use waiting::{ReviewWanted, Waiting};
 
+use crate::environment::Review;
 use crate::job::{Conclusion, JobId, JobSeen, JobSpec};
 use crate::plan::Plan;
 use level::{Ground, Level};
@@ -57,6 +59,7 @@ pub struct Run {
     arrivals: usize,
     started: Option<Timestamp>,
     cancel: Option<Cancel>,
+    reviews: Vec<Review>,
     finished: Option<(Conclusion, Timestamp)>,
 }
 
@@ -117,6 +120,7 @@ impl Run {
             arrivals: 0,
             started: None,
             cancel: None,
+            reviews: Vec::new(),
             finished: None,
         };
         run.begin();

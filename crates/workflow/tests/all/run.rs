@@ -76,6 +76,8 @@ fn legality() {
     let outcome = json!({"conclusion": "success", "outputs": {}, "reason": null, "started": at, "finished": at});
     let step = json!({"number": 0, "name": "Run a", "state": "running", "started": null, "finished": null, "reason": null});
     let leg = json!([{"key": "b", "name": "b", "matrix": null, "index": 0, "allow_failure": false, "timeout_ms": 1}]);
+    let run = stage.run.plan();
+    let review = json!({"environment": "x", "run": run.run, "sha": run.event.sha, "jobs": ["a"], "by": "ada", "agrees": true, "at": at});
     // fresh, running, ended
     let table = [
         (json!({"event": "run_started"}), [true, false, false]),
@@ -89,6 +91,10 @@ fn legality() {
         (json!({"event": "job_planned", "key": "b", "fail_fast": true, "max_parallel": null, "legs": leg}), [false, true, false]),
         (json!({"event": "job_planned", "key": "b", "fail_fast": true, "max_parallel": null, "legs": []}), [false, false, false]),
         (json!({"event": "job_planned", "key": "a", "fail_fast": true, "max_parallel": null, "legs": leg}), [false, false, false]),
+        (json!({"event": "job_held", "key": "a", "name": "a", "environment": "x"}), [false, false, false]),
+        (json!({"event": "job_cleared", "key": "a"}), [false, false, false]),
+        (json!({"event": "job_refused", "key": "a", "name": "a", "conclusion": "failure", "reason": ""}), [false, false, false]),
+        (json!({"event": "environment_reviewed", "review": review}), [false, false, false]),
         (json!({"event": "job_started", "id": of("a"), "name": "a"}), [false, false, false]),
         (json!({"event": "job_started", "id": of("b"), "name": "b"}), [false, false, false]),
         (json!({"event": "job_accepted", "id": of("a")}), [false, false, false]),
