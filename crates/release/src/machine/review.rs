@@ -39,12 +39,14 @@ impl Release {
         now: Timestamp,
     ) -> Result<Vec<Event>, Refusal> {
         let waits = self.runs.iter().any(|run| !run.reviews_wanted(now).is_empty());
-        match environment {
+        // Whoever answers once more means what was answered last, and is told by whom.
+        let answered = || self.runs.iter().filter(|run| run.conclusion().is_none()).flat_map(|run| run.reviews()).next_back();
+        match environment.or_else(|| answered().filter(|_| !waits).map(|review| review.environment.as_str())) {
             None if !waits => self.vote(agrees, comment, by, now),
             _ if self.phase() != Phase::Running => {
                 Err(Refusal(format!("no job of release-{} waits for a review: its runs have ended", self.plan.number)))
             }
-            _ => self.review(agrees, environment, comment, by, now),
+            environment => self.review(agrees, environment, comment, by, now),
         }
     }
 

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
+use workflow::environment::Review;
 use workflow::run::{Command, Event, Run};
 
 use script::{Script, Stage};
@@ -58,6 +59,37 @@ fn a_second_cancel_must_insist() {
     let refusal = stage.run.command(Command::Cancel { force: false }, "bob", stage.now).unwrap_err();
     assert_eq!(refusal.to_string(), "run-42 is being cancelled already, since 2026-11-21 00:00:01 UTC by ada");
     assert_eq!(stage.run.command(Command::Cancel { force: true }, "bob", stage.now).unwrap().len(), 1);
+}
+
+/// A review of another run, of another commit, of another environment or of a job that doesn't wait is none.
+#[test]
+fn a_review_is_about_what_waited_for_it() {
+    let script = "#! deliver production.reviewers=bo\non: push\njobs:\n  a: {environment: production, runs-on: x, steps: [{run: a}]}\n  b: {runs-on: x, steps: [{run: b}]}\n====\n";
+    let mut stage = Stage::new(&Script::read(script));
+    stage.tick("0s");
+    let right = stage.run.review(None, true, "", "bo", stage.now).unwrap().remove(0);
+    let Event::EnvironmentReviewed { review } = &right else { panic!("{right:?}") };
+    let other_run = base::name::RunId::new(stage.now, 9);
+    let wrong = [
+        Review { run: other_run, ..review.clone() },
+        Review { sha: "f".repeat(40), ..review.clone() },
+        Review { environment: "staging".to_string(), ..review.clone() },
+        Review { jobs: vec!["a".to_string(), "b".to_string()], ..review.clone() },
+        Review { jobs: Vec::new(), ..review.clone() },
+    ];
+    for review in wrong {
+        let mut run = stage.run.clone();
+        let event = Event::EnvironmentReviewed { review };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.apply(&event))).expect_err(&format!("{event:?}"));
+    }
+    let started = Event::JobStarted {
+        id: workflow::job::JobId { run: review.run, key: "a".to_string(), attempt: 1 },
+        name: "a".to_string(),
+        at: stage.now,
+    };
+    let mut run = stage.run.clone();
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.apply(&started))).expect_err("nothing starts before the yes is folded");
+    stage.run.apply(&right);
 }
 
 /// Every event against a fresh run, one that runs, and one that has ended: what may follow is a table.
