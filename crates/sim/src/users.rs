@@ -164,7 +164,9 @@ async fn answer_in_calm(sim: Arc<Sim>) {
             let open = truth.oracle.releases.iter().filter(|(_, it)| it.outcome().is_none());
             let answer = |it: &Release| match it.rollout() {
                 Some(rollout) => wanted(&sim, &truth, rollout),
-                None if approvals(it).is_some() => Some(Command::Approve { comment: String::new(), environment: None }),
+                None if approvals(it).is_some() || it.waits_for_people(sim.timestamp()).is_some() => {
+                    Some(Command::Approve { comment: String::new(), environment: None })
+                }
                 None => None,
             };
             open.filter_map(|(id, it)| Some((*id, answer(it)?))).collect()
