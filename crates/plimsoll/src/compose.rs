@@ -110,7 +110,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let notes = problems.or_default(checked.finish()).into_iter().collect();
     problems.said()?;
     warnings.extend(resolver.remarks());
+    let mut protects = None;
     if config.deliver_by_workflow {
+        protects = environments::protected(&workflows, &config.environments, &choices.actor);
         warnings.extend(environments::unprotected(&workflows, &config.environments));
     }
     let why_runs = summary::runs(&workflows, &git_ref);
@@ -146,7 +148,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     gate.calendar = calendar;
     gate.approvals = config.gate.approvals.clone();
     gate.slos = slos;
-    let summary = vec![
+    let mut summary = vec![
         ("commit", summary::commit(&commit)),
         ("runs", why_runs),
         ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
@@ -154,6 +156,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         ("starts", format!("{start} ({why_start})")),
         ("traffic", summary::traffic(&delivery)),
     ];
+    if let Some(waits) = protects {
+        summary.insert(2, ("waits", format!("for what protects {waits}")));
+    }
     let proposal = Proposal {
         id: ReleaseId::new(now, random),
         project,

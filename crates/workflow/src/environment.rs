@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::name::RunId;
 use base::people::same;
+use base::time::format_duration_ms;
 use base::{People, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,16 @@ impl Protection {
         !self.reviewers.is_empty() || self.wait_timer_ms > 0
     }
 
+    /// All that it asks, in a few words; nothing where it asks for nothing.
+    pub fn sentence(&self, people: &People, asked_by: &str) -> Option<String> {
+        let who = || self.who(people, asked_by).unwrap_or("nobody who is left".to_string());
+        let review = (!self.reviewers.is_empty()).then(|| format!("a review by {}", who()));
+        let timer = (self.wait_timer_ms > 0).then(|| format!("a timer of {}", format_duration_ms(self.wait_timer_ms)));
+        let refs = self.refs.as_ref().map(|refs| refs.sentence(""));
+        let parts: Vec<String> = [review, timer, refs].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// Why nothing of this branch or tag may be delivered there, without a full stop; nothing where it may.
     pub fn refuses(&self, environment: &str, git_ref: &str) -> Option<String> {
         let refs = self.refs.as_ref()?;
@@ -183,6 +194,16 @@ mod tests {
         assert_eq!(who(&all, true, "ana@example.org"), "the team ops");
         assert_eq!(who(&[person("Ana")], true, "ana"), "nobody");
         assert_eq!(who(&[person("ana"), person("bo"), person("cy")], true, "dee"), "ana, bo or cy");
+    }
+
+    #[test]
+    fn all_that_is_asked_in_a_few_words() {
+        let refs = Some(Refs { branches: vec!["main".to_string()], tags: Vec::new() });
+        let all = Protection { reviewers: vec![person("ana")], prevent_self_review: true, wait_timer_ms: 1_800_000, refs };
+        let people = People::default();
+        assert_eq!(all.sentence(&people, "bo").as_deref(), Some("a review by ana, a timer of 30m, only main"));
+        assert_eq!(all.sentence(&people, "ana").as_deref(), Some("a review by nobody who is left, a timer of 30m, only main"));
+        assert_eq!(Protection::default().sentence(&people, "ana"), None);
     }
 
     #[test]

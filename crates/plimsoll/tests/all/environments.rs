@@ -56,6 +56,7 @@ fn a_job_waits_for_its_reviewers_and_outlives_the_server() {
         let mut command = place.plimsoll(&["up", "--port", &place.port.to_string()]);
         command.args(AT_ONCE).env("PLIMSOLL_ACTOR", "dee");
         let mut up = place.start(command);
+        up.until_it_says("  waits    for what protects production (a review by the team ops)");
         up.until_it_says(
             "`deploy` waits for a review of production by the team ops; `plimsoll approve release-1` gives it, `plimsoll reject release-1 --comment WHY` fails the job",
         );
@@ -86,6 +87,7 @@ fn a_job_waits_for_its_reviewers_and_outlives_the_server() {
     let view = place.say(&["release", "view"]);
     assert!(view.out.contains("approved   production by bo at ") && view.out.contains(": looks good"), "{view:?}");
     assert_eq!(place.say(&["inbox"]).out, "nothing waits for anybody\n");
+    assert_eq!(place.say(&["doctor", "--verify"]).code, 0);
     let late = as_person(&place, "cy", &["reject", "release-1", "-m", "too late"]);
     assert!(late.code != 0 && late.err.contains("release-1 has ended"), "{late:?}");
 }
@@ -120,6 +122,24 @@ fn a_branch_that_may_not_deliver_fails_at_once_and_a_misspelt_name_is_told() {
         ],
     );
     assert!(left(&place, "staged") && !left(&place, "deployed"));
+}
+
+#[test]
+fn a_job_of_gitlab_waits_as_well() {
+    let place = delivering("environments:\n  production: {reviewers: [bo]}\n");
+    std::fs::remove_file(place.project().join(".github/workflows/deploy.yml")).unwrap();
+    let file = place.path("home").join("deployed").display().to_string();
+    place.write(
+        ".gitlab-ci.yml",
+        &format!("stages: [deploy]\nship:\n  stage: deploy\n  environment: {{name: production}}\n  script: [touch {file}]\n"),
+    );
+    place.commit("a pipeline of GitLab");
+    let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says("`ship` waits for a review of production by bo");
+    assert!(!left(&place, "deployed"));
+    assert_eq!(as_person(&place, "bo", &["approve"]).code, 0);
+    up.wait().ends(0, &["✔ approved   production by bo", "✔ ship (TIME)"]);
+    assert!(left(&place, "deployed"));
 }
 
 #[test]
