@@ -257,6 +257,11 @@ impl Release {
         self.runs.iter().flat_map(|run| run.jobs()).collect()
     }
 
+    /// Whether jobs of it bring something to environments themselves, so that what closes closes for them too.
+    pub fn delivers_by_jobs(&self) -> bool {
+        self.phase() == Phase::Running && self.runs.iter().any(|run| run.plan().deliver_by_workflow)
+    }
+
     /// Of every job the attempt that counts: what an earlier one left is no evidence.
     pub fn last_attempts(&self) -> Vec<JobId> {
         self.runs.iter().flat_map(|run| run.last_attempts()).collect()
@@ -303,7 +308,7 @@ impl Release {
         match self.phase() {
             Phase::Finished => Advance::default(),
             Phase::Delivering => self.deliver(seen, environment, now),
-            Phase::Running => self.run(seen, now),
+            Phase::Running => self.run(seen, environment, now),
             _ if self.cancelled_by.is_some() => self.finish_cancelled(now),
             Phase::Packaging => self.package(seen, now),
             Phase::ReadingEvidence => self.read_evidence(seen, now),
@@ -311,13 +316,19 @@ impl Release {
         }
     }
 
-    fn run(&self, seen: &Observed, now: Timestamp) -> Advance {
+    fn run(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
         let mut advance = Advance::default();
+        let mut looked_at = Cow::Borrowed(&seen.runs);
+        let by = self.overridden_for_jobs(environment, now);
+        // Whoever goes past it is on record first.
+        if let Some(closed) = self.closed_for_jobs(environment, now).filter(|_| by.is_none() || by != self.overridden.as_ref()) {
+            looked_at.to_mut().closed = Some(closed);
+        }
         for (index, (run, (name, _))) in self.runs.iter().zip(self.runs()).enumerate() {
             if run.conclusion().is_some() {
                 continue;
             }
-            let step = run.advance(&seen.runs, now);
+            let step = run.advance(&looked_at, now);
             advance.events.extend(step.events.into_iter().map(|event| Event::Run { run: index, event }));
             advance.actions.extend(step.actions.into_iter().map(|action| match action {
                 workflow::run::Action::Start { id, spec } => Action::StartJob { id, spec: Box::new(spec) },
@@ -329,7 +340,11 @@ impl Release {
             advance.waiting = first.or(waiting);
             advance.wake = [advance.wake, step.wake].into_iter().flatten().min();
         }
-        advance
+        let past = || self.runs().find_map(|(name, run)| Some(self.of_run(name, run.waits_for_hours(&looked_at, now)?)));
+        match by.filter(|_| advance.events.is_empty()).and_then(|by| Some((by, past()?))) {
+            Some((by, past)) => one(Event::Overridden { by: by.clone(), past: past.sentence(), at: now }),
+            None => advance,
+        }
     }
 
     fn package(&self, seen: &Observed, now: Timestamp) -> Advance {

@@ -53,6 +53,9 @@ pub enum Waiting {
 impl Waiting {
     pub fn sentence(&self) -> String {
         match self {
+            Waiting::Run { workflow, waiting: waiting @ workflow::run::Waiting::Closed { .. } } => {
+                format!("{workflow}: {}; in an emergency `plimsoll gate override --reason WHY` goes past it", waiting.sentence())
+            }
             Waiting::Run { workflow, waiting } => format!("{workflow}: {}", waiting.sentence()),
             Waiting::Review { release, workflow, reviews } => {
                 let sentence = workflow::run::Waiting::Review { reviews: reviews.clone() }.sentence();

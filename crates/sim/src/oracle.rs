@@ -116,6 +116,9 @@ impl Truth {
             }
             Event::Run { event: workflow::run::Event::JobStarted { id: job, at, .. }, .. } => {
                 self.oracle.reviewed(sim, id, job, *at);
+                if job.key == "deploy" {
+                    self.oracle.open(sim, id, *at);
+                }
                 self.oracle.jobs_started.insert(job.clone());
             }
             Event::Admitted { instance, rollout, at } => {

@@ -143,6 +143,25 @@ fn a_job_of_gitlab_waits_as_well() {
 }
 
 #[test]
+fn closed_hours_hold_jobs_that_deliver_and_an_emergency_goes_past_them() {
+    let place = delivering(
+        "gate:\n  window:\n    freezes:\n      - {from: 2020-01-01, to: 2199-12-31, reason: the quiet century}\nenvironments:\n  production: {reviewers: [bo]}\n",
+    );
+    let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says("`stage` waits because environment `local` is closed: frozen (the quiet century)");
+    up.until_it_says("in an emergency `plimsoll gate override --reason WHY` goes past it");
+    assert!(!left(&place, "staged"));
+    assert_eq!(place.say(&["gate", "override", "--reason", "the shop is down"]).code, 0);
+    up.until_it_says("waits for a review of production by bo");
+    assert!(left(&place, "staged") && !left(&place, "deployed"), "an emergency gives no review");
+    assert_eq!(as_person(&place, "bo", &["approve"]).code, 0);
+    let up = up.wait();
+    assert_eq!(up.code, 0, "{up:?}");
+    assert!(up.err.contains("past: .github/workflows/deploy.yml: `stage` waits because"), "{up:?}");
+    assert!(left(&place, "deployed"));
+}
+
+#[test]
 fn a_timer_is_told_with_its_end() {
     let place = delivering("environments:\n  production: {waitTimer: 30, reviewers: [bo, cy]}\n");
     let mut up = place.start_up(&AT_ONCE);

@@ -13,7 +13,7 @@ use base::Timestamp;
 use super::event::Event;
 use super::state::{LegPhase, LegState};
 use super::waiting::{ReviewWanted, Waiting, for_review, for_timer};
-use super::{Conclusion, Refusal, Run};
+use super::{Closed, Conclusion, Observed, Refusal, Run};
 use crate::environment::{Protection, REVIEW_DEADLINE_MS, Review};
 use crate::model::Template;
 
@@ -116,12 +116,13 @@ impl Run {
     }
 
     /// What follows for a leg that is queued from what protects its environment.
-    pub(super) fn protect(&self, leg: &LegState, now: Timestamp) -> Option<Event> {
+    pub(super) fn protect(&self, leg: &LegState, is_closed: bool, now: Timestamp) -> Option<Event> {
         let (key, name) = (|| leg.leg.key.clone(), || leg.leg.name.clone());
         let environment = leg.leg.environment.clone()?;
         let refused = |conclusion, reason| Some(Event::JobRefused { key: key(), name: name(), conclusion, reason, at: now });
         match self.door(leg) {
-            Door::Open => return None,
+            Door::Open if !is_closed || leg.held.is_some() => return None,
+            Door::Open => {}
             Door::Shut { conclusion, reason } => return refused(conclusion, reason),
             Door::Held => {}
         }
@@ -133,12 +134,18 @@ impl Run {
                 let comment = if comment.is_empty() { String::new() } else { format!(": {comment}") };
                 refused(Conclusion::Failure, format!("{environment} was rejected by {by}{comment}"))
             }
+            _ if self.is_satisfied(leg, now) && is_closed => None,
             _ if self.is_satisfied(leg, now) => Some(Event::JobCleared { key: key(), at: now }),
             None if leg.waits_for_review().is_some() && self.has_reviewers(leg) && now >= since.plus_ms(REVIEW_DEADLINE_MS) => {
                 refused(Conclusion::Failure, format!("nobody reviewed {environment} within thirty days"))
             }
             _ => None,
         }
+    }
+
+    /// Whether the leg may start as far as its environment is concerned: not while nothing is delivered.
+    pub(super) fn may_start(&self, leg: &LegState, seen: &Observed) -> bool {
+        self.is_open(leg) && (seen.closed.is_none() || leg.leg.environment.is_none())
     }
 
     /// Whether nothing protects the leg, or all of it has said yes.
@@ -148,22 +155,28 @@ impl Run {
 
     /// Whether the timer is over and a review, where one is asked, is a yes.
     pub(super) fn is_satisfied(&self, leg: &LegState, now: Timestamp) -> bool {
-        let (Some(protection), Some(since)) = (self.protection(leg), leg.held) else { return false };
+        let Some(since) = leg.held else { return false };
+        let Some(protection) = self.protection(leg) else { return true };
         let reviewed = protection.reviewers.is_empty() || leg.review.as_ref().is_some_and(|review| review.agrees);
         reviewed && now >= since.plus_ms(protection.wait_timer_ms)
     }
 
     /// Why a leg is held, as people read it; nothing for one that isn't.
     pub(super) fn why_held(&self, leg: &LegState) -> Option<String> {
-        let (environment, protection, since) = (leg.leg.environment.as_ref()?, self.protection(leg)?, leg.held?);
+        let (environment, since) = (leg.leg.environment.as_ref()?, leg.held?);
         if leg.phase != LegPhase::Queued || leg.cleared {
             return None;
         }
-        if !protection.reviewers.is_empty() && leg.review.is_none() {
-            let who = protection.who(&self.plan.environments.people, self.asked_by());
-            return Some(format!("waits {}", for_review(environment, who.as_deref())));
+        match self.protection(leg) {
+            Some(protection) if !protection.reviewers.is_empty() && leg.review.is_none() => {
+                let who = protection.who(&self.plan.environments.people, self.asked_by());
+                Some(format!("waits {}", for_review(environment, who.as_deref())))
+            }
+            Some(protection) if protection.wait_timer_ms > 0 => {
+                Some(format!("waits {}", for_timer(environment, since.plus_ms(protection.wait_timer_ms))))
+            }
+            _ => Some(format!("waits until something may be delivered to {environment} again")),
         }
-        Some(format!("waits {}", for_timer(environment, since.plus_ms(protection.wait_timer_ms))))
     }
 
     /// For what people the run waits; nothing where nobody is asked.
@@ -181,10 +194,22 @@ impl Run {
         Some(Waiting::Timer { environment, jobs, at })
     }
 
-    /// When the next timer or deadline runs out.
-    pub(super) fn environments_wake(&self, now: Timestamp) -> Option<Timestamp> {
+    /// For the end of what closes, where nothing else is missing.
+    pub fn waits_for_hours(&self, seen: &Observed, now: Timestamp) -> Option<Waiting> {
+        let Closed { why, until } = seen.closed.clone()?;
+        let is_due = |leg: &LegState| leg.not_before.is_none_or(|at| now >= at);
+        let ready = |leg: &&LegState| is_due(leg) && (self.is_open(leg) || self.is_satisfied(leg, now));
+        let queued = self.legs().map(|(_, leg)| leg).filter(|leg| leg.phase == LegPhase::Queued && leg.leg.environment.is_some());
+        let jobs: Vec<String> = queued.filter(ready).map(|leg| leg.leg.name.clone()).collect();
+        (!jobs.is_empty()).then_some(Waiting::Closed { jobs, why, until })
+    }
+
+    /// When the next timer or deadline runs out, or what closes opens.
+    pub(super) fn environments_wake(&self, seen: &Observed, now: Timestamp) -> Option<Timestamp> {
+        let opens =
+            seen.closed.as_ref().and_then(|closed| closed.until).filter(|at| *at > now && self.waits_for_hours(seen, now).is_some());
         let deadlines = self.reviews_wanted(now).into_iter().map(|wanted| wanted.until);
-        deadlines.chain(self.timers(now).map(|(_, at)| at)).min()
+        deadlines.chain(self.timers(now).map(|(_, at)| at)).chain(opens).min()
     }
 
     fn timers(&self, now: Timestamp) -> impl Iterator<Item = (&LegState, Timestamp)> {
@@ -209,11 +234,12 @@ impl Run {
             }
             None => {}
         }
-        let Some(protection) = self.protection(leg) else { return Door::Open };
-        if let Some(reason) = protection.refuses(environment, &self.plan.event.git_ref) {
+        let protection = self.protection(leg);
+        if let Some(reason) = protection.and_then(|protection| protection.refuses(environment, &self.plan.event.git_ref)) {
             return Door::Shut { conclusion: Conclusion::Failure, reason };
         }
-        if !protection.holds() || leg.cleared { Door::Open } else { Door::Held }
+        let holds = protection.is_some_and(Protection::holds) || leg.held.is_some();
+        if !holds || leg.cleared { Door::Open } else { Door::Held }
     }
 }
 

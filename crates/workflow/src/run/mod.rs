@@ -67,6 +67,16 @@ pub struct Run {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
     pub jobs: BTreeMap<JobId, JobSeen>,
+    /// Nothing is delivered now: jobs with an environment don't start.
+    pub closed: Option<Closed>,
+}
+
+/// Why nothing is delivered, and when that changes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// `environment local is frozen (the sale)`.
+    pub why: String,
+    pub until: Option<Timestamp>,
 }
 
 /// Both may be repeated without harm.
@@ -156,7 +166,7 @@ impl Run {
             step.iter().for_each(|event| next.to_mut().apply(event));
             events.extend(step);
         }
-        Advance { events, actions: next.actions(seen, now), waiting: next.waiting(seen, now), wake: next.wake(now) }
+        Advance { events, actions: next.actions(seen, now), waiting: next.waiting(seen, now), wake: next.wake(seen, now) }
     }
 
     /// What somebody asks of the run.

@@ -290,8 +290,8 @@ impl Run {
                 refused(queued || self.is_waiting(key), "the job has started or ended")
             }
             Event::JobHeld { key, .. } => {
-                let waits = |leg: &LegState| leg.phase == LegPhase::Queued && leg.held.is_none() && !self.is_open(leg);
-                refused(self.leg(key).is_some_and(waits), "nothing holds the job, or it is held already")
+                let waits = |leg: &LegState| leg.phase == LegPhase::Queued && leg.held.is_none() && leg.leg.environment.is_some();
+                refused(self.leg(key).is_some_and(waits), "nothing can hold the job, or it is held already")
             }
             Event::EnvironmentReviewed { review } => {
                 let about = |key: &String| self.leg(key).is_some_and(|leg| leg.may_be_reviewed(&review.environment));

@@ -28,6 +28,12 @@ pub enum Waiting {
         jobs: Vec<String>,
         at: Timestamp,
     },
+    /// Nothing is delivered now.
+    Closed {
+        jobs: Vec<String>,
+        why: String,
+        until: Option<Timestamp>,
+    },
     /// These failed and are tried again, the first of them then.
     Retrying {
         jobs: Vec<String>,
@@ -70,6 +76,7 @@ impl Waiting {
                 reviews.iter().map(one).collect::<Vec<_>>().join(", and ")
             }
             Waiting::Timer { environment, jobs, at } => format!("{} {} {}", listed(jobs), wait(jobs), for_timer(environment, *at)),
+            Waiting::Closed { jobs, why, .. } => format!("{} {} because {why}", listed(jobs), wait(jobs)),
             Waiting::Retrying { jobs, at } => format!("{} {} tried again at {}", listed(jobs), is(jobs), at.date_and_clock()),
             Waiting::Unreachable { jobs } => {
                 format!("the executor of {} can't be asked at the moment; it is asked again at every look", listed(jobs))

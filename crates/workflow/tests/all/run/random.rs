@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use workflow::environment::Review;
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, StepSeen, StepState};
-use workflow::run::{Action, Command, Event, Run};
+use workflow::run::{Action, Closed, Command, Event, Run};
 
 use super::script::{Script, Stage};
 
@@ -32,6 +32,7 @@ jobs:
   flaky: {retry: {max: 2, on: [failure, lost, timeout], backoff: 30s}, timeout-minutes: 1, runs-on: x, steps: [{run: a}]}
   calls: {needs: lint, strategy: {matrix: {n: [1, 2]}}, uses: ./.github/workflows/x.yml}
   ship: {needs: lint, environment: production, strategy: {matrix: {n: [1, 2]}}, runs-on: x, steps: [{run: a}]}
+  stage: {environment: staging, retry: {max: 1}, runs-on: x, steps: [{run: a}]}
   alone: {concurrency: {group: g, cancel-in-progress: true}, runs-on: x, steps: [{run: a}]}
 ---- ./.github/workflows/x.yml
 on: workflow_call
@@ -73,11 +74,21 @@ fn one(script: &Script, seed: u64) -> Conclusion {
             let (by, agrees) = (["ada", "bo", "eve"][usize::try_from(dice.below(3)).unwrap()], dice.below(10) > 0);
             record(&mut stage, |run, now| run.review(None, agrees, "", by, now).unwrap_or_default());
         }
+        if dice.below(20) == 0 || calm {
+            let closed = Closed { why: "environment `local` is frozen".into(), until: None };
+            stage.seen.closed = Some(closed).filter(|_| !calm && dice.below(2) == 0);
+        }
         world.observe(&mut stage, &mut dice, calm);
         let seen = stage.seen.clone();
         let actions = stage.run.advance(&seen, stage.now).actions;
         let running_before = running(&stage.run);
+        let known = stage.events.len();
         record(&mut stage, |run, now| run.advance(&seen, now).events);
+        let delivers = |event: &Event| matches!(event, Event::JobStarted { id, .. } if id.key.starts_with("ship") || id.key == "stage");
+        assert!(
+            seen.closed.is_none() || !stage.events[known..].iter().any(delivers),
+            "seed {seed}: nothing is delivered while it is closed"
+        );
         check(&stage, &running_before);
         for action in actions {
             // Hands may be late or not there at all.

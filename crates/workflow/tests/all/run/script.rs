@@ -10,6 +10,7 @@
 //! > 5s build running 0=running     so long after the last line; jobs by key, separated by `;`
 //! > 1s build finished failure version=1.2 ; test lost "its machine is gone"
 //! > 1s cancel ada ; force ada
+//! > 1s hours closed ; hours open
 //! > 1s approve bo ; reject cy production "not before the sale"
 //! ```
 //! A job is `absent`, `unknown`, `running`, `finished` (success unless said otherwise) or `lost`, and stays so.
@@ -23,7 +24,7 @@ use workflow::environment::{Environments, Reviewer};
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, SecretScope, StepSeen, StepState};
 use workflow::model::Template;
 use workflow::plan::{LeftOut, Plan, PlanError, Repository, Request};
-use workflow::run::{Action, Advance, Command, Event, Observed, Run};
+use workflow::run::{Action, Advance, Closed, Command, Event, Observed, Run};
 
 pub struct Script {
     pub plan: Result<(Plan, Vec<LeftOut>), PlanError>,
@@ -86,6 +87,10 @@ impl Stage {
                     Ok(events) => self.record(&events, &mut out),
                     Err(refusal) => out.push_str(&format!("  refused: {refusal}\n")),
                 }
+            } else if key == "hours" {
+                let closed =
+                    || Closed { why: "environment `local` is frozen (the sale)".to_string(), until: Some(self.now.plus_ms(3_600_000)) };
+                self.seen.closed = (what == "closed").then(closed);
             } else if matches!(key, "approve" | "reject") {
                 let said = words(what);
                 let [environment, comment] = [1, 2].map(|at| said.get(at).map(String::as_str));
