@@ -186,7 +186,7 @@ fn on_ones_own_machine_nothing_is_delivered_unless_one_says_so() {
         0,
         &[
             "stage is left out: it delivers to staging; `--allow-environment staging` runs it here",
-            "deploy is left out: it delivers to production, which is protected; `plimsoll up` with `deliver: workflow` asks for what that wants, `--allow-environment production` runs it here without",
+            "deploy is left out: it delivers to production, which is protected (a review by bo); `plimsoll up` with `deliver: workflow` asks for that, `--allow-environment production` runs it here without",
         ],
     );
     assert!(!left(&place, "staged"));

@@ -56,7 +56,7 @@ impl Run {
             let asked = protection.who(people, "").unwrap_or_default();
             return Err(Refusal(format!("{by}'s word on {environment} does not count: only {asked} may review it")));
         }
-        if agrees && protection.prevent_self_review && people.are_one(by, self.asked_by()) {
+        if agrees && protection.prevent_self_review && people.are_one(by, self.plan.asked_by()) {
             return Err(Refusal(format!("{by}'s word on {environment} does not count: nobody reviews a run that they asked for")));
         }
         let review = Review {
@@ -84,7 +84,7 @@ impl Run {
             if protection.reviewers.is_empty() || now >= until {
                 continue;
             }
-            let who = protection.who(&self.plan.environments.people, self.asked_by());
+            let who = protection.who(&self.plan.environments.people, self.plan.asked_by());
             let first = || ReviewWanted { environment: environment.clone(), who, jobs: Vec::new(), keys: Vec::new(), until };
             let entry = wanted.entry(environment.to_lowercase()).or_insert_with(first);
             entry.jobs.push(leg.leg.name.clone());
@@ -97,11 +97,6 @@ impl Run {
     /// Reviews in the order in which they were given.
     pub fn reviews(&self) -> &[Review] {
         &self.reviews
-    }
-
-    /// Whoever asked for this attempt of the run.
-    fn asked_by(&self) -> &str {
-        self.plan.github["triggering_actor"].as_str().unwrap_or_default()
     }
 
     fn why_not_reviewed(&self, environment: &str) -> String {
@@ -169,7 +164,7 @@ impl Run {
         }
         match self.protection(leg) {
             Some(protection) if !protection.reviewers.is_empty() && leg.review.is_none() => {
-                let who = protection.who(&self.plan.environments.people, self.asked_by());
+                let who = protection.who(&self.plan.environments.people, self.plan.asked_by());
                 Some(format!("waits {}", for_review(environment, who.as_deref())))
             }
             Some(protection) if protection.wait_timer_ms > 0 => {
@@ -244,12 +239,18 @@ impl Run {
 }
 
 impl crate::plan::Plan {
+    /// Whoever asked for this attempt of the run.
+    fn asked_by(&self) -> &str {
+        self.github["triggering_actor"].as_str().unwrap_or_default()
+    }
+
     /// Why a job is not run on somebody's own machine.
     pub(crate) fn not_here(&self, environment: &str) -> String {
         let all_the_same = format!("`--allow-environment {environment}` runs it here");
-        match self.environments.protection(environment).filter(|protection| **protection != Protection::default()) {
-            Some(_) => format!(
-                "it delivers to {environment}, which is protected; `plimsoll up` with `deliver: workflow` asks for what that wants, {all_the_same} without"
+        let protection = self.environments.protection(environment);
+        match protection.and_then(|protection| protection.sentence(&self.environments.people, self.asked_by())) {
+            Some(asked) => format!(
+                "it delivers to {environment}, which is protected ({asked}); `plimsoll up` with `deliver: workflow` asks for that, {all_the_same} without"
             ),
             None => format!("it delivers to {environment}; {all_the_same}"),
         }
