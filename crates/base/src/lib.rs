@@ -8,6 +8,7 @@ pub mod histogram;
 pub mod mask;
 pub mod name;
 pub mod number;
+pub mod people;
 pub mod time;
 pub mod yaml;
 
@@ -15,4 +16,5 @@ pub use diagnostic::{Diagnostic, Label, Severity, Source, Span};
 pub use digest::Digest;
 pub use histogram::Histogram;
 pub use number::{counted, thousands};
+pub use people::People;
 pub use time::Timestamp;

@@ -168,7 +168,8 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
     push(&mut appends, ledger::release_stream(id), loaded.version, facts);
     let facts: Vec<NewFact> = advance.environment.iter().map(|event| ledger::environment_fact(event, now)).collect();
     // Whoever froze the environment meanwhile is heard before anything moves: without facts an append insists on the version alone.
-    if !facts.is_empty() || (!appends.is_empty() && release.rollout().is_some()) {
+    let goes_forward = release.rollout().is_some() || release.delivers_by_jobs();
+    if !facts.is_empty() || (!appends.is_empty() && goes_forward) {
         let stream = ledger::environment_stream(plan.project.id, &plan.environment);
         appends.push(Append { stream, expected: environment.version, facts });
     }

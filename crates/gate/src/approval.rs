@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{Digest, Timestamp};
+use base::{Digest, People, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Whose agreement is needed, chosen before a release begins and stored with it.
@@ -14,8 +14,8 @@ pub struct Approvals {
     pub in_order: bool,
     /// How long an agreement counts; nothing is for ever.
     pub expires_ms: Option<u64>,
-    /// Names of one person, the name of the record first: `ana: [Ana Beispiel, ana@example.org]`.
-    pub people: BTreeMap<String, BTreeSet<String>>,
+    /// What else those who are asked, and those who ask, are called.
+    pub people: People,
 }
 
 /// `2 of leads`.
@@ -95,17 +95,6 @@ impl Approvals {
     /// Neither asks anybody nor knows what anybody is called.
     pub(crate) fn says_nothing(&self) -> bool {
         *self == Approvals::default()
-    }
-
-    /// One person under all their names; someone nobody listed is who they say.
-    pub fn person<'a>(&'a self, name: &'a str) -> &'a str {
-        let known = self.people.iter().find(|(person, names)| same(person, name) || names.iter().any(|other| same(other, name)));
-        known.map_or(name, |(person, _)| person)
-    }
-
-    /// Whether both are names of one person.
-    pub fn are_one(&self, name: &str, other: &str) -> bool {
-        same(self.person(name), self.person(other))
     }
 
     /// `authors` made the change or asked for the release: theirs is no agreement. Of one person the last word counts, once.
@@ -218,17 +207,15 @@ impl Approvals {
     }
 
     fn key(&self, name: &str) -> String {
-        self.person(name).trim().to_lowercase()
+        self.people.person(name).trim().to_lowercase()
     }
 
     fn is_asked(&self, rule: &Rule, name: &str) -> bool {
-        let person = self.person(name);
-        rule.people.iter().any(|asked| same(self.person(asked), person))
+        self.people.is_among(name, &rule.people)
     }
 
     fn is_one_of(&self, names: &[&str], name: &str) -> bool {
-        let person = self.person(name);
-        names.iter().any(|other| same(self.person(other), person))
+        names.iter().any(|other| self.people.are_one(other, name))
     }
 }
 
@@ -269,9 +256,4 @@ impl Void {
             Void::TooEarly => "others come first",
         }
     }
-}
-
-/// Names are compared without regard to case: a second person is not made by a capital letter.
-pub fn same(left: &str, right: &str) -> bool {
-    left.trim().to_lowercase() == right.trim().to_lowercase()
 }

@@ -65,7 +65,7 @@ pub struct Override {
 impl Override {
     /// Whether as many people answer for it as the project asks, under whatever names.
     pub fn counts(&self, plan: &GatePlan) -> bool {
-        let is_another = |name: &String| !plan.approvals.are_one(name, &self.by);
+        let is_another = |name: &String| !plan.approvals.people.are_one(name, &self.by);
         plan.override_people < 2 || self.confirmed_by.iter().any(is_another)
     }
 }

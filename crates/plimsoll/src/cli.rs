@@ -57,9 +57,9 @@ pub enum Command {
     /// Look at releases and steer them
     #[command(subcommand)]
     Release(Release),
-    /// Agree to a release that waits for it
+    /// Agree to a release that waits for it, or to jobs that wait for a review of their environment
     Approve(Approve),
-    /// Refuse a release that waits for your approval; ends it
+    /// Refuse a release that waits for your approval, or jobs that wait for your review; ends it, or them
     Reject(Reject),
     /// Show what waits for somebody's approval
     Inbox,
@@ -271,6 +271,9 @@ pub struct Run {
     /// An input of `workflow_dispatch`, or of a GitLab file's `spec:inputs`
     #[arg(long = "input", value_name = "K=V")]
     pub inputs: Vec<String>,
+    /// Run jobs that deliver to this environment, whatever protects it; they are left out otherwise; may be repeated
+    #[arg(long = "allow-environment", value_name = "NAME")]
+    pub allow_environments: Vec<String>,
     /// Take the working tree as it is, not the commit
     #[arg(long)]
     pub dirty: bool,
@@ -525,6 +528,9 @@ pub struct AttestVerify {
 pub struct Approve {
     #[command(flatten)]
     pub one: OneRelease,
+    /// The environment that its jobs wait for; needed where they wait for several
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
     /// Kept on the record
     #[arg(short = 'm', long, default_value = "", value_name = "TEXT")]
     pub comment: String,
@@ -534,6 +540,9 @@ pub struct Approve {
 pub struct Reject {
     #[command(flatten)]
     pub one: OneRelease,
+    /// The environment that its jobs wait for; needed where they wait for several
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
     /// Why; everybody who waits is told
     #[arg(short = 'm', long, value_name = "TEXT")]
     pub comment: String,

@@ -1,6 +1,7 @@
 //! From a folder to a proposal: what is committed, what it triggers, what ships, how it starts, and why we think so.
 
 mod delivery;
+mod environments;
 mod summary;
 
 use std::cell::RefCell;
@@ -110,6 +111,11 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let notes = problems.or_default(checked.finish()).into_iter().collect();
     problems.said()?;
     warnings.extend(resolver.remarks());
+    let mut protects = None;
+    if config.deliver_by_workflow {
+        protects = environments::protected(&workflows, &config.environments, &choices.actor);
+        warnings.extend(environments::unprotected(&workflows, &config.environments));
+    }
     let why_runs = summary::runs(&workflows, &git_ref);
     if workflows.is_empty() {
         warnings.extend(workflows_of_the_root(&repository));
@@ -150,7 +156,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     gate.calendar = calendar;
     gate.approvals = config.gate.approvals.clone();
     gate.slos = slos;
-    let summary = vec![
+    let mut summary = vec![
         ("commit", summary::commit(&commit)),
         ("runs", why_runs),
         ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
@@ -158,6 +164,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         ("starts", format!("{start} ({why_start})")),
         ("traffic", summary::traffic(&delivery)),
     ];
+    if let Some(waits) = protects {
+        summary.insert(2, ("waits", format!("for what protects {waits}")));
+    }
     let proposal = Proposal {
         id: ReleaseId::new(now, random),
         project,
@@ -168,6 +177,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         workflows,
         vars: choices.vars.clone(),
         deliver_by_workflow: config.deliver_by_workflow,
+        environments: config.environments.clone(),
         ships,
         gate,
         delivery,

@@ -2,6 +2,7 @@
 //!
 //! The schema is `docs/schema/plimsoll.json`; a test keeps its keys and these in step.
 
+mod environments;
 mod gate;
 mod slo;
 mod strategy;
@@ -12,6 +13,7 @@ use base::time::parse_duration_ms;
 use base::yaml::{self, Mapping, Node};
 use base::{Diagnostic, Source, Span};
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Strategy, SyntheticPlan};
+use workflow::environment::Environments;
 use workflow::lint::{Forbidden, Pattern, Security};
 
 pub use gate::{Gate, holidays_from};
@@ -42,6 +44,8 @@ pub struct Config {
     pub judge: JudgeConfig,
     pub synthetic: Option<Synthetic>,
     pub gate: Gate,
+    /// What protects the environments that jobs name.
+    pub environments: Environments,
     pub gitlab: Gitlab,
     pub workflows: Workflows,
     /// `deliver: workflow`: jobs with `environment:` run too.
@@ -203,6 +207,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.approvals.rules.*", gate::RULE),
     ("gate.slo", slo::SLO),
     ("gate.slo.objectives.*", slo::OBJECTIVE),
+    ("environments.*", environments::ENVIRONMENT),
     ("actions", ACTIONS),
     ("gitlab", GITLAB),
     ("workflows", WORKFLOWS),
@@ -224,6 +229,7 @@ const ROOT: &[&str] = &[
     "judge",
     "synthetic",
     "gate",
+    "environments",
     "gitlab",
     "workflows",
     "deliver",
@@ -284,7 +290,7 @@ impl Reader {
             ),
             Some(_) => {}
         }
-        Config {
+        let mut config = Config {
             name: self.at(root, "name", Self::name),
             artifact: self.at(root, "artifact", Self::text),
             start: self.at(root, "start", Self::text),
@@ -299,12 +305,18 @@ impl Reader {
             judge: self.at(root, "judge", Self::judge).unwrap_or_default(),
             synthetic: self.at(root, "synthetic", Self::synthetic),
             gate: self.at(root, "gate", Self::gate).unwrap_or_default(),
+            environments: Environments::default(),
             gitlab: self.at(root, "gitlab", Self::gitlab).unwrap_or_default(),
             workflows: self.at(root, "workflows", Self::workflows).unwrap_or_default(),
             deliver_by_workflow: self.at(root, "deliver", Self::deliver).unwrap_or_default(),
             grace_ms: self.at(root, "grace", Self::duration),
             actions: self.at(root, "actions", Self::actions).unwrap_or_default(),
-        }
+        };
+        // Read last: who is in a team stands with the gate.
+        let (teams, people) = (&config.gate.teams, &config.gate.approvals.people);
+        let environments = self.at(root, "environments", |reader, node| reader.environments(node, teams, people));
+        config.environments = environments.unwrap_or_default();
+        config
     }
 
     fn at<T>(&mut self, mapping: &Mapping, key: &str, read: impl FnOnce(&mut Reader, &Node) -> Option<T>) -> Option<T> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base::name::ReleaseId;
 use release::{CodeSource, Commit, Delivery, Project, Ships};
 use serde::{Deserialize, Serialize};
+use workflow::environment::Environments;
 use workflow::model::Workflow;
 use workflow::trigger::Event;
 
@@ -22,6 +23,9 @@ pub struct Proposal {
     pub vars: BTreeMap<String, String>,
     /// Jobs with `environment:` run too; otherwise delivery is ours and they are named as left out.
     pub deliver_by_workflow: bool,
+    /// What protects the environments that jobs deliver to.
+    #[serde(default)]
+    pub environments: Environments,
     pub ships: Ships,
     pub gate: gate::GatePlan,
     /// Its port is the one asked for, or 0 for the project's own.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Timestamp;
 use base::name::ReleaseId;
+use base::people::same;
 use gate::Override;
-use gate::approval::same;
 use gate::window::Period;
 use rollout::{Endpoint, InstancePhase, InstancePlan, InstanceSeen, RevisionId, RouteSeen};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! The machine: what was seen and the time go in; events, actions and the reason for standing still come out.
 
 mod consent;
+mod review;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -98,11 +99,14 @@ pub enum Command {
     Resume,
     /// Before traffic moved: cancel. After: back to the version before.
     Abort,
+    /// Of the release, or while its jobs run of the environment that they wait for.
     Approve {
         comment: String,
+        environment: Option<String>,
     },
     Reject {
         comment: String,
+        environment: Option<String>,
     },
 }
 
@@ -113,6 +117,15 @@ pub enum Refusal {
     Untimely(String),
     /// It is not this person's to say.
     NotTheirs(String),
+}
+
+impl From<workflow::run::Refusal> for Refusal {
+    fn from(refusal: workflow::run::Refusal) -> Refusal {
+        match refusal {
+            workflow::run::Refusal::Untimely(sentence) => Refusal::Untimely(sentence),
+            workflow::run::Refusal::NotTheirs(sentence) => Refusal::NotTheirs(sentence),
+        }
+    }
 }
 
 impl Release {
@@ -201,8 +214,8 @@ impl Release {
             return Err(Refusal::Untimely(format!("release-{} has ended: {how}", self.plan.number)));
         }
         match (&self.rollout, command) {
-            (None, Command::Approve { comment }) => self.vote(true, comment, by, now),
-            (None, Command::Reject { comment }) => self.vote(false, comment, by, now),
+            (None, Command::Approve { comment, environment }) => self.answer(true, environment.as_deref(), comment, by, now),
+            (None, Command::Reject { comment, environment }) => self.answer(false, environment.as_deref(), comment, by, now),
             (Some(_), Command::Approve { .. } | Command::Reject { .. }) => {
                 let message = "is on its way already; `plimsoll release abort` takes it back";
                 Err(Refusal::Untimely(format!("release-{} {message}", self.plan.number)))
@@ -262,6 +275,11 @@ impl Release {
         self.runs.iter().flat_map(|run| run.jobs()).collect()
     }
 
+    /// Whether jobs of it bring something to environments themselves, so that what closes closes for them too.
+    pub fn delivers_by_jobs(&self) -> bool {
+        self.phase() == Phase::Running && self.runs.iter().any(|run| run.plan().deliver_by_workflow)
+    }
+
     /// Of every job the attempt that counts: what an earlier one left is no evidence.
     pub fn last_attempts(&self) -> Vec<JobId> {
         self.runs.iter().flat_map(|run| run.last_attempts()).collect()
@@ -308,7 +326,7 @@ impl Release {
         match self.phase() {
             Phase::Finished => Advance::default(),
             Phase::Delivering => self.deliver(seen, environment, now),
-            Phase::Running => self.run(seen, now),
+            Phase::Running => self.run(seen, environment, now),
             _ if self.cancelled_by.is_some() => self.finish_cancelled(now),
             Phase::Packaging => self.package(seen, now),
             Phase::ReadingEvidence => self.read_evidence(seen, now),
@@ -316,23 +334,35 @@ impl Release {
         }
     }
 
-    fn run(&self, seen: &Observed, now: Timestamp) -> Advance {
+    fn run(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
         let mut advance = Advance::default();
+        let mut looked_at = Cow::Borrowed(&seen.runs);
+        let by = self.overridden_for_jobs(environment, now);
+        // Whoever goes past it is on record first.
+        if let Some(closed) = self.closed_for_jobs(environment, now).filter(|_| by.is_none() || by != self.overridden.as_ref()) {
+            looked_at.to_mut().closed = Some(closed);
+        }
         for (index, (run, (name, _))) in self.runs.iter().zip(self.runs()).enumerate() {
             if run.conclusion().is_some() {
                 continue;
             }
-            let step = run.advance(&seen.runs, now);
+            let step = run.advance(&looked_at, now);
             advance.events.extend(step.events.into_iter().map(|event| Event::Run { run: index, event }));
             advance.actions.extend(step.actions.into_iter().map(|action| match action {
                 workflow::run::Action::Start { id, spec } => Action::StartJob { id, spec: Box::new(spec) },
                 workflow::run::Action::Stop { id, at_once } => Action::StopJob { id, at_once },
             }));
-            let waiting = step.waiting.map(|waiting| Waiting::Run { workflow: name.to_string(), waiting });
-            advance.waiting = advance.waiting.or(waiting);
+            let waiting = step.waiting.map(|waiting| self.of_run(name, waiting));
+            // Of several runs the one that somebody can do something about is told.
+            let first = advance.waiting.take_if(|known| !matches!((known, &waiting), (Waiting::Run { .. }, Some(Waiting::Review { .. }))));
+            advance.waiting = first.or(waiting);
             advance.wake = [advance.wake, step.wake].into_iter().flatten().min();
         }
-        advance
+        let past = || self.runs().find_map(|(name, run)| Some(self.of_run(name, run.waits_for_hours(&looked_at, now)?)));
+        match by.filter(|_| advance.events.is_empty()).and_then(|by| Some((by, past()?))) {
+            Some((by, past)) => one(Event::Overridden { by: by.clone(), past: past.sentence(), at: now }),
+            None => advance,
+        }
     }
 
     fn package(&self, seen: &Observed, now: Timestamp) -> Advance {
@@ -553,8 +583,7 @@ impl Release {
     fn cancel_runs(&self, force: bool, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         let mut events = Vec::new();
         for (index, run) in self.runs.iter().enumerate().filter(|(_, run)| run.conclusion().is_none()) {
-            let cancelled =
-                run.command(workflow::run::Command::Cancel { force }, by, now).map_err(|refusal| Refusal::Untimely(refusal.to_string()))?;
+            let cancelled = run.command(workflow::run::Command::Cancel { force }, by, now)?;
             events.extend(cancelled.into_iter().map(|event| Event::Run { run: index, event }));
         }
         Ok(events)

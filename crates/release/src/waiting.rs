@@ -10,6 +10,12 @@ pub enum Waiting {
         workflow: String,
         waiting: workflow::run::Waiting,
     },
+    /// Jobs of a run wait for somebody to review their environments.
+    Review {
+        release: u64,
+        workflow: String,
+        reviews: Vec<workflow::run::ReviewWanted>,
+    },
     Packaging,
     Evidence,
     /// Another release has the environment.
@@ -47,7 +53,20 @@ pub enum Waiting {
 impl Waiting {
     pub fn sentence(&self) -> String {
         match self {
+            Waiting::Run { workflow, waiting: waiting @ workflow::run::Waiting::Closed { .. } } => {
+                format!("{workflow}: {}; in an emergency `plimsoll gate override --reason WHY` goes past it", waiting.sentence())
+            }
             Waiting::Run { workflow, waiting } => format!("{workflow}: {}", waiting.sentence()),
+            Waiting::Review { release, workflow, reviews } => {
+                let sentence = workflow::run::Waiting::Review { reviews: reviews.clone() }.sentence();
+                let which = if reviews.len() > 1 { " --environment NAME" } else { "" };
+                let jobs = if reviews.iter().map(|wanted| wanted.jobs.len()).sum::<usize>() == 1 { "the job" } else { "the jobs" };
+                let reject = format!("`plimsoll reject release-{release}{which} --comment WHY` fails {jobs}");
+                if reviews.iter().all(|wanted| wanted.who.is_none()) {
+                    return format!("{workflow}: {sentence}; {reject}");
+                }
+                format!("{workflow}: {sentence}; `plimsoll approve release-{release}{which}` gives it, {reject}")
+            }
             Waiting::Packaging => "the artifact is being packed".to_string(),
             Waiting::Evidence => "evidence is being read from what the runs left".to_string(),
             Waiting::Environment { name, occupied_by } => {

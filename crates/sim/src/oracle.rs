@@ -14,6 +14,7 @@ use record::{Fact, ledger};
 use release::{Environment, EnvironmentEvent, Event, Kind, Outcome, Plan, Release, Workflows};
 use rollout::judge::{Metric, Question, Stream};
 use rollout::{Happened, Phase, RevisionId};
+use workflow::environment::Review;
 use workflow::job::JobId;
 
 use crate::scheduler::Sim;
@@ -29,6 +30,8 @@ pub(crate) struct Oracle {
     position: u64,
     versions: BTreeMap<String, u64>,
     jobs_started: BTreeSet<JobId>,
+    /// Since when jobs wait for what protects their environment.
+    jobs_held: BTreeMap<(ReleaseId, String), Timestamp>,
     jobs_executed: BTreeSet<JobId>,
     generations: BTreeSet<u64>,
     routes: BTreeMap<u64, BTreeMap<RevisionId, u32>>,
@@ -108,8 +111,15 @@ impl Truth {
     /// What must be so for the event to be true.
     fn before(&mut self, sim: &Arc<Sim>, id: ReleaseId, event: &Event) {
         match event {
-            Event::Run { event: workflow::run::Event::JobStarted { id, .. }, .. } => {
-                self.oracle.jobs_started.insert(id.clone());
+            Event::Run { event: workflow::run::Event::JobHeld { key, at, .. }, .. } => {
+                self.oracle.jobs_held.insert((id, key.clone()), *at);
+            }
+            Event::Run { event: workflow::run::Event::JobStarted { id: job, at, .. }, .. } => {
+                self.oracle.reviewed(sim, id, job, *at);
+                if job.key == "deploy" {
+                    self.oracle.open(sim, id, *at);
+                }
+                self.oracle.jobs_started.insert(job.clone());
             }
             Event::Admitted { instance, rollout, at } => {
                 self.oracle.admitted(sim, id, instance);
@@ -347,6 +357,28 @@ impl Oracle {
         let overridden = release.plan().workflows().is_some_and(|workflows| self.overridden(workflows, at));
         if (agreed < rule.count as usize || last.values().any(|agrees| !agrees)) && !overridden {
             sim.violate("I5 approved before it goes", format!("release {id} is admitted with {last:?} of {}", rule.count));
+        }
+    }
+
+    /// A job that delivers starts after the yes of somebody who is asked and didn't ask for it, about this commit, and not before its timer.
+    fn reviewed(&self, sim: &Arc<Sim>, id: ReleaseId, job: &JobId, at: Timestamp) {
+        let Some(release) = self.releases.get(&id).filter(|_| job.key == "deploy") else { return };
+        let about_this = |review: &&Review| {
+            let sha = release.plan().workflows().map(|workflows| &workflows.commit.sha);
+            review.run == job.run && Some(&review.sha) == sha && review.jobs.contains(&job.key)
+        };
+        let said: Vec<(&str, bool)> = release
+            .runs()
+            .flat_map(|(_, run)| run.reviews())
+            .filter(about_this)
+            .map(|review| (review.by.as_str(), review.agrees))
+            .collect();
+        if !matches!(said[..], [("bo" | "cy", true)]) {
+            sim.violate("I5 reviewed before it starts", format!("{job} of release {id} starts after {said:?}"));
+        }
+        let held = self.jobs_held.get(&(id, job.key.clone()));
+        if held.is_none_or(|held| at.since_ms(*held) < crate::plans::WAIT_TIMER_MS) {
+            sim.violate("I5 reviewed before it starts", format!("{job} of release {id} starts at {at}, held since {held:?}"));
         }
     }
 

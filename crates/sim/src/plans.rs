@@ -12,6 +12,7 @@ use gate::window::{Calendar, Period};
 use gate::{GatePlan, PolicyFile};
 use release::{CodeSource, Commit, Delivery, Kind, Live, Plan, Project, Release, Ships, Workflows};
 use rollout::{Deadline, JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
+use workflow::environment::{Environments, Protection, Reviewer};
 use workflow::model::Workflow;
 use workflow::plan::{Repository, Request};
 
@@ -156,7 +157,7 @@ fn run(rng: &mut Rng, number: u64, now: Timestamp) -> workflow::plan::Plan {
     let request = Request {
         run: RunId::new(now, rng.u128(..)),
         number,
-        workflow: workflow_file(rng.bool()),
+        workflow: workflow_file(rng.bool(), delivers(number)),
         event: workflow::trigger::Event {
             name: "push".to_string(),
             payload: serde_json::json!({}),
@@ -170,24 +171,42 @@ fn run(rng: &mut Rng, number: u64, now: Timestamp) -> workflow::plan::Plan {
         vars: BTreeMap::new(),
         only_job: None,
         max_parallel: 2,
-        deliver_by_workflow: false,
+        deliver_by_workflow: delivers(number),
+        environments: environments(),
     };
     workflow::plan::Plan::new(request).expect("the workflow below can be planned").0
 }
 
+/// Some commits bring something to an environment by a job of their own.
+fn delivers(number: u64) -> bool {
+    number % 3 == 2
+}
+
+/// What a job that delivers waits for.
+pub(crate) const WAIT_TIMER_MS: u64 = 20_000;
+
+/// Ana asks for everything, and so it is bo or cy.
+fn environments() -> Environments {
+    let team = Some(["ana", "cy"].map(str::to_string).into());
+    let reviewers = vec![Reviewer { name: "bo".to_string(), team: None }, Reviewer { name: "leads".to_string(), team }];
+    let production = Protection { reviewers, prevent_self_review: true, wait_timer_ms: WAIT_TIMER_MS, ..Protection::default() };
+    Environments { protections: [(ENVIRONMENT.to_string(), production)].into(), ..Environments::default() }
+}
+
 /// Read once: a schedule is about what happens afterwards.
-fn workflow_file(with_test: bool) -> Workflow {
+fn workflow_file(with_test: bool, delivers: bool) -> Workflow {
     const BUILD: &str = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    timeout-minutes: 1\n    steps:\n      - run: make\n";
     const TEST: &str =
         "  test:\n    needs: build\n    runs-on: ubuntu-latest\n    timeout-minutes: 1\n    steps:\n      - run: make test\n";
-    static READ: OnceLock<[Workflow; 2]> = OnceLock::new();
+    const DELIVER: &str = "  deploy:\n    needs: build\n    environment: production\n    runs-on: ubuntu-latest\n    timeout-minutes: 1\n    steps:\n      - run: make deploy\n";
+    static READ: OnceLock<[Workflow; 4]> = OnceLock::new();
     let files = READ.get_or_init(|| {
-        [BUILD.to_string(), format!("{BUILD}{TEST}")].map(|text| {
+        [BUILD.to_string(), format!("{BUILD}{TEST}"), format!("{BUILD}{DELIVER}"), format!("{BUILD}{TEST}{DELIVER}")].map(|text| {
             let (workflow, problems) = workflow::github::parse(&Source::new(".github/workflows/ci.yml", text));
             workflow.unwrap_or_else(|| panic!("the simulation's own workflow is right: {problems:?}"))
         })
     });
-    files[usize::from(with_test)].clone()
+    files[usize::from(with_test) + 2 * usize::from(delivers)].clone()
 }
 
 /// Two rules: the default policy is tested where it is written, and reading it takes longer than a whole schedule.

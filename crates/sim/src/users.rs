@@ -106,8 +106,8 @@ async fn change_minds(sim: Arc<Sim>) {
 
 fn some_command(sim: &Arc<Sim>) -> Command {
     match sim.range(0..12) {
-        8..=10 => Command::Approve { comment: String::new() },
-        11 => Command::Reject { comment: "not today".to_string() },
+        8..=10 => Command::Approve { comment: String::new(), environment: None },
+        11 => Command::Reject { comment: "not today".to_string(), environment: None },
         0 | 1 => Command::Pause,
         2 | 3 => Command::Resume,
         4 => Command::Promote { full: false },
@@ -164,7 +164,9 @@ async fn answer_in_calm(sim: Arc<Sim>) {
             let open = truth.oracle.releases.iter().filter(|(_, it)| it.outcome().is_none());
             let answer = |it: &Release| match it.rollout() {
                 Some(rollout) => wanted(&sim, &truth, rollout),
-                None if approvals(it).is_some() => Some(Command::Approve { comment: String::new() }),
+                None if approvals(it).is_some() || it.waits_for_people(sim.timestamp()).is_some() => {
+                    Some(Command::Approve { comment: String::new(), environment: None })
+                }
                 None => None,
             };
             open.filter_map(|(id, it)| Some((*id, answer(it)?))).collect()

@@ -84,6 +84,7 @@ fn plan(text: &str) -> Plan {
         only_job: None,
         max_parallel: 0,
         deliver_by_workflow: false,
+        environments: Default::default(),
     };
     Plan::new(request).unwrap().0
 }

@@ -4,6 +4,7 @@
 
 pub mod concurrency;
 pub mod container;
+pub mod environment;
 pub mod expr;
 pub mod github;
 pub mod gitlab;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 pub(crate) use graph::Graph;
 
+use crate::environment::Environments;
 use crate::expr::{self, Scope, Value, evaluate_template};
 use crate::model::{Job, Work, Workflow};
 use crate::run::Group;
@@ -34,6 +35,9 @@ pub struct Plan {
     pub max_parallel: u32,
     /// Jobs with `environment:` run too: the workflow itself delivers.
     pub deliver_by_workflow: bool,
+    /// What protects the environments that its jobs name.
+    #[serde(default, skip_serializing_if = "Environments::says_nothing")]
+    pub environments: Environments,
     /// `concurrency` of the workflow: runs of one group don't run at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
@@ -54,6 +58,7 @@ pub struct Request {
     pub only_job: Option<String>,
     pub max_parallel: u32,
     pub deliver_by_workflow: bool,
+    pub environments: Environments,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +144,7 @@ impl Plan {
             only_job: request.only_job,
             max_parallel: request.max_parallel,
             deliver_by_workflow: request.deliver_by_workflow,
+            environments: request.environments,
             group: None,
         };
         plan.title = plan.evaluate_title()?;
@@ -186,6 +192,9 @@ impl Plan {
     pub(crate) fn belongs_to_delivery(&self, job: &Job) -> Option<String> {
         if self.deliver_by_workflow || job.environment.is_none() {
             return None;
+        }
+        if self.environments.only.is_some() {
+            return self.stays_away(job);
         }
         Some("it has an `environment`, and delivering is the release's own work; `deliver: workflow` lets the workflow do it".to_string())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{Digest, Timestamp};
+use base::{Digest, People, Timestamp};
 use gate::approval::{About, Approvals, Rule, Standing, Void, Vote};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_600_000_000);
@@ -40,7 +40,7 @@ fn what_is_missing_is_told_with_those_who_may_give_it() {
 fn one_person_is_one_pair_of_eyes() {
     let mut approvals = asked(&[rule("leads", &["bo", "cy"], 2)]);
     assert_eq!(says(&approvals, &[vote("bo", 1), vote("BO", 2), vote(" bo ", 3)]), "1 approval of leads (cy)");
-    approvals.people = BTreeMap::from([("bo".to_string(), BTreeSet::from(["cy".to_string()]))]);
+    approvals.people = People(BTreeMap::from([("bo".to_string(), BTreeSet::from(["cy".to_string()]))]));
     assert!(says(&approvals, &[vote("bo", 1), vote("cy", 2)]).starts_with("1 approval of leads"));
     // Two rules want two people, whichever way they are counted.
     let both = asked(&[rule("leads", &["bo", "cy"], 1), rule("product", &["bo"], 1)]);
@@ -51,7 +51,7 @@ fn one_person_is_one_pair_of_eyes() {
 #[test]
 fn nobody_approves_their_own_change_under_any_name() {
     let mut approvals = asked(&[rule("leads", &["ana", "bo"], 1)]);
-    approvals.people = BTreeMap::from([("ana".to_string(), BTreeSet::from(["a.beispiel".to_string()]))]);
+    approvals.people = People(BTreeMap::from([("ana".to_string(), BTreeSet::from(["a.beispiel".to_string()]))]));
     for name in ["ana", "Ana", "a.beispiel"] {
         assert_eq!(says(&approvals, &[vote(name, 1)]), "1 approval of leads (bo)", "{name}");
         assert_eq!(approvals.void(&vote(name, 1), &[], &["ana"], about(), NOW), Some(Void::OwnChange));

@@ -1,4 +1,4 @@
-//! `plimsoll approve`, `reject` and `inbox`: what people say to a release that waits for them.
+//! `plimsoll approve`, `reject` and `inbox`: what people say to a release that waits for them, or to a job of one.
 
 use record::ReleaseEntry;
 
@@ -12,11 +12,23 @@ use crate::server::InboxEntry;
 use crate::terminal::Terminal;
 
 pub async fn approve(args: &Approve, terminal: &Terminal) -> Result<u8> {
-    steer_with(&args.one, "approve", serde_json::json!({ "by": actor(), "comment": args.comment }), terminal).await
+    steer_with(
+        &args.one,
+        "approve",
+        serde_json::json!({ "by": actor(), "comment": args.comment, "environment": args.environment }),
+        terminal,
+    )
+    .await
 }
 
 pub async fn reject(args: &Reject, terminal: &Terminal) -> Result<u8> {
-    steer_with(&args.one, "reject", serde_json::json!({ "by": actor(), "comment": args.comment }), terminal).await
+    steer_with(
+        &args.one,
+        "reject",
+        serde_json::json!({ "by": actor(), "comment": args.comment, "environment": args.environment }),
+        terminal,
+    )
+    .await
 }
 
 pub async fn inbox(terminal: &Terminal) -> Result<u8> {

@@ -129,6 +129,9 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
         for line in crate::view::job_lines(&run.status, terminal) {
             terminal.data(&format!("    {line}"));
         }
+        for review in &run.status.reviews {
+            terminal.data(&format!("  {}", crate::view::review_line(review)));
+        }
     }
     if let Some(artifact) = &status.artifact {
         terminal.data(&format!("  artifact   {artifact}"));
@@ -187,6 +190,7 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     let mut lines = vec![format!("release-{}: {}", status.number, stands(&view))];
     for run in &status.runs {
         lines.extend(crate::view::job_reasons(&run.status));
+        lines.extend(run.status.reviews.iter().map(crate::view::review_line));
     }
     if let Some(decision) = &status.decision {
         lines.extend(gate::explain(decision));

@@ -24,6 +24,7 @@ use host::runs::{Again, Asked, Attempt, NotRun, Runs};
 use host::supervise::Limits;
 use host::supervise::cgroup;
 use release::CodeSource;
+use workflow::environment::Environments;
 use workflow::job::Conclusion;
 use workflow::model::{Job, Step, StepAction, Template, Work, Workflow};
 use workflow::plan::{Plan, Repository, Request};
@@ -566,6 +567,7 @@ fn is_yaml(path: &Path) -> bool {
 fn plan(args: &RunArgs, project: &Project, event: &Event, found: Found, terminal: &Terminal) -> Result<Vec<Plan>> {
     let vars = pairs("var", &args.vars)?;
     let inputs = pairs("input", &args.inputs)?;
+    let config = project.config()?;
     let name = project.root().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "project".to_string());
     let mut plans = Vec::new();
     for (index, workflow) in found.workflows.into_iter().enumerate() {
@@ -582,6 +584,7 @@ fn plan(args: &RunArgs, project: &Project, event: &Event, found: Found, terminal
             only_job: found.only_job.clone(),
             max_parallel: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
             deliver_by_workflow: false,
+            environments: Environments { only: Some(args.allow_environments.iter().cloned().collect()), ..config.environments.clone() },
         };
         let (plan, left_out) = Plan::new(request).map_err(|error| Failure::usage(format!("{path}: {error}")))?;
         if args.job.is_none() {

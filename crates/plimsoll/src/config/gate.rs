@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use base::yaml::{Mapping, Node};
-use base::{Diagnostic, Source, Timestamp};
+use base::{Diagnostic, People, Source, Timestamp};
 use gate::approval::{Approvals, Rule};
 use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
 use jiff::civil::{Date, DateTime};
@@ -21,6 +21,8 @@ pub struct Gate {
     /// A file of the commit with the holidays that aren't listed.
     pub holidays_file: Option<String>,
     pub approvals: Approvals,
+    /// Who is in a team.
+    pub teams: BTreeMap<String, BTreeSet<String>>,
     /// How many answer for an override.
     pub override_people: Option<u32>,
     pub slo: Slo,
@@ -66,7 +68,8 @@ impl Reader {
         let teams = self.at(mapping, "teams", Self::names).unwrap_or_default();
         let people = self.at(mapping, "people", Self::names).unwrap_or_default();
         let approvals = self.at(mapping, "approvals", |reader, node| reader.approvals(node, &teams)).unwrap_or_default();
-        gate.approvals = Approvals { people, ..approvals };
+        gate.teams = teams;
+        gate.approvals = Approvals { people: People(people), ..approvals };
         gate.override_people = self.at(mapping, "override", Self::override_people);
         gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or_default();
         Some(gate)
@@ -219,7 +222,7 @@ impl Reader {
             rules: rules.unwrap_or_default(),
             in_order: in_order.unwrap_or_default(),
             expires_ms: self.at(mapping, "expires", Self::duration),
-            people: BTreeMap::new(),
+            people: People::default(),
         })
     }
 

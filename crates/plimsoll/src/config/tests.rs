@@ -73,6 +73,35 @@ fn every_mistake_is_reported_at_once() {
 }
 
 #[test]
+fn an_environment_is_protected_by_people_and_teams_of_the_gate() {
+    let gate = "gate:\n  teams: {ops: [bo, cy], none: []}\n  people: {ana: [ana@example.org]}\n";
+    let text = |environments: &str| format!("apiVersion: plimsoll/v1alpha1\n{gate}environments:\n{environments}");
+    let config = check(
+        &text("  production: {reviewers: [ana, ops], preventSelfReview: true, waitTimer: 30, branches: [main]}\n  staging: {}\n"),
+        &[],
+    );
+    let production = config.environments.protection("PRODUCTION").expect("it is there, in whatever case");
+    assert_eq!(production.who(&config.environments.people, "ana@example.org").as_deref(), Some("the team ops"));
+    assert_eq!(production.wait_timer_ms, 30 * 60_000);
+    assert!(production.refuses("production", "refs/heads/main").is_none() && production.refuses("production", "refs/tags/main").is_some());
+    assert!(config.environments.protection("staging").is_some_and(|staging| !staging.holds()));
+    check(
+        &text(
+            "  a: {reviewers: [none], waitTimer: 30m, branches: protected}\n  A: {}\n  b: {reviewer: [ana], tags: ['v[0-9', refs/tags/v1]}\n",
+        ),
+        &[
+            "6:52 which branches are protected is the forge's to say, and no forge is asked yet",
+            "6:37 a whole number is expected here, this is a text",
+            "6:19 nobody is in the team `none`, so it could never review anything",
+            "7:3 `A` is the same environment as `a`",
+            "8:7 unknown key `reviewer`",
+            "8:31 `v[0-9` has a `[` that nothing closes, so it fits nothing",
+            "8:40 branches and tags are named without what stands before them: `refs/tags/v1` fits none",
+        ],
+    );
+}
+
+#[test]
 fn what_may_be_a_path_alone_says_so() {
     check(
         "apiVersion: plimsoll/v1alpha1\nhealth: {ready: 7}\nsmoke: [[]]\n",
@@ -112,6 +141,7 @@ fn alternatives(node: &Json) -> Vec<&Json> {
 fn children<'a>(node: &'a Json, part: &str) -> Vec<&'a Json> {
     match (part, node["items"].is_object(), node["properties"].as_object()) {
         ("*", true, _) => vec![&node["items"]],
+        ("*", false, None) if node["additionalProperties"].is_object() => vec![&node["additionalProperties"]],
         ("*", false, Some(properties)) => properties.values().collect(),
         (name, _, Some(properties)) => properties.get(name).into_iter().collect(),
         _ => Vec::new(),
@@ -169,6 +199,22 @@ fn the_schema_judges_as_the_parser_does() {
             "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"objectives\":[{\"name\":\"a\",\"target\":99,\"window\":\"30d\",\"good\":\"g\",\"bad\":\"b\",\"total\":\"t\"}]}}}",
             false,
         ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"reviewers\":[\"ana\",\"ops\"],\"preventSelfReview\":true,\"waitTimer\":43200,\"branches\":[\"main\"],\"tags\":[\"v*\"]}}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":[]}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"waitTimer\":43201}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"waitTimer\":1.5}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"reviewer\":[\"ana\"]}}}", false),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"reviewers\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"]}}}",
+            false,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"branches\":\"protected\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"branches\":[\"refs/heads/main\"]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"branches\":[\"refs/pull/*/merge\"]}}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"host\",\"mirrors\":{\"a/b\":\"../b\"}}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"docker\"}}", false),
         (

@@ -276,6 +276,8 @@ struct CommandBody {
     full: bool,
     #[serde(default)]
     comment: String,
+    #[serde(default)]
+    environment: Option<String>,
 }
 
 async fn command(
@@ -289,8 +291,8 @@ async fn command(
         "pause" => release::Command::Pause,
         "resume" => release::Command::Resume,
         "abort" => release::Command::Abort,
-        "approve" => release::Command::Approve { comment: body.comment },
-        "reject" => release::Command::Reject { comment: body.comment },
+        "approve" => release::Command::Approve { comment: body.comment, environment: body.environment },
+        "reject" => release::Command::Reject { comment: body.comment, environment: body.environment },
         _ => {
             return Err(Failure::not_found(format!("`{verb}` is nothing a release can do"))
                 .hint("promote, pause, resume, abort, approve or reject")

@@ -191,6 +191,7 @@ impl Book {
                 only_job: None,
                 max_parallel: self.world.cores,
                 deliver_by_workflow: proposal.deliver_by_workflow,
+                environments: proposal.environments.clone(),
             };
             let unplanned = |error| Failure::usage(format!("{path} can't be planned: {error}"));
             let (mut plan, _) = workflow::plan::Plan::new(request).map_err(unplanned)?;

@@ -13,7 +13,7 @@ use crate::terminal::{Terminal, Tone};
 
 pub use rollout::{evidence_lines, line as rollout_line, percent};
 pub use run::event as run_event;
-pub use run::{finished_line, job_lines, job_reasons, name_of};
+pub use run::{finished_line, job_lines, job_reasons, name_of, review_line};
 
 /// Tells a release's events as they come; the live part is a reading of its state.
 #[derive(Debug)]

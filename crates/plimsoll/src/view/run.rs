@@ -3,6 +3,7 @@
 use base::Timestamp;
 use base::time::format_duration_ms;
 use release::Release;
+use workflow::environment::Review;
 use workflow::job::{Conclusion, StepState};
 use workflow::run::{Event, LegStatus, Run, State, Status};
 
@@ -16,6 +17,16 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
         Event::JobSkipped { name, reason, .. } => say(Mark::Skipped, format!("{name} was skipped: {reason}")),
         Event::JobRejected { name, reason, .. } => say(Mark::Bad, format!("{name} can't start: {reason}")),
         Event::JobCancelled { name, reason, .. } => say(Mark::Warn, format!("{name} was cancelled: {reason}")),
+        Event::JobHeld { name, environment, .. } => say(Mark::Going, format!("{name} is held: {environment} is protected")),
+        Event::EnvironmentReviewed { review } => {
+            let mark = if review.agrees { Mark::Good } else { Mark::Bad };
+            let comment = if review.comment.is_empty() { String::new() } else { format!(": {}", review.comment) };
+            say(mark, format!("{:<10} {} by {}{comment}", review_word(review), review.environment, review.by));
+        }
+        Event::JobRefused { name, conclusion: Conclusion::Skipped, reason, .. } => {
+            say(Mark::Skipped, format!("{name} was skipped: {reason}"))
+        }
+        Event::JobRefused { name, reason, .. } => say(Mark::Bad, format!("{name} was refused: {reason}")),
         Event::JobStarted { name, .. } if !terminal.is_live() => say(Mark::Going, format!("{name} started")),
         Event::StepFinished { step, .. } => {
             if let StepState::Finished { outcome: Conclusion::Failure, conclusion } = step.state {
@@ -61,11 +72,22 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
         | Event::CancelRequested { .. }
         | Event::RunStarted { .. }
         | Event::JobPlanned { .. }
+        | Event::JobCleared { .. }
         | Event::JobStarted { .. }
         | Event::JobAccepted { .. }
         | Event::StepStarted { .. }
         | Event::RunFinished { .. } => {}
     }
+}
+
+fn review_word(review: &Review) -> &'static str {
+    if review.agrees { "approved" } else { "rejected" }
+}
+
+/// `approved   production by bo at 2026-11-25 12:00:00 UTC: looks good`.
+pub fn review_line(review: &Review) -> String {
+    let comment = if review.comment.is_empty() { String::new() } else { format!(": {}", review.comment) };
+    format!("{:<10} {} by {} at {}{comment}", review_word(review), review.environment, review.by, review.at.date_and_clock())
 }
 
 /// `test (3.x)` for `test.0`: what people read is the job's name.
@@ -135,6 +157,7 @@ fn word(state: State) -> &'static str {
     match state {
         State::Waiting => "waits for what it needs",
         State::Queued => "waits for a free place",
+        State::Held => "is held",
         State::Starting => "is being started",
         State::Running => "runs",
         State::Stopping => "is being ended",

@@ -9,6 +9,7 @@ mod concurrency;
 mod containers;
 mod doctor;
 mod down;
+mod environments;
 mod gate;
 mod gitlab;
 mod json;

@@ -65,8 +65,20 @@ impl Release {
         (!state.is_open() && overridden(workflows, environment, now).is_none()).then(|| state.sentence(&workflows.gate.calendar))
     }
 
+    /// The same for its jobs that deliver by themselves, whoever would let them past it.
+    pub(super) fn closed_for_jobs(&self, environment: &Environment, now: Timestamp) -> Option<workflow::run::Closed> {
+        let workflows = self.plan.workflows().filter(|_| self.delivers_by_jobs())?;
+        let state = hours(workflows, environment, now);
+        let why = || format!("environment `{}` is {}", self.plan.environment, state.sentence(&workflows.gate.calendar));
+        (!state.is_open()).then(|| workflow::run::Closed { why: why(), until: state.changes() })
+    }
+
+    pub(super) fn overridden_for_jobs<'a>(&self, environment: &'a Environment, now: Timestamp) -> Option<&'a Override> {
+        overridden(self.plan.workflows()?, environment, now)
+    }
+
     /// Whose agreement it needs to go on; nothing where it needs nobody's.
-    pub fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
+    pub(super) fn waits_for_approval(&self, now: Timestamp) -> Option<Waiting> {
         if self.rollout.is_some() || self.outcome.is_some() {
             return None;
         }

@@ -41,6 +41,10 @@ impl Run {
         if !stopping.is_empty() {
             return Some(Waiting::Stopping { jobs: stopping, at_once_from: self.escalation(now) });
         }
+        // Before what goes on by itself: somebody has to do something.
+        if let Some(waiting) = self.waits_for_people(now) {
+            return Some(waiting);
+        }
         if !running.is_empty() {
             return Some(Waiting::Running { jobs: running });
         }
@@ -48,11 +52,14 @@ impl Run {
             return Some(Waiting::Starting { jobs: starting });
         }
         let pausing = || self.legs().filter(|(_, leg)| leg.phase == LegPhase::Queued).filter_map(|(_, leg)| Some((leg, leg.not_before?)));
-        let at = pausing().map(|(_, at)| at).min()?;
+        if let Some(waiting) = self.waits_for_hours(seen, now) {
+            return Some(waiting);
+        }
+        let Some(at) = pausing().map(|(_, at)| at).min() else { return self.waits_for_timer(now) };
         Some(Waiting::Retrying { jobs: pausing().map(|(leg, _)| leg.leg.name.clone()).collect(), at })
     }
 
-    pub(super) fn wake(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn wake(&self, seen: &Observed, now: Timestamp) -> Option<Timestamp> {
         let budgets = self.legs().filter_map(|(_, leg)| match &leg.phase {
             LegPhase::Started { accepted: Some(since), timed_out: None, .. } => {
                 Some(since.plus_ms(leg.leg.timeout_ms).plus_ms(GRACE_MS)).filter(|at| *at > now)
@@ -60,7 +67,7 @@ impl Run {
             LegPhase::Queued => leg.not_before.filter(|at| *at > now),
             _ => None,
         });
-        budgets.chain(self.escalation(now)).min()
+        budgets.chain(self.escalation(now)).chain(self.environments_wake(seen, now)).min()
     }
 
     /// The next moment at which asking politely turns into force.

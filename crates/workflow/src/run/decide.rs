@@ -22,7 +22,7 @@ impl Run {
             return vec![Event::RunStarted { at: now }];
         }
         let rounds: [&dyn Fn() -> Vec<Event>; 5] =
-            [&|| self.hear(seen, now), &|| self.retry(now), &|| self.settle(now), &|| self.give_way(now), &|| self.start(now)];
+            [&|| self.hear(seen, now), &|| self.retry(now), &|| self.settle(seen, now), &|| self.give_way(now), &|| self.start(seen, now)];
         let events = rounds.iter().map(|round| round()).find(|events| !events.is_empty());
         events.unwrap_or_else(|| self.finish(now).into_iter().collect())
     }
@@ -68,24 +68,24 @@ impl Run {
 
     /// Jobs whose needs have all ended get their legs or their end; legs that shall not start any more get theirs, and calls whose
     /// jobs have all ended.
-    fn settle(&self, now: Timestamp) -> Vec<Event> {
+    fn settle(&self, seen: &Observed, now: Timestamp) -> Vec<Event> {
         let mut events = Vec::new();
         for node in self.in_order() {
             match &node.state.phase {
                 JobPhase::Waiting if self.needs_have_ended(node) => events.push(self.settle_job(node, now)),
                 JobPhase::Waiting | JobPhase::Ended { .. } => {}
-                JobPhase::Planned { legs, .. } => events.extend(legs.iter().filter_map(|leg| self.settle_leg(node, leg, now))),
+                JobPhase::Planned { legs, .. } => events.extend(legs.iter().filter_map(|leg| self.settle_leg(node, leg, seen, now))),
             }
         }
         events
     }
 
-    fn settle_leg(&self, node: Node<'_>, leg: &LegState, now: Timestamp) -> Option<Event> {
+    fn settle_leg(&self, node: Node<'_>, leg: &LegState, seen: &Observed, now: Timestamp) -> Option<Event> {
         let key = leg.leg.key.clone();
         match (&leg.phase, leg.level) {
             (LegPhase::Queued, _) => {
-                let reason = self.why_stop(node, leg)?;
-                Some(Event::JobCancelled { key, name: leg.leg.name.clone(), reason, at: now })
+                let cancelled = |reason| Event::JobCancelled { key, name: leg.leg.name.clone(), reason, at: now };
+                self.why_stop(node, leg).map(cancelled).or_else(|| self.protect(leg, seen.closed.is_some(), now))
             }
             (LegPhase::Called { .. }, Some(level)) => {
                 let (conclusion, outputs, reason) = self.call_ended(level)?;
@@ -112,7 +112,7 @@ impl Run {
         }
     }
 
-    fn start(&self, now: Timestamp) -> Vec<Event> {
+    fn start(&self, seen: &Observed, now: Timestamp) -> Vec<Event> {
         let limit = |limit: u32| if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
         let running = self.legs().filter(|(_, leg)| matches!(leg.phase, LegPhase::Started { .. })).count();
         let mut free = limit(self.plan.max_parallel).saturating_sub(running);
@@ -121,7 +121,7 @@ impl Run {
         for node in self.in_order() {
             let JobPhase::Planned { max_parallel, legs, .. } = &node.state.phase else { continue };
             let mut free_here = limit(max_parallel.unwrap_or(0)).saturating_sub(legs.iter().filter(|leg| leg.phase.is_running()).count());
-            for leg in legs.iter().filter(|leg| leg.phase == LegPhase::Queued) {
+            for leg in legs.iter().filter(|leg| leg.phase == LegPhase::Queued && self.may_start(leg, seen)) {
                 let early = leg.not_before.is_some_and(|at| now < at);
                 // A call takes no place: those that it calls do.
                 let no_place = leg.leg.call.is_none() && free == 0;

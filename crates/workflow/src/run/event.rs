@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::Group;
+use crate::environment::Review;
 use crate::job::{Conclusion, JobId, JobOutcome, StepSeen};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,30 @@ pub enum Event {
     JobCancelled {
         key: String,
         name: String,
+        reason: String,
+        at: Timestamp,
+    },
+    /// What protects its environment asks for a review, or for time; it is asked from here on.
+    JobHeld {
+        key: String,
+        name: String,
+        environment: String,
+        at: Timestamp,
+    },
+    /// Somebody who is asked said yes or no, of all jobs of an environment that wait.
+    EnvironmentReviewed {
+        review: Review,
+    },
+    /// Its environment has said yes.
+    JobCleared {
+        key: String,
+        at: Timestamp,
+    },
+    /// What protects its environment has said no: it never starts.
+    JobRefused {
+        key: String,
+        name: String,
+        conclusion: Conclusion,
         reason: String,
         at: Timestamp,
     },
@@ -169,6 +194,10 @@ impl Event {
             Event::JobSkipped { .. } => "job_skipped",
             Event::JobRejected { .. } => "job_rejected",
             Event::JobCancelled { .. } => "job_cancelled",
+            Event::JobHeld { .. } => "job_held",
+            Event::EnvironmentReviewed { .. } => "environment_reviewed",
+            Event::JobCleared { .. } => "job_cleared",
+            Event::JobRefused { .. } => "job_refused",
             Event::JobStarted { .. } => "job_started",
             Event::JobAccepted { .. } => "job_accepted",
             Event::StepStarted { .. } => "step_started",
@@ -192,6 +221,10 @@ impl Event {
             | Event::JobSkipped { at, .. }
             | Event::JobRejected { at, .. }
             | Event::JobCancelled { at, .. }
+            | Event::JobHeld { at, .. }
+            | Event::EnvironmentReviewed { review: Review { at, .. } }
+            | Event::JobCleared { at, .. }
+            | Event::JobRefused { at, .. }
             | Event::JobStarted { at, .. }
             | Event::JobAccepted { at, .. }
             | Event::StepStarted { at, .. }

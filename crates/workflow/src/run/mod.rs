@@ -3,7 +3,7 @@
 //! ```text
 //! job   waiting ── skipped · rejected · cancelled
 //!          └───── planned: legs
-//! leg   queued ─── cancelled
+//! leg   queued ─── cancelled · held, and refused or cleared, where its environment is protected
 //!          ├───── started ── accepted ── finished · lost ── queued again, if it is retried
 //!          └───── called: the jobs of another workflow ── finished
 //! ```
@@ -11,6 +11,7 @@
 mod act;
 mod condition;
 mod decide;
+mod environment;
 mod event;
 mod explain;
 mod group;
@@ -33,8 +34,9 @@ pub use event::{Call, Event, Leg};
 pub use explain::{Explained, Need};
 pub use group::{Group, InGroups};
 pub use status::{AttemptStatus, JobStatus, LegStatus, State, Status};
-pub use waiting::Waiting;
+pub use waiting::{ReviewWanted, Waiting};
 
+use crate::environment::Review;
 use crate::job::{Conclusion, JobId, JobSeen, JobSpec};
 use crate::plan::Plan;
 use level::{Ground, Level};
@@ -57,6 +59,7 @@ pub struct Run {
     arrivals: usize,
     started: Option<Timestamp>,
     cancel: Option<Cancel>,
+    reviews: Vec<Review>,
     finished: Option<(Conclusion, Timestamp)>,
 }
 
@@ -64,6 +67,16 @@ pub struct Run {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
     pub jobs: BTreeMap<JobId, JobSeen>,
+    /// Nothing is delivered now: jobs with an environment don't start.
+    pub closed: Option<Closed>,
+}
+
+/// Why nothing is delivered, and when that changes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// `environment local is frozen (the sale)`.
+    pub why: String,
+    pub until: Option<Timestamp>,
 }
 
 /// Both may be repeated without harm.
@@ -94,13 +107,19 @@ pub enum Command {
     Cancel { force: bool },
 }
 
-/// The command makes no sense now; the sentence says why.
+/// A command that is not carried out; the sentence says why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal(pub String);
+pub enum Refusal {
+    /// It makes no sense now.
+    Untimely(String),
+    /// It is not this person's to say.
+    NotTheirs(String),
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let (Refusal::Untimely(sentence) | Refusal::NotTheirs(sentence)) = self;
+        f.write_str(sentence)
     }
 }
 
@@ -117,6 +136,7 @@ impl Run {
             arrivals: 0,
             started: None,
             cancel: None,
+            reviews: Vec::new(),
             finished: None,
         };
         run.begin();
@@ -152,7 +172,7 @@ impl Run {
             step.iter().for_each(|event| next.to_mut().apply(event));
             events.extend(step);
         }
-        Advance { events, actions: next.actions(seen, now), waiting: next.waiting(seen, now), wake: next.wake(now) }
+        Advance { events, actions: next.actions(seen, now), waiting: next.waiting(seen, now), wake: next.wake(seen, now) }
     }
 
     /// What somebody asks of the run.
@@ -164,13 +184,13 @@ impl Run {
         let event = Event::CancelRequested { by: by.to_string(), force, at: now };
         match (self.illegal(&event), &self.cancel) {
             (None, _) => Ok(vec![event]),
-            (Some(_), Some(cancel)) if self.finished.is_none() => Err(Refusal(format!(
+            (Some(_), Some(cancel)) if self.finished.is_none() => Err(Refusal::Untimely(format!(
                 "run-{} is being cancelled already, since {} by {}",
                 self.plan.number,
                 cancel.at.date_and_clock(),
                 cancel.by
             ))),
-            (Some(_), _) => Err(Refusal(format!("run-{} has ended", self.plan.number))),
+            (Some(_), _) => Err(Refusal::Untimely(format!("run-{} has ended", self.plan.number))),
         }
     }
 

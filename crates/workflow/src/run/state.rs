@@ -6,6 +6,7 @@ use base::Timestamp;
 
 use super::event::{Event, Leg};
 use super::{Conclusion, JobId, Run};
+use crate::environment::Review;
 use crate::job::{StepSeen, StepState};
 use crate::model::Job;
 use crate::plan::CALLS_DEPTH_MAX;
@@ -79,6 +80,11 @@ pub(super) struct LegState {
     pub arrived: usize,
     /// The jobs of the workflow that it calls.
     pub level: Option<usize>,
+    /// Since when it waits for what protects its environment.
+    pub held: Option<Timestamp>,
+    pub review: Option<Review>,
+    /// Its environment has said yes, which holds for every attempt.
+    pub cleared: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -184,6 +190,9 @@ impl LegState {
             superseded: None,
             arrived,
             level: None,
+            held: None,
+            review: None,
+            cleared: false,
         }
     }
 
@@ -280,17 +289,36 @@ impl Run {
                 let queued = self.leg(key).is_some_and(|leg| leg.phase == LegPhase::Queued);
                 refused(queued || self.is_waiting(key), "the job has started or ended")
             }
+            Event::JobHeld { key, .. } => {
+                let waits = |leg: &LegState| leg.phase == LegPhase::Queued && leg.held.is_none() && leg.leg.environment.is_some();
+                refused(self.leg(key).is_some_and(waits), "nothing can hold the job, or it is held already")
+            }
+            Event::EnvironmentReviewed { review } => {
+                let about = |key: &String| self.leg(key).is_some_and(|leg| leg.may_be_reviewed(&review.environment));
+                let same = review.run == self.plan.run && review.sha == self.plan.event.sha;
+                refused(same && !review.jobs.is_empty() && review.jobs.iter().all(about), "no such job of this run waits for it")
+            }
+            Event::JobCleared { key, at } => {
+                let says_yes = |leg: &LegState| leg.phase == LegPhase::Queued && !leg.cleared && self.is_satisfied(leg, *at);
+                refused(self.leg(key).is_some_and(says_yes), "its environment hasn't said yes")
+            }
+            Event::JobRefused { key, .. } => {
+                refused(self.leg(key).is_some_and(|leg| leg.phase == LegPhase::Queued), "the job has started or ended")
+            }
             Event::JobStarted { id, .. } => {
                 let queued = self.leg(&id.key).is_some_and(|leg| leg.phase == LegPhase::Queued);
                 let next = self.leg(&id.key).is_some_and(|leg| leg.attempt == id.attempt && leg.leg.call.is_none());
+                let open = self.leg(&id.key).is_some_and(|leg| self.is_open(leg));
                 refused(queued && next && id.run == self.plan.run, "the job isn't queued in this run")
+                    .or(refused(open, "its environment hasn't said yes"))
             }
             Event::JobAccepted { id, .. } => {
                 refused(matches!(self.phase_of(id), Some(LegPhase::Started { accepted: None, .. })), "the job isn't fresh")
             }
             Event::CallStarted { key, .. } => {
                 let queued = self.leg(key).is_some_and(|leg| leg.phase == LegPhase::Queued && leg.leg.call.is_some());
-                refused(queued && self.calls_what_is_there(key), "no call is queued there")
+                let open = self.leg(key).is_some_and(|leg| self.is_open(leg));
+                refused(queued && open && self.calls_what_is_there(key), "no call is queued there")
             }
             Event::CallFinished { key, .. } => {
                 refused(self.leg(key).is_some_and(|leg| matches!(leg.phase, LegPhase::Called { .. })), "the call isn't running")
@@ -330,6 +358,15 @@ impl Run {
             }
             Event::JobCancelled { key, reason, at, .. } => {
                 self.end_leg(key, Ending { reason: Some(reason.clone()), ..Ending::new(Conclusion::Cancelled, *at) });
+            }
+            Event::JobHeld { key, at, .. } => self.leg_mut(key).held = Some(*at),
+            Event::EnvironmentReviewed { review } => {
+                review.jobs.iter().for_each(|key| self.leg_mut(key).review = Some(review.clone()));
+                self.reviews.push(review.clone());
+            }
+            Event::JobCleared { key, .. } => self.leg_mut(key).cleared = true,
+            Event::JobRefused { key, conclusion, reason, at, .. } => {
+                self.end_leg(key, Ending { reason: Some(reason.clone()), ..Ending::new(*conclusion, *at) });
             }
             Event::JobStarted { id, at, .. } => {
                 self.leg_mut(&id.key).phase = LegPhase::Started { id: id.clone(), at: *at, accepted: None, timed_out: None };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::why_ended;
 use super::state::{JobPhase, JobState, LegPhase, LegState, Node};
 use super::{Conclusion, JobId, Run};
+use crate::environment::Review;
 use crate::job::StepSeen;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Status {
     pub finished: Option<Timestamp>,
     pub cancelled_by: Option<String>,
     pub jobs: Vec<JobStatus>,
+    /// What was said of protected environments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<Review>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +84,8 @@ pub enum State {
     Waiting,
     /// For a free place.
     Queued,
+    /// For what protects its environment.
+    Held,
     /// Asked for, and not yet seen running.
     Starting,
     Running,
@@ -101,6 +107,7 @@ impl Run {
             finished: self.finished.map(|(_, at)| at),
             cancelled_by: self.cancel.as_ref().map(|cancel| cancel.by.clone()),
             jobs: self.in_order().filter(|node| !is_shown_by_what_it_calls(node.state)).map(|node| self.job_status(node)).collect(),
+            reviews: self.reviews.clone(),
         }
     }
 
@@ -128,7 +135,10 @@ impl Run {
 
     fn leg_status(&self, node: Node<'_>, leg: &LegState) -> LegStatus {
         let (leg_state, allowed_failure, reason, started, finished) = match &leg.phase {
-            LegPhase::Queued => (State::Queued, false, None, None, None),
+            LegPhase::Queued => match self.why_held(leg) {
+                Some(why) => (State::Held, false, Some(why), None, None),
+                None => (State::Queued, false, None, None, None),
+            },
             LegPhase::Called { at } => (State::Running, false, None, Some(*at), None),
             LegPhase::Started { at, accepted, .. } => {
                 let running = if accepted.is_some() { State::Running } else { State::Starting };
@@ -178,7 +188,7 @@ fn job_state(state: &JobState, legs: &[LegStatus]) -> State {
         (Some(conclusion), _) => State::Finished(conclusion),
         (None, []) => State::Waiting,
         (None, legs) => {
-            let order = [State::Stopping, State::Running, State::Starting, State::Queued];
+            let order = [State::Stopping, State::Running, State::Starting, State::Held, State::Queued];
             order.into_iter().find(|state| legs.iter().any(|leg| leg.state == *state)).unwrap_or(State::Running)
         }
     }

@@ -18,6 +18,22 @@ pub enum Waiting {
         jobs: Vec<String>,
         at_once_from: Option<Timestamp>,
     },
+    /// Somebody has to look at these first; one review of an environment is about all its jobs.
+    Review {
+        reviews: Vec<ReviewWanted>,
+    },
+    /// What protects their environment lets these start then.
+    Timer {
+        environment: String,
+        jobs: Vec<String>,
+        at: Timestamp,
+    },
+    /// Nothing is delivered now.
+    Closed {
+        jobs: Vec<String>,
+        why: String,
+        until: Option<Timestamp>,
+    },
     /// These failed and are tried again, the first of them then.
     Retrying {
         jobs: Vec<String>,
@@ -27,6 +43,19 @@ pub enum Waiting {
     Unreachable {
         jobs: Vec<String>,
     },
+}
+
+/// A review that somebody could give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewWanted {
+    pub environment: String,
+    /// `alice or the team ops`; nothing where nobody is left who may.
+    pub who: Option<String>,
+    pub jobs: Vec<String>,
+    /// Of the jobs, in the same order.
+    pub keys: Vec<String>,
+    /// The first of them fails then.
+    pub until: Timestamp,
 }
 
 impl Waiting {
@@ -39,6 +68,15 @@ impl Waiting {
                 format!("{} {were} asked to end; by force at {}", listed(jobs), at.date_and_clock())
             }
             Waiting::Stopping { jobs, at_once_from: None } => format!("{} {} being ended by force", listed(jobs), is(jobs)),
+            Waiting::Review { reviews } => {
+                let one = |wanted: &ReviewWanted| {
+                    let review = for_review(&wanted.environment, wanted.who.as_deref());
+                    format!("{} {} {review}", listed(&wanted.jobs), wait(&wanted.jobs))
+                };
+                reviews.iter().map(one).collect::<Vec<_>>().join(", and ")
+            }
+            Waiting::Timer { environment, jobs, at } => format!("{} {} {}", listed(jobs), wait(jobs), for_timer(environment, *at)),
+            Waiting::Closed { jobs, why, .. } => format!("{} {} because {why}", listed(jobs), wait(jobs)),
             Waiting::Retrying { jobs, at } => format!("{} {} tried again at {}", listed(jobs), is(jobs), at.date_and_clock()),
             Waiting::Unreachable { jobs } => {
                 format!("the executor of {} can't be asked at the moment; it is asked again at every look", listed(jobs))
@@ -47,8 +85,23 @@ impl Waiting {
     }
 }
 
+pub(super) fn for_review(environment: &str, who: Option<&str>) -> String {
+    match who {
+        Some(who) => format!("for a review of {environment} by {who}"),
+        None => format!("for a review of {environment}, and nobody is left who may give it"),
+    }
+}
+
+pub(super) fn for_timer(environment: &str, at: Timestamp) -> String {
+    format!("until {} for {environment}'s timer", at.date_and_clock())
+}
+
 fn is(jobs: &[String]) -> &'static str {
     if jobs.len() == 1 { "is" } else { "are" }
+}
+
+fn wait(jobs: &[String]) -> &'static str {
+    if jobs.len() == 1 { "waits" } else { "wait" }
 }
 
 fn listed(jobs: &[String]) -> String {

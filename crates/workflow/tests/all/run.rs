@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
+use workflow::environment::Review;
 use workflow::run::{Command, Event, Run};
 
 use script::{Script, Stage};
@@ -60,6 +61,37 @@ fn a_second_cancel_must_insist() {
     assert_eq!(stage.run.command(Command::Cancel { force: true }, "bob", stage.now).unwrap().len(), 1);
 }
 
+/// A review of another run, of another commit, of another environment or of a job that doesn't wait is none.
+#[test]
+fn a_review_is_about_what_waited_for_it() {
+    let script = "#! deliver production.reviewers=bo\non: push\njobs:\n  a: {environment: production, runs-on: x, steps: [{run: a}]}\n  b: {runs-on: x, steps: [{run: b}]}\n====\n";
+    let mut stage = Stage::new(&Script::read(script));
+    stage.tick("0s");
+    let right = stage.run.review(None, true, "", "bo", stage.now).unwrap().remove(0);
+    let Event::EnvironmentReviewed { review } = &right else { panic!("{right:?}") };
+    let other_run = base::name::RunId::new(stage.now, 9);
+    let wrong = [
+        Review { run: other_run, ..review.clone() },
+        Review { sha: "f".repeat(40), ..review.clone() },
+        Review { environment: "staging".to_string(), ..review.clone() },
+        Review { jobs: vec!["a".to_string(), "b".to_string()], ..review.clone() },
+        Review { jobs: Vec::new(), ..review.clone() },
+    ];
+    for review in wrong {
+        let mut run = stage.run.clone();
+        let event = Event::EnvironmentReviewed { review };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.apply(&event))).expect_err(&format!("{event:?}"));
+    }
+    let started = Event::JobStarted {
+        id: workflow::job::JobId { run: review.run, key: "a".to_string(), attempt: 1 },
+        name: "a".to_string(),
+        at: stage.now,
+    };
+    let mut run = stage.run.clone();
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.apply(&started))).expect_err("nothing starts before the yes is folded");
+    stage.run.apply(&right);
+}
+
 /// Every event against a fresh run, one that runs, and one that has ended: what may follow is a table.
 #[test]
 fn legality() {
@@ -76,6 +108,8 @@ fn legality() {
     let outcome = json!({"conclusion": "success", "outputs": {}, "reason": null, "started": at, "finished": at});
     let step = json!({"number": 0, "name": "Run a", "state": "running", "started": null, "finished": null, "reason": null});
     let leg = json!([{"key": "b", "name": "b", "matrix": null, "index": 0, "allow_failure": false, "timeout_ms": 1}]);
+    let run = stage.run.plan();
+    let review = json!({"environment": "x", "run": run.run, "sha": run.event.sha, "jobs": ["a"], "by": "ada", "agrees": true, "at": at});
     // fresh, running, ended
     let table = [
         (json!({"event": "run_started"}), [true, false, false]),
@@ -89,6 +123,10 @@ fn legality() {
         (json!({"event": "job_planned", "key": "b", "fail_fast": true, "max_parallel": null, "legs": leg}), [false, true, false]),
         (json!({"event": "job_planned", "key": "b", "fail_fast": true, "max_parallel": null, "legs": []}), [false, false, false]),
         (json!({"event": "job_planned", "key": "a", "fail_fast": true, "max_parallel": null, "legs": leg}), [false, false, false]),
+        (json!({"event": "job_held", "key": "a", "name": "a", "environment": "x"}), [false, false, false]),
+        (json!({"event": "job_cleared", "key": "a"}), [false, false, false]),
+        (json!({"event": "job_refused", "key": "a", "name": "a", "conclusion": "failure", "reason": ""}), [false, false, false]),
+        (json!({"event": "environment_reviewed", "review": review}), [false, false, false]),
         (json!({"event": "job_started", "id": of("a"), "name": "a"}), [false, false, false]),
         (json!({"event": "job_started", "id": of("b"), "name": "b"}), [false, false, false]),
         (json!({"event": "job_accepted", "id": of("a")}), [false, false, false]),

@@ -137,6 +137,7 @@ fn word(state: State) -> &'static str {
         State::Finished(Conclusion::Skipped) => "was skipped",
         State::Waiting => "waits for what it needs",
         State::Queued => "waits for a free place",
+        State::Held => "is held",
         State::Starting => "is being started",
         State::Running => "runs",
         State::Stopping => "is being ended",

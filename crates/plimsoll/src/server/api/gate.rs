@@ -93,21 +93,26 @@ pub(super) async fn input(Extract(state): Extract<State>, Path(name): Path<Strin
     }
 }
 
-/// A release that waits for somebody's approval.
+/// A release that waits for somebody's approval, itself or by one of its jobs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InboxEntry {
     pub project_name: String,
     pub release: ReleaseEntry,
     pub waiting: String,
+    /// What jobs of it wait for, where it is a review of their environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<workflow::run::ReviewWanted>,
 }
 
 pub(super) async fn inbox(Extract(state): Extract<State>) -> Answer<Vec<InboxEntry>> {
     let mut entries = Vec::new();
     for release in releases(&state, |release| release.outcome.is_none()).await? {
         let loaded = state.load(release.id).await?;
-        if let Some(waiting) = loaded.release.waits_for_approval(state.inner.world.clock.now()) {
+        if let Some(waiting) = loaded.release.waits_for_people(state.inner.world.clock.now()) {
             let project_name = loaded.release.plan().project.name.clone();
-            entries.push(InboxEntry { project_name, release, waiting: waiting.sentence() });
+            let sentence = waiting.sentence();
+            let reviews = if let release::Waiting::Review { reviews, .. } = waiting { reviews } else { Vec::new() };
+            entries.push(InboxEntry { project_name, release, waiting: sentence, reviews });
         }
     }
     Ok(Json(entries))

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use workflow::environment::Review;
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, StepSeen, StepState};
-use workflow::run::{Action, Command, Event, Run};
+use workflow::run::{Action, Closed, Command, Event, Run};
 
 use super::script::{Script, Stage};
 
-const WORKFLOW: &str = "
+const WORKFLOW: &str = "#! deliver production.reviewers=bo,ada production.self=no production.timer=5m
 on: push
 jobs:
   lint: {runs-on: x, steps: [{run: a}]}
@@ -30,6 +31,8 @@ jobs:
     steps: [{run: a}]
   flaky: {retry: {max: 2, on: [failure, lost, timeout], backoff: 30s}, timeout-minutes: 1, runs-on: x, steps: [{run: a}]}
   calls: {needs: lint, strategy: {matrix: {n: [1, 2]}}, uses: ./.github/workflows/x.yml}
+  ship: {needs: lint, environment: production, strategy: {matrix: {n: [1, 2]}}, runs-on: x, steps: [{run: a}]}
+  stage: {environment: staging, retry: {max: 1}, runs-on: x, steps: [{run: a}]}
   alone: {concurrency: {group: g, cancel-in-progress: true}, runs-on: x, steps: [{run: a}]}
 ---- ./.github/workflows/x.yml
 on: workflow_call
@@ -67,11 +70,25 @@ fn one(script: &Script, seed: u64) -> Conclusion {
             let command = Command::Cancel { force: dice.below(2) == 0 };
             record(&mut stage, |run, now| run.command(command, "ada", now).unwrap_or_default());
         }
+        if dice.below(if calm { 3 } else { 30 }) == 0 {
+            let (by, agrees) = (["ada", "bo", "eve"][usize::try_from(dice.below(3)).unwrap()], dice.below(10) > 0);
+            record(&mut stage, |run, now| run.review(None, agrees, "", by, now).unwrap_or_default());
+        }
+        if dice.below(20) == 0 || calm {
+            let closed = Closed { why: "environment `local` is frozen".into(), until: None };
+            stage.seen.closed = Some(closed).filter(|_| !calm && dice.below(2) == 0);
+        }
         world.observe(&mut stage, &mut dice, calm);
         let seen = stage.seen.clone();
         let actions = stage.run.advance(&seen, stage.now).actions;
         let running_before = running(&stage.run);
+        let known = stage.events.len();
         record(&mut stage, |run, now| run.advance(&seen, now).events);
+        let delivers = |event: &Event| matches!(event, Event::JobStarted { id, .. } if id.key.starts_with("ship") || id.key == "stage");
+        assert!(
+            seen.closed.is_none() || !stage.events[known..].iter().any(delivers),
+            "seed {seed}: nothing is delivered while it is closed"
+        );
         check(&stage, &running_before);
         for action in actions {
             // Hands may be late or not there at all.
@@ -106,6 +123,25 @@ fn check(stage: &Stage, before: &BTreeSet<JobId>) {
         stage.events.iter().filter_map(|event| if let Event::JobStarted { id, .. } = event { Some(id) } else { None }).collect();
     let distinct: BTreeSet<&JobId> = started.iter().copied().collect();
     assert_eq!(started.len(), distinct.len(), "an attempt starts at most once");
+    for (at, id) in stage.events.iter().enumerate().filter_map(|(at, event)| match event {
+        Event::JobStarted { id, .. } if id.key.starts_with("ship") => Some((at, id)),
+        _ => None,
+    }) {
+        let before = &stage.events[..at];
+        let said: Vec<&Review> = before
+            .iter()
+            .filter_map(|event| match event {
+                Event::EnvironmentReviewed { review } if review.jobs.contains(&id.key) => Some(review),
+                _ => None,
+            })
+            .collect();
+        assert!(matches!(said[..], [Review { agrees: true, .. }]) && said[0].by == "bo", "{id} started with {said:?}");
+        let held = before.iter().find_map(|event| match event {
+            Event::JobHeld { key, at, .. } if *key == id.key => Some(*at),
+            _ => None,
+        });
+        assert!(held.is_some_and(|held| stage.events[at].at().since_ms(held) >= 5 * 60_000), "{id} started before its timer was over");
+    }
     let tests = running(&stage.run).into_iter().filter(|id| id.key.starts_with("test.")).count();
     assert!(tests <= 2, "max-parallel");
     let status = stage.run.status();

@@ -1,7 +1,8 @@
 //! A workflow and what is seen of its jobs, as text; what the run makes of it, as text.
 //!
 //! ```text
-//! #! max-parallel=2 only=deploy deliver event=push ref=refs/heads/main var.NAME=value input.NAME=value
+//! #! production.reviewers=bo,ops:cy+dee production.self=no production.timer=30m production.branches=main,release/* production.tags=v*
+//! #! max-parallel=2 only=deploy deliver here=staging event=push ref=refs/heads/main var.NAME=value input.NAME=value
 //! on: push …                       the workflow
 //! ---- ./.github/workflows/x.yml   one that it calls
 //! on: workflow_call …
@@ -9,18 +10,21 @@
 //! > 5s build running 0=running     so long after the last line; jobs by key, separated by `;`
 //! > 1s build finished failure version=1.2 ; test lost "its machine is gone"
 //! > 1s cancel ada ; force ada
+//! > 1s hours closed ; hours open
+//! > 1s approve bo ; reject cy production "not before the sale"
 //! ```
 //! A job is `absent`, `unknown`, `running`, `finished` (success unless said otherwise) or `lost`, and stays so.
 
 use std::collections::BTreeMap;
 
 use base::name::RunId;
-use base::{Source, Timestamp};
+use base::{People, Source, Timestamp};
 use serde_json::{Map, Value as Json, json};
+use workflow::environment::{Environments, Reviewer};
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, SecretScope, StepSeen, StepState};
 use workflow::model::Template;
 use workflow::plan::{LeftOut, Plan, PlanError, Repository, Request};
-use workflow::run::{Action, Advance, Command, Event, Observed, Run};
+use workflow::run::{Action, Advance, Closed, Command, Event, Observed, Run};
 
 pub struct Script {
     pub plan: Result<(Plan, Vec<LeftOut>), PlanError>,
@@ -83,6 +87,18 @@ impl Stage {
                     Ok(events) => self.record(&events, &mut out),
                     Err(refusal) => out.push_str(&format!("  refused: {refusal}\n")),
                 }
+            } else if key == "hours" {
+                let closed =
+                    || Closed { why: "environment `local` is frozen (the sale)".to_string(), until: Some(self.now.plus_ms(3_600_000)) };
+                self.seen.closed = (what == "closed").then(closed);
+            } else if matches!(key, "approve" | "reject") {
+                let said = words(what);
+                let [environment, comment] = [1, 2].map(|at| said.get(at).map(String::as_str));
+                let comment = comment.unwrap_or_default();
+                match self.run.review(environment.filter(|name| *name != "-"), key == "approve", comment, &said[0], self.now) {
+                    Ok(events) => self.record(&events, &mut out),
+                    Err(refusal) => out.push_str(&format!("  refused: {refusal}\n")),
+                }
             } else {
                 // `test#2` is the second attempt.
                 let (key, attempt) = key.split_once('#').map_or((key, 1), |(key, attempt)| (key, attempt.parse().unwrap()));
@@ -141,6 +157,13 @@ fn event_line(event: &Event) -> String {
             let limit = max_parallel.map(|limit| format!(" max-parallel={limit}")).unwrap_or_default();
             format!("{key}{}{limit}: {}", if *fail_fast { "" } else { " no fail-fast" }, legs.join(" | "))
         }
+        Event::JobHeld { key, environment, .. } => format!("{key} by {environment}"),
+        Event::EnvironmentReviewed { review } => {
+            let word = if review.agrees { "yes" } else { "no" };
+            format!("{} {word} by {}: {}", review.environment, review.by, review.jobs.join(", "))
+        }
+        Event::JobCleared { key, .. } => key.clone(),
+        Event::JobRefused { key, conclusion, reason, .. } => format!("{key} {}: {reason}", conclusion.word()),
         Event::JobStarted { id, .. } | Event::JobAccepted { id, .. } if id.attempt > 1 => format!("{}#{}", id.key, id.attempt),
         Event::JobStarted { id, .. } | Event::JobAccepted { id, .. } => id.key.clone(),
         Event::CallStarted { key, .. } => key.clone(),
@@ -325,5 +348,37 @@ fn plan(head: &str) -> Result<(Plan, Vec<LeftOut>), PlanError> {
         only_job: options.get("only").map(ToString::to_string),
         max_parallel: options.get("max-parallel").map_or(0, |limit| limit.parse().unwrap()),
         deliver_by_workflow: options.contains_key("deliver"),
+        environments: environments(&options),
     })
+}
+
+/// Of every environment that an option names before a dot.
+fn environments(options: &BTreeMap<&str, &str>) -> Environments {
+    let mut environments = Environments {
+        people: People([("ada".to_string(), ["ada@example.org".to_string()].into())].into()),
+        only: options.get("here").map(|names| names.split(',').filter(|name| *name != "-").map(str::to_string).collect()),
+        ..Environments::default()
+    };
+    for (name, value) in options {
+        let Some((environment, rule)) = name.split_once('.').filter(|(first, _)| !matches!(*first, "var" | "input")) else { continue };
+        let protection = environments.protections.entry(environment.to_string()).or_default();
+        let listed = || value.split(',').filter(|it| !it.is_empty()).map(str::to_string).collect();
+        match rule {
+            "reviewers" => protection.reviewers = value.split(',').map(reviewer).collect(),
+            "self" => protection.prevent_self_review = *value == "no",
+            "timer" => protection.wait_timer_ms = base::time::parse_duration_ms(value).expect(value),
+            "branches" => protection.refs.get_or_insert_default().branches = listed(),
+            "tags" => protection.refs.get_or_insert_default().tags = listed(),
+            other => panic!("{other}"),
+        }
+    }
+    environments
+}
+
+/// `bo`, or a team: `ops:cy+dee`.
+fn reviewer(text: &str) -> Reviewer {
+    match text.split_once(':') {
+        Some((name, people)) => Reviewer { name: name.to_string(), team: Some(people.split('+').map(str::to_string).collect()) },
+        None => Reviewer { name: text.to_string(), team: None },
+    }
 }

@@ -1,0 +1,48 @@
+//! What is worth saying about the environments that jobs name.
+
+use base::name::nearest;
+use base::people::same;
+use workflow::environment::Environments;
+use workflow::model::{Template, Workflow};
+
+/// What jobs will wait for before they deliver; nothing where nothing is protected that one of them names.
+pub(super) fn protected(workflows: &[Workflow], environments: &Environments, actor: &str) -> Option<String> {
+    let jobs = || files(workflows).flat_map(|workflow| &workflow.jobs).filter_map(|job| job.environment.as_ref());
+    // What an expression names may be any of them.
+    let named = |environment: &str| {
+        jobs().any(|it| match &it.name {
+            Template::String(name) => same(name, environment),
+            _ => true,
+        })
+    };
+    let asked: Vec<String> = environments
+        .protections
+        .iter()
+        .filter(|(name, _)| named(name))
+        .filter_map(|(name, protection)| Some(format!("{name} ({})", protection.sentence(&environments.people, actor)?)))
+        .collect();
+    (!asked.is_empty()).then(|| asked.join(", "))
+}
+
+fn files(workflows: &[Workflow]) -> impl Iterator<Item = &Workflow> {
+    workflows.iter().flat_map(|workflow| std::iter::once(workflow).chain(workflow.called.values()))
+}
+
+/// Jobs that deliver to an environment which nothing protects although others are: a misspelt name protects nothing.
+pub(super) fn unprotected(workflows: &[Workflow], environments: &Environments) -> Vec<String> {
+    let known = || environments.protections.keys().map(String::as_str);
+    if known().next().is_none() {
+        return Vec::new();
+    }
+    let mut remarks = Vec::new();
+    for job in files(workflows).flat_map(|workflow| &workflow.jobs) {
+        let Some(Template::String(name)) = job.environment.as_ref().map(|environment| &environment.name) else { continue };
+        if environments.protection(name).is_some() {
+            continue;
+        }
+        let near = nearest(name, known()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let job = &job.id;
+        remarks.push(format!("`{job}` delivers to `{name}`, which is not among `environments`, so nothing protects it{near}"));
+    }
+    remarks
+}

@@ -1,0 +1,101 @@
+//! What protects the environments that jobs name: GitHub's rules, with the people and teams of the gate.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::people::same;
+use base::yaml::Node;
+use base::{Diagnostic, People};
+use workflow::environment::{Environments, Protection, REVIEWERS_MAX, Refs, Reviewer, WAIT_TIMER_MAX_MINUTES, is_closed};
+
+use super::{Reader, VALUE};
+
+pub(super) const ENVIRONMENT: &[&str] = &["reviewers", "preventSelfReview", "waitTimer", "branches", "tags"];
+
+/// Names are at most so long; GitHub's limit.
+const NAME_MAX: usize = 255;
+
+type Teams = BTreeMap<String, BTreeSet<String>>;
+
+impl Reader {
+    pub(super) fn environments(&mut self, node: &Node, teams: &Teams, people: &People) -> Option<Environments> {
+        let Some(mapping) = node.as_mapping() else {
+            self.wrong(node, "a mapping of environments to what protects them");
+            return None;
+        };
+        let mut protections: BTreeMap<String, Protection> = BTreeMap::new();
+        for (key, value) in mapping.iter() {
+            let name = key.text.clone();
+            if name.is_empty() || name.chars().count() > NAME_MAX {
+                let message = format!("the name of an environment has from 1 to {NAME_MAX} characters");
+                self.diagnostics.push(Diagnostic::error(VALUE, key.span, message));
+            } else if let Some(known) = protections.keys().find(|known| same(known, &name)) {
+                let message = format!("`{name}` is the same environment as `{known}`");
+                self.diagnostics.push(Diagnostic::error(VALUE, key.span, message));
+            } else if let Some(protection) = self.protection(value, teams) {
+                protections.insert(name, protection);
+            }
+        }
+        Some(Environments { protections, people: people.clone(), only: None })
+    }
+
+    fn protection(&mut self, node: &Node, teams: &Teams) -> Option<Protection> {
+        let mapping = self.closed(node, ENVIRONMENT)?;
+        let branches = self.at(mapping, "branches", Self::branches);
+        let tags = self.at(mapping, "tags", Self::ref_patterns);
+        // What isn't named may not, as soon as something is.
+        let refs = ["branches", "tags"].iter().any(|key| mapping.get(key).is_some());
+        let minutes = self.at(mapping, "waitTimer", |reader, node| reader.whole(node, 0, WAIT_TIMER_MAX_MINUTES));
+        Some(Protection {
+            reviewers: self.at(mapping, "reviewers", |reader, node| reader.reviewers(node, teams)).unwrap_or_default(),
+            prevent_self_review: self.at(mapping, "preventSelfReview", Self::boolean).unwrap_or_default(),
+            wait_timer_ms: minutes.unwrap_or_default() * 60_000,
+            refs: refs.then(|| Refs { branches: branches.unwrap_or_default(), tags: tags.unwrap_or_default() }),
+        })
+    }
+
+    fn reviewers(&mut self, node: &Node, teams: &Teams) -> Option<Vec<Reviewer>> {
+        let reviewers = self.list(node, |reader, node| reader.reviewer(node, teams))?;
+        if reviewers.len() > REVIEWERS_MAX {
+            let message = format!("{} reviewers are asked, and at most {REVIEWERS_MAX} can be", reviewers.len());
+            let hint = "one of them is enough; put them into a team under `gate.teams`";
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint(hint));
+        }
+        Some(reviewers)
+    }
+
+    fn reviewer(&mut self, node: &Node, teams: &Teams) -> Option<Reviewer> {
+        let name = self.text(node)?;
+        let team = teams.get(&name).cloned();
+        if team.as_ref().is_some_and(BTreeSet::is_empty) {
+            let message = format!("nobody is in the team `{name}`, so it could never review anything");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("list who is in it under `gate.teams`"));
+        }
+        Some(Reviewer { name, team })
+    }
+
+    fn branches(&mut self, node: &Node) -> Option<Vec<String>> {
+        if node.as_str() == Some("protected") {
+            let message = "which branches are protected is the forge's to say, and no forge is asked yet";
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("list them: `[main, release/*]`"));
+            return None;
+        }
+        self.ref_patterns(node)
+    }
+
+    fn ref_patterns(&mut self, node: &Node) -> Option<Vec<String>> {
+        self.list(node, Self::ref_pattern)
+    }
+
+    fn ref_pattern(&mut self, node: &Node) -> Option<String> {
+        let pattern = self.text(node)?;
+        let short = pattern.strip_prefix("refs/heads/").or_else(|| pattern.strip_prefix("refs/tags/"));
+        if let Some(short) = short {
+            let message = format!("branches and tags are named without what stands before them: `{pattern}` fits none");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint(format!("`{short}`")));
+        } else if !is_closed(&pattern) {
+            let message = format!("`{pattern}` has a `[` that nothing closes, so it fits nothing");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("`[0-9]` is one digit, `\\[` the character itself"));
+        }
+        Some(pattern)
+    }
+}
