@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::failure::{Doing, Failure, Result};
-use crate::server::{Health, NEXT_OFFSET};
+use crate::server::{Claim, Health, NEXT_OFFSET};
 
 /// How long a server may take until it answers; opening a large record is the longest part.
 const START: Duration = Duration::from_secs(20);
@@ -146,13 +146,10 @@ impl Client {
             if self.health().await.is_ok() {
                 return Ok(self);
             }
-            let ended = server.try_wait().ok().flatten();
-            if ended.is_some() || Instant::now() > deadline {
-                // Another `up` may have started one at the same moment and won.
-                if self.health().await.is_ok() {
-                    return Ok(self);
-                }
-                return Err(did_not_start(&log));
+            // Another `up` may have started one at the same moment and won: that one is about to answer.
+            let failed = server.try_wait().ok().flatten().is_some() && !Claim::is_taken(dirs);
+            if failed || Instant::now() > deadline {
+                return if self.health().await.is_ok() { Ok(self) } else { Err(did_not_start(&log)) };
             }
             tokio::time::sleep(KNOCK).await;
         }

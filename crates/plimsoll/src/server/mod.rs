@@ -81,6 +81,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether another server has it.
+    pub fn is_taken(dirs: &Dirs) -> bool {
+        Claim::take(dirs).is_err_and(|failure| failure.kind == crate::failure::FailureKind::Conflict)
+    }
+
     /// # Errors
     /// When another server has it.
     pub fn take(dirs: &Dirs) -> Result<Claim> {
