@@ -723,6 +723,9 @@ pub struct Down {
     /// Stop the server too and remove everything Plimsoll keeps, of every project
     #[arg(long)]
     pub purge: bool,
+    /// With --purge, also where several projects are in use
+    #[arg(long, requires = "purge")]
+    pub all: bool,
 }
 
 #[derive(Debug, Clone, Args)]

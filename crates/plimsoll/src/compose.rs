@@ -120,6 +120,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     if workflows.is_empty() {
         warnings.extend(workflows_of_the_root(&repository));
     }
+    warnings.extend(not_in_the_commit(&tree));
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
     if let (Ships::Left(what), true) = (&ships, workflows.is_empty()) {
         return Err(Failure::usage(format!("`artifact: {what}` is what a workflow leaves behind, and {why_runs}"))
@@ -184,6 +185,20 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         actor: choices.actor.clone(),
     };
     Ok(Composed { proposal, summary, warnings, notes, snapshot })
+}
+
+/// What lies beside a commit and only seems to be in it.
+fn not_in_the_commit(tree: &Tree) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(modules) = tree.read(".gitmodules") {
+        let path = |line: &str| line.split_once('=').filter(|(key, _)| key.trim() == "path").map(|(_, path)| format!("`{}`", path.trim()));
+        let paths: Vec<String> = modules.lines().filter_map(path).collect();
+        said.extend((!paths.is_empty()).then(|| format!("submodules aren't fetched, their folders stay empty: {}", paths.join(", "))));
+    }
+    if tree.read(".gitattributes").is_some_and(|text| text.contains("filter=lfs")) {
+        said.push("files of Git LFS aren't fetched: what ships has the pointers to them".to_string());
+    }
+    said
 }
 
 /// A folder inside a larger repository is a project of its own, which surprises whoever has the workflows at the root.
@@ -546,12 +561,15 @@ const BUILT: &str = "plimsoll-app";
 
 /// A build that was detected is a workflow like any other, so that it is logged, recorded and cancelled like one.
 fn build_workflow(command: &str, artifact: &Artifact) -> Workflow {
-    let artifact = match artifact {
-        Artifact::File(path) => path.clone(),
-        Artifact::Whole => "\".\\n!.git\\n!.git/**\"\n          include-hidden-files: true".to_string(),
+    let keep = match artifact {
+        Artifact::File(path) => format!("uses: actions/upload-artifact@v4\n        with: {{name: {BUILT}, path: {path}}}"),
+        // An upload would follow links, and what `node_modules/.bin` links to finds its own files only from its own place.
+        Artifact::Whole => format!(
+            "name: Keep\n        run: mkdir {BUILT} && find . -mindepth 1 -maxdepth 1 ! -name .git ! -name {BUILT} -exec mv -t {BUILT} {{}} +"
+        ),
     };
     let text = format!(
-        "name: build\non: push\njobs:\n  build:\n    runs-on: self-hosted\n    steps:\n      - uses: actions/checkout@v4\n      - name: Build\n        run: {command}\n      - uses: actions/upload-artifact@v4\n        with:\n          name: {BUILT}\n          path: {artifact}\n"
+        "name: build\non: push\njobs:\n  build:\n    runs-on: self-hosted\n    steps:\n      - uses: actions/checkout@v4\n      - name: Build\n        run: {command}\n      - {keep}\n"
     );
     let (workflow, diagnostics) = workflow::github::parse(&Source::new("(detected build)", text));
     assert!(!has_errors(&diagnostics), "our own workflow is right: {diagnostics:?}");

@@ -58,6 +58,10 @@ pub fn silent(files: &dyn Files) -> Vec<String> {
     if has(files, "package.json") {
         match files.read("package.json").map(|text| serde_json::from_str::<Json>(&text)) {
             Some(Err(error)) => say("package.json", format!("can't be read: {error}")),
+            Some(Ok(_)) if has_build(files) => say(
+                "package.json",
+                "has a `build` script and no `start`: with a script `start` that serves on $PORT what it makes, it would be built and started".to_string(),
+            ),
             _ => say("package.json", "has neither a start script nor a `main`, and there is no server.js, index.js or app.js".to_string()),
         }
     }
@@ -247,7 +251,9 @@ fn python(files: &dyn Files) -> Option<Detected> {
     if let Some(detected) = python_server(files, main) {
         return Some(detected);
     }
-    let why = if is_python { format!("a Python project with `{main}`") } else { format!("`{main}`") };
+    let wanted = |file: &&str| has(files, file) && files.read(file).is_some_and(|text| !text.trim().is_empty());
+    let packages = Some("requirements.txt").filter(wanted).map_or("", |_| "; what `requirements.txt` names must be installed here");
+    let why = if is_python { format!("a Python project with `{main}`{packages}") } else { format!("`{main}`") };
     plain(format!("python3 {main}"), why)
 }
 
@@ -286,8 +292,16 @@ fn python_server(files: &dyn Files, main: &str) -> Option<Detected> {
     plain(start, format!("`{main}` makes an application for {server}, which must be installed here"))
 }
 
+fn has_build(files: &dyn Files) -> bool {
+    package(files).is_some_and(|package| package["scripts"]["build"].is_string())
+}
+
 fn static_files(files: &dyn Files) -> Option<Detected> {
     has(files, "index.html").then_some(())?;
+    // Served as it lies there it would be the sources of a page.
+    if has_build(files) {
+        return None;
+    }
     plain("python3 -m http.server \"$PORT\" --bind 127.0.0.1", "`index.html`: static files")
 }
 
@@ -374,6 +388,7 @@ mod tests {
         check(&[("go.mod", "module x"), ("main.go", "")], "./plimsoll-app [go build -o plimsoll-app . -> plimsoll-app]");
         check(&[("shop/__main__.py", ""), ("pyproject.toml", "")], "python3 -m shop");
         check(&[("requirements.txt", ""), ("main.py", "")], "python3 main.py");
+        check(&[("index.html", ""), ("package.json", "{\"scripts\":{\"build\":\"vite build\"}}")], "nothing");
         check(&[("index.html", "")], "python3 -m http.server \"$PORT\" --bind 127.0.0.1");
         check(&[("README.md", "")], "nothing");
     }

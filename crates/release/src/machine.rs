@@ -234,7 +234,7 @@ impl Release {
             (None, Command::Abort) if self.cancelled_by.is_some() => self.insist(by, now),
             (None, Command::Abort) => self.cancel(by, now),
             (None, _) => Err(Refusal::Untimely(format!(
-                "release-{} has no traffic yet, so there is nothing to promote, pause or resume",
+                "release-{0} has no traffic yet, so there is nothing to promote, pause or resume; `plimsoll env freeze` holds it before it has any, `plimsoll release abort {0}` ends it",
                 self.plan.number
             ))),
         }

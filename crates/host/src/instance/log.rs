@@ -123,8 +123,12 @@ pub(super) fn last_line(dir: &Path, from: u64) -> Option<String> {
     let length = fs::metadata(path).ok()?.len();
     let tail = read(dir, (begin + length).saturating_sub(4096).max(from), 4096).ok()?;
     let text = String::from_utf8_lossy(&tail.bytes).into_owned();
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().take(300).collect())
+    let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next()?;
+    // Node says why, shows where, and then which version it is.
+    let names_error = |line: &&str| line.split_once(':').is_some_and(|(name, _)| name.ends_with("Error") && !name.contains(' '));
+    let told = if last.starts_with("Node.js v") { lines.find(names_error) } else { None };
+    Some(told.unwrap_or(last).chars().take(300).collect())
 }
 
 pub(super) fn pieces(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
@@ -168,5 +172,13 @@ mod tests {
         assert_eq!(read(dir.path(), said.len() as u64, 99).unwrap().bytes, b"");
         assert_eq!(last_line(dir.path(), 0).as_deref(), Some("line 4999"));
         assert_eq!(last_line(dir.path(), Log::open(dir.path(), 1 << 20).unwrap().end()), None, "since then nothing was said");
+    }
+
+    #[test]
+    fn the_last_word_of_node_is_its_error_and_not_its_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = "node:internal/modules/cjs/loader:1210\n  throw err;\n  ^\n\nError: Cannot find module './missing'\nRequire stack:\n- /a.js\n    at Module._load (node:internal:1)\n  code: 'MODULE_NOT_FOUND',\n}\n\nNode.js v20.20.2\n";
+        Log::open(dir.path(), 16_384).unwrap().write(Stream::Stderr, said.as_bytes(), Timestamp::default());
+        assert_eq!(last_line(dir.path(), 0).as_deref(), Some("Error: Cannot find module './missing'"));
     }
 }

@@ -202,6 +202,11 @@ fn explained(line: &str) -> String {
     if lower.contains("address already in use") || lower.contains("eaddrinuse") {
         return format!("{line}; two versions can't run beside each other on one port: let it listen on $PORT");
     }
+    if lower.starts_with("modulenotfounderror") {
+        return format!(
+            "{line}; Python's packages are those of this machine: install what it needs, or let a workflow leave a folder that has it"
+        );
+    }
     line.to_string()
 }
 

@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_millis(100);
 pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     let dirs = dirs_to_read()?;
     if args.purge {
+        if !args.all {
+            refuse_to_purge_others(&dirs).await?;
+        }
         purge_all(&dirs, terminal).await?;
         return Ok(exit::OK);
     }
@@ -101,6 +104,19 @@ const NAMED_MAX: usize = 5;
 
 fn named(view: &EnvironmentView) -> String {
     format!("`{}` ({})", view.project_name, view.folder)
+}
+
+/// Whoever tried one project and cleans up after it doesn't mean what others run.
+async fn refuse_to_purge_others(dirs: &host::dirs::Dirs) -> Result<()> {
+    // A record that can't be read, or a server that doesn't answer, is no reason to leave anything running.
+    let Ok(Some(client)) = Client::existing(dirs).await else { return Ok(()) };
+    let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await.unwrap_or_default();
+    let in_use: Vec<String> = views.iter().filter(|view| view.live.is_some() || view.changing.is_some()).map(named).collect();
+    if in_use.len() < 2 {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("`--purge` removes every project, and more than one is in use: {}", in_use.join(", ")))
+        .hint("`plimsoll down` takes this one down; `plimsoll down --purge --all` means all of them"))
 }
 
 /// Ends and removes everything of a state directory, whether or not its server still runs. What isn't Plimsoll's stays there.

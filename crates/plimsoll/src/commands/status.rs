@@ -40,6 +40,9 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
         terminal.json(&shown);
         return Ok(exit::OK);
     }
+    if project.is_some() && !alone && !shown.is_empty() {
+        terminal.say("nothing of this project is live; elsewhere:");
+    }
     if shown.is_empty() {
         terminal.data("nothing is live here; `plimsoll up` brings something up");
         if let Some(ended) = releases.iter().max_by_key(|release| release.number) {

@@ -47,7 +47,9 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     if args.detach {
         return detached(&accepted, &folder_flag(&composed.proposal.project), terminal);
     }
-    let watching = follow(&client, accepted.id, OnInterrupt::Abort, terminal);
+    // Whoever comes second watches what somebody else began.
+    let on_interrupt = if accepted.attached { OnInterrupt::StopWatching } else { OnInterrupt::Abort };
+    let watching = follow(&client, accepted.id, on_interrupt, terminal);
     let watched = match wait_ms {
         None => watching.await?,
         Some(ms) => match tokio::time::timeout(Duration::from_millis(ms), watching).await {

@@ -179,6 +179,9 @@ fn mark(state: State, allowed_failure: bool) -> Mark {
 /// What to look at after a run that failed; `folder` is ` -C FOLDER`, or nothing in the project's own.
 pub fn finished_line(release: &Release, folder: &str) -> String {
     let number = release.plan().number;
+    if release.jobs().is_empty() {
+        return "nothing was deployed, and no job ran".to_string();
+    }
     format!(
         "nothing was deployed; `plimsoll release view {number}{folder}` shows the jobs, `plimsoll logs{folder} --job JOB` what they wrote"
     )

@@ -232,6 +232,11 @@ fn up_again_while_the_same_commit_is_under_way() {
     first.until_it_says("test started");
     let mut second = place.start_up(&[]);
     second.until_it_says("release-1 of this commit is under way already: following it");
+    let mut third = place.start_up(&[]);
+    third.until_it_says("release-1 of this commit is under way already: following it");
+    third.interrupt();
+    let left = third.wait();
+    assert!(left.code == 130 && left.err.contains("stopped watching; release-1 goes on"), "who comes later ends nothing: {left:?}");
     open_gate(&gate);
     first.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
     second.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
@@ -483,6 +488,16 @@ fn what_a_project_most_likely_meant_is_said_before_anything_starts() {
     place.commit("a second project");
     let plan = place.up(&["--dry-run"]);
     assert!(plan.out.contains("canary 20 % (at least 1h) → 40 % (until somebody resumes) → 100 %"), "{plan:?}");
+    place.write(".gitmodules", "[submodule \"lib\"]\n\tpath = vendor/lib\n\turl = ../lib\n");
+    place.write(".gitattributes", "*.bin filter=lfs diff=lfs\n");
+    place.commit("what lies elsewhere");
+    place.up(&["--dry-run"]).ends(
+        0,
+        &[
+            "warning: submodules aren't fetched, their folders stay empty: `vendor/lib`",
+            "warning: files of Git LFS aren't fetched: what ships has the pointers to them",
+        ],
+    );
     let nested = place.up(&["b", "--dry-run"]);
     assert!(nested.code == 0 && nested.err.contains("the workflows at the repository's root are not run for `b`"), "{nested:?}");
 }

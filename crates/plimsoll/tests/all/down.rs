@@ -6,7 +6,7 @@ use crate::common;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::common::{DEADLINE, Place, SMALL, until};
+use crate::common::{APP, DEADLINE, Place, SMALL, until};
 use nix::sys::signal::{Signal, kill};
 
 const CI: &str = ".github/workflows/ci.yml";
@@ -147,6 +147,26 @@ fn what_is_under_way_is_told_and_does_not_come_up_behind_a_down() {
     assert_eq!(place.say(&["down"]).code, 0);
     let down = place.say(&["status"]);
     assert!(down.out.contains("nothing is live") && !down.out.contains("revision"), "{down:?}");
+}
+
+#[test]
+fn a_purge_does_not_take_along_what_others_run() {
+    let place = Place::with_app();
+    assert_eq!(place.up(&[]).code, 0);
+    let other = place.path("app/other");
+    place.write("other/app.py", APP);
+    place.write("other/version", "1");
+    let folder = other.display().to_string();
+    place.write("other/plimsoll.yaml", &format!("{SMALL}start: exec python3 app.py\n").replace("name: app", "name: other"));
+    place.commit("where it starts");
+    assert_eq!(place.say(&["up", &folder]).code, 0);
+    let refused = place.say(&["down", "--purge"]);
+    assert!(
+        refused.code == 2 && refused.err.contains("more than one is in use: `app` (") && refused.err.contains("`other` ("),
+        "{refused:?}"
+    );
+    assert_eq!(place.say(&["down", &folder]).code, 0);
+    place.say(&["down", "--purge"]).ends(0, &["everything is down and removed"]);
 }
 
 /// Processes that name the file.

@@ -65,7 +65,7 @@ impl Waiting {
             Waiting::Running { jobs } => format!("{} {} running", listed(jobs), is(jobs)),
             Waiting::Stopping { jobs, at_once_from: Some(at) } => {
                 let were = if jobs.len() == 1 { "was" } else { "were" };
-                format!("{} {were} asked to end; by force at {}", listed(jobs), at.date_and_clock())
+                format!("{} {were} asked to end: a step gets 10 s, and what cleans up has until {}", listed(jobs), at.date_and_clock())
             }
             Waiting::Stopping { jobs, at_once_from: None } => format!("{} {} being ended by force", listed(jobs), is(jobs)),
             Waiting::Review { reviews } => {
