@@ -152,6 +152,8 @@ pub enum StrategyChoice {
     Canary,
     /// Beside the old version without traffic, checked there, then all at once
     BlueGreen,
+    /// Instances are replaced in steps, as a Deployment of Kubernetes does it
+    Rolling,
     /// All at once
     Immediate,
 }

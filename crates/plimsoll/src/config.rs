@@ -194,6 +194,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("strategy", strategy::STRATEGY),
     ("strategy.canary", strategy::CANARY),
     ("strategy.blueGreen", strategy::BLUE_GREEN),
+    ("strategy.rollingUpdate", strategy::ROLLING_UPDATE),
     ("strategy.canary.steps.*", strategy::STEP),
     ("limits", LIMITS),
     ("judge", JUDGE),

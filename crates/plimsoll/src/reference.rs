@@ -187,6 +187,8 @@ fn defaults() -> BTreeMap<&'static str, String> {
     let (config, _) = config::parse(&Source::new("blueGreen", "apiVersion: plimsoll/v1alpha1\nstrategy: {blueGreen: {}}"));
     let blue_green = delivery(&config, String::new(), &Choices::default());
     let Strategy::BlueGreen { auto_promotion_ms } = blue_green.strategy else { panic!("as asked for") };
+    let (config, _) = config::parse(&Source::new("rolling", "apiVersion: plimsoll/v1alpha1\nstrategy: {rollingUpdate: {}}"));
+    let Some(Strategy::RollingUpdate { max_surge, max_unavailable }) = config.strategy else { panic!("as asked for") };
     let weights: Vec<String> = steps
         .iter()
         .map(|step| match step {
@@ -210,6 +212,8 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("strategy.blueGreen.autoPromotionEnabled", code("true".to_string())),
         ("strategy.blueGreen.autoPromotionSeconds", time(auto_promotion_ms.unwrap())),
         ("strategy.blueGreen.scaleDownDelaySeconds", time(blue_green.limits.warm_ms)),
+        ("strategy.rollingUpdate.maxSurge", code(max_surge.to_string())),
+        ("strategy.rollingUpdate.maxUnavailable", code(max_unavailable.to_string())),
         ("limits.ready", time(limits.ready_ms)),
         ("limits.stepMin", time(limits.step_min_ms)),
         ("limits.stepMax", time(limits.step_max_ms)),

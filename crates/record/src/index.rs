@@ -71,6 +71,7 @@ pub enum StrategyKind {
     Immediate,
     Canary,
     BlueGreen,
+    Rolling,
 }
 
 impl Index {
@@ -186,6 +187,7 @@ impl Index {
                     Strategy::Immediate => StrategyKind::Immediate,
                     Strategy::Canary { .. } => StrategyKind::Canary,
                     Strategy::BlueGreen { .. } => StrategyKind::BlueGreen,
+                    Strategy::RollingUpdate { .. } => StrategyKind::Rolling,
                 });
             }
             // The version before was dead, and the new one took over without a step.

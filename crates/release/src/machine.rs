@@ -456,11 +456,15 @@ impl Release {
             (Some(_), Kind::Change(_)) => delivery.strategy.clone(),
             _ => Strategy::Immediate,
         };
+        let is_rolling = matches!(strategy, Strategy::RollingUpdate { .. });
+        let before = environment.live().map(|live| live.delivery.replicas);
+        let stable_replicas = before.filter(|before| is_rolling && *before != delivery.replicas);
         let rollout = rollout::Plan {
             revision: revision(&instance),
             stable,
             strategy,
             replicas: delivery.replicas,
+            stable_replicas,
             generation_base: generation,
             limits: delivery.limits.clone(),
             judge: delivery.judge.clone(),
@@ -499,10 +503,10 @@ impl Release {
     }
 
     /// The version before may have lost its instances (a reboot): it must be there to be compared with and to go back to, until it is
-    /// told to stop.
+    /// told to stop. A rolling update says itself how many of them there shall be.
     fn keep_stable(&self, rollout: &Rollout, seen: &Observed, environment: &Environment) -> Vec<Action> {
         let (Some(live), Some(instances)) = (environment.live(), &seen.rollout.instances) else { return Vec::new() };
-        if rollout.phase() == rollout::Phase::Retiring {
+        if rollout.phase() == rollout::Phase::Retiring || rollout.scales_stable() {
             return Vec::new();
         }
         let alive = instances.iter().filter(|it| it.revision == live.instance.revision && it.phase != InstancePhase::Stopped).count();

@@ -10,8 +10,8 @@ use gate::evidence::Evidence;
 use gate::{GatePlan, PolicyFile};
 use release::provenance;
 use release::{
-    Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind, Live,
-    Observed, Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
+    Action, Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind,
+    Live, Observed, Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
 };
 use rollout::{InstancePhase, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy};
 use workflow::job::{Conclusion, JobOutcome, JobSeen};
@@ -127,6 +127,49 @@ fn a_policy_knows_how_often_traffic_went_back_in_the_last_day() {
         assert_eq!(decision.is_allowed(), allowed, "after {hours} hours: {decision:?}");
         assert_eq!(release.asked().expect("it was asked")["rollbacks_24h"], if allowed { 1 } else { 2 });
     }
+}
+
+#[test]
+fn the_old_instances_that_a_rolling_update_has_ended_stay_ended() {
+    let (before, instance) = (ReleaseId::new(NOW, 3), delivery().instance(Digest::of(b"old")));
+    let old = instance.revision.clone();
+    let live = Live { release: before, number: 1, instance, delivery: Delivery { replicas: 3, ..delivery() }, since: NOW };
+    let mut environment = vec![
+        EnvironmentEvent::Admitted { release: before, generation: 1, at: NOW },
+        EnvironmentEvent::Released { release: before, live: Some(Box::new(live)), quarantined: None, generation: 1, at: NOW },
+    ];
+    let seen = |environment: &[EnvironmentEvent], instances: Vec<InstanceSeen>| Observed {
+        environment: Arc::new(Environment::replay(environment)),
+        rollout: rollout::Observed { instances: Some(instances), route: Some(RouteSeen::default()), ..rollout::Observed::default() },
+        ..Observed::default()
+    };
+    let instance = |index| InstanceSeen {
+        revision: old.clone(),
+        index,
+        address: Some(format!("127.0.0.1:4100{index}")),
+        phase: InstancePhase::Ready,
+        restarts: 0,
+        message: None,
+        since: NOW,
+    };
+    let mut plan = plan(&[]);
+    plan.number = 2;
+    plan.delivery = Delivery { replicas: 5, strategy: Strategy::default_rolling_update(), ..delivery() };
+    let mut release = decide(plan, NOW);
+    let advance = release.advance(&seen(&environment, (0..3).map(instance).collect()), NOW);
+    advance.events.iter().for_each(|event| release.apply(event));
+    environment.extend(advance.environment);
+    let rollout = release.rollout().expect("it was admitted");
+    assert_eq!(rollout.plan().stable_replicas, Some(3), "the plan says how many there are to replace");
+    let scale = rollout.status().scale.expect("a rolling update says how many instances are wanted");
+    assert_eq!((scale.new, scale.old), (4, 3), "seven at most: five, and a quarter of five, rounded up");
+
+    let generation = rollout.generation() + 1;
+    let what = rollout::Happened::Scaled { generation, scale: rollout::Scale { new: 4, old: 2 } };
+    release.apply(&Event::Rollout { event: rollout::Event { at: NOW, what } });
+    let advance = release.advance(&seen(&environment, (0..2).map(instance).collect()), NOW);
+    let wanted = advance.actions.iter().filter(|action| matches!(action, Action::Run { instance, .. } if instance.revision == old));
+    assert_eq!(wanted.count(), 0, "two are wanted and two are there: {:?}", advance.actions);
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Rollout {
             Phase::Planned => Some(Happened::Started { generation: self.generation + 1 }),
             Phase::Starting => self.decide_starting(seen, now),
             Phase::Canary => self.decide_canary(seen, now),
+            Phase::Rolling => self.decide_rolling(seen, now),
             Phase::Verifying => self.decide_verifying(seen, now),
             Phase::Draining => self.decide_draining(seen, now),
             Phase::Retiring => self.decide_retiring(seen, now),
@@ -87,7 +88,7 @@ impl Rollout {
     }
 
     /// When it closes and opens is remembered: a deadline is for time in which something could move.
-    fn decide_hours(&self, seen: &Observed) -> Option<Happened> {
+    pub(crate) fn decide_hours(&self, seen: &Observed) -> Option<Happened> {
         match (self.closed_since, &seen.closed) {
             (None, Some(why)) => Some(Happened::Closed { why: why.clone() }),
             (Some(_), None) => Some(Happened::Opened),
@@ -109,7 +110,7 @@ impl Rollout {
     }
 
     /// The counters, as long as the router answers; nothing is compared before traffic moves.
-    fn decide_look(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+    pub(crate) fn decide_look(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
         let stable = &self.stable()?.id;
         self.meter.look(seen.route.as_ref()?, Pair { canary: &self.plan.revision.id, stable }, &self.plan.judge, now)
     }
@@ -229,13 +230,17 @@ impl Rollout {
         let new = &self.plan.revision.id;
         let stop = || Happened::StopDecided { generation: self.generation + 1, revision: new.clone() };
         let Some(stable) = self.stable() else { return Some(stop()) };
-        if self.route.is_none() && self.has_no_traffic_left(seen, now) {
+        let is_returning = self.is_returning(seen, now);
+        if self.route.is_none() && !is_returning && self.has_no_traffic_left(seen, now) {
             return Some(stop());
         }
         let route_state = self.route_state(seen);
         if let RouteState::Superseded { seen: generation } = route_state {
             let reason = Reason::Superseded { generation, cause: Box::new(self.cause()) };
             return Some(Happened::Finished { outcome: Outcome::RollbackFailed { reason } });
+        }
+        if is_returning {
+            return self.decide_return(seen, now);
         }
         if self.has_nowhere_to_go_back_to(seen) && !self.has_all_traffic(&stable.id) {
             let late = now.since_ms(self.phase_since) >= self.plan.limits.ready_ms;
@@ -275,7 +280,12 @@ impl Rollout {
     }
 
     /// A route is decided when the weights shall be others, or the ready instances behind them are.
-    fn decide_route(&self, seen: &Observed, weights: BTreeMap<RevisionId, u32>, synthetic: Option<Synthetic>) -> Option<Happened> {
+    pub(crate) fn decide_route(
+        &self,
+        seen: &Observed,
+        weights: BTreeMap<RevisionId, u32>,
+        synthetic: Option<Synthetic>,
+    ) -> Option<Happened> {
         let forward = weights.get(&self.plan.revision.id).is_some_and(|weight| *weight > self.weight());
         if forward && seen.closed.is_some() {
             return None;
@@ -296,7 +306,7 @@ impl Rollout {
         self.decide_route(seen, self.all_to_new(), None).or_else(|| self.decide_taken(route_state, now))
     }
 
-    fn decide_taken(&self, route_state: RouteState, now: Timestamp) -> Option<Happened> {
+    pub(crate) fn decide_taken(&self, route_state: RouteState, now: Timestamp) -> Option<Happened> {
         let wish = self.route.as_ref()?;
         let generation = wish.generation;
         match route_state {
@@ -309,7 +319,7 @@ impl Rollout {
     }
 
     /// The router answers and has not followed, twice and half of its time apart: one that could not be asked in between gets its chance.
-    fn refused(&self, seen: &Observed, now: Timestamp) -> Option<Reason> {
+    pub(crate) fn refused(&self, seen: &Observed, now: Timestamp) -> Option<Reason> {
         let missed_ms = now.since_ms(self.route.as_ref()?.missed?);
         let behind = matches!(self.route_state(seen), RouteState::Behind { .. });
         let waited_ms = missed_ms + self.route_patience_ms();
@@ -330,10 +340,11 @@ impl Rollout {
 
     /// With all traffic on the new revision there is nobody to compare with; too many errors are too many all the same, unless the old
     /// one had too many as well.
-    fn over_the_bound(&self) -> Option<Reason> {
+    pub(crate) fn over_the_bound(&self) -> Option<Reason> {
         let stable = self.judge.baseline()?;
         let bound = self.plan.judge.absolute_bad_share;
-        self.judge.over_the_bound().map(|canary| Reason::TooManyErrors { canary, stable, bound })
+        let beside = self.phase == Phase::Rolling;
+        self.judge.over_the_bound().map(|canary| Reason::TooManyErrors { canary, stable, bound, beside })
     }
 
     /// The revision that got no new request since the route was taken is stopped when its last ones are done, or had their time.
@@ -353,15 +364,15 @@ impl Rollout {
         self.phase_since.plus_ms(self.plan.limits.warm_ms)
     }
 
-    fn aborted(&self) -> Option<Reason> {
+    pub(crate) fn aborted(&self) -> Option<Reason> {
         self.aborted_by.clone().map(|by| Reason::Aborted { by })
     }
 
-    fn is_looping(&self, it: &crate::InstanceSeen) -> bool {
+    pub(crate) fn is_looping(&self, it: &crate::InstanceSeen) -> bool {
         it.restarts >= self.plan.limits.restarts_max && it.phase != InstancePhase::Stopped
     }
 
-    fn crash_loop(&self, seen: &Observed) -> Option<Reason> {
+    pub(crate) fn crash_loop(&self, seen: &Observed) -> Option<Reason> {
         let it = self.new_fleet(seen)?.all().find(|it| self.is_looping(it))?;
         Some(Reason::CrashLoop { index: it.index, restarts: it.restarts, message: it.message.clone() })
     }
@@ -388,9 +399,10 @@ impl Rollout {
         self.stable_is_gone(seen) && (!known || self.new_fleet(seen).is_some_and(|fleet| fleet.ready() > 0))
     }
 
-    /// Known, and no instance of it can take a request.
+    /// Known, and no instance of it can take a request, though some should.
     pub(crate) fn stable_is_gone(&self, seen: &Observed) -> bool {
-        self.stable_fleet(seen).is_some_and(|fleet| fleet.ready() == 0)
+        let some_should = self.phase == Phase::RollingBack || self.rolling.as_ref().is_none_or(|rolling| rolling.scale.old > 0);
+        some_should && self.stable_fleet(seen).is_some_and(|fleet| fleet.ready() == 0)
     }
 
     fn smoke_failed(&self, seen: &Observed) -> Option<Reason> {
@@ -443,7 +455,7 @@ impl Rollout {
     }
 
     /// The other revision stays in the map with nothing, so that its requests in flight are still told and its address is known.
-    fn canary_weights(&self, canary: u32) -> BTreeMap<RevisionId, u32> {
+    pub(crate) fn canary_weights(&self, canary: u32) -> BTreeMap<RevisionId, u32> {
         let mut weights = BTreeMap::from([(self.plan.revision.id.clone(), canary)]);
         if let Some(stable) = self.stable() {
             weights.insert(stable.id.clone(), WHOLE - canary);

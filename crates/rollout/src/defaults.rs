@@ -1,6 +1,7 @@
 //! What a plan says when nobody said anything; the numbers come from the table in `docs/judge.md`.
 
 use crate::plan::{Deadline, JudgePlan, Limits, Step, Strategy, SyntheticPlan};
+use crate::rolling::Amount;
 
 impl Default for JudgePlan {
     fn default() -> JudgePlan {
@@ -71,6 +72,11 @@ impl Default for SyntheticPlan {
 }
 
 impl Strategy {
+    /// A quarter more, a quarter fewer.
+    pub fn default_rolling_update() -> Strategy {
+        Strategy::RollingUpdate { max_surge: Amount::DEFAULT, max_unavailable: Amount::DEFAULT }
+    }
+
     /// 10 → 50 → 100 %.
     pub fn default_canary() -> Strategy {
         Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::{Look, Question, Stream, Tally};
 use crate::outcome::{Outcome, Reason};
 use crate::plan::RevisionId;
+use crate::rolling::Scale;
 use crate::{Endpoint, Synthetic};
 
 /// The version of the events' form; one example of each version stays in `testdata/` and still replays.
@@ -26,8 +27,19 @@ pub enum Happened {
     Started {
         generation: u64,
     },
-    /// All of them were seen ready.
+    /// All of them were seen ready; in a rolling update all that are wanted by then.
     InstancesReady,
+    /// So many instances of each revision are wanted from here on.
+    Scaled {
+        generation: u64,
+        #[serde(flatten)]
+        scale: Scale,
+    },
+    /// So many of them get requests; the others finish theirs and stop then.
+    ServingDecided {
+        #[serde(flatten)]
+        serving: Scale,
+    },
     StepStarted {
         step: usize,
     },
@@ -120,6 +132,8 @@ impl Happened {
         match self {
             Happened::Started { .. } => "started",
             Happened::InstancesReady => "instances_ready",
+            Happened::Scaled { .. } => "scaled",
+            Happened::ServingDecided { .. } => "serving_decided",
             Happened::StepStarted { .. } => "step_started",
             Happened::Routed { .. } => "routed",
             Happened::RouteTaken { .. } => "route_taken",

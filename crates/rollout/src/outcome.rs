@@ -83,12 +83,15 @@ pub enum Reason {
     Aborted {
         by: String,
     },
-    /// With all the traffic, when there was nothing to compare with any more.
+    /// With all the traffic, when there was nothing to compare with any more, or where no verdict was asked for.
     TooManyErrors {
         canary: Tally,
-        /// In its last minute beside the canary.
+        /// In its last minute beside the new version.
         stable: Tally,
         bound: f64,
+        /// In the middle of a rolling update, beside the old version.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        beside: bool,
     },
     /// The router answers and does not follow; `cause` is why it should have gone back.
     RouterRefuses {
@@ -146,7 +149,11 @@ impl Reason {
                     cause.sentence()
                 )
             }
-            Reason::TooManyErrors { canary, stable, bound } => {
+            Reason::TooManyErrors { canary, stable, bound, beside: true } => {
+                let (canary, stable) = (told(*canary), told(*stable));
+                format!("of the new version {canary} failed, at most {} may; of the old one {stable} in the last minute", share(*bound))
+            }
+            Reason::TooManyErrors { canary, stable, bound, beside: false } => {
                 let (canary, stable) = (told(*canary), told(*stable));
                 format!(
                     "with all traffic {canary} failed, at most {} may; of the version before {stable} in its last minute",

@@ -5,6 +5,8 @@ use std::fmt;
 use base::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::rolling::Amount;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub revision: Revision,
@@ -13,6 +15,9 @@ pub struct Plan {
     pub strategy: Strategy,
     /// Instances of the new revision.
     pub replicas: u32,
+    /// Instances of the stable, where a rolling update replaces another number of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_replicas: Option<u32>,
     /// Every generation of this rollout is larger; the environment hands it out, growing.
     pub generation_base: u64,
     pub limits: Limits,
@@ -51,6 +56,8 @@ pub enum Strategy {
         /// So long after it is ready and checked; nothing: when somebody promotes.
         auto_promotion_ms: Option<u64>,
     },
+    /// Instances are replaced in steps, and traffic goes to what is ready; the amounts are those of a Deployment.
+    RollingUpdate { max_surge: Amount, max_unavailable: Amount },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use crate::legality::{self, Refusal};
 use crate::meter::Meter;
 use crate::outcome::{Outcome, Reason};
 use crate::plan::{Plan, Revision, RevisionId, Step, Strategy};
+use crate::rolling::Rolling;
 use crate::waiting::Waiting;
 use crate::{Action, Endpoint, Synthetic};
 
@@ -39,6 +40,8 @@ pub struct Rollout {
     pub(crate) resumed: bool,
     pub(crate) aborted_by: Option<String>,
     pub(crate) smoke: Option<Smoke>,
+    /// Only with the strategy of that name, and something to replace.
+    pub(crate) rolling: Option<Rolling>,
     pub(crate) meter: Meter,
     pub(crate) judge: Judge,
     /// Users' requests to the canary in this step, to know whether they are few.
@@ -58,6 +61,8 @@ pub enum Phase {
     Starting,
     /// Traffic moves in steps.
     Canary,
+    /// Instances are replaced in steps, and traffic goes to what is ready.
+    Rolling,
     /// The new revision has all traffic and must prove itself.
     Verifying,
     /// Verified; the old one finishes what is in flight.
@@ -147,6 +152,7 @@ impl Rollout {
             resumed: false,
             aborted_by: None,
             smoke: None,
+            rolling: Rolling::of(&plan),
             meter: Meter::default(),
             judge: Judge::new(&plan.judge, plan.synthetic.is_some()),
             step_requests: 0,
@@ -173,8 +179,18 @@ impl Rollout {
             Happened::Started { generation } => {
                 self.next_generation(*generation);
                 self.instances_generation = *generation;
-                self.enter(Phase::Starting, *at);
+                self.enter(if self.rolling.is_some() { Phase::Rolling } else { Phase::Starting }, *at);
             }
+            Happened::InstancesReady if self.phase == Phase::Rolling => {
+                let rolling = self.rolling_mut();
+                rolling.proved = rolling.scale.new;
+            }
+            Happened::Scaled { generation, scale } => {
+                self.next_generation(*generation);
+                self.instances_generation = *generation;
+                self.rolling_mut().scaled(*scale, *at);
+            }
+            Happened::ServingDecided { serving } => self.rolling_mut().serve(*serving, *at),
             Happened::InstancesReady => self.enter(if self.steps().is_empty() { Phase::Verifying } else { Phase::Canary }, *at),
             Happened::StepStarted { step } => {
                 self.step = Some(*step);
@@ -207,6 +223,8 @@ impl Rollout {
                     self.meter.add(measured);
                     if self.phase != Phase::Canary {
                         self.judge.add_alone(measured.question, &measured.look);
+                    }
+                    if !matches!(self.phase, Phase::Canary | Phase::Rolling) {
                         continue;
                     }
                     self.judge.add(measured.question, *at, &measured.look);
@@ -242,11 +260,17 @@ impl Rollout {
                 self.instances_generation = *generation;
                 let new = *revision == self.plan.revision.id;
                 assert_eq!(new, self.phase == Phase::RollingBack, "going back stops the new revision, going forward the old one");
+                if let Some(rolling) = &mut self.rolling {
+                    rolling.stop(new);
+                }
                 self.enter(if new { Phase::Removing } else { Phase::Retiring }, *at);
             }
             Happened::RollbackStarted { reason } => {
                 self.reason = Some(reason.clone());
                 self.paused_by = None;
+                if let Some(rolling) = &mut self.rolling {
+                    rolling.turn_back(*at);
+                }
                 self.enter(Phase::RollingBack, *at);
             }
             Happened::Finished { outcome } => {
@@ -310,6 +334,11 @@ impl Rollout {
         self.instances_generation
     }
 
+    /// It says itself how many instances of the stable shall run.
+    pub fn scales_stable(&self) -> bool {
+        self.rolling.is_some()
+    }
+
     pub(crate) fn weight_of(&self, revision: &RevisionId) -> u32 {
         self.route.as_ref().and_then(|route| route.weights.get(revision)).copied().unwrap_or(0)
     }
@@ -342,6 +371,10 @@ impl Rollout {
     fn waits_for_person(&self) -> bool {
         let step = self.step.and_then(|step| self.steps().get(step));
         self.phase == Phase::Canary && !self.resumed && matches!(step, Some(Step::Pause { .. }))
+    }
+
+    fn rolling_mut(&mut self) -> &mut Rolling {
+        self.rolling.as_mut().expect("only a rolling update replaces instances in steps")
     }
 
     fn enter(&mut self, phase: Phase, at: Timestamp) {
@@ -377,6 +410,6 @@ fn steps(plan: &Plan) -> Arc<[Step]> {
     match &plan.strategy {
         Strategy::Canary { steps } if stable(plan).is_some() => steps.as_slice().into(),
         Strategy::BlueGreen { auto_promotion_ms } if stable(plan).is_some() => [Step::Pause { duration_ms: *auto_promotion_ms }].into(),
-        Strategy::Canary { .. } | Strategy::BlueGreen { .. } | Strategy::Immediate => [].into(),
+        Strategy::Canary { .. } | Strategy::BlueGreen { .. } | Strategy::RollingUpdate { .. } | Strategy::Immediate => [].into(),
     }
 }

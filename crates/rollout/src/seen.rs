@@ -29,8 +29,18 @@ impl<'a> Fleet<'a> {
         self.all().filter(|it| it.phase == InstancePhase::Ready).count() as u32
     }
 
+    /// Indexes below `count` with a ready instance.
+    pub fn ready_below(self, count: u32) -> u32 {
+        self.all().filter(|it| it.index < count && it.phase == InstancePhase::Ready).count() as u32
+    }
+
     pub fn live(self) -> u32 {
-        self.all().filter(|it| it.phase != InstancePhase::Stopped).count() as u32
+        self.live_from(0)
+    }
+
+    /// Of the indexes from there on.
+    pub fn live_from(self, index: u32) -> u32 {
+        self.all().filter(|it| it.index >= index && it.phase != InstancePhase::Stopped).count() as u32
     }
 
     /// Exactly the indexes from 0 to `replicas` are alive.
@@ -40,8 +50,9 @@ impl<'a> Fleet<'a> {
         indexes.into_iter().eq(0..replicas)
     }
 
-    pub fn endpoints(self) -> Vec<Endpoint> {
-        let ready = self.all().filter(|it| it.phase == InstancePhase::Ready);
+    /// Of the ready instances with indexes below `count`.
+    pub fn endpoints_below(self, count: u32) -> Vec<Endpoint> {
+        let ready = self.all().filter(|it| it.index < count && it.phase == InstancePhase::Ready);
         let mut endpoints: Vec<Endpoint> =
             ready.filter_map(|it| Some(Endpoint { revision: it.revision.clone(), address: it.address.clone()? })).collect();
         endpoints.sort();
@@ -107,7 +118,7 @@ impl Rollout {
     pub(crate) fn endpoints(&self, seen: &Observed, weights: &BTreeMap<RevisionId, u32>) -> Vec<Endpoint> {
         let mut endpoints = Vec::new();
         for revision in weights.keys() {
-            let ready = Fleet::of(seen, revision).map(Fleet::endpoints).unwrap_or_default();
+            let ready = Fleet::of(seen, revision).map(|fleet| fleet.endpoints_below(self.serving(revision))).unwrap_or_default();
             let known = self.route.iter().flat_map(|wish| &wish.endpoints).filter(|it| it.revision == *revision).cloned();
             endpoints.extend(if ready.is_empty() { known.collect() } else { ready });
         }

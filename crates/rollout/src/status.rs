@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::{Evidence, Question, Verdict};
 use crate::outcome::{Outcome, Reason};
 use crate::plan::RevisionId;
+use crate::rolling::Scale;
 use crate::rollout::{Phase, Rollout};
 
 /// Where a rollout stands, as plain data for the command line and the page.
@@ -21,6 +22,9 @@ pub struct Status {
     pub is_preview: bool,
     /// The new revision's share of the traffic as decided, in 0.01 %.
     pub weight: u32,
+    /// Instances wanted of each revision, during a rolling update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     pub generation: u64,
     pub paused_by: Option<String>,
     /// Per metric and stream: totals, the last look, odds, proof.
@@ -70,6 +74,7 @@ impl Rollout {
             }),
             is_preview: self.is_preview(),
             weight: self.weight(),
+            scale: self.rolling.as_ref().map(|rolling| rolling.scale),
             generation: self.generation,
             paused_by: self.paused_by.clone(),
             evidence: self.judge.evidence(&self.meter.bounds),

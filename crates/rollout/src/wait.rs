@@ -22,6 +22,7 @@ impl Rollout {
             Phase::Finished => return None,
             Phase::Planned | Phase::Starting => self.waiting_for_start(seen),
             Phase::Canary => self.waiting_for_route(seen).unwrap_or_else(|| self.waiting_at_step(seen, now)),
+            Phase::Rolling => self.waiting_for_replacement(seen, now),
             Phase::Verifying => self.waiting_for_route(seen).unwrap_or_else(|| self.waiting_for_verification(seen, now)),
             Phase::Draining => self.waiting_for_route(seen).unwrap_or_else(|| match self.warm_until() {
                 until if now < until => WaitingOn::Warm { revision: self.stable_id().clone(), until },
@@ -37,15 +38,20 @@ impl Rollout {
 
     fn next_look(&self, on: &WaitingOn, now: Timestamp) -> Timestamp {
         let expected = match on {
-            WaitingOn::Router { .. } | WaitingOn::RouterUnknown | WaitingOn::Smoke { .. } | WaitingOn::Draining { .. } => SOON_MS,
+            WaitingOn::Router { .. }
+            | WaitingOn::RouterFollows { .. }
+            | WaitingOn::RouterUnknown
+            | WaitingOn::Smoke { .. }
+            | WaitingOn::Leaving { .. }
+            | WaitingOn::Draining { .. } => SOON_MS,
             _ => POLL_MS,
         };
         let alone = self.phase == Phase::Verifying || matches!(on, WaitingOn::Warm { .. });
-        let looks = self.phase == Phase::Canary || alone && self.judge.baseline().is_some();
+        let looks = matches!(self.phase, Phase::Canary | Phase::Rolling) || alone && self.judge.baseline().is_some();
         let look = looks.then(|| self.meter.looked_at.plus_ms(self.plan.judge.look_ms));
         let until = match on {
             WaitingOn::StepMinimum { until, .. } | WaitingOn::StayingReady { until } | WaitingOn::Draining { until, .. } => Some(*until),
-            WaitingOn::Warm { until, .. } => Some(*until),
+            WaitingOn::Warm { until, .. } | WaitingOn::Leaving { until, .. } | WaitingOn::FirstLook { until } => Some(*until),
             WaitingOn::Preview { until, .. } => *until,
             _ => None,
         };
@@ -88,7 +94,7 @@ impl Rollout {
     }
 
     /// When a router that goes on not to follow is given up.
-    fn refused_from(&self) -> Timestamp {
+    pub(crate) fn refused_from(&self) -> Timestamp {
         let wish = self.route.as_ref();
         let half = wish.and_then(|wish| wish.missed.or_else(|| Some(wish.decided.plus_ms(self.route_patience_ms()))));
         half.unwrap_or(self.phase_since).plus_ms(self.route_patience_ms())
@@ -188,6 +194,9 @@ impl Rollout {
     }
 
     fn waiting_for_way_back(&self, seen: &Observed, now: Timestamp) -> WaitingOn {
+        if let Some(on) = self.waiting_for_return(seen, now) {
+            return on;
+        }
         let stable = self.stable_id();
         if !self.has_all_traffic(stable) {
             let until = self.phase_since.plus_ms(self.plan.limits.ready_ms);
@@ -197,7 +206,7 @@ impl Rollout {
     }
 
     /// The stable's, or the new one's where there is none; only asked for where there is one, or only one is left to name.
-    fn stable_id(&self) -> &crate::RevisionId {
+    pub(crate) fn stable_id(&self) -> &crate::RevisionId {
         self.stable().map_or(&self.plan.revision.id, |stable| &stable.id)
     }
 }

@@ -100,6 +100,41 @@ pub enum WaitingOn {
     StayingReady {
         until: Timestamp,
     },
+    /// A rolling update's traffic goes to what is ready, and the router has an older idea of it.
+    RouterFollows {
+        until: Timestamp,
+    },
+    /// All instances of the new revision are ready, and the old one was not looked at yet.
+    FirstLook {
+        until: Timestamp,
+    },
+    /// Some instances get no more requests, and finish those they have.
+    Leaving {
+        revision: RevisionId,
+        count: u32,
+        in_flight: Option<u64>,
+        until: Timestamp,
+    },
+    /// They have finished, and are on their way out.
+    Ending {
+        revision: RevisionId,
+        count: u32,
+    },
+    /// Instances of the old revision that are not ready are in the way of those that could leave.
+    OldUnready {
+        revision: RevisionId,
+        ready: u32,
+        wanted: u32,
+        /// So many of both revisions must be ready.
+        least: u32,
+    },
+    /// On the way back.
+    StartedAgain {
+        revision: RevisionId,
+        ready: u32,
+        wanted: u32,
+        until: Timestamp,
+    },
     /// Verified; the old revision is kept running for a while.
     Warm {
         revision: RevisionId,
@@ -218,6 +253,33 @@ impl WaitingOn {
                 )
             }
             WaitingOn::Smoke { revision } => format!("smoke checks of {revision} are running"),
+            WaitingOn::RouterFollows { until } => {
+                format!("the router does not send the traffic to the instances that are ready yet; given up at {}", clock(until))
+            }
+            WaitingOn::FirstLook { until } => {
+                format!(
+                    "all instances of the new revision are ready; all traffic moves at {}, once the old one was looked at",
+                    clock(until)
+                )
+            }
+            WaitingOn::Leaving { revision, count, in_flight, until } => {
+                let (count, verb) = if *count == 1 { ("1 instance".to_string(), "gets") } else { (format!("{count} instances"), "get") };
+                let open = in_flight.map_or(String::new(), |open| format!(" ({open} requests are in flight on {revision})"));
+                format!("{count} of {revision} {verb} no more requests{open}; stopped at {} at the latest", clock(until))
+            }
+            WaitingOn::Ending { revision, count: 1 } => format!("1 instance of {revision} is stopping; goes on when it is gone"),
+            WaitingOn::Ending { revision, count } => format!("{count} instances of {revision} are stopping; goes on when they are gone"),
+            WaitingOn::OldUnready { revision, ready, wanted, least } => {
+                format!(
+                    "only {ready} of {wanted} instances of {revision} are ready, and no other may leave while {least} must be ready; goes on when they are, or without them once they count as lost; `plimsoll release promote --full` starts all new instances at once"
+                )
+            }
+            WaitingOn::StartedAgain { revision, ready, wanted, until } => {
+                format!(
+                    "{revision} is started again: {ready} of {wanted} instances are ready, and get their part of the traffic; all of it goes back at {} at the latest",
+                    clock(until)
+                )
+            }
             WaitingOn::StayingReady { until } => format!("all traffic is on the new revision; must stay ready until {}", clock(until)),
             WaitingOn::Draining { revision, in_flight: Some(in_flight), until } => {
                 format!("{in_flight} requests are still in flight on {revision}; stopped at {} at the latest", clock(until))

@@ -8,28 +8,51 @@ use crate::{Action, Observed};
 impl Rollout {
     pub(crate) fn wishes(&self, seen: &Observed) -> Vec<Action> {
         let stable = self.stable().map(|stable| &stable.id);
+        let runs = || self.wish_stable(seen).into_iter().chain(self.wish_run(seen));
         match self.phase {
             Phase::Planned | Phase::Finished => Vec::new(),
             Phase::Starting => self.wish_run(seen).into_iter().collect(),
-            Phase::Draining => self.wish_run(seen).into_iter().chain(self.wish_route(seen)).collect(),
-            Phase::Canary | Phase::Verifying => {
-                self.wish_run(seen).into_iter().chain(self.wish_route(seen)).chain(self.wish_smoke(seen)).collect()
-            }
+            Phase::Rolling | Phase::Draining => runs().chain(self.wish_route(seen)).collect(),
+            Phase::Canary | Phase::Verifying => runs().chain(self.wish_route(seen)).chain(self.wish_smoke(seen)).collect(),
             Phase::Retiring => {
                 let stop = stable.and_then(|stable| self.wish_stop(seen, stable));
                 self.wish_run(seen).into_iter().chain(self.wish_route(seen)).chain(stop).collect()
             }
-            Phase::RollingBack => self.wish_route(seen).into_iter().collect(),
+            Phase::RollingBack => {
+                let runs = self.wish_stable(seen).into_iter().chain(self.wish_fewer(seen));
+                runs.chain(self.wish_route(seen)).collect()
+            }
             // After a first release failed, the route points to nothing; it can't point to less.
-            Phase::Removing => self.wish_route(seen).into_iter().chain(self.wish_stop(seen, &self.plan.revision.id)).collect(),
+            Phase::Removing => {
+                let stop = self.wish_stop(seen, &self.plan.revision.id);
+                self.wish_stable(seen).into_iter().chain(self.wish_route(seen)).chain(stop).collect()
+            }
         }
     }
 
     fn wish_run(&self, seen: &Observed) -> Option<Action> {
-        let replicas = self.plan.replicas;
-        let complete = self.new_fleet(seen).is_some_and(|fleet| fleet.is_complete(replicas));
-        let revision = self.plan.revision.id.clone();
-        (!complete).then_some(Action::Run { generation: self.instances_generation, revision, replicas })
+        self.wish_scale(seen, &self.plan.revision.id, self.wanted())
+    }
+
+    /// Others leave the old revision as it is until it stops, and whoever has the environment keeps it so.
+    fn wish_stable(&self, seen: &Observed) -> Option<Action> {
+        let (rolling, stable) = (self.rolling.as_ref()?, self.stable()?);
+        self.wish_scale(seen, &stable.id, rolling.scale.old)
+    }
+
+    /// On the way back the new revision only shrinks.
+    fn wish_fewer(&self, seen: &Observed) -> Option<Action> {
+        let (rolling, fleet) = (self.rolling.as_ref()?, self.new_fleet(seen));
+        let is_more = fleet.is_none_or(|fleet| fleet.live_from(rolling.scale.new) > 0);
+        if is_more && rolling.lowered { self.wish_scale(seen, &self.plan.revision.id, rolling.scale.new) } else { None }
+    }
+
+    fn wish_scale(&self, seen: &Observed, revision: &RevisionId, replicas: u32) -> Option<Action> {
+        if replicas == 0 {
+            return self.wish_stop(seen, revision);
+        }
+        let complete = Fleet::of(seen, revision).is_some_and(|fleet| fleet.is_complete(replicas));
+        (!complete).then(|| Action::Run { generation: self.instances_generation, revision: revision.clone(), replicas })
     }
 
     fn wish_stop(&self, seen: &Observed, revision: &RevisionId) -> Option<Action> {

@@ -1,6 +1,7 @@
 //! What was promised, checked after every fact, start and route. The oracles know the truth; the machines don't.
 
 mod end;
+mod rolling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -43,6 +44,8 @@ pub(crate) struct Oracle {
     /// Users' requests that a release says it counted.
     measured: BTreeMap<(ReleaseId, RevisionId), u64>,
     way_back: Option<WayBack>,
+    /// Rolling updates whose bounds somebody set aside.
+    at_once: BTreeSet<ReleaseId>,
     was_live: bool,
     /// Until when, or until somebody says so.
     frozen: Option<Option<Timestamp>>,
@@ -57,10 +60,15 @@ struct WayBack {
     release: ReleaseId,
     stable: RevisionId,
     since: i64,
+    /// What the old revision's instances may take to be there again.
+    starts_ms: i64,
 }
 
 /// Ready again, and whatever was under way has arrived.
 const WAY_BACK_MS: i64 = STALL_MAX_MS + 45_000;
+
+/// Four times a batch of old instances, each given up after twenty seconds, and the new ones' last requests in between.
+const STARTS_AGAIN_MS: i64 = 4 * 25_000;
 
 impl Truth {
     /// Everything that was written at once.
@@ -177,8 +185,12 @@ impl Truth {
         let (new, replicas) = (rollout.plan().revision.id.clone(), rollout.plan().replicas);
         let stable = rollout.plan().stable.clone().filter(|stable| stable.id != new).map(|stable| stable.id);
         let (before, going_back) = (rollout.weight(), matches!(rollout.phase(), Phase::RollingBack | Phase::Removing));
+        let scale = rollout.status().scale;
         match what {
-            Happened::Started { generation } | Happened::SmokeAsked { generation } | Happened::StopDecided { generation, .. } => {
+            Happened::Started { generation }
+            | Happened::Scaled { generation, .. }
+            | Happened::SmokeAsked { generation }
+            | Happened::StopDecided { generation, .. } => {
                 self.oracle.generations.insert(*generation);
             }
             Happened::Routed { generation, weights, .. } => {
@@ -188,12 +200,14 @@ impl Truth {
                 if going_back && stable.is_some() && after > before {
                     sim.violate("I6 weights", format!("the canary of release {id} goes from {before} to {after} on its way back"));
                 }
-                if !going_back && after < before {
+                // In a rolling update it is what is ready that has it.
+                if !going_back && after < before && scale.is_none() {
                     sim.violate("I6 weights", format!("the canary of release {id} falls from {before} to {after} without a rollback"));
                 }
             }
             Happened::InstancesReady => {
                 let most = self.target.ready_max.get(&new).copied().unwrap_or(0);
+                let replicas = scale.map_or(replicas, |scale| scale.new);
                 if most < replicas {
                     sim.violate("forward on truth only", format!("release {id}: {replicas} instances ready on record, {most} ever were"));
                 }
@@ -224,9 +238,11 @@ impl Truth {
                 if let Some(stable) = stable
                     && self.weight_in_force(&new) > 0
                 {
-                    self.oracle.way_back = Some(WayBack { release: id, stable, since: sim.now() });
+                    let starts_ms = if scale.is_some() { STARTS_AGAIN_MS } else { 0 };
+                    self.oracle.way_back = Some(WayBack { release: id, stable, since: sim.now(), starts_ms });
                 }
             }
+            Happened::PromoteAsked { full: true, .. } => drop(self.oracle.at_once.insert(id)),
             _ => {}
         }
     }
@@ -237,9 +253,9 @@ impl Truth {
 
     /// I7: asked now and then.
     pub fn way_back_in_time(&self, sim: &Arc<Sim>) {
-        let Some(WayBack { release, stable, since }) = &self.oracle.way_back else { return };
+        let Some(WayBack { release, stable, since, starts_ms }) = &self.oracle.way_back else { return };
         let allowed_from = (*since).max(sim.calm_at);
-        if sim.now() > allowed_from + WAY_BACK_MS {
+        if sim.now() > allowed_from + WAY_BACK_MS + starts_ms {
             let detail = format!("release {release} goes back since {since} ms, and {stable} has {}", self.weight_in_force(stable));
             sim.violate("I7 back at stable", detail);
         }

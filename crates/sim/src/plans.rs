@@ -11,7 +11,7 @@ use gate::slo::{Objective, Part, Slos, WhenUnknown};
 use gate::window::{Calendar, Period};
 use gate::{GatePlan, PolicyFile};
 use release::{CodeSource, Commit, Delivery, Kind, Live, Plan, Project, Release, Ships, Workflows};
-use rollout::{Deadline, JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
+use rollout::{Amount, Deadline, JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
 use workflow::environment::{Environments, Protection, Reviewer};
 use workflow::model::Workflow;
 use workflow::plan::{Repository, Request};
@@ -219,16 +219,19 @@ fn delivery(rng: &mut Rng) -> Delivery {
     let probe = || Probe { path: None, delay_ms: 0, period_ms: 500, timeout_ms: 500, failures_max: 3 };
     let synthetic = SyntheticPlan { paths: vec!["/".to_string()], interval_ms: 100, below_requests_per_minute: 600 };
     let smoke = SmokeCheck { path: "/".to_string(), expect: vec![200], timeout_ms: 1_000 };
+    let strategy = strategy(rng);
+    // Only a rolling update has more to do with more of them.
+    let replicas_max = if matches!(strategy, Strategy::RollingUpdate { .. }) { 4 } else { 2 };
     Delivery {
         port: 8080,
         command: "./serve".to_string(),
         env: BTreeMap::new(),
         fixed_port: None,
-        replicas: rng.u32(1..3),
+        replicas: rng.u32(1..=replicas_max),
         probes: Probes { startup: probe(), readiness: probe(), liveness: probe() },
         grace_ms: 1_000,
         log_max_bytes: 1_000,
-        strategy: strategy(rng),
+        strategy,
         limits: Limits {
             warm_ms: if rng.u32(0..4) == 0 { 10_000 } else { 0 },
             ready_ms: 20_000,
@@ -248,10 +251,13 @@ fn delivery(rng: &mut Rng) -> Delivery {
 
 fn strategy(rng: &mut Rng) -> Strategy {
     let (low, half) = (Step::SetWeight(1_000), Step::SetWeight(5_000));
-    let steps = match rng.u32(0..8) {
+    let steps = match rng.u32(0..11) {
         0 => return Strategy::Immediate,
         6 => return Strategy::BlueGreen { auto_promotion_ms: None },
         7 => return Strategy::BlueGreen { auto_promotion_ms: Some(5_000) },
+        8 => return Strategy::default_rolling_update(),
+        9 => return Strategy::RollingUpdate { max_surge: Amount::Count(0), max_unavailable: Amount::Count(1) },
+        10 => return Strategy::RollingUpdate { max_surge: Amount::Percent(50), max_unavailable: Amount::Percent(50) },
         1 => vec![low, Step::Pause { duration_ms: Some(3_000) }, half],
         2 => vec![low, Step::Pause { duration_ms: None }],
         3 => vec![half],

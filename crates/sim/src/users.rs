@@ -202,7 +202,7 @@ fn wanted(sim: &Arc<Sim>, truth: &Truth, rollout: &Rollout) -> Option<Command> {
         Strategy::BlueGreen { auto_promotion_ms: None } => {
             return Some(if sim.range(0..2) == 0 { Command::Promote { full: false } } else { Command::Resume });
         }
-        Strategy::Canary { .. } | Strategy::BlueGreen { .. } | Strategy::Immediate => {}
+        Strategy::Canary { .. } | Strategy::BlueGreen { .. } | Strategy::RollingUpdate { .. } | Strategy::Immediate => {}
     }
     step.held.then(|| if sim.range(0..2) == 0 { Command::Promote { full: false } } else { Command::Abort })
 }

@@ -71,6 +71,7 @@ fn strategy(entry: &HistoryEntry) -> Option<&'static str> {
     entry.release.strategy.map(|strategy| match strategy {
         StrategyKind::Canary => "canary",
         StrategyKind::BlueGreen => "blue-green",
+        StrategyKind::Rolling => "rolling",
         StrategyKind::Immediate => "at once",
     })
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use base::thousands;
 use base::time::format_duration_ms;
-use record::ReleaseEntry;
+use record::{ReleaseEntry, StrategyKind};
 use release::Outcome;
-use rollout::{InstancePhase, InstanceSeen};
+use rollout::{InstancePhase, InstanceSeen, RevisionId};
 
 use super::history::few_words;
 use super::project_of;
@@ -125,10 +125,14 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     }
 }
 
-/// Good is what answers.
+/// Good is what answers; in the middle of a rolling update that is both versions together.
 fn mark_of(view: &EnvironmentView, live: &release::Live) -> Mark {
     let Some(instances) = &view.instances else { return Mark::Warn };
-    let ready = instances.iter().filter(|it| it.revision == live.instance.revision && it.phase == InstancePhase::Ready).count();
+    let is_rolling = view.changing.as_ref().is_some_and(|release| release.strategy == Some(StrategyKind::Rolling));
+    let has_traffic =
+        |revision: &RevisionId| view.route.as_ref().is_some_and(|route| route.weights.get(revision).is_some_and(|weight| *weight > 0));
+    let counts = |it: &&InstanceSeen| it.revision == live.instance.revision || is_rolling && has_traffic(&it.revision);
+    let ready = instances.iter().filter(counts).filter(|it| it.phase == InstancePhase::Ready).count();
     match ready {
         0 => Mark::Bad,
         ready if ready < live.delivery.replicas as usize => Mark::Warn,

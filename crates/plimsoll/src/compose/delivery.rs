@@ -38,9 +38,11 @@ fn strategy(config: &Config, choice: Option<StrategyChoice>) -> Strategy {
     match (choice, configured) {
         (None, configured)
         | (Some(StrategyChoice::Canary), configured @ Strategy::Canary { .. })
-        | (Some(StrategyChoice::BlueGreen), configured @ Strategy::BlueGreen { .. }) => configured,
+        | (Some(StrategyChoice::BlueGreen), configured @ Strategy::BlueGreen { .. })
+        | (Some(StrategyChoice::Rolling), configured @ Strategy::RollingUpdate { .. }) => configured,
         (Some(StrategyChoice::Canary), _) => canary(),
         (Some(StrategyChoice::BlueGreen), _) => Strategy::BlueGreen { auto_promotion_ms: Some(0) },
+        (Some(StrategyChoice::Rolling), _) => Strategy::default_rolling_update(),
         (Some(StrategyChoice::Immediate), _) => Strategy::Immediate,
     }
 }
@@ -49,7 +51,7 @@ fn limits(config: &Config, choice: Option<StrategyChoice>) -> Limits {
     let warm_ms = match strategy(config, choice) {
         Strategy::BlueGreen { .. } => config.scale_down_delay_ms.unwrap_or(BLUE_GREEN_WARM_MS),
         Strategy::Canary { .. } => config.scale_down_delay_ms.unwrap_or(0),
-        Strategy::Immediate => 0,
+        Strategy::RollingUpdate { .. } | Strategy::Immediate => 0,
     };
     config.limits.over(Limits { warm_ms, ..Limits::default() })
 }

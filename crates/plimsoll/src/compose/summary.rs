@@ -3,6 +3,7 @@
 use base::counted;
 use base::time::format_duration_ms;
 use release::{Commit, Delivery, Ships};
+use rollout::rolling::resolve;
 use rollout::{Step, Strategy};
 use workflow::model::Workflow;
 
@@ -67,6 +68,12 @@ pub(super) fn traffic(delivery: &Delivery) -> String {
             let by = if auto_promotion_ms.is_some() { "" } else { " when somebody promotes" };
             format!("blue-green: without traffic beside the version that runs, then all at once{by}")
         }
+        Strategy::RollingUpdate { max_surge, max_unavailable } => {
+            let (surge, unavailable) = resolve(*max_surge, *max_unavailable, delivery.replicas);
+            let (most, least) = (delivery.replicas.saturating_add(surge), delivery.replicas.saturating_sub(unavailable));
+            let most = counted(most as usize, "instance");
+            format!("rolling: instances replaced in steps, never more than {most} and never fewer than {least} ready")
+        }
         Strategy::Canary { steps } => {
             let mut parts: Vec<String> = Vec::new();
             for step in steps {
@@ -90,7 +97,7 @@ fn pause(duration_ms: Option<u64>) -> String {
 pub fn traffic_of_the_first(delivery: &Delivery) -> String {
     match &delivery.strategy {
         Strategy::Immediate => traffic(delivery),
-        Strategy::BlueGreen { .. } | Strategy::Canary { .. } => {
+        Strategy::BlueGreen { .. } | Strategy::RollingUpdate { .. } | Strategy::Canary { .. } => {
             format!("all at once, as it is the first here; from the next on {}", traffic(delivery))
         }
     }

@@ -1,15 +1,20 @@
-//! `strategy:`, with the names that Argo Rollouts has for it.
+//! `strategy:`, with the names that Argo Rollouts and, of a rolling update, Kubernetes have for it.
 
 use base::Diagnostic;
 use base::yaml::Node;
-use rollout::{Step, Strategy};
+use rollout::{Amount, Step, Strategy};
 
 use super::{Reader, VALUE};
 
-pub(super) const STRATEGY: &[&str] = &["canary", "blueGreen", "immediate"];
+pub(super) const STRATEGY: &[&str] = &["canary", "blueGreen", "rollingUpdate", "immediate"];
 pub(super) const CANARY: &[&str] = &["steps", SCALE_DOWN_DELAY];
 pub(super) const BLUE_GREEN: &[&str] = &["autoPromotionEnabled", "autoPromotionSeconds", SCALE_DOWN_DELAY];
+pub(super) const ROLLING_UPDATE: &[&str] = &["maxSurge", "maxUnavailable"];
 const SCALE_DOWN_DELAY: &str = "scaleDownDelaySeconds";
+/// Ten times as many instances beside the old ones are more than anybody means.
+const SURGE_PERCENT_MAX: u32 = 1_000;
+/// Of the most replicas there may be, the same.
+const COUNT_MAX: u64 = 1_000;
 pub(super) const STEP: &[&str] = &["setWeight", "pause"];
 
 impl Reader {
@@ -17,27 +22,31 @@ impl Reader {
         match node.as_str() {
             Some("canary") => return None,
             Some("blueGreen") => return Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
+            Some("rolling" | "rollingUpdate") => return Some(Strategy::default_rolling_update()),
             Some("immediate") => return Some(Strategy::Immediate),
             _ => {}
         }
         let mapping = self.closed(node, STRATEGY)?;
-        match (mapping.get("canary"), mapping.get("blueGreen"), mapping.get("immediate")) {
-            (Some(canary), None, None) => {
+        let ways: Vec<(&str, &Node)> = STRATEGY.iter().filter_map(|way| Some((*way, mapping.get(way)?))).collect();
+        match ways.as_slice() {
+            [("canary", canary)] => {
                 let canary = self.closed(canary, CANARY)?;
                 let steps = self.at(canary, "steps", |reader, node| reader.list(node, Self::step)).unwrap_or_default();
                 self.rising(node, &steps);
                 Some(Strategy::Canary { steps })
             }
-            (None, Some(blue_green), None) if blue_green.is_null() => Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
-            (None, Some(blue_green), None) => {
+            [("blueGreen", blue_green)] if blue_green.is_null() => Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
+            [("blueGreen", blue_green)] => {
                 let mapping = self.closed(blue_green, BLUE_GREEN)?;
                 let enabled = self.at(mapping, "autoPromotionEnabled", Self::boolean).unwrap_or(true);
                 let seconds = self.at(mapping, "autoPromotionSeconds", Self::duration);
                 Some(Strategy::BlueGreen { auto_promotion_ms: enabled.then(|| seconds.unwrap_or(0)) })
             }
-            (None, None, Some(_)) => Some(Strategy::Immediate),
+            [("rollingUpdate", rolling)] if rolling.is_null() => Some(Strategy::default_rolling_update()),
+            [("rollingUpdate", rolling)] => self.rolling_update(rolling),
+            [("immediate", _)] => Some(Strategy::Immediate),
             _ => {
-                let message = "a strategy is one of `canary`, `blueGreen` and `immediate`";
+                let message = "a strategy is one of `canary`, `blueGreen`, `rollingUpdate` and `immediate`";
                 self.diagnostics.push(
                     Diagnostic::error(VALUE, node.span, message).hint("`strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}`"),
                 );
@@ -50,6 +59,33 @@ impl Reader {
         let strategy = strategy.as_mapping()?;
         let way = strategy.get("canary").or_else(|| strategy.get("blueGreen"))?.as_mapping()?;
         self.at(way, SCALE_DOWN_DELAY, Self::duration)
+    }
+
+    fn rolling_update(&mut self, node: &Node) -> Option<Strategy> {
+        let mapping = self.closed(node, ROLLING_UPDATE)?;
+        let max_surge = self.at(mapping, "maxSurge", |reader, node| reader.amount(node, SURGE_PERCENT_MAX)).unwrap_or(Amount::DEFAULT);
+        let max_unavailable = self.at(mapping, "maxUnavailable", |reader, node| reader.amount(node, 100)).unwrap_or(Amount::DEFAULT);
+        let is_nothing = |amount| matches!(amount, Amount::Count(0) | Amount::Percent(0));
+        if is_nothing(max_surge) && is_nothing(max_unavailable) {
+            let message = "with `maxSurge` and `maxUnavailable` both 0 no instance could ever be replaced";
+            self.diagnostics.push(
+                Diagnostic::error(VALUE, node.span, message)
+                    .hint("`maxSurge: 1` starts the new one first, `maxUnavailable: 1` stops an old one first"),
+            );
+        }
+        Some(Strategy::RollingUpdate { max_surge, max_unavailable })
+    }
+
+    /// `25%`, and `"25"` as Argo reads it, are parts of all instances; `1` is a number of them.
+    fn amount(&mut self, node: &Node, percent_max: u32) -> Option<Amount> {
+        let Some(text) = node.as_str() else { return self.whole(node, 0, COUNT_MAX).map(|count| Amount::Count(count as u32)) };
+        let digits = text.strip_suffix('%').unwrap_or(text);
+        let percent = digits.parse().ok().filter(|percent| *percent <= percent_max && !digits.starts_with('+'));
+        if percent.is_none() {
+            let message = format!("`{text}` is neither a number of instances nor a whole percentage up to {percent_max}%");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("`1`, `25%`"));
+        }
+        percent.map(Amount::Percent)
     }
 
     fn step(&mut self, node: &Node) -> Option<Step> {

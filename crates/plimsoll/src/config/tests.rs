@@ -52,6 +52,37 @@ fn blue_green_moves_by_itself_as_argo_has_it() {
 }
 
 #[test]
+fn a_rolling_update_takes_what_a_deployment_does() {
+    use rollout::Amount::{Count, Percent};
+    let strategy = |text: &str, expected: &[&str]| check(&format!("apiVersion: plimsoll/v1alpha1\nstrategy: {text}\n"), expected).strategy;
+    for (text, max_surge, max_unavailable) in [
+        ("rolling", Percent(25), Percent(25)),
+        ("rollingUpdate", Percent(25), Percent(25)),
+        ("{rollingUpdate: }", Percent(25), Percent(25)),
+        ("{rollingUpdate: {maxSurge: 2}}", Count(2), Percent(25)),
+        ("{rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}", Count(0), Count(1)),
+        ("{rollingUpdate: {maxSurge: 150%, maxUnavailable: 0%}}", Percent(150), Percent(0)),
+        ("{rollingUpdate: {maxSurge: '10', maxUnavailable: \"30%\"}}", Percent(10), Percent(30)),
+    ] {
+        assert_eq!(strategy(text, &[]), Some(Strategy::RollingUpdate { max_surge, max_unavailable }), "{text}");
+    }
+    for (text, mistake) in [
+        (
+            "{rollingUpdate: {maxSurge: 0, maxUnavailable: 0%}}",
+            "2:27 with `maxSurge` and `maxUnavailable` both 0 no instance could ever be replaced",
+        ),
+        ("{rollingUpdate: {maxSurge: -1}}", "2:38 a whole number from 0 to 1000 is expected here"),
+        ("{rollingUpdate: {maxSurge: 1.5}}", "2:38 a whole number from 0 to 1000 is expected here"),
+        ("{rollingUpdate: {maxUnavailable: 101%}}", "2:44 `101%` is neither a number of instances nor a whole percentage up to 100%"),
+        ("{rollingUpdate: {maxSurge: some}}", "2:38 `some` is neither a number of instances nor a whole percentage up to 1000%"),
+        ("{rollingUpdate: {maxsurge: 1}}", "2:28 unknown key `maxsurge`"),
+        ("{rollingUpdate: {}, immediate: }", "2:11 a strategy is one of `canary`, `blueGreen`, `rollingUpdate` and `immediate`"),
+    ] {
+        strategy(text, &[mistake]);
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_at_once() {
     let text = include_str!("testdata/ten-mistakes.yaml");
     check(
@@ -170,6 +201,10 @@ fn the_schema_judges_as_the_parser_does() {
         ),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"blueGreen\":{\"autoPromotionEnabled\":\"no\"}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"blueGreen\":{\"activeService\":\"shop\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":\"rolling\"}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"rollingUpdate\":{\"maxSurge\":1,\"maxUnavailable\":\"25%\"}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"some\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"rollingUpdate\":{\"maxUnavailable\":\"101%\"}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"synthetic\":false}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"synthetic\":true}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"require\":[\"luck\"]}}", false),

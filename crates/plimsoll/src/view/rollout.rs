@@ -1,9 +1,11 @@
 //! A rollout in words: what it did, what the judge said, where the traffic is.
 
+use std::collections::BTreeMap;
+
 use base::{counted, thousands};
 use release::Release;
 use rollout::judge::{Proof, Stream};
-use rollout::{Happened, Rollout};
+use rollout::{Happened, RevisionId, Rollout};
 
 use super::{Mark, marked, spinner};
 use crate::terminal::{Terminal, Tone};
@@ -12,10 +14,19 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
     let Some(rollout) = release.rollout() else { return };
     let plan = rollout.plan();
     let say = |mark, text: String| terminal.say(&marked(terminal, mark, &text));
+    let share = |weights: &BTreeMap<RevisionId, u32>| weights.get(&plan.revision.id).copied().unwrap_or(0);
+    let goes_back = rollout.status().reason.is_some();
     match &event.what {
+        Happened::InstancesReady if rollout.scales_stable() => {}
+        Happened::Scaled { scale, .. } => {
+            let old = plan.stable.as_ref().map(|stable| format!(", {} of {}", scale.old, stable.id)).unwrap_or_default();
+            say(Mark::Going, format!("instances  {} of {}{old}", scale.new, plan.revision.id));
+        }
         Happened::InstancesReady => say(Mark::Good, format!("ready      {}", counted(plan.replicas as usize, "instance"))),
+        // Some of the old instances leave, and who comes isn't there yet.
+        Happened::Routed { weights, .. } if rollout.scales_stable() && !goes_back && share(weights) == 0 => {}
         Happened::Routed { weights, .. } => {
-            let weight = weights.get(&plan.revision.id).copied().unwrap_or(0);
+            let weight = share(weights);
             if weight == 0 && rollout.phase() == rollout::Phase::Canary {
                 let (project, port) = (&release.plan().project.name, release.plan().delivery.port);
                 say(Mark::Going, format!("beside     http://{}.{project}.localhost:{port}, without traffic", plan.revision.id));
@@ -43,6 +54,8 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         Happened::Closed { why } => say(Mark::Warn, format!("closed     {}", why.strip_prefix("closed: ").unwrap_or(why))),
         Happened::Opened => say(Mark::Going, "open       it goes on".to_string()),
         Happened::RouteMissed { .. } => say(Mark::Warn, "traffic    the router answers, and has not moved it".to_string()),
+        // Of a rolling update no verdict was asked.
+        Happened::StepsDone if rollout.scales_stable() => {}
         Happened::StepsDone => {
             for (mark, line) in short_evidence_lines(&rollout.status()) {
                 say(mark, format!("judge      {line}"));
@@ -62,6 +75,7 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         Happened::ResumeAsked { by } => say(Mark::Going, format!("resumed    by {by}")),
         Happened::AbortAsked { by } => say(Mark::Warn, format!("aborted    by {by}")),
         Happened::Started { .. }
+        | Happened::ServingDecided { .. }
         | Happened::StepStarted { .. }
         | Happened::RouteTaken { .. }
         | Happened::Baseline { .. }
@@ -91,6 +105,9 @@ pub fn line(status: &rollout::Status) -> String {
 fn standing(status: &rollout::Status) -> String {
     let words = if status.is_preview { "beside the old version" } else { phase_words(status.phase) };
     let mut parts = vec![words.to_string()];
+    if let Some(scale) = status.scale.filter(|_| !matches!(status.phase, rollout::Phase::Planned | rollout::Phase::Finished)) {
+        parts.push(format!("{} new and {} old instances", scale.new, scale.old));
+    }
     for evidence in status.evidence.iter().filter(|evidence| evidence.question.metric == rollout::judge::Metric::Errors) {
         let whose = if evidence.question.stream == Stream::Synthetic { "probes" } else { "users" };
         if evidence.canary.requests > 0 {
@@ -106,6 +123,7 @@ fn phase_words(phase: rollout::Phase) -> &'static str {
         rollout::Phase::Planned => "not begun",
         rollout::Phase::Starting => "instances start",
         rollout::Phase::Canary => "being judged",
+        rollout::Phase::Rolling => "instances are replaced",
         rollout::Phase::Verifying => "being verified",
         rollout::Phase::Draining => "the old version finishes its requests",
         rollout::Phase::Retiring => "the old version stops",
@@ -123,13 +141,16 @@ pub fn evidence_lines(status: &rollout::Status) -> Vec<String> {
             status.revision
         )
     });
+    let by_readiness = status
+        .scale
+        .map(|_| "a rolling update asks for no verdict: readiness decides, and errors beyond the absolute bound take it back".to_string());
     let seen = status.evidence.iter().filter(|evidence| evidence.canary.requests > 0);
     let proved = seen.map(|evidence| match evidence.proof {
         Some(Proof::Ratio) => format!("{}; proved not worse, by the ratio of the rates", evidence.sentence()),
         Some(Proof::Difference) => format!("{}; proved not worse, by the difference of the rates", evidence.sentence()),
         None => evidence.sentence(),
     });
-    skipped.into_iter().chain(proved).collect()
+    skipped.into_iter().chain(by_readiness).chain(proved).collect()
 }
 
 /// The same without what leads to the answer; `release explain` has that.

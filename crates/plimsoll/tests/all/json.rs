@@ -203,7 +203,10 @@ fn what_is_steered_answers_with_how_it_stands_then() {
     let mut asked = Asked { place: &place, left: BTreeSet::new() };
     until(DEADLINE, || began.exists()).unwrap();
     let aborted = asked.value(0, "release abort");
-    assert!(aborted["waiting"].as_str().unwrap().contains("`a` was asked to end: a step gets 10 s, and what cleans up has until "), "{aborted}");
+    assert!(
+        aborted["waiting"].as_str().unwrap().contains("`a` was asked to end: a step gets 10 s, and what cleans up has until "),
+        "{aborted}"
+    );
     common::open_gate(&gate);
     asked.value(1, "release watch");
 }

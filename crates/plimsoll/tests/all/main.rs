@@ -15,6 +15,7 @@ mod gitlab;
 mod json;
 mod lint;
 mod releases;
+mod rolling;
 mod runs;
 mod signals;
 mod slo;

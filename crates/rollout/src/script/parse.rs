@@ -3,7 +3,9 @@ use base::time::parse_duration_ms;
 use base::{Diagnostic, Digest, Span};
 
 use super::TRANSCRIPT_MARK;
-use crate::{Command, Deadline, InstancePhase, JudgePlan, Limits, Plan, Revision, RevisionId, SmokeCheck, Step, Strategy, SyntheticPlan};
+use crate::{
+    Amount, Command, Deadline, InstancePhase, JudgePlan, Limits, Plan, Revision, RevisionId, SmokeCheck, Step, Strategy, SyntheticPlan,
+};
 
 #[derive(Debug, Clone)]
 pub(super) struct Script {
@@ -96,6 +98,7 @@ fn default_plan() -> Plan {
         stable: Some(revision("old")),
         strategy: Strategy::default_canary(),
         replicas: 1,
+        stable_replicas: None,
         generation_base: 0,
         limits: Limits::default(),
         judge: JudgePlan::default(),
@@ -176,6 +179,7 @@ impl Parser {
         let [value, ..] = values else { return Err("a value after the setting") };
         match setting {
             "stable" if *value == "none" => plan.stable = None,
+            "stable" => plan.stable_replicas = Some(number(value)?),
             "strategy" => plan.strategy = strategy(values)?,
             "replicas" => plan.replicas = number(value)?,
             "generation" => plan.generation_base = number(value)?,
@@ -276,14 +280,18 @@ fn traffic(per_minute: &str, shares: &[&str]) -> Result<What, Expected> {
     Ok(What::Traffic(traffic))
 }
 
-/// `canary 10% pause 1m 50%`, `canary 10% pause`, `blue-green 30s`, `blue-green`, `immediate`.
+/// `canary 10% pause 1m 50%`, `canary 10% pause`, `blue-green 30s`, `blue-green`, `rolling`, `rolling 25% 1`, `immediate`.
 fn strategy(values: &[&str]) -> Result<Strategy, Expected> {
     let rest = match values {
         ["canary", rest @ ..] => rest,
         ["immediate"] => return Ok(Strategy::Immediate),
         ["blue-green"] => return Ok(Strategy::BlueGreen { auto_promotion_ms: None }),
+        ["rolling"] => return Ok(Strategy::default_rolling_update()),
+        ["rolling", surge, unavailable] => {
+            return Ok(Strategy::RollingUpdate { max_surge: amount(surge)?, max_unavailable: amount(unavailable)? });
+        }
         ["blue-green", after] => return Ok(Strategy::BlueGreen { auto_promotion_ms: Some(duration(after)?) }),
-        _ => return Err("`immediate`, `blue-green 30s` or `canary 10% 50%`"),
+        _ => return Err("`immediate`, `rolling`, `rolling 25% 1`, `blue-green 30s` or `canary 10% 50%`"),
     };
     let mut steps: Vec<Step> = Vec::new();
     for word in rest {
@@ -294,6 +302,14 @@ fn strategy(values: &[&str]) -> Result<Strategy, Expected> {
         }
     }
     Ok(Strategy::Canary { steps })
+}
+
+/// `25%`, `1`.
+fn amount(word: &str) -> Result<Amount, Expected> {
+    match word.strip_suffix('%') {
+        Some(percent) => number(percent).map(Amount::Percent),
+        None => number(word).map(Amount::Count),
+    }
 }
 
 fn command(command: Command, by: &[&str]) -> What {

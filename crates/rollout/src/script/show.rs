@@ -116,6 +116,8 @@ fn describe(what: &Happened) -> String {
     match what {
         Happened::Started { generation } => format!("started, generation {generation}"),
         Happened::InstancesReady => "instances ready".to_string(),
+        Happened::Scaled { generation, scale } => format!("{} new, {} old wanted, generation {generation}", scale.new, scale.old),
+        Happened::ServingDecided { serving } => format!("{} new, {} old get requests", serving.new, serving.old),
         Happened::StepStarted { step } => format!("step {} started", step + 1),
         Happened::Routed { generation, weights, endpoints, synthetic } => {
             let probes = if synthetic.is_some() { ", probes on" } else { "" };

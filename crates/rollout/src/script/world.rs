@@ -56,7 +56,7 @@ impl World {
             world.route.weights.insert(stable.id.clone(), 10_000);
             let before = Counts { requests: ANSWERED_BEFORE, bad: 0, latency: Histogram(BTreeMap::from([(FAST_US, ANSWERED_BEFORE)])) };
             world.route.counts.insert(stable.id.clone(), RevisionCounts { users: before, ..RevisionCounts::default() });
-            for index in 0..plan.replicas {
+            for index in 0..plan.stable_replicas.unwrap_or(plan.replicas) {
                 world.start(&stable.id, index, InstancePhase::Ready, now);
             }
         }
@@ -136,12 +136,9 @@ impl World {
                         self.start(revision, index, InstancePhase::Starting, now);
                     }
                 }
+                self.end(revision, *replicas, now);
             }
-            Action::Stop { revision, .. } => {
-                for instance in self.instances.values_mut().filter(|it| it.revision == *revision) {
-                    (instance.phase, instance.since) = (InstancePhase::Stopped, now);
-                }
-            }
+            Action::Stop { revision, .. } => self.end(revision, 0, now),
             Action::Route { generation, weights, synthetic, .. } => {
                 if self.router == RouterMood::Obeys && *generation >= self.route.generation {
                     (self.route.generation, self.route.weights) = (*generation, weights.clone());
@@ -160,6 +157,14 @@ impl World {
         let address = Some(format!("127.0.0.1:{port}"));
         let instance = InstanceSeen { revision: revision.clone(), index, address, phase, restarts: 0, message: None, since: now };
         self.instances.insert((revision.clone(), index), instance);
+    }
+
+    /// Those with an index from there on.
+    fn end(&mut self, revision: &RevisionId, from: u32, now: Timestamp) {
+        let of_it = self.instances.values_mut().filter(|it| it.revision == *revision && it.index >= from);
+        for instance in of_it.filter(|it| it.phase != InstancePhase::Stopped) {
+            (instance.phase, instance.since) = (InstancePhase::Stopped, now);
+        }
     }
 
     fn ask(&mut self, revision: &RevisionId, requests: f64, names: [&'static str; 3], of: impl Fn(&mut RevisionCounts) -> &mut Counts) {

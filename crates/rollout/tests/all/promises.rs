@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use base::{Digest, Histogram, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use rollout::rolling::resolve;
 use rollout::{
-    Action, Command, Counts, Deadline, Event, Happened, InstancePhase, InstanceSeen, JudgePlan, Limits, Observed, Outcome, Phase, Plan,
-    Revision, RevisionCounts, RevisionId, Rollout, RouteSeen, SmokeCheck, SmokeSeen, Step, Strategy as Way, SyntheticPlan,
+    Action, Amount, Command, Counts, Deadline, Event, Happened, InstancePhase, InstanceSeen, JudgePlan, Limits, Observed, Outcome, Phase,
+    Plan, Revision, RevisionCounts, RevisionId, Rollout, RouteSeen, Scale, SmokeCheck, SmokeSeen, Step, Strategy as Way, SyntheticPlan,
 };
 
 proptest! {
@@ -110,8 +111,13 @@ impl Live {
             self.now = self.now.plus_ms(moment.passed_ms);
             let seen = self.see(&moment);
             for action in self.look(&seen, false) {
-                if let Action::Stop { revision: stopped, .. } = action {
-                    running.remove(&usize::from(stopped != revision(0)));
+                match action {
+                    Action::Stop { revision: stopped, .. } => drop(running.remove(&usize::from(stopped != revision(0)))),
+                    Action::Run { revision: runs, replicas, .. } => {
+                        let number = usize::from(runs != revision(0));
+                        running.insert(number, (0..replicas).map(|index| (number, index, InstancePhase::Ready, 0)).collect());
+                    }
+                    Action::Route { .. } | Action::Smoke { .. } => {}
                 }
             }
             if self.rollout.phase() == Phase::Finished {
@@ -151,11 +157,18 @@ impl Live {
                     assert!(*routed > generation, "generations grow");
                     assert_eq!(weights.values().sum::<u32>(), 10_000, "I6: the whole of the traffic");
                     let to_new = weights.get(&revision(0)).copied().unwrap_or(0);
-                    assert!(to_new >= weight || going_back, "I6: the weight rises from {weight} to {to_new}");
+                    let follows_ready = matches!(self.plan.strategy, Way::RollingUpdate { .. });
+                    assert!(to_new >= weight || going_back || follows_ready, "I6: the weight rises from {weight} to {to_new}");
+                    assert!(to_new <= weight || !going_back, "I6: the weight falls on the way back, from {weight} to {to_new}");
                     if to_new > weight {
                         self.check_switch(to_new);
                     }
                     (generation, weight) = (*routed, to_new);
+                }
+                Happened::Scaled { generation: scaled, scale } => {
+                    assert!(*scaled > generation, "generations grow");
+                    generation = *scaled;
+                    self.check_scale(*scale, going_back);
                 }
                 Happened::RollbackStarted { .. } => going_back = true,
                 Happened::StopDecided { revision: stopped, .. } if *stopped == revision(1) => {
@@ -166,12 +179,22 @@ impl Live {
                 _ => {}
             }
         }
-        if self.rollout.phase() == Phase::RollingBack && weight > 0 {
+        let in_proportion = self.rollout.status().scale.is_some_and(|scale| scale.new > 0);
+        if self.rollout.phase() == Phase::RollingBack && weight > 0 && !in_proportion {
             assert!(self.stable_is_unreachable(seen), "I7: traffic goes back at once");
         }
         if let Some(Outcome::RolledBack { .. }) = self.rollout.outcome() {
             assert_eq!(self.rollout.weight(), 0, "rolled back means that nothing goes to the new revision");
         }
+    }
+
+    /// Never more instances than the surge allows; the way back may have to make room for one that is in the way.
+    fn check_scale(&self, scale: Scale, going_back: bool) {
+        let Way::RollingUpdate { max_surge, max_unavailable } = self.plan.strategy else { panic!("only a rolling update scales") };
+        let (surge, _) = resolve(max_surge, max_unavailable, self.plan.replicas);
+        let asked = self.events.iter().any(|event| matches!(event.what, Happened::PromoteAsked { full: true, .. }));
+        let most = self.plan.replicas + surge;
+        assert!(scale.new + scale.old <= most || asked || going_back, "{scale:?} of at most {most}");
     }
 
     /// Blue-green moves all traffic at once, and after the checks unless a person said so.
@@ -272,6 +295,8 @@ fn plan() -> impl Strategy<Value = Plan> {
         Just(Way::Canary { steps: vec![Step::SetWeight(2_500), Step::Pause { duration_ms: None }] }),
         Just(Way::BlueGreen { auto_promotion_ms: None }),
         Just(Way::BlueGreen { auto_promotion_ms: Some(3_000) }),
+        Just(Way::default_rolling_update()),
+        Just(Way::RollingUpdate { max_surge: Amount::Count(0), max_unavailable: Amount::Count(1) }),
     ];
     let deadline = prop_oneof![Just(Deadline::Hold), Just(Deadline::Rollback)];
     let warm = prop_oneof![Just(0), Just(20_000_u64)];
@@ -281,6 +306,7 @@ fn plan() -> impl Strategy<Value = Plan> {
             stable: has_stable.then(|| Revision { id: revision(1), artifact: Digest::of(b"old") }),
             strategy,
             replicas,
+            stable_replicas: None,
             generation_base,
             limits: Limits { ready_ms: 20_000, step_max_ms: 60_000, deadline, warm_ms, ..Limits::default() },
             judge: JudgePlan::default(),

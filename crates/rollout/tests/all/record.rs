@@ -1,7 +1,7 @@
 //! What was recorded once still replays: one example of each version of the events stays in `testdata/`.
 
 use base::Digest;
-use rollout::{Event, JudgePlan, Limits, Outcome, Phase, Plan, Reason, Revision, RevisionId, Rollout, Strategy, VERSION};
+use rollout::{Amount, Event, JudgePlan, Limits, Outcome, Phase, Plan, Reason, Revision, RevisionId, Rollout, Strategy, VERSION};
 
 #[test]
 fn version_1_replays_to_the_same_verdict() {
@@ -21,6 +21,19 @@ fn version_1_replays_to_the_same_verdict() {
     );
 }
 
+#[test]
+fn a_plan_says_the_amounts_of_a_rolling_update_and_plans_from_before_it_are_read() {
+    let way = Strategy::RollingUpdate { max_surge: Amount::Percent(25), max_unavailable: Amount::Count(1) };
+    let rolling = Plan { strategy: way, stable_replicas: Some(5), ..plan() };
+    let written = serde_json::to_value(&rolling).expect("a plan is written");
+    let said = serde_json::json!({"rolling_update": {"max_surge": {"percent": 25}, "max_unavailable": {"count": 1}}});
+    assert_eq!((&written["strategy"], &written["stable_replicas"]), (&said, &5.into()));
+    assert_eq!(serde_json::from_value::<Plan>(written).expect("and read"), rolling);
+    let before = serde_json::to_value(plan()).expect("a plan is written");
+    assert!(before.get("stable_replicas").is_none(), "what others don't need is not in their plans: {before}");
+    assert_eq!(serde_json::from_value::<Plan>(before).expect("and read"), plan());
+}
+
 fn plan() -> Plan {
     let revision = |name: &str| Revision { id: RevisionId(name.to_string()), artifact: Digest::of(name.as_bytes()) };
     Plan {
@@ -28,6 +41,7 @@ fn plan() -> Plan {
         stable: Some(revision("old")),
         strategy: Strategy::default_canary(),
         replicas: 1,
+        stable_replicas: None,
         generation_base: 0,
         limits: Limits::default(),
         judge: JudgePlan::default(),

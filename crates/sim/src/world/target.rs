@@ -20,6 +20,8 @@ pub(crate) struct TargetTruth {
     pub ready_max: BTreeMap<RevisionId, u32>,
     /// Revisions of which the last that was obeyed is that they end.
     ended: BTreeSet<RevisionId>,
+    /// Instances that were gone without a trace, and were ready before.
+    vanished: BTreeSet<Key>,
     /// Generations count for nothing.
     obeys_all: bool,
     generation: u64,
@@ -33,6 +35,10 @@ pub(crate) struct Instance {
     pub address: Option<String>,
     artifact: Digest,
     wanted: bool,
+    /// Since somebody wanted it; what is not any more failed by itself.
+    was_ready: bool,
+    /// It was not ready when it was asked to end.
+    was_lost: bool,
     restarts: u32,
     message: Option<&'static str>,
     since: i64,
@@ -95,6 +101,17 @@ impl TargetTruth {
 
     pub fn ready(&self, revision: &RevisionId) -> u32 {
         self.instances.iter().filter(|((of, _), it)| of == revision && it.phase == InstancePhase::Ready).count() as u32
+    }
+
+    /// Wanted instances of a revision that are ready, or would be if they had not failed by themselves; or all that are wanted, and those
+    /// that had failed before they were not.
+    pub fn left_to(&self, revision: &RevisionId, all: bool) -> u32 {
+        let is_left = |it: &Instance| match all {
+            true => it.wanted || it.was_lost,
+            false => it.wanted && (it.phase == InstancePhase::Ready || it.was_ready),
+        };
+        let left = self.instances.iter().filter(|((of, _), it)| of == revision && is_left(it)).count();
+        (left + self.vanished.iter().filter(|(of, _)| of == revision).count()) as u32
     }
 
     pub fn running(&self) -> impl Iterator<Item = &RevisionId> {
@@ -165,6 +182,7 @@ fn run(sim: &Arc<Sim>, server: usize, generation: u64, plan: &InstancePlan, repl
         return;
     }
     truth.target.ended.remove(&plan.revision);
+    truth.target.vanished.retain(|(of, index)| *of != plan.revision || *index < replicas);
     for index in 0..replicas {
         let key = (plan.revision.clone(), index);
         let runs = truth.target.instances.get(&key).is_some_and(|it| it.wanted && it.phase != InstancePhase::Stopped);
@@ -177,6 +195,8 @@ fn run(sim: &Arc<Sim>, server: usize, generation: u64, plan: &InstancePlan, repl
             address: None,
             artifact: plan.artifact,
             wanted: true,
+            was_ready: truth.target.vanished.remove(&key),
+            was_lost: false,
             restarts: 0,
             message: None,
             since: sim.now(),
@@ -184,6 +204,7 @@ fn run(sim: &Arc<Sim>, server: usize, generation: u64, plan: &InstancePlan, repl
         };
         truth.target.instances.insert(key.clone(), fresh);
         start(sim, &mut truth, key);
+        truth.not_too_many(sim);
     }
     let more: Vec<Key> = truth.target.instances.keys().filter(|(of, index)| *of == plan.revision && *index >= replicas).cloned().collect();
     more.into_iter().for_each(|key| end(sim, &mut truth, key));
@@ -197,6 +218,7 @@ fn stop(sim: &Arc<Sim>, server: usize, generation: u64, revision: &RevisionId) {
         return;
     }
     truth.target.ended.insert(revision.clone());
+    truth.target.vanished.retain(|(of, _)| of != revision);
     let keys: Vec<Key> = truth.target.instances.keys().filter(|(of, _)| of == revision).cloned().collect();
     keys.into_iter().for_each(|key| end(sim, &mut truth, key));
 }
@@ -223,6 +245,7 @@ fn become_ready(sim: &Arc<Sim>, key: Key, life: u64) {
     let address = format!("127.0.0.1:{}", 41_000 + truth.target.ports);
     sim.trace(format_args!("target: {}/{} is ready at {address}", key.0, key.1));
     truth.target.instances.get_mut(&key).expect("it was renewed").address.get_or_insert(address);
+    truth.target.instances.get_mut(&key).expect("it was renewed").was_ready = true;
     let ready = truth.target.ready(&key.0);
     let most = truth.target.ready_max.entry(key.0.clone()).or_default();
     *most = ready.max(*most);
@@ -249,7 +272,12 @@ fn crash(sim: &Arc<Sim>, key: Key, life: u64) {
 fn end(sim: &Arc<Sim>, truth: &mut super::Truth, key: Key) {
     let Some(it) = truth.target.instances.get_mut(&key).filter(|it| it.wanted) else { return };
     it.wanted = false;
+    let was_ready = it.phase == InstancePhase::Ready;
+    it.was_lost = !was_ready;
     sim.trace(format_args!("target: {}/{} is asked to end", key.0, key.1));
+    if was_ready {
+        truth.not_too_few(sim);
+    }
     let Some(life) = truth.target.renew(&key, InstancePhase::NotReady, sim.now(), Some("stopping")) else { return };
     sim.after(sim.range(20..3_000), move |sim| {
         let mut truth = sim.truth();
@@ -278,6 +306,8 @@ pub(crate) fn hurt(sim: &Arc<Sim>) {
         sim.after(sim.range(500..15_000), move |sim| become_ready(sim, key, life));
     } else if sim.strikes(Fault::InstanceVanishes, 5) {
         sim.trace(format_args!("target: {}/{} is gone", key.0, key.1));
-        truth.target.instances.remove(&key);
+        if truth.target.instances.remove(&key).is_some_and(|it| it.wanted) {
+            truth.target.vanished.insert(key);
+        }
     }
 }

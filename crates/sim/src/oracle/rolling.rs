@@ -1,0 +1,63 @@
+//! A rolling update's bounds, by what is true: never more instances, and never fewer ready by our own doing.
+
+use std::sync::Arc;
+
+use base::name::ReleaseId;
+use rollout::rolling::resolve;
+use rollout::{Phase, RevisionId, Rollout, Strategy};
+
+use crate::scheduler::Sim;
+use crate::world::Truth;
+
+/// A rolling update under way, and its bounds.
+struct Update<'a> {
+    release: ReleaseId,
+    new: &'a RevisionId,
+    old: &'a RevisionId,
+    phase: Phase,
+    most: u32,
+    least: u32,
+}
+
+impl Truth {
+    /// After an instance was started. The way back may make room for one that is in its way.
+    pub fn not_too_many(&self, sim: &Arc<Sim>) {
+        let Some(update) = self.update().filter(|it| matches!(it.phase, Phase::Rolling | Phase::Verifying | Phase::Draining)) else {
+            return;
+        };
+        let live = self.target.running().filter(|revision| *revision == update.new || *revision == update.old).count() as u32;
+        if live > update.most {
+            let detail = format!("{live} instances of release {}, at most {} may be", update.release, update.most);
+            sim.violate("a rolling update's surge", detail);
+        }
+    }
+
+    /// After a ready instance was asked to end. What was ready once and failed by itself is not our doing, and of the old revision none
+    /// that was not ready is, as long as it goes forward.
+    pub fn not_too_few(&self, sim: &Arc<Sim>) {
+        let Some(update) = self.update().filter(|it| matches!(it.phase, Phase::Rolling | Phase::RollingBack)) else { return };
+        let forward = update.phase == Phase::Rolling;
+        let left = self.target.left_to(update.new, false) + self.target.left_to(update.old, forward);
+        if left < update.least {
+            let detail = format!("{left} instances of release {} are left ready, at least {} must be", update.release, update.least);
+            sim.violate("a rolling update's readiness", detail);
+        }
+    }
+
+    fn update(&self) -> Option<Update<'_>> {
+        let release = self.oracle.environment.occupied().filter(|release| !self.oracle.at_once.contains(release))?;
+        let rollout: &Rollout = self.oracle.releases.get(&release)?.rollout()?;
+        let plan = rollout.plan();
+        let Strategy::RollingUpdate { max_surge, max_unavailable } = plan.strategy else { return None };
+        let (surge, unavailable) = resolve(max_surge, max_unavailable, plan.replicas);
+        let before = plan.stable_replicas.unwrap_or(plan.replicas);
+        Some(Update {
+            release,
+            new: &plan.revision.id,
+            old: plan.stable.as_ref().map(|stable| &stable.id).filter(|stable| **stable != plan.revision.id)?,
+            phase: rollout.phase(),
+            most: plan.replicas.max(before) + surge,
+            least: plan.replicas.min(before).saturating_sub(unavailable),
+        })
+    }
+}
