@@ -149,6 +149,14 @@ pub fn explain(decision: &Decision) -> Vec<String> {
 }
 
 impl Decision {
+    /// The one that the policy asks for.
+    pub fn strategy(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Allowed { strategy, .. } => strategy.as_deref(),
+            Outcome::Denied { .. } => None,
+        }
+    }
+
     /// A no becomes a yes that somebody answers for; a yes stays what it is.
     #[must_use]
     pub fn overridden(self, by: &Override) -> Decision {

@@ -453,7 +453,10 @@ impl Release {
         let generation = environment.generation() + GENERATIONS_PER_RELEASE;
         let stable = environment.live().map(|live| revision(&live.instance));
         let strategy = match (&stable, &self.plan.kind) {
-            (Some(_), Kind::Change(_)) => delivery.strategy.clone(),
+            (Some(_), Kind::Change(_)) => {
+                let asked = self.decision.as_deref().and_then(Decision::strategy);
+                asked.and_then(|name| Strategy::named(name, &delivery.strategy)).unwrap_or_else(|| delivery.strategy.clone())
+            }
             _ => Strategy::Immediate,
         };
         let is_rolling = matches!(strategy, Strategy::RollingUpdate { .. });

@@ -173,6 +173,32 @@ fn the_old_instances_that_a_rolling_update_has_ended_stay_ended() {
 }
 
 #[test]
+fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
+    let (before, instance) = (ReleaseId::new(NOW, 3), delivery().instance(Digest::of(b"old")));
+    let live = Live { release: before, number: 1, instance, delivery: delivery(), since: NOW };
+    let environment = Environment::replay(&[
+        EnvironmentEvent::Admitted { release: before, generation: 1, at: NOW },
+        EnvironmentEvent::Released { release: before, live: Some(Box::new(live)), quarantined: None, generation: 1, at: NOW },
+    ]);
+    let moved = |asked: &str| {
+        let text = format!("package plimsoll.gate\n\nimport rego.v1\n\nallow := true\n\nstrategy := \"{asked}\"\n");
+        let mut plan = plan(&[]);
+        plan.number = 2;
+        plan.delivery.strategy = Strategy::Immediate;
+        let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+        workflows.gate.policies.push(PolicyFile { path: "policy/gate.rego".to_string(), text });
+        let mut release = decide(plan, NOW);
+        let seen = Observed { environment: Arc::new(environment.clone()), ..Observed::default() };
+        release.advance(&seen, NOW).events.iter().for_each(|event| release.apply(event));
+        release.rollout().map(|rollout| rollout.plan().strategy.clone())
+    };
+    assert_eq!(moved("canary"), Some(Strategy::default_canary()));
+    assert_eq!(moved("rolling"), Some(Strategy::default_rolling_update()));
+    assert_eq!(moved("immediate"), Some(Strategy::Immediate));
+    assert_eq!(moved("blue"), None, "what there is not denies");
+}
+
+#[test]
 fn who_is_asked_is_heard_while_another_release_has_the_environment() {
     let mut plan = plan(&[]);
     let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };

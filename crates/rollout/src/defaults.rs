@@ -81,4 +81,18 @@ impl Strategy {
     pub fn default_canary() -> Strategy {
         Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] }
     }
+
+    /// The strategy of that name: the project's own where it is of that kind, else with the defaults. Nothing where there is none.
+    pub fn named(name: &str, own: &Strategy) -> Option<Strategy> {
+        Some(match (name, own) {
+            ("canary", Strategy::Canary { .. })
+            | ("blue-green", Strategy::BlueGreen { .. })
+            | ("rolling", Strategy::RollingUpdate { .. }) => own.clone(),
+            ("canary", _) => Strategy::default_canary(),
+            ("blue-green", _) => Strategy::BlueGreen { auto_promotion_ms: Some(0) },
+            ("rolling", _) => Strategy::default_rolling_update(),
+            ("immediate", _) => Strategy::Immediate,
+            _ => return None,
+        })
+    }
 }

@@ -62,6 +62,9 @@ struct Reader<'a> {
     denies: Option<String>,
 }
 
+/// How traffic can move, as the command line and `plimsoll.yaml` name it.
+const STRATEGIES: [&str; 4] = ["canary", "blue-green", "rolling", "immediate"];
+
 impl Reader<'_> {
     fn take(&mut self, name: &str, value: Option<&Json>, place: &str) {
         match (name, value) {
@@ -89,6 +92,10 @@ impl Reader<'_> {
 
     fn strategy(&mut self, strategy: &str, place: &str) {
         match &self.answer.strategy {
+            _ if !STRATEGIES.contains(&strategy) => {
+                let known = STRATEGIES.map(|name| format!("`{name}`")).join(", ");
+                self.nonsense(format!("asks for the strategy `{strategy}`; there are {known}"), place);
+            }
             Some(other) if other != strategy => {
                 let sentence = format!("asks for the strategy `{strategy}`, another package for `{other}`");
                 self.nonsense(sentence, place);

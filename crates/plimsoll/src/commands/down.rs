@@ -111,7 +111,8 @@ async fn refuse_to_purge_others(dirs: &host::dirs::Dirs) -> Result<()> {
     // A record that can't be read, or a server that doesn't answer, is no reason to leave anything running.
     let Ok(Some(client)) = Client::existing(dirs).await else { return Ok(()) };
     let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await.unwrap_or_default();
-    let in_use: Vec<String> = views.iter().filter(|view| view.live.is_some() || view.changing.is_some()).map(named).collect();
+    let mut in_use: Vec<String> = views.iter().filter(|view| view.live.is_some() || view.changing.is_some()).map(named).collect();
+    in_use.sort();
     if in_use.len() < 2 {
         return Ok(());
     }

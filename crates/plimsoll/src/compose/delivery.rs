@@ -1,7 +1,8 @@
 //! How the artifact runs and how traffic moves to it, from the configuration and the command line.
 
+use clap::ValueEnum as _;
 use release::Delivery;
-use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Step, Strategy, SyntheticPlan};
+use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Strategy, SyntheticPlan};
 
 use super::Choices;
 use crate::cli::StrategyChoice;
@@ -33,18 +34,9 @@ pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery
 }
 
 fn strategy(config: &Config, choice: Option<StrategyChoice>) -> Strategy {
-    let canary = || Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] };
-    let configured = config.strategy.clone().unwrap_or_else(canary);
-    match (choice, configured) {
-        (None, configured)
-        | (Some(StrategyChoice::Canary), configured @ Strategy::Canary { .. })
-        | (Some(StrategyChoice::BlueGreen), configured @ Strategy::BlueGreen { .. })
-        | (Some(StrategyChoice::Rolling), configured @ Strategy::RollingUpdate { .. }) => configured,
-        (Some(StrategyChoice::Canary), _) => canary(),
-        (Some(StrategyChoice::BlueGreen), _) => Strategy::BlueGreen { auto_promotion_ms: Some(0) },
-        (Some(StrategyChoice::Rolling), _) => Strategy::default_rolling_update(),
-        (Some(StrategyChoice::Immediate), _) => Strategy::Immediate,
-    }
+    let configured = config.strategy.clone().unwrap_or_else(Strategy::default_canary);
+    let name = choice.and_then(|choice| choice.to_possible_value());
+    name.and_then(|name| Strategy::named(name.get_name(), &configured)).unwrap_or(configured)
 }
 
 fn limits(config: &Config, choice: Option<StrategyChoice>) -> Limits {

@@ -164,7 +164,8 @@ impl<'a> Narrator<'a> {
                 self.warnings(release, warnings);
             }
             gate::Outcome::Allowed { warnings, .. } => {
-                self.line(Mark::Good, &format!("gate       allowed for {}", release.plan().environment));
+                let by = decision.strategy().map(|name| format!(", by the strategy {name} that the policy asks for")).unwrap_or_default();
+                self.line(Mark::Good, &format!("gate       allowed for {}{by}", release.plan().environment));
                 self.warnings(release, warnings);
             }
             gate::Outcome::Denied { violations, warnings } => {
