@@ -77,6 +77,9 @@ pub enum EnvironmentEvent {
         release: ReleaseId,
         live: Option<Box<Live>>,
         quarantined: Option<RevisionId>,
+        /// Its revision was asked by users. Older facts don't say.
+        #[serde(default)]
+        had_traffic: bool,
         generation: u64,
         at: Timestamp,
     },
@@ -184,12 +187,12 @@ impl Environment {
                 self.generation = *generation;
                 self.routed = None;
             }
-            EnvironmentEvent::Released { release, live, quarantined, generation, at } => {
+            EnvironmentEvent::Released { release, live, quarantined, had_traffic, generation, at } => {
                 assert!(self.occupied == Some(*release), "only the release that has the environment gives it back");
                 self.occupied = None;
                 self.generation = self.generation.max(*generation);
                 self.quarantined.extend(quarantined.clone());
-                if self.leads_back(live.as_deref(), quarantined.as_ref()) {
+                if *had_traffic && self.leads_back(live.as_deref()) {
                     self.went_back.retain(|then| at.since_ms(*then) < DAY_MS);
                     self.went_back.push(*at);
                 }
@@ -229,9 +232,11 @@ impl Environment {
         self.went_back.iter().filter(|then| now.since_ms(**then) < DAY_MS).count() as u32
     }
 
-    fn leads_back(&self, live: Option<&Live>, quarantined: Option<&RevisionId>) -> bool {
-        let was_live = |live: &Live| self.history.iter().any(|old| old.instance.revision == live.instance.revision);
-        live.is_some_and(was_live) || (self.live.is_some() && quarantined.is_some())
+    /// A release that left nothing live had its traffic taken back; one that left what was live before is somebody's way back.
+    fn leads_back(&self, next: Option<&Live>) -> bool {
+        let Some(now_live) = &self.live else { return false };
+        let was_live = |next: &Live| self.history.iter().any(|old| old.instance.revision == next.instance.revision);
+        next.is_none_or(|next| next.instance.revision != now_live.instance.revision && was_live(next))
     }
 
     /// Keeps what is live running and routed while no release has the environment.

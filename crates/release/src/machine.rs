@@ -328,10 +328,17 @@ impl Release {
             Phase::Delivering => self.deliver(seen, environment, now),
             Phase::Running => self.run(seen, environment, now),
             _ if self.cancelled_by.is_some() => self.finish_cancelled(now),
+            _ if let Some(by) = self.overtaken(environment) => one(Event::Finished { outcome: Outcome::Superseded { by }, at: now }),
             Phase::Packaging => self.package(seen, now),
             Phase::ReadingEvidence => self.read_evidence(seen, now),
             Phase::Deciding => self.decide(seen, environment, now),
         }
+    }
+
+    /// The number of a later release that is live; a way back is asked for by somebody who knows what is live.
+    fn overtaken(&self, environment: &Environment) -> Option<u64> {
+        let later = environment.live().map(|live| live.number).filter(|number| *number > self.plan.number);
+        later.filter(|_| matches!(self.plan.kind, Kind::Change(_)))
     }
 
     fn run(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
@@ -341,6 +348,9 @@ impl Release {
         // Whoever goes past it is on record first.
         if let Some(closed) = self.closed_for_jobs(environment, now).filter(|_| by.is_none() || by != self.overridden.as_ref()) {
             looked_at.to_mut().closed = Some(closed);
+        }
+        if let Some(number) = self.overtaken(environment) {
+            looked_at.to_mut().overtaken = Some(format!("release-{number} began later and is live"));
         }
         for (index, (run, (name, _))) in self.runs.iter().zip(self.runs()).enumerate() {
             if run.conclusion().is_some() {
@@ -391,9 +401,6 @@ impl Release {
         let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
             return self.admit_rollback(environment, now);
         };
-        if let Some(later) = environment.live().filter(|live| live.number > self.plan.number) {
-            return one(Event::Finished { outcome: Outcome::Superseded { by: later.number }, at: now });
-        }
         if let Some(held) = self.decision.as_deref().and_then(|decision| self.held(workflows, decision, environment, now)) {
             return held;
         }
@@ -423,7 +430,7 @@ impl Release {
         if self.decision.is_none() {
             return one(Event::Decided { decision });
         }
-        let mut advance = self.admit(self.plan.delivery.instance(artifact.0), environment, now);
+        let mut advance = self.admit(self.plan.delivery.instance(artifact.0), decision.strategy(), environment, now);
         if !advance.environment.is_empty() && self.decision.as_deref() != Some(&decision) {
             advance.events.insert(0, Event::Decided { decision });
         }
@@ -434,10 +441,11 @@ impl Release {
         let Kind::Rollback { revision, .. } = &self.plan.kind else {
             panic!("a change reaches its decision with an artifact");
         };
-        self.admit((**revision).clone(), environment, now)
+        self.admit((**revision).clone(), None, environment, now)
     }
 
-    fn admit(&self, instance: InstancePlan, environment: &Environment, now: Timestamp) -> Advance {
+    /// `asked` is the strategy that the gate's answer of this moment asks for.
+    fn admit(&self, instance: InstancePlan, asked: Option<&str>, environment: &Environment, now: Timestamp) -> Advance {
         if let Some(occupied_by) = environment.occupied() {
             return self.wait_for(occupied_by);
         }
@@ -454,11 +462,14 @@ impl Release {
         let stable = environment.live().map(|live| revision(&live.instance));
         let strategy = match (&stable, &self.plan.kind) {
             (Some(_), Kind::Change(_)) => {
-                let asked = self.decision.as_deref().and_then(Decision::strategy);
                 asked.and_then(|name| Strategy::named(name, &delivery.strategy)).unwrap_or_else(|| delivery.strategy.clone())
             }
             _ => Strategy::Immediate,
         };
+        let mut limits = delivery.limits.clone();
+        if std::mem::discriminant(&strategy) != std::mem::discriminant(&delivery.strategy) {
+            limits.warm_ms = strategy.default_warm_ms();
+        }
         let is_rolling = matches!(strategy, Strategy::RollingUpdate { .. });
         let before = environment.live().map(|live| live.delivery.replicas);
         let stable_replicas = before.filter(|before| is_rolling && *before != delivery.replicas);
@@ -469,7 +480,7 @@ impl Release {
             replicas: delivery.replicas,
             stable_replicas,
             generation_base: generation,
-            limits: delivery.limits.clone(),
+            limits,
             judge: delivery.judge.clone(),
             smoke: delivery.smoke.clone(),
             synthetic: delivery.synthetic.clone(),
@@ -565,6 +576,7 @@ impl Release {
             release: self.plan.id,
             live,
             quarantined: (!promoted).then_some(revision),
+            had_traffic: rollout.had_traffic(),
             generation: rollout.generation(),
             at: now,
         };

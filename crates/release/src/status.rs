@@ -70,7 +70,7 @@ impl Outcome {
             Outcome::RollbackFailed { reason } => format!("the way back failed, a person is needed: {reason}"),
             Outcome::Cancelled { by } => format!("cancelled by {by}; the environment was not touched"),
             Outcome::Superseded { by } => {
-                format!("overtaken: release-{by} began later and is live; the environment was not touched")
+                format!("overtaken: release-{by} began later and is live, so this one is not shipped")
             }
         }
     }

@@ -66,7 +66,14 @@ fn a_release_that_a_later_one_has_overtaken_is_not_shipped() {
         let live = Live { release, number, instance, delivery: delivery(), since: NOW };
         let events = [
             EnvironmentEvent::Admitted { release, generation: 1, at: NOW },
-            EnvironmentEvent::Released { release, live: Some(Box::new(live)), quarantined: None, generation: 1, at: NOW },
+            EnvironmentEvent::Released {
+                release,
+                live: Some(Box::new(live)),
+                quarantined: None,
+                had_traffic: true,
+                generation: 1,
+                at: NOW,
+            },
         ];
         Observed { environment: Arc::new(Environment::replay(&events)), ..Observed::default() }
     };
@@ -97,7 +104,7 @@ fn a_policy_knows_how_often_traffic_went_back_in_the_last_day() {
         for (live, quarantined, hours) in ends {
             let (release, generation, at) = (ReleaseId::new(NOW, 3), 10 * (events.len() as u64 + 1), NOW.plus_ms(hours * 3_600_000));
             events.push(EnvironmentEvent::Admitted { release, generation, at });
-            events.push(EnvironmentEvent::Released { release, live, quarantined, generation, at });
+            events.push(EnvironmentEvent::Released { release, live, quarantined, had_traffic: true, generation, at });
         }
         Arc::new(Environment::replay(&events))
     };
@@ -136,7 +143,14 @@ fn the_old_instances_that_a_rolling_update_has_ended_stay_ended() {
     let live = Live { release: before, number: 1, instance, delivery: Delivery { replicas: 3, ..delivery() }, since: NOW };
     let mut environment = vec![
         EnvironmentEvent::Admitted { release: before, generation: 1, at: NOW },
-        EnvironmentEvent::Released { release: before, live: Some(Box::new(live)), quarantined: None, generation: 1, at: NOW },
+        EnvironmentEvent::Released {
+            release: before,
+            live: Some(Box::new(live)),
+            quarantined: None,
+            had_traffic: true,
+            generation: 1,
+            at: NOW,
+        },
     ];
     let seen = |environment: &[EnvironmentEvent], instances: Vec<InstanceSeen>| Observed {
         environment: Arc::new(Environment::replay(environment)),
@@ -178,7 +192,14 @@ fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
     let live = Live { release: before, number: 1, instance, delivery: delivery(), since: NOW };
     let environment = Environment::replay(&[
         EnvironmentEvent::Admitted { release: before, generation: 1, at: NOW },
-        EnvironmentEvent::Released { release: before, live: Some(Box::new(live)), quarantined: None, generation: 1, at: NOW },
+        EnvironmentEvent::Released {
+            release: before,
+            live: Some(Box::new(live)),
+            quarantined: None,
+            had_traffic: true,
+            generation: 1,
+            at: NOW,
+        },
     ]);
     let moved = |asked: &str| {
         let text = format!("package plimsoll.gate\n\nimport rego.v1\n\nallow := true\n\nstrategy := \"{asked}\"\n");
@@ -283,7 +304,7 @@ fn what_still_has_traffic_is_not_stopped() {
     let (release, generation) = (ReleaseId::new(NOW, 3), 1);
     let events = [
         EnvironmentEvent::Admitted { release, generation, at: NOW },
-        EnvironmentEvent::Released { release, live: Some(Box::new(live)), quarantined: None, generation, at: NOW },
+        EnvironmentEvent::Released { release, live: Some(Box::new(live)), quarantined: None, had_traffic: true, generation, at: NOW },
     ];
     let mut environment = Environment::replay(&events);
     let instance = |revision: &RevisionId, port: u16| InstanceSeen {

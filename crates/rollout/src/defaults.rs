@@ -82,6 +82,15 @@ impl Strategy {
         Strategy::Canary { steps: vec![Step::SetWeight(1_000), Step::SetWeight(5_000)] }
     }
 
+    /// How long the version before is kept running after the new one is verified, where nobody says.
+    pub fn default_warm_ms(&self) -> u64 {
+        match self {
+            // Argo's own default between the switch and the end of the old version.
+            Strategy::BlueGreen { .. } => 30_000,
+            Strategy::Canary { .. } | Strategy::RollingUpdate { .. } | Strategy::Immediate => 0,
+        }
+    }
+
     /// The strategy of that name: the project's own where it is of that kind, else with the defaults. Nothing where there is none.
     pub fn named(name: &str, own: &Strategy) -> Option<Strategy> {
         Some(match (name, own) {

@@ -48,6 +48,8 @@ pub struct Rollout {
     pub(crate) step_requests: u64,
     /// The stable was dead before there was any traffic to compare.
     pub(crate) skipped: bool,
+    /// Users asked the new revision at some time.
+    pub(crate) had_traffic: bool,
     pub(crate) reason: Option<Reason>,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -157,6 +159,7 @@ impl Rollout {
             judge: Judge::new(&plan.judge, plan.synthetic.is_some()),
             step_requests: 0,
             skipped: false,
+            had_traffic: false,
             reason: None,
             outcome: None,
             plan,
@@ -202,6 +205,7 @@ impl Rollout {
             Happened::Routed { generation, weights, endpoints, synthetic } => {
                 assert_eq!(weights.values().sum::<u32>(), WHOLE, "weights sum to the whole");
                 self.next_generation(*generation);
+                self.had_traffic |= weights.get(&self.plan.revision.id).is_some_and(|weight| *weight > 0);
                 let before = self.route.take().filter(|before| before.weights == *weights);
                 self.route = Some(RouteWish {
                     generation: *generation,
@@ -320,6 +324,10 @@ impl Rollout {
     }
 
     /// The new revision's share of the traffic as decided, in 0.01 %.
+    pub fn had_traffic(&self) -> bool {
+        self.had_traffic
+    }
+
     pub fn weight(&self) -> u32 {
         self.weight_of(&self.plan.revision.id)
     }

@@ -40,10 +40,10 @@ fn strategy(config: &Config, choice: Option<StrategyChoice>) -> Strategy {
 }
 
 fn limits(config: &Config, choice: Option<StrategyChoice>) -> Limits {
-    let warm_ms = match strategy(config, choice) {
-        Strategy::BlueGreen { .. } => config.scale_down_delay_ms.unwrap_or(BLUE_GREEN_WARM_MS),
-        Strategy::Canary { .. } => config.scale_down_delay_ms.unwrap_or(0),
-        Strategy::RollingUpdate { .. } | Strategy::Immediate => 0,
+    let strategy = strategy(config, choice);
+    let warm_ms = match strategy {
+        Strategy::BlueGreen { .. } | Strategy::Canary { .. } => config.scale_down_delay_ms.unwrap_or(strategy.default_warm_ms()),
+        Strategy::RollingUpdate { .. } | Strategy::Immediate => strategy.default_warm_ms(),
     };
     config.limits.over(Limits { warm_ms, ..Limits::default() })
 }
@@ -61,9 +61,6 @@ fn probes(config: &Config) -> Probes {
         liveness: over(config.health.live.as_ref(), base(10_000, 3)),
     }
 }
-
-/// Argo's own default between the switch and the end of the old version.
-const BLUE_GREEN_WARM_MS: u64 = 30_000;
 
 /// Twenty a second to each version: about 459 clean answers prove "not worse by a percentage point", in 23 seconds.
 const SYNTHETIC_INTERVAL_MS: u64 = 50;

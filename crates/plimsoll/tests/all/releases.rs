@@ -283,7 +283,7 @@ fn what_waited_before_a_rollback_is_not_shipped_after_it() {
     assert_eq!(place.say(&["env", "unfreeze"]).code, 0);
     place
         .say(&["release", "watch", "3"])
-        .ends(3, &["⚠ release-3  overtaken: release-4 began later and is live; the environment was not touched (TIME)"]);
+        .ends(3, &["⚠ release-3  overtaken: release-4 began later and is live, so this one is not shipped (TIME)"]);
     place.up(&[]).ends(0, &["✔ release-5  revision HASH is live and verified (TIME)"]);
 }
 

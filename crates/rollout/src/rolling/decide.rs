@@ -102,10 +102,12 @@ impl Rollout {
     fn decide_replacement(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
         seen.route.as_ref()?;
         let rolling = self.rolling.as_ref()?;
-        // Whether it comes back or is lost is known in a moment; until then nothing more is taken from the old revision.
+        // Whether it comes back or is lost is known in a moment; until then nothing more is taken from the old revision, and what was
+        // about to leave it is needed.
         let fails = self.new_fleet(seen)?.ready_below(rolling.proved) < rolling.proved;
         if fails && !self.stable_is_gone(seen) {
-            return None;
+            let serving = Scale { old: rolling.scale.old, ..rolling.serving };
+            return (serving != rolling.serving && self.follows(seen)).then_some(Happened::ServingDecided { serving });
         }
         let at_once = self.promote == Some(Promote::Full);
         let coming = side(self.new_fleet(seen)?, rolling.scale.new, rolling.replicas);

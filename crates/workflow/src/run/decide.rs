@@ -85,7 +85,7 @@ impl Run {
         match (&leg.phase, leg.level) {
             (LegPhase::Queued, _) => {
                 let cancelled = |reason| Event::JobCancelled { key, name: leg.leg.name.clone(), reason, at: now };
-                self.why_stop(node, leg).map(cancelled).or_else(|| self.protect(leg, seen.closed.is_some(), now))
+                self.why_stop(node, leg).map(cancelled).or_else(|| self.protect(leg, seen, now))
             }
             (LegPhase::Called { .. }, Some(level)) => {
                 let (conclusion, outputs, reason) = self.call_ended(level)?;

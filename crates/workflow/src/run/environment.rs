@@ -116,10 +116,14 @@ impl Run {
     }
 
     /// What follows for a leg that is queued from what protects its environment.
-    pub(super) fn protect(&self, leg: &LegState, is_closed: bool, now: Timestamp) -> Option<Event> {
+    pub(super) fn protect(&self, leg: &LegState, seen: &Observed, now: Timestamp) -> Option<Event> {
+        let is_closed = seen.closed.is_some();
         let (key, name) = (|| leg.leg.key.clone(), || leg.leg.name.clone());
         let environment = leg.leg.environment.clone()?;
         let refused = |conclusion, reason| Some(Event::JobRefused { key: key(), name: name(), conclusion, reason, at: now });
+        if let Some(why) = &seen.overtaken {
+            return refused(Conclusion::Cancelled, format!("{environment} has something later: {why}"));
+        }
         match self.door(leg) {
             Door::Open if !is_closed || leg.held.is_some() => return None,
             Door::Open => {}

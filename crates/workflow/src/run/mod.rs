@@ -69,6 +69,8 @@ pub struct Observed {
     pub jobs: BTreeMap<JobId, JobSeen>,
     /// Nothing is delivered now: jobs with an environment don't start.
     pub closed: Option<Closed>,
+    /// Something later was delivered: jobs with an environment that haven't started never do. The reason, as a clause.
+    pub overtaken: Option<String>,
 }
 
 /// Why nothing is delivered, and when that changes by itself.
