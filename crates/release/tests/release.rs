@@ -100,25 +100,33 @@ fn a_policy_knows_how_often_traffic_went_back_in_the_last_day() {
         Box::new(Live { release: ReleaseId::new(NOW, 3), number, instance, delivery: delivery(), since: NOW })
     };
     let mut events = Vec::new();
-    let mut releases = |ends: Vec<(Option<Box<Live>>, Option<RevisionId>, u64)>| {
-        for (live, quarantined, hours) in ends {
+    let mut releases = |ends: Vec<(Option<Box<Live>>, bool, u64)>| {
+        for (live, had_traffic, hours) in ends {
             let (release, generation, at) = (ReleaseId::new(NOW, 3), 10 * (events.len() as u64 + 1), NOW.plus_ms(hours * 3_600_000));
+            let quarantined = live.is_none().then(|| RevisionId("bad".to_string()));
             events.push(EnvironmentEvent::Admitted { release, generation, at });
-            events.push(EnvironmentEvent::Released { release, live, quarantined, had_traffic: true, generation, at });
+            events.push(EnvironmentEvent::Released { release, live, quarantined, had_traffic, generation, at });
         }
+        let at = NOW.plus_ms(5 * 3_600_000);
+        events.push(EnvironmentEvent::WentDown { by: "ana".to_string(), generation: 1_000, at });
+        events.push(EnvironmentEvent::Admitted { release: ReleaseId::new(NOW, 3), generation: 1_010, at });
+        let again = Some(live(b"a", 4));
+        let release = ReleaseId::new(NOW, 3);
+        events.push(EnvironmentEvent::Released { release, live: again, quarantined: None, had_traffic: true, generation: 1_010, at });
         Arc::new(Environment::replay(&events))
     };
-    let bad = || Some(RevisionId("bad".to_string()));
-    // The first failed with nothing to go back to; a canary was taken back; somebody went back.
+    // The first failed with nothing to go back to; one was live; one never got ready; a canary was taken back; another one was live;
+    // somebody went back, took it down and brought the same up again.
     let ends = vec![
-        (None, bad(), 0),
-        (Some(live(b"a", 1)), None, 1),
-        (None, bad(), 2),
-        (Some(live(b"b", 2)), None, 3),
-        (Some(live(b"a", 3)), None, 4),
+        (None, true, 0),
+        (Some(live(b"a", 1)), true, 1),
+        (None, false, 1),
+        (None, true, 2),
+        (Some(live(b"b", 2)), true, 3),
+        (Some(live(b"a", 3)), true, 4),
     ];
     let environment = releases(ends);
-    for (hours, count) in [(4, 2), (25, 2), (26, 1), (28, 0)] {
+    for (hours, count) in [(5, 2), (25, 2), (26, 1), (28, 0)] {
         assert_eq!(environment.rollbacks_24h(NOW.plus_ms(hours * 3_600_000)), count, "after {hours} hours");
     }
 
@@ -201,7 +209,7 @@ fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
             at: NOW,
         },
     ]);
-    let moved = |asked: &str| {
+    let moved_at = |asked: &str, at: Timestamp| {
         let text = format!("package plimsoll.gate\n\nimport rego.v1\n\nallow := true\n\nstrategy := \"{asked}\"\n");
         let mut plan = plan(&[]);
         plan.number = 2;
@@ -210,13 +218,40 @@ fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
         workflows.gate.policies.push(PolicyFile { path: "policy/gate.rego".to_string(), text });
         let mut release = decide(plan, NOW);
         let seen = Observed { environment: Arc::new(environment.clone()), ..Observed::default() };
-        release.advance(&seen, NOW).events.iter().for_each(|event| release.apply(event));
+        release.advance(&seen, at).events.iter().for_each(|event| release.apply(event));
         release.rollout().map(|rollout| rollout.plan().strategy.clone())
     };
+    let moved = |asked: &str| moved_at(asked, NOW);
     assert_eq!(moved("canary"), Some(Strategy::default_canary()));
     assert_eq!(moved("rolling"), Some(Strategy::default_rolling_update()));
     assert_eq!(moved("immediate"), Some(Strategy::Immediate));
     assert_eq!(moved("blue"), None, "what there is not denies");
+    // Denied nothing when it was decided; asked again in the moment of acting it says something else.
+    let later = NOW.plus_ms(3_600_000);
+    let by_time = format!("immediate\" if input.time < \"{later}\"\n\nstrategy := \"canary\" if input.time >= \"{later}");
+    assert_eq!(moved_at(&by_time, later), Some(Strategy::default_canary()), "what the record says of this moment");
+}
+
+#[test]
+fn a_job_that_delivers_does_not_after_something_later_was_delivered() {
+    let file = "on: push\njobs:\n  ship:\n    runs-on: x\n    environment: production\n    if: always()\n    steps: [{ run: ship }]\n";
+    let mut plan = plan(&[file]);
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    for run in &mut workflows.runs {
+        Arc::make_mut(run).deliver_by_workflow = true;
+    }
+    let instance = delivery().instance(Digest::of(b"later"));
+    let live = Live { release: other(), number: 9, instance, delivery: delivery(), since: NOW };
+    let (release, generation) = (other(), 1);
+    let environment = Environment::replay(&[
+        EnvironmentEvent::Admitted { release, generation, at: NOW },
+        EnvironmentEvent::Released { release, live: Some(Box::new(live)), quarantined: None, had_traffic: true, generation, at: NOW },
+    ]);
+    let mut release = Release::new(Arc::new(plan));
+    let advance = release.advance(&Observed { environment: Arc::new(environment), ..packed() }, NOW);
+    advance.events.iter().for_each(|event| release.apply(event));
+    assert!(!advance.actions.iter().any(|action| matches!(action, Action::StartJob { .. })), "{:?}", advance.actions);
+    assert_eq!(release.outcome(), Some(&Outcome::Superseded { by: 9 }));
 }
 
 #[test]
