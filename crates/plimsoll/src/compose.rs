@@ -127,6 +127,13 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
             .hint("without `artifact:` the commit's files ship; `start:` runs in their folder"));
     }
     if let Some(build) = &build {
+        if tree.list().iter().any(|path| path.starts_with(&format!("{BUILT}/"))) {
+            return Err(Failure::usage(format!(
+                "the folder `{BUILT}` is where what `{}` makes is kept, and the commit has one",
+                build.command
+            ))
+            .hint("`start:` in plimsoll.yaml, and a workflow that builds, take the place of what was detected"));
+        }
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
     }

@@ -116,13 +116,17 @@ impl HostTarget {
             return Ok(());
         }
         match self.blobs.get_now(&plan.artifact).map_err(|error| failed(&error))? {
-            Some(bytes) if there => match artifact::restore(&bytes, files).map_err(|error| failed(&error))? {
-                0 => Ok(()),
-                count => {
-                    tracing::warn!(revision = %plan.revision, count, "files of the artifact were gone and are there again");
-                    Ok(())
+            Some(bytes) if there => {
+                let restored = artifact::restore(&bytes, files).map_err(|error| failed(&error))?;
+                if restored.files > 0 {
+                    tracing::warn!(revision = %plan.revision, count = restored.files, "files of the artifact were gone and are there again");
                 }
-            },
+                restored
+                    .failed
+                    .iter()
+                    .for_each(|why| tracing::warn!(revision = %plan.revision, "a file of the artifact stays gone: {why}"));
+                Ok(())
+            }
             Some(bytes) => artifact::unpack(&bytes, files).map_err(|error| failed(&error)),
             None if there => Ok(()),
             None => Err(format!("artifact {} is not there", plan.artifact)),

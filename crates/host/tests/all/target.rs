@@ -288,6 +288,17 @@ async fn files_that_were_deleted_under_an_application_come_back_when_it_is_start
     assert_eq!(std::fs::read_to_string(data.join("word.txt")).unwrap(), "hello");
     assert_eq!(std::fs::read_to_string(data.join("own.txt")).unwrap(), "the application's own");
     place.ready().await;
+
+    // A link that the application put in place of a folder leads elsewhere, and nothing of ours goes there.
+    place.stop(4).await;
+    place.gone().await;
+    let elsewhere = place.temporary.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &data).unwrap();
+    place.run(5, 1).await;
+    place.ready().await;
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
 
 #[tokio::test]

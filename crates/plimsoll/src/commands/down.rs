@@ -30,7 +30,7 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     let dirs = dirs_to_read()?;
     if args.purge {
         if !args.all {
-            refuse_to_purge_others(&dirs).await?;
+            refuse_to_purge_others(&dirs, &args.here.dir).await?;
         }
         purge_all(&dirs, terminal).await?;
         return Ok(exit::OK);
@@ -107,16 +107,22 @@ fn named(view: &EnvironmentView) -> String {
 }
 
 /// Whoever tried one project and cleans up after it doesn't mean what others run.
-async fn refuse_to_purge_others(dirs: &host::dirs::Dirs) -> Result<()> {
+async fn refuse_to_purge_others(dirs: &host::dirs::Dirs, here: &Path) -> Result<()> {
     // A record that can't be read, or a server that doesn't answer, is no reason to leave anything running.
     let Ok(Some(client)) = Client::existing(dirs).await else { return Ok(()) };
-    let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await.unwrap_or_default();
-    let mut in_use: Vec<String> = views.iter().filter(|view| view.live.is_some() || view.changing.is_some()).map(named).collect();
-    in_use.sort();
-    if in_use.len() < 2 {
+    let views: Vec<EnvironmentView> = match client.get("/api/v1/environments").await {
+        Err(failure) if failure.kind == FailureKind::Infrastructure => return Ok(()),
+        views => views?,
+    };
+    let mut in_use: Vec<&EnvironmentView> = views.iter().filter(|view| view.live.is_some() || view.changing.is_some()).collect();
+    in_use.sort_by_key(|view| named(view));
+    // Standing in no project that has ever been up one means all that there is, as long as that is one.
+    let own = project_of(here).ok().filter(|own| views.iter().any(|view| view.project == *own));
+    let others: Vec<String> = in_use.iter().filter(|view| own.is_none_or(|own| own != view.project)).map(|view| named(view)).collect();
+    if others.len() < if own.is_some() { 1 } else { 2 } {
         return Ok(());
     }
-    Err(Failure::usage(format!("`--purge` removes every project, and more than one is in use: {}", in_use.join(", ")))
+    Err(Failure::usage(format!("`--purge` removes every project, and others are in use: {}", others.join(", ")))
         .hint("`plimsoll down` takes this one down; `plimsoll down --purge --all` means all of them"))
 }
 

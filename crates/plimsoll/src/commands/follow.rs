@@ -248,9 +248,11 @@ impl Follower<'_> {
 
     fn left(&self, code: u8) -> Watched {
         let name = self.release.as_ref().map_or("the release".to_string(), |release| format!("release-{}", release.plan().number));
-        let folder = self.folder();
+        // Without a number another release may be meant, the one that moves.
+        let number = self.release.as_ref().map(|release| format!(" {}", release.plan().number)).unwrap_or_default();
+        let of = format!("{number}{}", self.folder());
         self.terminal.say(&format!(
-            "stopped watching; {name} goes on: `plimsoll release watch{folder}` looks again, `plimsoll release abort{folder}` ends it"
+            "stopped watching; {name} goes on: `plimsoll release watch{of}` looks again, `plimsoll release abort{of}` ends it"
         ));
         if let Some(release) = self.release.as_ref().filter(|_| self.terminal.json) {
             self.terminal.json(&release.status());

@@ -17,7 +17,7 @@ pub fn event(terminal: &Terminal, run: &Run, event: &Event) {
         Event::JobSkipped { name, reason, .. } => say(Mark::Skipped, format!("{name} was skipped: {reason}")),
         Event::JobRejected { name, reason, .. } => say(Mark::Bad, format!("{name} can't start: {reason}")),
         Event::JobCancelled { name, reason, .. } => say(Mark::Warn, format!("{name} was cancelled: {reason}")),
-        Event::JobHeld { name, environment, .. } => say(Mark::Going, format!("{name} is held: {environment} is protected")),
+        Event::JobHeld { name, environment, .. } => say(Mark::Going, format!("{name} waits until it may deliver to {environment}")),
         Event::EnvironmentReviewed { review } => {
             let mark = if review.agrees { Mark::Good } else { Mark::Bad };
             let comment = if review.comment.is_empty() { String::new() } else { format!(": {}", review.comment) };

@@ -37,7 +37,7 @@ fn ctrl_c_of_a_watch_ends_the_watching_alone() {
     watch.interrupt();
     watch
         .wait()
-        .ends(130, &["stopped watching; release-1 goes on: `plimsoll release watch` looks again, `plimsoll release abort` ends it"]);
+        .ends(130, &["stopped watching; release-1 goes on: `plimsoll release watch 1` looks again, `plimsoll release abort 1` ends it"]);
     goes_on(&place, &gate);
 }
 
