@@ -31,6 +31,10 @@ impl Rollout {
     }
 
     fn wish_run(&self, seen: &Observed) -> Option<Action> {
+        // A rolling update begins with none; what an earlier attempt left may still have traffic from a router that refused, and stays.
+        if self.wanted() == 0 {
+            return None;
+        }
         self.wish_scale(seen, &self.plan.revision.id, self.wanted())
     }
 

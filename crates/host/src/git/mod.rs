@@ -56,6 +56,8 @@ pub enum Error {
     NoGit,
     #[error("there is no folder `{}`", .0.display())]
     NoFolder(PathBuf),
+    #[error("`{}` is a file, and a project's folder is meant", .0.display())]
+    AFile(PathBuf),
     #[error("`{}` is not in a git repository", .0.display())]
     NotARepository(PathBuf),
     #[error("`{}` is a repository without files: a clone with a working tree is needed", .0.display())]
@@ -78,7 +80,7 @@ impl Error {
             Error::Failed { why, .. } if why.contains("dubious ownership") => {
                 Some("the folder is somebody else's; `git config --global --add safe.directory FOLDER` says that you trust it")
             }
-            Error::NoFolder(_) | Error::Bare(_) | Error::Failed { .. } => None,
+            Error::NoFolder(_) | Error::AFile(_) | Error::Bare(_) | Error::Failed { .. } => None,
         }
     }
 }
@@ -86,7 +88,7 @@ impl Error {
 /// Finds the repository around a folder.
 pub fn place(folder: &Path) -> Result<Place, Error> {
     if !folder.is_dir() {
-        return Err(Error::NoFolder(folder.to_path_buf()));
+        return Err(if folder.is_file() { Error::AFile(folder.to_path_buf()) } else { Error::NoFolder(folder.to_path_buf()) });
     }
     let output = match git(folder, "find the repository", &["rev-parse", "--show-toplevel", "--show-prefix"]) {
         Ok(output) => text(output),

@@ -69,6 +69,8 @@ struct Supervisor {
     backoff: Backoff,
     /// Why the last start came to its end; told until the next one is ready.
     crash: Option<String>,
+    /// Why it was started again the last time, once it is ready again.
+    restarted: Option<String>,
     unwanted: bool,
 }
 
@@ -83,7 +85,16 @@ impl Supervisor {
         // Restarts go on counting over a supervisor's death; a wish that was taken back and made again begins anew.
         let restarts = Status::read(dir).ok().flatten().filter(|it| it.phase != InstancePhase::Stopped).map_or(0, |it| it.restarts + 1);
         let status = Status { phase: InstancePhase::Starting, address: None, restarts, message: None, since: now() };
-        Supervisor { dir: dir.to_path_buf(), cancel, status, written: None, backoff: Backoff::default(), crash: None, unwanted: false }
+        Supervisor {
+            dir: dir.to_path_buf(),
+            cancel,
+            status,
+            written: None,
+            backoff: Backoff::default(),
+            crash: None,
+            restarted: None,
+            unwanted: false,
+        }
     }
 
     async fn run(&mut self) -> io::Result<()> {
@@ -150,8 +161,10 @@ impl Supervisor {
                 Seen::Starting(why) => self.say(InstancePhase::Starting, self.crash.clone().or(Some(why))),
                 Seen::Ready(note) => {
                     ready.get_or_insert_with(Instant::now);
-                    self.crash = None;
-                    self.say(InstancePhase::Ready, note);
+                    self.restarted = self.crash.take().or(self.restarted.take());
+                    let restarted = self.restarted.as_ref().map(|why| format!("last restart: {why}"));
+                    let told: Vec<String> = restarted.into_iter().chain(note).collect();
+                    self.say(InstancePhase::Ready, (!told.is_empty()).then(|| told.join("; ")));
                 }
                 Seen::NotReady(why) => self.say(InstancePhase::NotReady, Some(why)),
                 Seen::Unhealthy(why) => {

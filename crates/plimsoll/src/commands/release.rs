@@ -48,7 +48,7 @@ async fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
         terminal.data(&entry_line(entry, terminal));
     }
     if entries.is_empty() {
-        terminal.data("no release yet; `plimsoll up` makes the first");
+        terminal.data("no release of this folder yet; `plimsoll up` makes the first, and `plimsoll status` shows what runs elsewhere");
     }
     Ok(exit::OK)
 }

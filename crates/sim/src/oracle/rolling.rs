@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::name::ReleaseId;
 use rollout::rolling::resolve;
-use rollout::{Phase, RevisionId, Rollout, Strategy};
+use rollout::{Phase, Plan, RevisionId, Rollout, Strategy};
 
 use crate::scheduler::Sim;
 use crate::world::Truth;
@@ -44,20 +44,33 @@ impl Truth {
         }
     }
 
+    /// Whether a rolling update with the revision may leave nobody ready: one instance replaced in its place, for example.
+    pub fn may_be_nobody(&self, revision: &RevisionId) -> bool {
+        let rollouts = self.oracle.releases.values().filter_map(|release| release.rollout());
+        let with_it = rollouts.map(Rollout::plan).filter(|plan| plan.revision.id == *revision);
+        with_it.filter_map(least_and_most).any(|(least, _)| least == 0)
+    }
+
     fn update(&self) -> Option<Update<'_>> {
         let release = self.oracle.environment.occupied().filter(|release| !self.oracle.at_once.contains(release))?;
         let rollout: &Rollout = self.oracle.releases.get(&release)?.rollout()?;
         let plan = rollout.plan();
-        let Strategy::RollingUpdate { max_surge, max_unavailable } = plan.strategy else { return None };
-        let (surge, unavailable) = resolve(max_surge, max_unavailable, plan.replicas);
-        let before = plan.stable_replicas.unwrap_or(plan.replicas);
+        let (least, most) = least_and_most(plan)?;
         Some(Update {
             release,
             new: &plan.revision.id,
             old: plan.stable.as_ref().map(|stable| &stable.id).filter(|stable| **stable != plan.revision.id)?,
             phase: rollout.phase(),
-            most: plan.replicas.max(before) + surge,
-            least: plan.replicas.min(before).saturating_sub(unavailable),
+            most,
+            least,
         })
     }
+}
+
+/// Instances that must be ready, and that may be there, during a rolling update.
+fn least_and_most(plan: &Plan) -> Option<(u32, u32)> {
+    let Strategy::RollingUpdate { max_surge, max_unavailable } = plan.strategy else { return None };
+    let (surge, unavailable) = resolve(max_surge, max_unavailable, plan.replicas);
+    let before = plan.stable_replicas.unwrap_or(plan.replicas);
+    Some((plan.replicas.min(before).saturating_sub(unavailable), plan.replicas.max(before) + surge))
 }

@@ -48,6 +48,9 @@ pub(crate) struct Instance {
 
 type Key = (RevisionId, u32);
 
+/// Longer than between a look and what follows from it.
+const BACK_MS: i64 = 10_000;
+
 pub(crate) struct SimTarget {
     pub border: Border,
 }
@@ -273,9 +276,11 @@ fn end(sim: &Arc<Sim>, truth: &mut super::Truth, key: Key) {
     let Some(it) = truth.target.instances.get_mut(&key).filter(|it| it.wanted) else { return };
     it.wanted = false;
     let was_ready = it.phase == InstancePhase::Ready;
-    it.was_lost = !was_ready;
+    // One that was dead when it was decided about may have come back a moment ago.
+    let is_back = it.restarts > 0 && sim.now() - it.since < BACK_MS;
+    it.was_lost = !was_ready || is_back;
     sim.trace(format_args!("target: {}/{} is asked to end", key.0, key.1));
-    if was_ready {
+    if was_ready && !is_back {
         truth.not_too_few(sim);
     }
     let Some(life) = truth.target.renew(&key, InstancePhase::NotReady, sim.now(), Some("stopping")) else { return };
