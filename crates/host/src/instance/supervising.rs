@@ -213,7 +213,9 @@ impl Supervisor {
 fn explained(line: &str) -> String {
     let lower = line.to_lowercase();
     if lower.contains("address already in use") || lower.contains("eaddrinuse") {
-        return format!("{line}; two versions can't run beside each other on one port: let it listen on $PORT");
+        return format!(
+            "{line}; two versions can't run beside each other on one port: let it listen on $PORT, or `strategy: {{rollingUpdate: {{maxSurge: 0, maxUnavailable: 1}}}}` stops the old one first"
+        );
     }
     if lower.starts_with("modulenotfounderror") {
         return format!(
