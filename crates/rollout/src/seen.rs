@@ -43,6 +43,11 @@ impl<'a> Fleet<'a> {
         self.all().filter(|it| it.index >= index && it.phase != InstancePhase::Stopped).count() as u32
     }
 
+    /// The largest index that is alive.
+    pub fn last_live(self) -> Option<u32> {
+        self.all().filter(|it| it.phase != InstancePhase::Stopped).map(|it| it.index).max()
+    }
+
     /// Exactly the indexes from 0 to `replicas` are alive.
     pub fn is_complete(self, replicas: u32) -> bool {
         let mut indexes: Vec<u32> = self.all().filter(|it| it.phase != InstancePhase::Stopped).map(|it| it.index).collect();

@@ -109,6 +109,13 @@ impl Rollout {
             let serving = Scale { old: rolling.scale.old, ..rolling.serving };
             return (serving != rolling.serving && self.follows(seen)).then_some(Happened::ServingDecided { serving });
         }
+        if rolling.scale.new == 0
+            && let Some(last) = self.new_fleet(seen)?.last_live()
+        {
+            // What an earlier attempt left is taken over: it may have traffic of a router that refused, so nobody ends it.
+            let scale = Scale { new: (last + 1).min(rolling.replicas), ..rolling.scale };
+            return Some(Happened::Scaled { generation: self.generation + 1, scale });
+        }
         let at_once = self.promote == Some(Promote::Full);
         let coming = side(self.new_fleet(seen)?, rolling.scale.new, rolling.replicas);
         let leaving = side(self.stable_fleet(seen)?, rolling.scale.old, 0);

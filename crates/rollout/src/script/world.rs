@@ -96,6 +96,10 @@ impl World {
     pub fn apply(&mut self, what: &What, now: Timestamp) {
         match what {
             What::Instance { revision, index, phase, restarts, message } => {
+                // One that nobody asked for was left by an earlier attempt.
+                if let Some(index) = index.filter(|index| !self.instances.values().any(|it| it.revision == *revision && it.index == *index)) {
+                    self.start(revision, index, *phase, now);
+                }
                 let matching =
                     self.instances.values_mut().filter(|it| it.revision == *revision && index.is_none_or(|index| it.index == index));
                 for instance in matching {
