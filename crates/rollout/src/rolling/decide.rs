@@ -2,8 +2,8 @@
 
 use base::Timestamp;
 
-use super::Scale;
 use super::scale::{Side, next_scale_among, next_scale_back};
+use super::{Rolling, Scale};
 use crate::decide::UNREADY_MS;
 use crate::event::Happened;
 use crate::outcome::Reason;
@@ -109,14 +109,11 @@ impl Rollout {
             let serving = Scale { old: rolling.scale.old, ..rolling.serving };
             return (serving != rolling.serving && self.follows(seen)).then_some(Happened::ServingDecided { serving });
         }
-        if rolling.scale.new == 0
-            && let Some(last) = self.new_fleet(seen)?.last_live()
-        {
-            // What an earlier attempt left is taken over: it may have traffic of a router that refused, so nobody ends it.
-            let scale = Scale { new: (last + 1).min(rolling.replicas), ..rolling.scale };
-            return Some(Happened::Scaled { generation: self.generation + 1, scale });
-        }
         let at_once = self.promote == Some(Promote::Full);
+        let left = if rolling.scale.new == 0 { self.left_over(rolling, at_once, seen)? } else { 0 };
+        if left > 0 {
+            return Some(Happened::Scaled { generation: self.generation + 1, scale: Scale { new: left, ..rolling.scale } });
+        }
         let coming = side(self.new_fleet(seen)?, rolling.scale.new, rolling.replicas);
         let leaving = side(self.stable_fleet(seen)?, rolling.scale.old, 0);
         if coming.all_ready() >= rolling.replicas {
@@ -128,6 +125,14 @@ impl Rollout {
         let (new, old) = next_scale_among(alive, rolling.bounds_forward(at_once), &coming, &leaving);
         let old = if at_once { rolling.scale.old } else { old };
         self.decide_scale(Scale { new, old }, seen, now)
+    }
+
+    /// How many instances that an earlier attempt left are taken over, as far as there is room for them: they may have traffic of a
+    /// router that refused, so that nobody ends them.
+    fn left_over(&self, rolling: &Rolling, at_once: bool, seen: &Observed) -> Option<u32> {
+        let old = side(self.stable_fleet(seen)?, rolling.scale.old, 0);
+        let room = rolling.bounds_forward(at_once).most.saturating_sub(old.wanted + old.ending);
+        Some(self.new_fleet(seen)?.last_live().map_or(0, |last| (last + 1).min(rolling.replicas).min(room)))
     }
 
     /// Instances of the old revision that are dead: they crash again and again, or have not been ready for a while.

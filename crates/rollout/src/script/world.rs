@@ -97,7 +97,8 @@ impl World {
         match what {
             What::Instance { revision, index, phase, restarts, message } => {
                 // One that nobody asked for was left by an earlier attempt.
-                if let Some(index) = index.filter(|index| !self.instances.values().any(|it| it.revision == *revision && it.index == *index)) {
+                if let Some(index) = index.filter(|index| !self.instances.values().any(|it| it.revision == *revision && it.index == *index))
+                {
                     self.start(revision, index, *phase, now);
                 }
                 let matching =

@@ -179,8 +179,9 @@ impl Live {
                 _ => {}
             }
         }
-        let in_proportion = self.rollout.status().scale.is_some_and(|scale| scale.new > 0);
-        if self.rollout.phase() == Phase::RollingBack && weight > 0 && !in_proportion {
+        // In a rolling update it goes back as instances do; without a surge the old one is started when the new one is gone.
+        let in_steps = self.rollout.status().scale.is_some_and(|scale| scale.new > 0 || scale.old == 0);
+        if self.rollout.phase() == Phase::RollingBack && weight > 0 && !in_steps {
             assert!(self.stable_is_unreachable(seen), "I7: traffic goes back at once");
         }
         if let Some(Outcome::RolledBack { .. }) = self.rollout.outcome() {
