@@ -41,6 +41,8 @@ pub struct Release {
     rollout: Option<Arc<Rollout>>,
     votes: Vec<Vote>,
     overridden: Option<Override>,
+    /// What that override went past, as it is on record.
+    gone_past: Vec<String>,
     cancelled_by: Option<String>,
     outcome: Option<Outcome>,
     finished: Option<Timestamp>,
@@ -143,6 +145,7 @@ impl Release {
             rollout: None,
             votes: Vec::new(),
             overridden: None,
+            gone_past: Vec::new(),
             cancelled_by: None,
             outcome: None,
             finished: None,
@@ -166,7 +169,13 @@ impl Release {
             Event::EvidenceRead { evidence, .. } => self.evidence = Some(Arc::new(evidence.clone())),
             Event::Decided { decision } => self.decision = Some(Arc::new(decision.clone())),
             Event::Voted { vote } => self.votes.push(vote.clone()),
-            Event::Overridden { by, .. } => self.overridden = Some(by.clone()),
+            Event::Overridden { by, past, .. } => {
+                if self.overridden.as_ref() != Some(by) {
+                    self.gone_past.clear();
+                }
+                self.overridden = Some(by.clone());
+                self.gone_past.push(past.clone());
+            }
             Event::Admitted { instance, rollout, .. } => {
                 self.assert_allowed(instance);
                 self.instance = Some(Arc::new((**instance).clone()));

@@ -1,6 +1,6 @@
 //! Where runs, gate, environment and router meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base::name::{ProjectId, ReleaseId, RunId};
@@ -13,7 +13,7 @@ use release::{
     Action, Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind,
     Live, Observed, Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
 };
-use rollout::{InstancePhase, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy};
+use rollout::{InstancePhase, InstancePlan, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy};
 use workflow::job::{Conclusion, JobOutcome, JobSeen};
 use workflow::plan::{Repository, Request};
 
@@ -62,19 +62,7 @@ fn the_gate_is_not_asked_again_while_another_release_has_the_environment() {
 #[test]
 fn a_release_that_a_later_one_has_overtaken_is_not_shipped() {
     let live = |number| {
-        let (release, instance) = (ReleaseId::new(NOW, 3), delivery().instance(Digest::of(b"old")));
-        let live = Live { release, number, instance, delivery: delivery(), since: NOW };
-        let events = [
-            EnvironmentEvent::Admitted { release, generation: 1, at: NOW },
-            EnvironmentEvent::Released {
-                release,
-                live: Some(Box::new(live)),
-                quarantined: None,
-                had_traffic: true,
-                generation: 1,
-                at: NOW,
-            },
-        ];
+        let events = live_by(number, &delivery().instance(Digest::of(b"old")), 1);
         Observed { environment: Arc::new(Environment::replay(&events)), ..Observed::default() }
     };
     let mut plan = plan(&[]);
@@ -146,20 +134,9 @@ fn a_policy_knows_how_often_traffic_went_back_in_the_last_day() {
 
 #[test]
 fn the_old_instances_that_a_rolling_update_has_ended_stay_ended() {
-    let (before, instance) = (ReleaseId::new(NOW, 3), delivery().instance(Digest::of(b"old")));
+    let instance = delivery().instance(Digest::of(b"old"));
     let old = instance.revision.clone();
-    let live = Live { release: before, number: 1, instance, delivery: Delivery { replicas: 3, ..delivery() }, since: NOW };
-    let mut environment = vec![
-        EnvironmentEvent::Admitted { release: before, generation: 1, at: NOW },
-        EnvironmentEvent::Released {
-            release: before,
-            live: Some(Box::new(live)),
-            quarantined: None,
-            had_traffic: true,
-            generation: 1,
-            at: NOW,
-        },
-    ];
+    let mut environment = live_by(1, &instance, 3);
     let seen = |environment: &[EnvironmentEvent], instances: Vec<InstanceSeen>| Observed {
         environment: Arc::new(Environment::replay(environment)),
         rollout: rollout::Observed { instances: Some(instances), route: Some(RouteSeen::default()), ..rollout::Observed::default() },
@@ -196,19 +173,7 @@ fn the_old_instances_that_a_rolling_update_has_ended_stay_ended() {
 
 #[test]
 fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
-    let (before, instance) = (ReleaseId::new(NOW, 3), delivery().instance(Digest::of(b"old")));
-    let live = Live { release: before, number: 1, instance, delivery: delivery(), since: NOW };
-    let environment = Environment::replay(&[
-        EnvironmentEvent::Admitted { release: before, generation: 1, at: NOW },
-        EnvironmentEvent::Released {
-            release: before,
-            live: Some(Box::new(live)),
-            quarantined: None,
-            had_traffic: true,
-            generation: 1,
-            at: NOW,
-        },
-    ]);
+    let environment = Environment::replay(&live_by(1, &delivery().instance(Digest::of(b"old")), 1));
     let moved_at = |asked: &str, at: Timestamp| {
         let text = format!("package plimsoll.gate\n\nimport rego.v1\n\nallow := true\n\nstrategy := \"{asked}\"\n");
         let mut plan = plan(&[]);
@@ -240,18 +205,38 @@ fn a_job_that_delivers_does_not_after_something_later_was_delivered() {
     for run in &mut workflows.runs {
         Arc::make_mut(run).deliver_by_workflow = true;
     }
-    let instance = delivery().instance(Digest::of(b"later"));
-    let live = Live { release: other(), number: 9, instance, delivery: delivery(), since: NOW };
-    let (release, generation) = (other(), 1);
-    let environment = Environment::replay(&[
-        EnvironmentEvent::Admitted { release, generation, at: NOW },
-        EnvironmentEvent::Released { release, live: Some(Box::new(live)), quarantined: None, had_traffic: true, generation, at: NOW },
-    ]);
+    let environment = Environment::replay(&live_by(9, &delivery().instance(Digest::of(b"later")), 1));
     let mut release = Release::new(Arc::new(plan));
     let advance = release.advance(&Observed { environment: Arc::new(environment), ..packed() }, NOW);
     advance.events.iter().for_each(|event| release.apply(event));
     assert!(!advance.actions.iter().any(|action| matches!(action, Action::StartJob { .. })), "{:?}", advance.actions);
     assert_eq!(release.outcome(), Some(&Outcome::Superseded { by: 9 }));
+}
+
+#[test]
+fn an_override_says_on_record_each_thing_that_it_goes_past() {
+    let mut plan = plan(&[]);
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    let rule = Rule { name: "leads".to_string(), people: ["bo".to_string()].into(), count: 1 };
+    workflows.gate.approvals = Approvals { rules: vec![rule], ..Approvals::default() };
+    let release = decide(plan, NOW);
+    let by = gate::Override {
+        by: "cy".to_string(),
+        reason: "the shop is down".to_string(),
+        ticket: None,
+        until: NOW.plus_ms(3_600_000),
+        confirmed_by: BTreeSet::new(),
+    };
+    let environment = Environment::replay(&[
+        EnvironmentEvent::Frozen { by: "ana".to_string(), reason: "the sale".to_string(), until: None, at: NOW },
+        EnvironmentEvent::Overridden { by, at: NOW },
+    ]);
+    let advance = release.advance(&Observed { environment: Arc::new(environment), ..Observed::default() }, NOW);
+    let past: Vec<&str> =
+        advance.events.iter().filter_map(|it| if let Event::Overridden { past, .. } = it { Some(past.as_str()) } else { None }).collect();
+    assert_eq!(past.len(), 2, "{past:?}");
+    assert!(past[0].contains("leads") && past[1].contains("the sale"), "{past:?}");
+    assert!(advance.events.iter().any(|event| matches!(event, Event::Admitted { .. })), "and then it goes");
 }
 
 #[test]
@@ -404,6 +389,17 @@ fn what_built_nothing_has_no_provenance() {
     assert_eq!(why(&plan, &[ended]), "release-1 has ended without an artifact");
     plan.kind = Kind::Rollback { revision: Box::new(plan.delivery.instance(Digest::of(b"artifact"))), reason: "back".to_string() };
     assert!(why(&plan, &[]).starts_with("release-1 built nothing: it went back to revision "));
+}
+
+/// What an earlier, or a later, release left live.
+fn live_by(number: u64, instance: &InstancePlan, replicas: u32) -> Vec<EnvironmentEvent> {
+    let (release, generation) = (other(), 1);
+    let delivery = Delivery { replicas, ..delivery() };
+    let live = Box::new(Live { release, number, instance: instance.clone(), delivery, since: NOW });
+    vec![
+        EnvironmentEvent::Admitted { release, generation, at: NOW },
+        EnvironmentEvent::Released { release, live: Some(live), quarantined: None, had_traffic: true, generation, at: NOW },
+    ]
 }
 
 fn other() -> ReleaseId {

@@ -4,7 +4,7 @@ use record::ReleaseEntry;
 
 use super::actor;
 use super::release::steer_with;
-use crate::cli::{Approve, Reject};
+use crate::cli::{Approve, OneRelease, Reject};
 use crate::client::Client;
 use crate::exit;
 use crate::failure::Result;
@@ -12,23 +12,16 @@ use crate::server::InboxEntry;
 use crate::terminal::Terminal;
 
 pub async fn approve(args: &Approve, terminal: &Terminal) -> Result<u8> {
-    steer_with(
-        &args.one,
-        "approve",
-        serde_json::json!({ "by": actor(), "comment": args.comment, "environment": args.environment }),
-        terminal,
-    )
-    .await
+    answer(&args.one, "approve", &args.comment, args.environment.as_deref(), terminal).await
 }
 
 pub async fn reject(args: &Reject, terminal: &Terminal) -> Result<u8> {
-    steer_with(
-        &args.one,
-        "reject",
-        serde_json::json!({ "by": actor(), "comment": args.comment, "environment": args.environment }),
-        terminal,
-    )
-    .await
+    answer(&args.one, "reject", &args.comment, args.environment.as_deref(), terminal).await
+}
+
+async fn answer(one: &OneRelease, verb: &str, comment: &str, environment: Option<&str>, terminal: &Terminal) -> Result<u8> {
+    let body = serde_json::json!({ "by": actor(), "comment": comment, "environment": environment });
+    steer_with(one, verb, body, terminal).await
 }
 
 pub async fn inbox(terminal: &Terminal) -> Result<u8> {

@@ -25,8 +25,8 @@ impl Release {
             return Some(one(Event::Finished { outcome: Outcome::Refused { by, comment }, at: now }));
         }
         let state = hours(workflows, environment, now);
-        let waiting = self.for_people(standing).or_else(|| self.for_hours(workflows, &state))?;
-        self.wait_unless_overridden(workflows, waiting, state.changes(), environment, now)
+        let waits = [self.for_people(standing), self.for_hours(workflows, &state)];
+        waits.into_iter().flatten().find_map(|waiting| self.wait_unless_overridden(workflows, waiting, state.changes(), environment, now))
     }
 
     /// Nothing where it is known how what users are promised is kept, or the project ships without knowing.
@@ -51,7 +51,8 @@ impl Release {
     ) -> Option<Advance> {
         let waiting = match environment.overridden(now) {
             Some(by) if !by.counts(&workflows.gate) => Waiting::Unconfirmed { by: by.by.clone(), else_waits: waiting.sentence() },
-            Some(by) if self.overridden.as_ref() == Some(by) => return None,
+            // Each thing that it goes past is on record first.
+            Some(by) if self.overridden.as_ref() == Some(by) && self.gone_past.contains(&waiting.sentence()) => return None,
             Some(by) => return Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
             None => waiting,
         };
