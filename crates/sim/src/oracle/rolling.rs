@@ -15,16 +15,22 @@ struct Update<'a> {
     new: &'a RevisionId,
     old: &'a RevisionId,
     phase: Phase,
+    /// Every order of its own has a later generation.
+    since: u64,
     most: u32,
     least: u32,
 }
 
 impl Truth {
-    /// After an instance was started. The way back may make room for one that is in its way.
-    pub fn not_too_many(&self, sim: &Arc<Sim>) {
+    /// After an instance was started at this generation. The way back may make room for one that is in its way, and what was on its
+    /// way to the target before the update began is not its doing.
+    pub fn not_too_many(&self, sim: &Arc<Sim>, generation: u64) {
         let Some(update) = self.update().filter(|it| matches!(it.phase, Phase::Rolling | Phase::Verifying | Phase::Draining)) else {
             return;
         };
+        if generation <= update.since {
+            return;
+        }
         let live = self.target.running().filter(|revision| *revision == update.new || *revision == update.old).count() as u32;
         if live > update.most {
             let detail = format!("{live} instances of release {}, at most {} may be", update.release, update.most);
@@ -61,6 +67,7 @@ impl Truth {
             new: &plan.revision.id,
             old: plan.stable.as_ref().map(|stable| &stable.id).filter(|stable| **stable != plan.revision.id)?,
             phase: rollout.phase(),
+            since: plan.generation_base,
             most,
             least,
         })
