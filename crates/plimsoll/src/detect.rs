@@ -161,7 +161,8 @@ fn words(text: &str) -> String {
     }
 }
 
-fn quote(word: &str) -> String {
+/// As a word of a shell.
+pub fn quote(word: &str) -> String {
     let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@%+,$".contains(c));
     if plain { word.to_string() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

@@ -35,6 +35,7 @@ use super::{actor, pairs};
 use crate::cli::{ImagesChoice, Run as RunArgs, RunCommand};
 use crate::compose::{git_failure, load, project_id, ready, stays_out};
 use crate::config::{self, Config};
+use crate::detect::quote;
 use crate::event;
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
@@ -231,7 +232,8 @@ fn ended(conclusions: &[Conclusion], waiting: &[String], interrupts: &Interrupts
         interrupts.exit_code()
     } else if good && !waiting.is_empty() {
         let jobs: Vec<String> = waiting.iter().map(|job| format!("`{job}`")).collect();
-        terminal.say(&format!("the pipeline waits for {}; `--manual JOB` starts a manual job", jobs.join(", ")));
+        let of_one = waiting.first().map_or_else(String::new, |job| quote(job));
+        terminal.say(&format!("the pipeline waits for {}; the same command with `--manual {of_one}` starts it", jobs.join(", ")));
         exit::WAITING
     } else if good {
         exit::OK

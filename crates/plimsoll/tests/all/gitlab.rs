@@ -143,7 +143,7 @@ deploy: {stage: deploy, script: [echo deployed]}
     let place = Place::with(&[(".gitlab-ci.yml", file)]);
     let said = place.say(&["run"]);
     assert_eq!(said.code, 5, "{}{}", said.out, said.err);
-    assert!(said.err.contains("the pipeline waits for `approve`; `--manual JOB` starts a manual job"), "{}", said.err);
+    assert!(said.err.contains("the pipeline waits for `approve`; the same command with `--manual approve` starts it"), "{}", said.err);
     assert!(!said.out.contains("deployed"), "{}", said.out);
     let said = place.say(&["run", "--manual", "approve"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);

@@ -83,7 +83,7 @@ fn what_was_run_is_listed_and_shown() {
     assert_eq!(run(&place, &[]).code, 0);
     place.say(&["run", "rerun"]).ends(0, &["run-1, attempt 2"]);
     let list = place.say(&["run", "list"]);
-    assert!(list.out.starts_with("run-1  success, attempt 2  ci  main HASH"), "{}", list.out);
+    assert!(list.out.starts_with("run-1  success, attempt 2  ci  push  main HASH"), "{}", list.out);
     let view = place.say(&["run", "view"]);
     for line in ["run-1 ci: success", ".github/workflows/ci.yml on push, main HASH", "✔ build success (TIME)"] {
         assert!(view.out.contains(line), "{line}\n{}", view.out);

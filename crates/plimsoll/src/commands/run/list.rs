@@ -23,9 +23,9 @@ pub(super) fn list(args: &RunList, terminal: &Terminal) -> Result<u8> {
     if all.is_empty() {
         terminal.say("nothing was run here yet");
     }
-    let rows: Vec<[String; 6]> = all.iter().map(|(summary, kept)| row(summary, kept)).collect();
+    let rows: Vec<[String; 7]> = all.iter().map(|(summary, kept)| row(summary, kept)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
+    let widths: Vec<usize> = (0..7).map(width).collect();
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(widths.iter().copied()).map(|(cell, width)| format!("{cell:<width$}")).collect();
         terminal.data(cells.join("  ").trim_end());
@@ -33,7 +33,7 @@ pub(super) fn list(args: &RunList, terminal: &Terminal) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn row(summary: &Summary, kept: &Kept) -> [String; 6] {
+fn row(summary: &Summary, kept: &Kept) -> [String; 7] {
     let word = match summary.conclusion {
         Some(conclusion) => conclusion.word(),
         None if kept.is_under_way() => "running",
@@ -45,6 +45,7 @@ fn row(summary: &Summary, kept: &Kept) -> [String; 6] {
         format!("run-{}", summary.number),
         format!("{word}{attempts}"),
         summary.title.clone().unwrap_or_else(|| summary.name.clone()),
+        summary.event.clone(),
         format!("{} {}", summary.git_ref.trim_start_matches("refs/heads/"), commit(&summary.sha, summary.dirty)),
         minute(summary.started),
         took,
