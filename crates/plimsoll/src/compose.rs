@@ -4,6 +4,7 @@ mod delivery;
 mod environments;
 mod summary;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,6 +18,7 @@ use release::{CodeSource, Commit, Project, Ships};
 use workflow::github::Loaded;
 use workflow::job::Remote;
 use workflow::model::Workflow;
+use workflow::runners::Runners;
 use workflow::trigger::{self, Event, Triggered};
 
 use crate::cli::{ImagesChoice, SecurityChoice, StrategyChoice};
@@ -104,7 +106,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     };
     let mut resolver = fetching::resolver(&config.actions, &|path| tree.read(path))?;
     let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
-    let mut workflows = problems.or_default(triggered(&tree, &event, &gitlab, &mut resolver, &mut warnings, &mut check));
+    let runners = &config.workflows.runners;
+    let mut workflows = problems.or_default(triggered(&tree, &event, &gitlab, runners, &mut resolver, &mut warnings, &mut check));
     let policies = problems.or_default(read_policies(&tree));
     let calendar = problems.or_default(read_calendar(&tree, &config, now));
     let slos = problems.or_default(read_slos(&tree, &config));
@@ -356,6 +359,7 @@ fn triggered(
     tree: &Tree,
     event: &Event,
     gitlab: &GitlabOf<'_>,
+    runners: &Runners,
     resolver: &mut Resolver<'_>,
     warnings: &mut Vec<String>,
     check: &mut dyn FnMut(&Source),
@@ -387,7 +391,7 @@ fn triggered(
             }
             continue;
         }
-        let loaded = load(&source, &|path| tree.bytes(path), resolver);
+        let loaded = load(&source, &|path| tree.bytes(path), runners, resolver);
         if let Some(workflow) = &loaded.workflow
             && let Triggered::No { reason } = trigger::matches(workflow, event)
         {
@@ -429,16 +433,14 @@ pub fn ready(
             file.diagnostics.append(&mut cant_run);
             continue;
         };
+        let (own, others) = as_far_as_it_runs(own, only_job.filter(|_| file.key.is_none()));
         let checked = match &file.key {
-            None => host::job::check(own, read, &path, resolver),
-            Some(key) => host::job::check_called((key, own), &root, read, &path, resolver),
+            None => host::job::check(&own, read, &path, resolver),
+            Some(key) => host::job::check_called((key, &own), &root, read, &path, resolver),
         };
         actions.extend(checked.actions);
         cant_run.extend(checked.diagnostics);
-        if let (Some(only), None) = (only_job, &file.key) {
-            let others = jobs_left_out(own, only);
-            cant_run.retain(|it| !others.iter().any(|job| job.contains(&it.span.start)));
-        }
+        cant_run.retain(|it| !others.iter().any(|job| job.contains(&it.span.start)));
         file.diagnostics.append(&mut cant_run);
     }
     workflow.iter_mut().for_each(|workflow| workflow.actions.append(&mut actions));
@@ -448,19 +450,29 @@ pub fn ready(
     }
 }
 
-/// Where the jobs that don't run with this one stand in the file: what can't be run there stops nobody.
-fn jobs_left_out(workflow: &Workflow, only: &str) -> Vec<Range<usize>> {
-    let asked_for = workflow::plan::asked_for(workflow, only);
+/// The workflow without the jobs that don't run with this one, or nowhere here, and where those stand in the file: what they can't
+/// have stops nobody, and what they use needn't be fetched.
+fn as_far_as_it_runs<'a>(workflow: &'a Workflow, only: Option<&str>) -> (Cow<'a, Workflow>, Vec<Range<usize>>) {
+    let asked_for = only.map_or_else(|| vec![true; workflow.jobs.len()], |only| workflow::plan::asked_for(workflow, only));
+    let runs: Vec<bool> = workflow.jobs.iter().zip(asked_for).map(|(job, asked_for)| asked_for && !workflow.runners.skips(job)).collect();
+    if runs.iter().all(|runs| *runs) {
+        return (Cow::Borrowed(workflow), Vec::new());
+    }
     let starts: BTreeSet<usize> = workflow.jobs.iter().map(|job| job.span.start).collect();
     let end = |start: usize| starts.range(start + 1..).next().copied().unwrap_or(usize::MAX);
-    let left_out = workflow.jobs.iter().zip(asked_for).filter(|(_, asked_for)| !asked_for);
-    left_out.map(|(job, _)| job.span.start..end(job.span.start)).collect()
+    let others = workflow.jobs.iter().zip(&runs).filter(|(_, runs)| !**runs);
+    let others = others.map(|(job, _)| job.span.start..end(job.span.start)).collect();
+    let mut rest = workflow.clone();
+    let mut runs = runs.into_iter();
+    rest.jobs.retain(|_| runs.next() == Some(true));
+    (Cow::Owned(rest), others)
 }
 
 /// A workflow with all that it calls: files of this repository as they are in the sources, those of others as they are locked.
-pub fn load(source: &Source, read: &dyn Fn(&str) -> Option<Vec<u8>>, resolver: &mut Resolver<'_>) -> Loaded {
+pub fn load(source: &Source, read: &dyn Fn(&str) -> Option<Vec<u8>>, runners: &Runners, resolver: &mut Resolver<'_>) -> Loaded {
     let resolver = RefCell::new(resolver);
-    workflow::github::load(source, &|key| called_file(key, &source.name, read, &mut resolver.borrow_mut()))
+    let options = workflow::github::Options { runners: runners.clone(), ..Default::default() };
+    workflow::github::load_with(source, &|key| called_file(key, &source.name, read, &mut resolver.borrow_mut()), &options)
 }
 
 /// By the name that the plan gives it.

@@ -15,6 +15,7 @@ use base::{Diagnostic, Source, Span};
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Strategy, SyntheticPlan};
 use workflow::environment::Environments;
 use workflow::lint::{Forbidden, Pattern, Security};
+use workflow::runners::{Rule, Runners};
 
 pub use gate::{Gate, holidays_from};
 pub use slo::slos_of;
@@ -126,6 +127,8 @@ pub struct Gitlab {
 pub struct Workflows {
     pub security: Security,
     pub forbidden: Option<Forbidden>,
+    /// Where the jobs of which labels run.
+    pub runners: Runners,
 }
 
 impl LimitsConfig {
@@ -246,7 +249,7 @@ const SYNTHETIC_INTERVAL_MIN_MS: u64 = 10;
 const SYNTHETIC: &[&str] = &["paths", "interval", "belowRequestsPerMinute"];
 const ACTIONS: &[&str] = &["sources", "movedTags"];
 const GITLAB: &[&str] = &["images", "mirrors"];
-const WORKFLOWS: &[&str] = &["security", "forbiddenUses"];
+const WORKFLOWS: &[&str] = &["security", "forbiddenUses", "runners"];
 const FORBIDDEN: &[&str] = &["allow", "deny"];
 
 pub fn parse(source: &Source) -> (Config, Vec<Diagnostic>) {
@@ -618,7 +621,36 @@ impl Reader {
         Some(Workflows {
             security: self.at(mapping, "security", Self::security).unwrap_or_default(),
             forbidden: self.at(mapping, "forbiddenUses", Self::forbidden),
+            runners: self.at(mapping, "runners", Self::runners).unwrap_or_default(),
         })
+    }
+
+    /// Labels to where their jobs run.
+    fn runners(&mut self, node: &Node) -> Option<Runners> {
+        let Some(mapping) = node.as_mapping() else {
+            self.wrong(node, "a mapping of labels to `host`, `skip` or `docker://IMAGE`");
+            return None;
+        };
+        let mut runners = Runners::default();
+        for (label, rule) in mapping.iter() {
+            let Some(rule) = self.runner(rule) else { continue };
+            runners.add(&label.text, rule);
+        }
+        Some(runners)
+    }
+
+    fn runner(&mut self, node: &Node) -> Option<Rule> {
+        match node.as_str() {
+            Some("host") => Some(Rule::Host),
+            Some("skip") => Some(Rule::Skip),
+            Some(text) if text.strip_prefix("docker://").is_some_and(|image| !image.is_empty() && !image.contains(char::is_whitespace)) => {
+                Some(Rule::Image(text["docker://".len()..].to_string()))
+            }
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`host`, `skip` or `docker://IMAGE` is expected here"));
+                None
+            }
+        }
     }
 
     fn security(&mut self, node: &Node) -> Option<Security> {

@@ -11,6 +11,7 @@ use base::{People, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use pattern::is_closed;
+pub(crate) use pattern::matches;
 
 /// As many as may be asked for a review; GitHub's limit.
 pub const REVIEWERS_MAX: usize = 6;

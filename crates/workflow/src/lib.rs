@@ -16,6 +16,7 @@ pub mod model;
 pub mod permissions;
 pub mod plan;
 pub mod run;
+pub mod runners;
 pub mod schedule;
 pub mod schema;
 pub mod trigger;

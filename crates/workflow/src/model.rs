@@ -8,6 +8,8 @@ use base::{Digest, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::runners::Runners;
+
 /// One workflow file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workflow {
@@ -40,6 +42,9 @@ pub struct Workflow {
     /// run, so that every job runs the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, Pinned>,
+    /// Where the project has the jobs of which labels run, those of called workflows among them.
+    #[serde(default, skip_serializing_if = "Runners::says_nothing")]
+    pub runners: Runners,
 }
 
 /// Which state of another repository is run.
@@ -56,6 +61,9 @@ pub struct Unsupported {
     pub span: Span,
     /// What it is, to be read before "isn't run here yet": `a job container`.
     pub what: String,
+    /// What a project can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// One entry of `on:`; `config` is what stands below it (filters, types, inputs, cron …), as plain data.
@@ -377,6 +385,7 @@ impl Workflow {
             unsupported: Vec::new(),
             contained: Vec::new(),
             actions: BTreeMap::new(),
+            runners: Runners::default(),
         }
     }
 }

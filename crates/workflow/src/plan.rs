@@ -170,7 +170,7 @@ impl Plan {
     }
 
     fn leave_out(&self, job: &Job, name: &str, caller: Option<&str>, left_out: &mut Vec<LeftOut>) {
-        if let Some(reason) = self.belongs_to_delivery(job) {
+        if let Some(reason) = self.why_left_out(job) {
             left_out.push(LeftOut { job: name.to_string(), reason });
         } else if let Work::Call { uses, .. } = &job.work {
             let key = called_key(caller, uses);
@@ -189,7 +189,11 @@ impl Plan {
     }
 
     /// Why this job is skipped whatever its condition says.
-    pub(crate) fn belongs_to_delivery(&self, job: &Job) -> Option<String> {
+    pub(crate) fn why_left_out(&self, job: &Job) -> Option<String> {
+        self.workflow.runners.why_skipped(job).or_else(|| self.belongs_to_delivery(job))
+    }
+
+    fn belongs_to_delivery(&self, job: &Job) -> Option<String> {
         if self.deliver_by_workflow || job.environment.is_none() {
             return None;
         }

@@ -9,6 +9,7 @@ use host::actions::{Lock, Locked, Resolver, Sources, Store, lock};
 use host::job::Checked;
 use serde::Serialize;
 use workflow::job::{Builtin, Remote};
+use workflow::runners::Runners;
 
 use super::run::workflow_files;
 use crate::cli::{Actions, ActionsLock, ActionsVerify};
@@ -84,7 +85,7 @@ impl Project {
     fn looked_into(&self, source: &Source, resolver: &mut Resolver<'_>) -> std::result::Result<(Checked, Option<String>), String> {
         let read = |path: &str| std::fs::read_to_string(self.root.join(path)).ok();
         let path = std::env::var("PATH").unwrap_or_default();
-        let loaded = load(source, &|path| std::fs::read(self.root.join(path)).ok(), resolver);
+        let loaded = load(source, &|path| std::fs::read(self.root.join(path)).ok(), &Runners::default(), resolver);
         let Some(workflow) = loaded.workflow else {
             // What it uses itself can be told as long as it can be read.
             return match workflow::github::parse(source) {

@@ -121,7 +121,7 @@ limits: {ready: 2m, stepMin: 15s, stepMax: 15m, onDeadline: hold, drain: 10s, ve
 judge: {alpha: 0.01, differenceMargin: 0.01}
 synthetic: {paths: [/], interval: 50ms, belowRequestsPerMinute: 600}   # or false
 gate: {coverage: 80, require: [tests]}                        # and hours, people, error budgets: docs/gate.md
-workflows: {security: guarded}  # or compat, strict: see docs/lint.md
+workflows: {security: guarded, runners: {macos-*: skip}}        # docs/lint.md, docs/workflows.md
 deliver: plimsoll               # or workflow: jobs with `environment:` run too
 grace: 30s
 actions: {sources: ['https://github.com/{repo}'], movedTags: refuse}

@@ -391,7 +391,7 @@ impl Project {
                     continue;
                 }
             };
-            let loaded = load(&source, &bytes, &mut resolver);
+            let loaded = load(&source, &bytes, &config.workflows.runners, &mut resolver);
             if let Some(workflow) = &loaded.workflow
                 && !named
                 && let Triggered::No { reason } = matches(workflow, event)

@@ -256,6 +256,12 @@ fn the_schema_judges_as_the_parser_does() {
             "{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"security\":\"strict\",\"forbiddenUses\":{\"deny\":[\"a/*\",\"a/b@v1\",\"*\"]}}}",
             true,
         ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"runners\":{\"macos-*\":\"skip\",\"gpu\":\"host\",\"a\":\"docker://b:1\"}}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"runners\":{\"a\":\"docker://\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"runners\":{\"a\":\"elsewhere\"}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"security\":\"loose\"}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"forbiddenUses\":{}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"forbiddenUses\":{\"allow\":[],\"deny\":[]}}}", false),

@@ -3,7 +3,7 @@
 //! This is none of the dialects of `on.push.branches`: there `*` stays within a part too, but `**` need not be one of its own.
 
 /// Whether a name fits. What has a `[` that nothing closes fits nothing.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<Vec<char>> = pattern.split('/').map(|part| part.chars().collect()).collect();
     let name: Vec<Vec<char>> = name.split('/').map(|part| part.chars().collect()).collect();
     parts(&pattern, &name)

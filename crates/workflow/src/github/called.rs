@@ -10,6 +10,7 @@ use crate::job::Remote;
 use crate::model::{CallInput, InputKind, Interface, StepAction, Work, Workflow};
 use crate::permissions::{self, Granted};
 use crate::plan::{CALLED_MAX, CALLS_DEPTH_MAX, JOBS_MAX, called_key};
+use crate::runners::Runners;
 
 /// The workflow with everything that it calls, and the files in which all of it stands.
 #[derive(Debug)]
@@ -433,6 +434,7 @@ impl Default for Options {
             steps_required: true,
             result_max: 10 * 1024 * 1024,
             policy: permissions::Policy::default(),
+            runners: Runners::default(),
         }
     }
 }

@@ -8,7 +8,8 @@ use super::reader::{Reader, scalar_text};
 use super::retry;
 use super::step;
 use super::workflow::{concurrency, defaults, permissions};
-use crate::model::{CallSecrets, Defaults, Environment, Job, RetryOn, Snapshot, Step, Strategy, Template, Work};
+use crate::model::{CallSecrets, Defaults, Environment, Job, RetryOn, Snapshot, Step, Strategy, Template, Unsupported, Work};
+use crate::runners::{self, Rule};
 use crate::schema::places::{self, Place};
 use crate::schema::{identifier, uses};
 
@@ -159,7 +160,7 @@ fn steps(reader: &mut Reader<'_>, id: &str, node: &Node) -> Work {
     let runs_on = match node.get("runs-on") {
         Some(value) => {
             let template = runs_on(reader, value);
-            refuse_foreign_in_matrix(reader, template.as_ref(), node);
+            look_up_in_matrix(reader, template.as_ref(), node);
             template
         }
         None => {
@@ -240,22 +241,25 @@ fn runs_on(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
 fn label(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
     let template = reader.non_empty_string("runs-on", node, &places::JOB_RUNS_ON)?;
     if let Template::String(label) = &template {
-        refuse_foreign(reader, label, node.span);
+        look_up(reader, label, node.span);
     }
     Some(template)
 }
 
-fn refuse_foreign(reader: &mut Reader<'_>, label: &str, span: Span) {
-    let label_lower = label.to_lowercase();
-    for (system, name) in [("windows", "Windows"), ("macos", "macOS")] {
-        if label_lower == system || label_lower.starts_with(&format!("{system}-")) {
-            reader.unsupported(span, format!("a job on {name} (`{label}`)"));
+/// A label that is there word for word: what it stands for may not be here.
+fn look_up(reader: &mut Reader<'_>, label: &str, span: Span) {
+    match (reader.runners.rule(label), runners::system(label)) {
+        (Some(Rule::Image(_)), _) => reader.needs_engine(span, format!("a job of `{label}`, which runs in a container,")),
+        (None, Some(system)) => {
+            let what = format!("a job on {system} (`{label}`)");
+            reader.unsupported.push(Unsupported { span, what, hint: Some(runners::advice(label)) });
         }
+        _ => {}
     }
 }
 
 /// What `matrix.<key>` in the labels can be, as far as the matrix says it in so many words.
-fn refuse_foreign_in_matrix(reader: &mut Reader<'_>, runs_on: Option<&Template>, job: &Node) {
+fn look_up_in_matrix(reader: &mut Reader<'_>, runs_on: Option<&Template>, job: &Node) {
     /// Nobody has more of them, and each one is looked up in every entry.
     const KEYS_MAX: usize = 20;
     let Some(matrix) = job.get("strategy").and_then(|strategy| strategy.get("matrix")) else { return };
@@ -265,7 +269,7 @@ fn refuse_foreign_in_matrix(reader: &mut Reader<'_>, runs_on: Option<&Template>,
         let included = matrix.get("include").and_then(Node::as_sequence).unwrap_or_default();
         let vector = matrix.get(key).and_then(Node::as_sequence).unwrap_or_default();
         for node in vector.iter().chain(included.iter().filter_map(|item| item.get(key))) {
-            refuse_foreign(reader, node.as_str().unwrap_or_default(), node.span);
+            look_up(reader, node.as_str().unwrap_or_default(), node.span);
         }
     }
 }

@@ -14,8 +14,9 @@ mod workflow;
 
 use base::{Diagnostic, Severity, Source, yaml};
 
-use crate::model::{Action, Workflow};
+use crate::model::{Action, Unsupported, Workflow};
 use crate::permissions::Policy;
+use crate::runners::Runners;
 use called::Calls;
 use reader::Reader;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub result_max: usize,
     /// What a token may do where no file says anything.
     pub policy: Policy,
+    /// Where the jobs of which labels run.
+    pub runners: Runners,
 }
 
 /// The workflow, or nothing when there is any error; the diagnostics are all there are, warnings among them. What its jobs call
@@ -59,7 +62,11 @@ fn read_workflow(source: &Source, options: &Options) -> (Option<Workflow>, Vec<D
 /// An error for everything in the workflow that is right and can't be run here yet: such a file is refused, never half run.
 pub fn unsupported(workflow: &Workflow) -> Vec<Diagnostic> {
     let message = |what: &str| format!("{what} can't be run here yet");
-    workflow.unsupported.iter().map(|place| Diagnostic::error("workflow/unsupported", place.span, message(&place.what))).collect()
+    let error = |place: &Unsupported| {
+        let error = Diagnostic::error("workflow/unsupported", place.span, message(&place.what));
+        place.hint.iter().fold(error, |error, hint| error.hint(hint))
+    };
+    workflow.unsupported.iter().map(error).collect()
 }
 
 /// As deep as GitHub reads.
@@ -85,6 +92,7 @@ fn read<T>(
         return (None, diagnostics, Calls::default());
     };
     let mut reader = Reader::new(source);
+    reader.runners = options.runners.clone();
     reader.size = called::size(&node);
     reader.steps_required = options.steps_required;
     let model = model(&mut reader, &node);

@@ -5,6 +5,7 @@ use super::called::{CallSite, Callable};
 use super::references::Reference;
 use crate::expr;
 use crate::model::{Template, Unsupported};
+use crate::runners::Runners;
 use crate::schema::places::Place;
 
 /// Reads nodes as what they should be and remembers everything that they aren't.
@@ -25,6 +26,7 @@ pub(super) struct Reader<'a> {
     pub steps_required: bool,
     /// Of the whole file, as the official parser counts.
     pub size: usize,
+    pub runners: Runners,
 }
 
 impl<'a> Reader<'a> {
@@ -41,6 +43,7 @@ impl<'a> Reader<'a> {
             step: None,
             steps_required: true,
             size: 0,
+            runners: Runners::default(),
         }
     }
 
@@ -58,11 +61,11 @@ impl<'a> Reader<'a> {
 
     /// Right, and not run here yet.
     pub fn unsupported(&mut self, span: Span, what: impl Into<String>) {
-        self.unsupported.push(Unsupported { span, what: what.into() });
+        self.unsupported.push(Unsupported { span, what: what.into(), hint: None });
     }
 
     pub fn needs_engine(&mut self, span: Span, what: impl Into<String>) {
-        self.contained.push(Unsupported { span, what: what.into() });
+        self.contained.push(Unsupported { span, what: what.into(), hint: None });
     }
 
     pub fn unknown_key(&mut self, key: &Key, known: &[&str]) {

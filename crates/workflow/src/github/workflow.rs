@@ -46,6 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Workflow> {
     }
     workflow.unsupported = std::mem::take(&mut reader.unsupported);
     workflow.contained = std::mem::take(&mut reader.contained);
+    workflow.runners = std::mem::take(&mut reader.runners);
     let unknown = references::of_workflow(&workflow, &reader.references);
     reader.diagnostics.extend(unknown);
     Some(workflow)

@@ -98,7 +98,7 @@ impl Run {
     fn settle_job(&self, node: Node<'_>, now: Timestamp) -> Event {
         let key = || node.state.key.clone();
         let skipped = |reason| Event::JobSkipped { key: key(), name: self.plain_name(node), reason, at: now };
-        if let Some(reason) = self.plan.belongs_to_delivery(node.job) {
+        if let Some(reason) = self.plan.why_left_out(node.job) {
             return skipped(reason);
         }
         let rejected = |reason| Event::JobRejected { key: key(), name: self.plain_name(node), reason, at: now };

@@ -16,6 +16,7 @@ use super::waiting::{ReviewWanted, Waiting, for_review, for_timer};
 use super::{Closed, Conclusion, Observed, Refusal, Run};
 use crate::environment::{Protection, REVIEW_DEADLINE_MS, Review};
 use crate::model::Template;
+use crate::runners::Runner;
 
 /// Whether a leg that is queued may start.
 enum Door {
@@ -115,20 +116,21 @@ impl Run {
         }
     }
 
-    /// What follows for a leg that is queued from what protects its environment.
+    /// What follows for a leg that is queued from where it runs and from what protects its environment.
     pub(super) fn protect(&self, leg: &LegState, seen: &Observed, now: Timestamp) -> Option<Event> {
         let is_closed = seen.closed.is_some();
         let (key, name) = (|| leg.leg.key.clone(), || leg.leg.name.clone());
-        let environment = leg.leg.environment.clone()?;
         let refused = |conclusion, reason| Some(Event::JobRefused { key: key(), name: name(), conclusion, reason, at: now });
+        let door = self.door(leg);
+        if let Door::Shut { conclusion, reason } = door {
+            return refused(conclusion, reason);
+        }
+        let environment = leg.leg.environment.clone()?;
         if let Some(why) = &seen.overtaken {
             return refused(Conclusion::Cancelled, format!("{environment} has something later: {why}"));
         }
-        match self.door(leg) {
-            Door::Open if !is_closed || leg.held.is_some() => return None,
-            Door::Open => {}
-            Door::Shut { conclusion, reason } => return refused(conclusion, reason),
-            Door::Held => {}
+        if matches!(door, Door::Open) && (!is_closed || leg.held.is_some()) {
+            return None;
         }
         let Some(since) = leg.held else {
             return Some(Event::JobHeld { key: key(), name: name(), environment, at: now });
@@ -230,6 +232,9 @@ impl Run {
     }
 
     fn door(&self, leg: &LegState) -> Door {
+        if let Runner::Skip(reason) = &leg.leg.runner {
+            return Door::Shut { conclusion: Conclusion::Skipped, reason: reason.clone() };
+        }
         let Some(environment) = &leg.leg.environment else { return Door::Open };
         match self.plan.environments.runs_here(environment) {
             Some(true) => return Door::Open,

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::Group;
 use crate::environment::Review;
 use crate::job::{Conclusion, JobId, JobOutcome, StepSeen};
+use crate::runners::Runner;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -60,7 +61,7 @@ pub enum Event {
         key: String,
         at: Timestamp,
     },
-    /// What protects its environment has said no: it never starts.
+    /// It never starts: what protects its environment has said no, or it runs nowhere here.
     JobRefused {
         key: String,
         name: String,
@@ -175,6 +176,8 @@ pub struct Leg {
     /// What it calls instead of running steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<Call>,
+    #[serde(default, skip_serializing_if = "Runner::is_host")]
+    pub runner: Runner,
 }
 
 /// A called workflow and what it is given.

@@ -11,8 +11,9 @@ use super::{Group, JobSpec, Run};
 use crate::expr::{Value, evaluate_template};
 use crate::job::{Contexts, SecretScope};
 use crate::matrix::{expand, leg_name, strategy_context};
-use crate::model::{CallSecrets, Template, Work, Workflow};
+use crate::model::{CallSecrets, Job, Template, Work, Workflow};
 use crate::plan::called_key;
+use crate::runners::{Runner, labels};
 
 /// GitHub's six hours.
 const TIMEOUT_DEFAULT_MINUTES: f64 = 360.0;
@@ -71,7 +72,7 @@ impl Run {
         let workflow = self.workflow(node.state.level);
         JobSpec {
             name: leg.leg.name.clone(),
-            job: node.job.clone(),
+            job: within(node.job, &leg.leg.runner),
             workflow_env: workflow.env.clone(),
             workflow_defaults: workflow.defaults.clone(),
             contexts: Contexts {
@@ -150,7 +151,14 @@ impl Run {
         if let Some(held) = groups.iter().find(|group| self.is_held_around(node, group)) {
             return Err(format!("it would wait for itself: the concurrency group `{}` is held by what it belongs to", held.name));
         }
-        Ok(Leg { key, name, matrix, index, allow_failure, timeout_ms: limit_ms, cancel_timeout_ms, environment, groups, call })
+        let runner = self.runner_of(node, contexts())?;
+        Ok(Leg { key, name, matrix, index, allow_failure, timeout_ms: limit_ms, cancel_timeout_ms, environment, groups, call, runner })
+    }
+
+    fn runner_of(&self, node: Node<'_>, leg: Option<LegContexts<'_>>) -> Result<Runner, String> {
+        let Work::Steps { runs_on, .. } = &node.job.work else { return Ok(Runner::Host) };
+        let labels = self.evaluate(node, "runs-on", Some(runs_on), leg)?.map(|value| labels(&value)).unwrap_or_default();
+        self.plan.workflow.runners.runner(labels.iter().map(String::as_str))
     }
 
     /// What the leg calls, with its inputs; the called workflow's own group is one more that the call is in.
@@ -181,6 +189,15 @@ impl Run {
         let scope = JobScope { run: self, node, cancelled: self.cancel.is_some(), leg };
         evaluate_template(template, &scope).map(Some).map_err(|error| format!("its `{key}` can't be evaluated: {}", error.message))
     }
+}
+
+/// The job where it runs: in the image of its label where it names none itself.
+fn within(job: &Job, runner: &Runner) -> Job {
+    let mut job = job.clone();
+    if let (Runner::Image(image), Work::Steps { container, .. }) = (runner, &mut job.work) {
+        container.get_or_insert_with(|| Template::String(image.clone()));
+    }
+    job
 }
 
 /// What a called workflow's own lines see outside of its jobs.

@@ -258,6 +258,7 @@ impl Given {
                 // The official server asks for them behind its parser.
                 steps_required: false,
                 policy,
+                runners: defaults.runners,
             },
         }
     }

@@ -22,9 +22,10 @@ use base::{People, Source, Timestamp};
 use serde_json::{Map, Value as Json, json};
 use workflow::environment::{Environments, Reviewer};
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, SecretScope, StepSeen, StepState};
-use workflow::model::Template;
+use workflow::model::{Template, Work};
 use workflow::plan::{LeftOut, Plan, PlanError, Repository, Request};
 use workflow::run::{Action, Advance, Closed, Command, Event, Observed, Run};
+use workflow::runners::{Rule, Runner, Runners};
 
 pub struct Script {
     pub plan: Result<(Plan, Vec<LeftOut>), PlanError>,
@@ -205,6 +206,9 @@ fn leg_notes(leg: &workflow::run::Leg) -> String {
     if let Some(call) = &leg.call {
         notes.push_str(&format!(" calls {} with {}", call.workflow, call.inputs));
     }
+    if let Runner::Image(image) = &leg.runner {
+        notes.push_str(&format!(" in {image}"));
+    }
     if let Some(environment) = &leg.environment {
         notes.push_str(&format!(" to {environment}"));
     }
@@ -225,6 +229,9 @@ fn action_line(action: &Action) -> String {
             assert_eq!(contexts.github["job"], json!(spec.job.id));
             let attempt = if id.attempt > 1 { format!("#{}", id.attempt) } else { String::new() };
             let mut line = format!("  ! start {}{attempt}", id.key);
+            if let Work::Steps { container: Some(Template::String(image)), .. } = &spec.job.work {
+                line.push_str(&format!(" in {image}"));
+            }
             if contexts.inputs != json!({}) {
                 line.push_str(&format!(" inputs={}", contexts.inputs));
             }
@@ -326,7 +333,8 @@ fn plan(head: &str) -> Result<(Plan, Vec<LeftOut>), PlanError> {
     let source = Source::new(".github/workflows/ci.yml", files.next().unwrap());
     let called: BTreeMap<&str, &str> = files.map(|file| file.split_once('\n').unwrap()).collect();
     let read = |name: &str| called.get(name).map(ToString::to_string).ok_or_else(|| format!("there is no `{name}`"));
-    let loaded = workflow::github::load(&source, &read);
+    let options_of = workflow::github::Options { runners: runners(&options), ..Default::default() };
+    let loaded = workflow::github::load_with(&source, &read, &options_of);
     let said = || loaded.files.iter().map(|file| base::diagnostic::render(&file.source, &file.diagnostics, false)).collect::<String>();
     let workflow = loaded.workflow.clone().unwrap_or_else(|| panic!("{}\n{head}", said()));
     let named = |prefix: &str| options.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, *value))).collect::<Vec<_>>();
@@ -352,6 +360,20 @@ fn plan(head: &str) -> Result<(Plan, Vec<LeftOut>), PlanError> {
     })
 }
 
+/// `runner.LABEL=host`, `=skip` or `=docker://IMAGE`.
+fn runners(options: &BTreeMap<&str, &str>) -> Runners {
+    let mut runners = Runners::default();
+    for (label, rule) in options.iter().filter_map(|(name, rule)| Some((name.strip_prefix("runner.")?, *rule))) {
+        let rule = match rule.strip_prefix("docker://") {
+            Some(image) => Rule::Image(image.to_string()),
+            None if rule == "skip" => Rule::Skip,
+            None => Rule::Host,
+        };
+        runners.add(label, rule);
+    }
+    runners
+}
+
 /// Of every environment that an option names before a dot.
 fn environments(options: &BTreeMap<&str, &str>) -> Environments {
     let mut environments = Environments {
@@ -360,7 +382,9 @@ fn environments(options: &BTreeMap<&str, &str>) -> Environments {
         ..Environments::default()
     };
     for (name, value) in options {
-        let Some((environment, rule)) = name.split_once('.').filter(|(first, _)| !matches!(*first, "var" | "input")) else { continue };
+        let Some((environment, rule)) = name.split_once('.').filter(|(first, _)| !matches!(*first, "var" | "input" | "runner")) else {
+            continue;
+        };
         let protection = environments.protections.entry(environment.to_string()).or_default();
         let listed = || value.split(',').filter(|it| !it.is_empty()).map(str::to_string).collect();
         match rule {
