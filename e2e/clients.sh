@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The real @actions/artifact, cache, core and glob from npm, unmodified, against the service that a job gives its actions.
+# The real @actions/artifact, cache, core and glob from npm, unmodified, against the service that a job gives its actions; and jose,
+# which verifies what that says of the job.
 # PLIMSOLL names another binary than target/release/plimsoll.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -49,15 +50,25 @@ jobs:
       - run: test "$(cat native/a.txt)" = one && echo "the built-in action reads what the client uploaded"
       - {uses: ./.github/actions/client, with: {do: download}}
       - {uses: ./.github/actions/client, with: {do: restore}}
+  three:
+    runs-on: ubuntu-latest
+    permissions: {contents: read, id-token: write}
+    steps:
+      - uses: actions/checkout@v4
+      - run: ln -s "$CLIENTS/node_modules" node_modules
+      - {uses: ./.github/actions/client, with: {do: identity}}
 YAML
 git init --quiet --initial-branch main && git add --all && git commit --quiet --message "Clients"
 
 code=0
-"$plimsoll" run --env "CLIENTS=$clients" > "$work/run.out" 2>&1 || code=$?
+"$plimsoll" identity issuer https://ci.example.org > "$work/issuer.out" 2>&1
+"$plimsoll" identity publish "$work/issued" > "$work/issued.out" 2>&1
+"$plimsoll" run --env "CLIENTS=$clients" --env "ISSUED=$work/issued" > "$work/run.out" 2>&1 || code=$?
 ok "the workflow succeeds" is "$code" 0 || sed 's/^/       | /' "$work/run.out"
 for what in "a name is taken once" "both artifacts are listed" "the files are what was uploaded" "what the built-in action uploaded is there too" \
     "one that is deleted is gone" "the cache is saved" "the exact key is found" "the files are back" "a prefix is found" \
-    "other paths are another cache" "it is saved once" "the globber finds files"; do
+    "other paths are another cache" "it is saved once" "the globber finds files" "the token is the issuer's and says who the job is" \
+    "the key is known by its thumbprint" "a token of somebody else is none"; do
     ok "$what" says "$work/run.out" "checked: $what"
 done
 ok "the built-in action reads what the client uploaded" says "$work/run.out" "the built-in action reads what the client uploaded"
@@ -65,6 +76,7 @@ ok "hashFiles is what the globber computes" says "$work/run.out" "the same hash"
 ok "scripts have no token" says "$work/run.out" "no token for scripts"
 ok "the secret is masked" says "$work/run.out" "this is \*\*\*"
 ok "the token is masked" says "$work/run.out" "the token is \*\*\*"
+ok "the identity is masked" says "$work/run.out" "the id token is \*\*\*"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as core from "@actions/core";
 import * as cache from "@actions/cache";
 import * as glob from "@actions/glob";
+import * as jose from "jose";
 import { DefaultArtifactClient } from "@actions/artifact";
 
 const write = (path, text) => { fs.mkdirSync(path.split("/").slice(0, -1).join("/") || ".", { recursive: true }); fs.writeFileSync(path, text); };
@@ -45,6 +46,18 @@ const tasks = {
     check("a prefix is found", (await cache.restoreCache(["deps"], "deps-2", ["deps-"])) === "deps-1");
     check("other paths are another cache", (await cache.restoreCache(["other"], "deps-1")) === undefined);
     check("it is saved once", (await cache.saveCache(["deps"], "deps-1")) === -1);
+  },
+  async identity() {
+    const token = await core.getIDToken("sts.example.com");
+    const read = (name) => JSON.parse(fs.readFileSync(`${process.env.ISSUED}/.well-known/${name}`, "utf8"));
+    const { issuer, id_token_signing_alg_values_supported: algorithms } = read("openid-configuration");
+    const keys = jose.createLocalJWKSet(read("jwks"));
+    const { payload } = await jose.jwtVerify(token, keys, { issuer, audience: "sts.example.com", algorithms });
+    check("the token is the issuer's and says who the job is", payload.sub === `repo:${process.env.GITHUB_REPOSITORY}:ref:refs/heads/main`);
+    check("the key is known by its thumbprint", jose.decodeProtectedHeader(token).kid === await jose.calculateJwkThumbprint(read("jwks").keys[0]));
+    const forged = `${token.slice(0, -8)}AAAAAAAA`;
+    check("a token of somebody else is none", await jose.jwtVerify(forged, keys).then(() => false, () => true));
+    core.info(`the id token is ${token}`);
   },
   async rest() {
     core.setSecret("a-secret-of-the-action");

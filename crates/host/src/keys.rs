@@ -48,12 +48,23 @@ impl KeyError {
     }
 }
 
-/// The key of this state directory. Blocks.
+/// The key of this state directory, for statements about what ships. Blocks.
 ///
 /// # Errors
 /// When it can't be made or is not what it should be.
 pub fn signing_key(dirs: &Dirs) -> Result<SigningKey, KeyError> {
-    let path = dirs.state().join("server.key");
+    key(dirs.state().join("server.key"))
+}
+
+/// Another one, for [who a job is](crate::results): neither kind of signature can be taken for the other. Blocks.
+///
+/// # Errors
+/// As [`signing_key`].
+pub fn identity_key(dirs: &Dirs) -> Result<SigningKey, KeyError> {
+    key(dirs.state().join("server.identity.key"))
+}
+
+fn key(path: PathBuf) -> Result<SigningKey, KeyError> {
     let failed = |source| KeyError::Io { path: path.clone(), source };
     let pem = match durable::read(&path).map_err(failed)? {
         Some(pem) => pem,

@@ -12,6 +12,7 @@ pub mod dirs;
 pub mod executor;
 pub mod git;
 pub mod harvest;
+pub mod identity;
 pub mod instance;
 pub mod job;
 pub mod keys;

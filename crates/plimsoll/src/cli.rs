@@ -78,6 +78,9 @@ pub enum Command {
     /// Sign files with the server's key, and verify what others have signed
     #[command(subcommand)]
     Attest(Attest),
+    /// Let jobs with `id-token: write` show others who they are
+    #[command(subcommand)]
+    Identity(Identity),
     /// Show what the application or a job wrote
     Logs(Logs),
     /// Lock the actions of other repositories, check the lock, list what is used
@@ -477,6 +480,26 @@ pub struct Artifact {
     /// Where to write it; nothing that is there is written over
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Identity {
+    /// Print the address under which others know this machine's issuer of tokens, or give it one
+    Issuer(IdentityIssuer),
+    /// Write what the issuer's address has to answer: `.well-known/openid-configuration` and `.well-known/jwks`
+    Publish(IdentityPublish),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct IdentityIssuer {
+    /// The address: `https://ci.example.org`
+    pub address: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct IdentityPublish {
+    /// The folder that is served at the issuer's address
+    pub folder: PathBuf,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -18,8 +18,13 @@ pub fn push_payload(repository: &Repository, name: &str, git_ref: &str, actor: &
         },
         "pusher": { "name": actor },
         "sender": { "login": actor },
-        "repository": { "name": name, "full_name": name, "default_branch": "main" },
+        "repository": { "name": name, "full_name": full_name(name), "default_branch": "main" },
     })
+}
+
+/// `github.repository`: no forge has said who owns it.
+pub fn full_name(project: &str) -> String {
+    format!("local/{project}")
 }
 
 /// The ref that the payload names.

@@ -9,6 +9,7 @@ pub mod expr;
 pub mod github;
 pub mod gitlab;
 pub mod glob;
+pub mod identity;
 pub mod job;
 pub mod lint;
 pub mod matrix;

@@ -50,6 +50,12 @@ impl SigningKey {
         let signature: DerSignature = self.0.sign_prehash(message.as_bytes()).expect("a digest of 32 bytes is signed");
         signature.as_bytes().to_vec()
     }
+
+    /// The same as the two numbers behind each other, 32 bytes each: `ES256` of RFC 7518, section 3.4.
+    pub fn sign_fixed(&self, message: &Digest) -> [u8; 64] {
+        let signature: Signature = self.0.sign_prehash(message.as_bytes()).expect("a digest of 32 bytes is signed");
+        signature.to_bytes().into()
+    }
 }
 
 impl PublicKey {
@@ -68,6 +74,13 @@ impl PublicKey {
     /// What tells keys apart for people: the SHA-256 of what stands in the PEM.
     pub fn fingerprint(&self) -> Digest {
         Digest::of(self.0.to_public_key_der().expect("a key has an encoding").as_bytes())
+    }
+
+    /// The point's coordinates, each of 32 bytes.
+    pub fn coordinates(&self) -> ([u8; 32], [u8; 32]) {
+        let point = self.0.to_sec1_point(false);
+        let bytes = |coordinate: Option<&p256::FieldBytes>| (*coordinate.expect("an uncompressed point has both")).into();
+        (bytes(point.x()), bytes(point.y()))
     }
 
     /// Whether the signature, in ASN.1, is this key's over a message of this SHA-256.
@@ -127,6 +140,8 @@ mod tests {
         let mut longer = signature.clone();
         longer.push(0);
         assert!(!public.verify(&Digest::of(b"hello"), &longer), "what stands behind a signature is not part of it");
+        let fixed = Signature::from_slice(&key.sign_fixed(&Digest::of(b"hello"))).unwrap();
+        assert_eq!(fixed.to_der().as_bytes(), signature, "the same numbers in another form");
     }
 
     #[test]

@@ -59,6 +59,7 @@ fn prepare(work: &Work<'_>) -> Result<(JobDirs, JobOptions, job::Cancel), String
         debug: false,
         alone: true,
         engine: std::env::var(crate::container::CHOICE).ok(),
+        state: Some(dirs),
         ..JobOptions::default()
     };
     Ok((job_dirs, options, cancel))

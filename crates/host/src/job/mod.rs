@@ -45,6 +45,7 @@ pub use pause::Paused;
 pub(crate) use action::artifact as artifacts;
 pub(crate) use hash::file as digest;
 
+use crate::dirs::Dirs;
 use crate::results::Results;
 use crate::rooms;
 use action::Actions;
@@ -95,6 +96,8 @@ pub struct JobOptions {
     /// Go on from here, in a workspace that an earlier attempt has left.
     pub resume: Option<Mark>,
     pub grace: Grace,
+    /// The state directory, whose issuer tells others who the job is; without it nobody does.
+    pub state: Option<Dirs>,
     /// The container engine with its global arguments, instead of the one that is found: see [`crate::container::CHOICE`].
     pub engine: Option<String>,
 }
@@ -179,7 +182,7 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     fn new(start: &'a JobStart, dirs: &'a JobDirs, options: &JobOptions, cancel: &'a Cancel, clock: Clock) -> Result<Runner<'a>, String> {
         let mut facts = environment::facts(start, dirs, options)?;
-        let service = service::start(start, dirs, &mut facts)?;
+        let service = service::start(start, dirs, options.state.as_ref(), &mut facts)?;
         let path = std::env::var("PATH").unwrap_or_default();
         let containers = Rc::new(RefCell::new(Containers::new(options.engine.clone(), &path, &dirs.temp)));
         let workspace = Workspace::new(start, dirs, &facts, Rc::clone(&containers))?;

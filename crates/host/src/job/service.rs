@@ -1,14 +1,16 @@
-//! Whether a job gets a service for actions of others, and what its trust lets it touch.
+//! Whether a job gets a service for actions of others, what its trust lets it touch, and whether it may ask who it is.
 
 use base::Digest;
 use base::mask::Mask;
 use engine::world::JobStart;
+use workflow::identity;
 use workflow::job::{Builtin, JobFacts};
 use workflow::model::{StepAction, Work};
 use workflow::trust::{self, Trust};
 
 use super::JobDirs;
-use crate::results::{Domain, Place, Results};
+use crate::dirs::Dirs;
+use crate::results::{Domain, Identity, Place, Results};
 
 /// Below a project's caches; what an untrusted run saves lies here, by where it comes from.
 const UNTRUSTED: &str = ".untrusted";
@@ -24,9 +26,10 @@ pub(super) fn confined(start: &JobStart, dirs: &JobDirs) -> JobDirs {
     }
 }
 
-/// Only a job with an action that is not built in may need it; for all others it would cost time.
-pub(super) fn start(start: &JobStart, dirs: &JobDirs, facts: &mut JobFacts) -> Result<Option<Results>, String> {
-    if !uses_foreign(start) {
+/// Only a job with an action that is not built in, or that may ask who it is, needs it; for all others it would cost time.
+pub(super) fn start(start: &JobStart, dirs: &JobDirs, state: Option<&Dirs>, facts: &mut JobFacts) -> Result<Option<Results>, String> {
+    let identity = state.and_then(|state| identity_of(start, state));
+    if !uses_foreign(start) && identity.is_none() {
         return Ok(None);
     }
     let domain = domain(start);
@@ -42,10 +45,20 @@ pub(super) fn start(start: &JobStart, dirs: &JobDirs, facts: &mut JobFacts) -> R
         Place { run: plain(&start.artifacts), job: plain(job), artifacts: dirs.artifacts.clone(), caches, domain, temp: dirs.temp.clone() };
     let mut mask = Mask::new();
     facts.secrets.values().for_each(|secret| mask.add(secret));
-    let results = Results::start(place, mask).map_err(|error| format!("the service for actions can't be started: {error}"))?;
-    facts.masks.push(results.token().to_string());
+    let results = Results::start(place, mask, identity).map_err(|error| format!("the service for actions can't be started: {error}"))?;
+    facts.masks.extend(results.secrets().map(str::to_string));
+    facts.env.extend(results.step_env().clone());
     facts.action_env = results.env();
     Ok(Some(results))
+}
+
+fn identity_of(start: &JobStart, state: &Dirs) -> Option<Identity> {
+    let (spec, github) = (&start.spec, &start.spec.contexts.github);
+    identity::may_ask(spec.permissions.as_ref(), github).then(|| Identity {
+        state: state.clone(),
+        claims: identity::claims(github, spec.environment.as_deref(), spec.called.as_deref()),
+        audience: identity::audience(github),
+    })
 }
 
 fn domain(start: &JobStart) -> Domain {

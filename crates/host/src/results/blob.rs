@@ -298,7 +298,7 @@ fn refused(status: StatusCode, code: &str, why: &str) -> Answer {
     answer.body(full(xml)).expect("the parts are valid")
 }
 
-fn query(text: &str) -> BTreeMap<String, String> {
+pub(super) fn query(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| (decoded(name), decoded(value))).collect()
 }

@@ -1,4 +1,4 @@
-//! The service that actions of others talk to: artifacts (v4) and caches (v2), on the wire as at GitHub.
+//! The service that actions of others talk to: artifacts (v4), caches (v2) and who the job is, on the wire as at GitHub.
 //!
 //! ```text
 //! action ── twirp, JSON ──> service ── names a blob's place and who may use it ──┐
@@ -12,6 +12,7 @@ mod archive;
 mod artifacts;
 mod blob;
 mod caches;
+mod identity;
 mod service;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,10 @@ use base::mask::Mask;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use identity::Asked;
 use service::Service;
+
+pub use identity::Identity;
 
 /// Whose service it is and where its files lie.
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ pub enum Domain {
 pub struct Results {
     address: SocketAddr,
     token: String,
+    step_env: BTreeMap<String, String>,
+    identity_secret: Option<String>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -67,16 +73,19 @@ impl Results {
     ///
     /// # Errors
     /// When there is no port or no thread to be had.
-    pub fn start(place: Place, mask: Mask) -> io::Result<Results> {
+    pub fn start(place: Place, mask: Mask, identity: Option<Identity>) -> io::Result<Results> {
         let token = token(&place.run, &place.job)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
-        let service = Arc::new(Service::new(place, mask, address, token.clone()));
+        let identity = identity.map(Asked::new).transpose()?;
+        let step_env = identity.as_ref().map(|asked| asked.env(&format!("http://{address}/"))).unwrap_or_default();
+        let identity_secret = identity.as_ref().map(|asked| asked.secret.clone());
+        let service = Arc::new(Service::new(place, mask, address, token.clone(), identity));
         let (stop, stopped) = oneshot::channel();
         let serve = move || runtime.block_on(service::serve(listener, service, stopped));
         let thread = std::thread::Builder::new().name("results".to_string()).spawn(serve)?;
-        Ok(Results { address, token, stop: Some(stop), thread: Some(thread) })
+        Ok(Results { address, token, step_env, identity_secret, stop: Some(stop), thread: Some(thread) })
     }
 
     /// What the processes of actions get, and no `run:` step (runner: `Handlers/NodeScriptActionHandler.cs`).
@@ -92,9 +101,14 @@ impl Results {
         env.map(|(name, value)| (name.to_string(), value)).into()
     }
 
-    /// To be masked wherever it is shown.
-    pub fn token(&self) -> &str {
-        &self.token
+    /// What every step gets; nothing where the job may not ask who it is.
+    pub fn step_env(&self) -> &BTreeMap<String, String> {
+        &self.step_env
+    }
+
+    /// To be masked wherever they are shown.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.token.as_str()).chain(self.identity_secret.as_deref())
     }
 }
 

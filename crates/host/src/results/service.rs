@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::blob::Blobs;
+use super::identity::{self, Asked};
 use super::{Place, artifacts, caches};
 
 pub(super) type Answer = Response<BoxBody<Bytes, std::io::Error>>;
@@ -29,6 +30,7 @@ pub(super) struct Service {
     pub mask: Mask,
     address: SocketAddr,
     token: String,
+    pub identity: Option<Asked>,
     blobs: Mutex<Blobs>,
     artifacts: Mutex<BTreeMap<String, artifacts::Begun>>,
     /// Uploads of caches under way, by key and version.
@@ -84,9 +86,9 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, mut stop
 }
 
 impl Service {
-    pub fn new(place: Place, mask: Mask, address: SocketAddr, token: String) -> Service {
+    pub fn new(place: Place, mask: Mask, address: SocketAddr, token: String, identity: Option<Asked>) -> Service {
         let blobs = Mutex::new(Blobs::new(place.temp.join("uploads")));
-        Service { place, mask, address, token, blobs, artifacts: Mutex::default(), caches: Mutex::default() }
+        Service { place, mask, address, token, identity, blobs, artifacts: Mutex::default(), caches: Mutex::default() }
     }
 
     pub fn blobs(&self) -> MutexGuard<'_, Blobs> {
@@ -111,6 +113,9 @@ impl Service {
         if let Some(rest) = path.strip_prefix("/blob/") {
             return self.blob(rest, request).await;
         }
+        if path == identity::PATH {
+            return self.token_for(&request);
+        }
         match self.call(&path, request).await {
             Ok(message) => json_answer(StatusCode::OK, &message),
             Err(refusal) => json_answer(refusal.status(), &json!({ "code": refusal.code, "msg": refusal.message })),
@@ -118,9 +123,7 @@ impl Service {
     }
 
     async fn call(&self, path: &str, request: Request<Incoming>) -> Result<Json, Refusal> {
-        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let token = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map_or("", |(_, token)| token);
-        if !same(token.as_bytes(), self.token.as_bytes()) {
+        if !same(bearer(&request).as_bytes(), self.token.as_bytes()) {
             return Err(Refusal::new("unauthenticated", "the token is not this job's"));
         }
         let method = path.strip_prefix("/twirp/github.actions.results.api.v1.").filter(|_| request.method() == Method::POST);
@@ -141,11 +144,17 @@ impl Service {
     }
 }
 
+/// What a request shows that it may; empty where it shows nothing.
+pub(super) fn bearer(request: &Request<Incoming>) -> &str {
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map_or("", |(_, token)| token)
+}
+
 fn message<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new("malformed", format!("the message can't be read: {error}")))
 }
 
-fn json_answer(status: StatusCode, json: &Json) -> Answer {
+pub(super) fn json_answer(status: StatusCode, json: &Json) -> Answer {
     let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
     response.body(full(json.to_string())).expect("the parts are valid")
 }

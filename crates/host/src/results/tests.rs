@@ -7,6 +7,8 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::dirs::Dirs;
+use crate::identity::Issuer;
 
 struct World {
     folder: tempfile::TempDir,
@@ -18,6 +20,10 @@ impl World {
     }
 
     fn job(&self, job: &str, domain: Domain) -> Client {
+        self.job_as(job, domain, None)
+    }
+
+    fn job_as(&self, job: &str, domain: Domain, identity: Option<Identity>) -> Client {
         let at = |name: &str| self.folder.path().join(name);
         let place = Place {
             run: "run1".to_string(),
@@ -29,7 +35,7 @@ impl World {
         };
         let mut mask = Mask::new();
         mask.add("hunter2hunter2");
-        Client(Results::start(place, mask).unwrap())
+        Client(Results::start(place, mask, identity).unwrap())
     }
 }
 
@@ -37,7 +43,7 @@ struct Client(Results);
 
 impl Client {
     fn call(&self, method: &str, message: Json) -> (u16, Json) {
-        self.call_with(self.0.token(), method, message)
+        self.call_with(&self.0.token, method, message)
     }
 
     fn call_with(&self, token: &str, method: &str, message: Json) -> (u16, Json) {
@@ -186,7 +192,7 @@ fn nobody_else_is_served() {
     let world = World::new();
     let (job, other) = (world.job("one", Domain::Trusted), world.job("two", Domain::Trusted));
     let ask = |token: &str| job.call_with(token, "ArtifactService/ListArtifacts", job.of(json!({}))).0;
-    assert_eq!((ask("x"), ask(other.0.token()), ask(job.0.token())), (401, 401, 200));
+    assert_eq!((ask("x"), ask(&other.0.token), ask(&job.0.token)), (401, 401, 200));
     let foreign = json!({ "workflow_run_backend_id": "run2", "name": "a" });
     assert_eq!(job.call("ArtifactService/ListArtifacts", foreign).0, 403);
     let url = job.ok("CacheService/CreateCacheEntry", json!({ "key": "k", "version": "v" }));
@@ -241,4 +247,48 @@ fn the_same_bytes_lie_there_once() {
 fn files(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).unwrap().flatten();
     entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+}
+
+#[test]
+fn a_job_that_may_is_told_who_it_is_and_nobody_else() {
+    let world = World::new();
+    let state = Dirs::at(&world.folder.path().join("state")).unwrap();
+    let claims = json!({ "sub": "repo:acme/shop:ref:refs/heads/main" }).as_object().unwrap().clone();
+    let identity = Identity { state: state.clone(), claims, audience: "https://github.com/acme".to_string() };
+    let (job, other) = (world.job_as("one", Domain::Trusted, Some(identity)), world.job("two", Domain::Trusted));
+    assert!(other.0.step_env().is_empty());
+    let env = job.0.step_env();
+    let path = env["ACTIONS_ID_TOKEN_REQUEST_URL"].split_once(&job.0.address.to_string()).unwrap().1.to_string();
+    let ask = |client: &Client, method: &str, secret: &str, more: &str| {
+        let headers = format!("authorization: bearer {secret}\r\n");
+        let (status, _, body) = client.request(method, &format!("{path}{more}"), &headers, b"");
+        (status, serde_json::from_slice::<Json>(&body).unwrap())
+    };
+    let secret = env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"].as_str();
+    let unset = ask(&job, "GET", secret, "");
+    assert!(unset.0 == 404 && unset.1["message"].as_str().unwrap().contains("`plimsoll identity issuer https://ADDRESS`"), "{unset:?}");
+    Issuer::set(&state, "https://ci.example.org").unwrap();
+    for (client, method, secret, more, status) in [
+        (&job, "GET", "", "", 401),
+        (&job, "GET", job.0.token.as_str(), "", 401),
+        (&other, "GET", secret, "", 401),
+        (&job, "POST", secret, "", 405),
+        (&job, "GET", secret, &format!("&audience={}", "a".repeat(2000)), 400),
+    ] {
+        assert_eq!(ask(client, method, secret, more).0, status, "{method} {more}");
+    }
+    let parts = |more: &str| -> Vec<Json> {
+        let token = ask(&job, "GET", secret, more).1["value"].as_str().unwrap().to_string();
+        let decoded = |part: &str| base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, part).unwrap();
+        token.split('.').take(2).map(|part| serde_json::from_slice(&decoded(part)).unwrap()).collect()
+    };
+    let (first, second) = (parts(""), parts("&audience=sts.example.com%2Fx"));
+    let keys = Issuer::read(&state).unwrap().unwrap().keys();
+    assert_eq!(first[0], json!({ "typ": "JWT", "alg": "ES256", "kid": keys["keys"][0]["kid"] }));
+    let said = |claims: &Json| [claims["iss"].clone(), claims["aud"].clone(), claims["sub"].clone()];
+    assert_eq!(said(&first[1]), ["https://ci.example.org", "https://github.com/acme", "repo:acme/shop:ref:refs/heads/main"]);
+    assert_eq!(second[1]["aud"], "sts.example.com/x");
+    assert_ne!(first[1]["jti"], second[1]["jti"]);
+    let seconds = |name: &str| first[1][name].as_i64().unwrap();
+    assert_eq!((seconds("exp") - seconds("iat"), seconds("iat") - seconds("nbf")), (300, 600));
 }

@@ -12,6 +12,7 @@ mod gate;
 mod graph;
 pub mod help;
 mod history;
+mod identity;
 mod lint;
 mod logs;
 mod policy;
@@ -53,6 +54,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
         Command::Completions(args) => help::completions(&args, terminal),
         Command::Replay(args) => replay::replay(&args, terminal),
         Command::Attest(args) => attest::attest(args, terminal),
+        Command::Identity(args) => identity::identity(args, terminal),
         Command::Policy(Policy::Test(args)) => policy::test(&args, terminal),
         Command::Policy(Policy::Fmt(args)) => policy::fmt(&args),
         other => on_runtime(other, terminal),

@@ -473,7 +473,7 @@ impl Project {
         let request = gitlab::Request {
             event,
             repository,
-            project: &format!("local/{}", root.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()),
+            project: &event::full_name(&root.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()),
             actor: &actor(),
             config: &config,
             images: args.gitlab_images,
@@ -579,7 +579,7 @@ fn plan(args: &RunArgs, project: &Project, event: &Event, found: Found, terminal
             number: index as u64 + 1,
             workflow,
             event: event.clone(),
-            repository: Repository { name: format!("local/{name}"), server_url: "https://github.com".to_string() },
+            repository: Repository { name: event::full_name(&name), server_url: "https://github.com".to_string() },
             actor: actor(),
             inputs: inputs.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect(),
             vars: vars.clone(),

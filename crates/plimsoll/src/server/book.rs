@@ -182,7 +182,7 @@ impl Book {
                 workflow,
                 event: proposal.event.clone(),
                 repository: workflow::plan::Repository {
-                    name: proposal.project.name.clone(),
+                    name: crate::event::full_name(&proposal.project.name),
                     server_url: "https://github.com".to_string(),
                 },
                 actor: proposal.actor.clone(),

@@ -68,6 +68,8 @@ fn every_command_answers_in_json() {
         assert_eq!(asked.value(0, nothing), serde_json::json!([]));
     }
     assert!(asked.value(0, "down")["down"].is_null());
+    asked.value(0, "identity issuer https://ci.example.org");
+    assert_eq!(asked.value(0, "identity publish ../www").as_array().unwrap().len(), 2);
     asked.value(0, "help exit-codes");
     asked.value(0, "help config");
     assert!(asked.value(0, "help release rollback")["text"].as_str().unwrap().contains("Usage: plimsoll release rollback"));

@@ -12,6 +12,7 @@ mod down;
 mod environments;
 mod gate;
 mod gitlab;
+mod identity;
 mod json;
 mod lint;
 mod releases;

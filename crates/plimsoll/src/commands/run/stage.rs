@@ -331,6 +331,7 @@ impl Stage<'_> {
             room: true,
             resume: resumed.map(|resumed| resumed.from.clone()),
             engine: std::env::var(host::container::CHOICE).ok(),
+            state: host::dirs::Dirs::named().ok(),
             ..JobOptions::default()
         };
         let name = spec.name.clone();

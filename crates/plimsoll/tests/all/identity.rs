@@ -1,0 +1,104 @@
+//! Jobs that show others who they are.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value as Json;
+
+use crate::common::Place;
+
+/// Says on standard output what the token says, or what the service answered instead.
+const ASK: &str = r#"
+import base64, json, os, urllib.error, urllib.request
+request = urllib.request.Request(os.environ["ACTIONS_ID_TOKEN_REQUEST_URL"] + "&audience=sts.example.com")
+request.add_header("Authorization", "bearer " + os.environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
+try:
+    part = json.load(urllib.request.urlopen(request))["value"].split(".")[1]
+    print("token", base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode())
+except urllib.error.HTTPError as error:
+    print("refused", json.load(error)["message"])
+print("the secret is", os.environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
+"#;
+
+const CI: &str = "on: push
+jobs:
+  may:
+    runs-on: self-hosted
+    permissions: {id-token: write}
+    steps: [{uses: actions/checkout@v4}, {run: python3 ask.py}]
+  may-not:
+    runs-on: self-hosted
+    permissions: {contents: read}
+    steps: [{run: 'echo \"address: ${ACTIONS_ID_TOKEN_REQUEST_URL:-none}\"'}]
+  called:
+    permissions: {id-token: write}
+    uses: ./.github/workflows/called.yml
+";
+
+const CALLED: &str = "on: workflow_call
+jobs:
+  it:
+    runs-on: self-hosted
+    permissions: {id-token: write}
+    steps: [{uses: actions/checkout@v4}, {run: python3 ask.py}]
+";
+
+fn place() -> Place {
+    let place = Place::with_app();
+    for (path, text) in [(".github/workflows/ci.yml", CI), (".github/workflows/called.yml", CALLED), ("ask.py", ASK)] {
+        place.write(path, text);
+    }
+    place.commit("asks who it is");
+    place
+}
+
+/// What the token said of a job, in a log with its name before each line.
+fn claims(log: &str, job: &str) -> Json {
+    let line = log.lines().find_map(|line| line.strip_prefix(job)?.strip_prefix(" | token ")).unwrap_or_else(|| panic!("{job}\n{log}"));
+    serde_json::from_str(line).unwrap()
+}
+
+#[test]
+fn a_job_shows_who_it_is_once_somebody_has_said_who_issues() {
+    let place = place();
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.raw.contains("may | refused nobody has said who issues tokens here: `plimsoll identity issuer https://ADDRESS` does"),
+        "{said:?}"
+    );
+    assert!(said.raw.contains("may-not | address: none\n") && said.raw.contains("may | the secret is ***\n"), "{said:?}");
+    place
+        .say(&["identity", "issuer", "ci.example.org"])
+        .ends(2, &["error: `ci.example.org` can't be an issuer's address: an address that begins with `https://` is wanted"]);
+    place.say(&["identity", "publish", "www"]).ends(2, &["error: nobody has said under which address others know this machine's issuer"]);
+    assert_eq!(place.say(&["identity", "issuer", "https://ci.example.org"]).code, 0);
+    let said = place.say(&["run"]);
+    let (may, called) = (claims(&said.raw, "may"), claims(&said.raw, "called / it"));
+    for (name, value) in [
+        ("iss", "https://ci.example.org"),
+        ("aud", "sts.example.com"),
+        ("sub", "repo:local/app:ref:refs/heads/main"),
+        ("runner_environment", "self-hosted"),
+        ("job_workflow_ref", "local/app/.github/workflows/ci.yml@refs/heads/main"),
+        ("actor", "ada"),
+    ] {
+        assert_eq!(may[name], value, "{may}");
+    }
+    assert_eq!(called["job_workflow_ref"], "local/app/.github/workflows/called.yml@refs/heads/main");
+    let published = place.say(&["identity", "publish", "www"]);
+    assert!(published.out.contains("www/.well-known/openid-configuration\n"), "{published:?}");
+    let keys: Json = serde_json::from_slice(&std::fs::read(place.project().join("www/.well-known/jwks")).unwrap()).unwrap();
+    assert_eq!((&keys["keys"][0]["kty"], &keys["keys"][0]["crv"]), (&"EC".into(), &"P-256".into()));
+}
+
+#[test]
+fn a_job_of_a_release_shows_who_it_is() {
+    let place = place();
+    assert_eq!(place.say(&["identity", "issuer", "https://ci.example.org"]).code, 0);
+    let up = place.up(&["--strategy", "immediate"]);
+    assert_eq!(up.code, 0, "{up:?}");
+    let log = place.say(&["logs", "--job", "may"]);
+    let token = log.raw.lines().find_map(|line| line.split_once("token ")).unwrap_or_else(|| panic!("{log:?}"));
+    let claims: Json = serde_json::from_str(token.1).unwrap();
+    assert_eq!((&claims["sub"], &claims["event_name"]), (&"repo:local/app:ref:refs/heads/main".into(), &"push".into()));
+}
