@@ -22,11 +22,10 @@ pub trait Scope {
 pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Value, Error> {
     let mut contexts = BTreeMap::new();
     for (name, span) in expr.named() {
-        // Asked for once, so that `github.event == github.event` compares one thing with itself.
-        if let Entry::Vacant(vacant) = contexts.entry(name) {
-            let missing = |name: &str| Error::parsing(span, format!("there is no context `{name}` here"));
-            let value = scope.context(vacant.key()).ok_or_else(|| missing(vacant.key()))?;
-            vacant.insert(value);
+        // Asked for once, so that `github == GitHub` compares one thing with itself.
+        if let Entry::Vacant(vacant) = contexts.entry(name.to_ascii_lowercase()) {
+            let missing = || Error::parsing(span, format!("there is no context `{name}` here"));
+            vacant.insert(scope.context(&name).ok_or_else(missing)?);
         }
     }
     let mut evaluator = Evaluator { contexts, scope, memory: Memory::default() };
@@ -38,6 +37,7 @@ pub fn evaluate_source(source: &str, scope: &dyn Scope) -> Result<Value, Error> 
 }
 
 struct Evaluator<'a> {
+    /// By their names in lower case.
     contexts: BTreeMap<String, Value>,
     scope: &'a dyn Scope,
     memory: Memory,
@@ -67,7 +67,9 @@ impl Evaluator<'_> {
         let below = level + 1;
         let value = match &node.kind {
             NodeKind::Literal(value) => value.clone(),
-            NodeKind::Named(name) => self.contexts.get(name).cloned().expect("every named context was fetched before"),
+            NodeKind::Named(name) => {
+                self.contexts.get(&name.to_ascii_lowercase()).cloned().expect("every named context was fetched before")
+            }
             NodeKind::Wildcard => Value::from("*"),
             NodeKind::Index(pair) => return self.index(&pair.0, &pair.1, below),
             NodeKind::Not(operand) => Value::Bool(!self.value(operand, below)?.truthy()),

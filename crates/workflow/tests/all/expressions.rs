@@ -62,6 +62,25 @@ fn what_an_expression_uses() {
     assert!(!expr::parse("contains(github.success, 'success()')").expect("it is one").uses_status_function());
 }
 
+/// What differs between GitHub's two implementations, as its runner has it: each case with the file of the runner, or of
+/// the library that it reads JSON with, that says so.
+#[test]
+fn where_implementations_differ_the_runner_is_followed() {
+    let cases = [
+        ("github == GitHub", "true", "Expressions/ExpressionParser.cs"),
+        ("GITHUB.event >= github.Event", "true", "Expressions/ExpressionParser.cs"),
+        ("github['ref'][fromJSON('no')]", "", "Operators/Index.cs"),
+        ("github[* == 'x']", "", "Tokens/LexicalAnalyzer.cs"),
+        ("join('a',)", "an error", "Tokens/LexicalAnalyzer.cs"),
+        ("'a''b''c'", "a'b'c", "Tokens/LexicalAnalyzer.cs"),
+        ("'ß' > 'true'", "true", "Expressions/EvaluationResult.cs"),
+    ];
+    for (source, expected, says) in cases {
+        let outcome = expr::evaluate_source(source, &Here).map_or_else(|_| "an error".to_owned(), |value| value.text());
+        assert_eq!(outcome, expected, "{source}, by {says}");
+    }
+}
+
 /// However it is written, an expression costs little.
 #[test]
 fn expressions_are_bounded() {
