@@ -156,12 +156,13 @@ impl Evaluator<'_> {
     }
 
     fn call(&mut self, function: Function, arguments: &[Node], span: Span, level: usize) -> Result<Value, Error> {
-        let values = arguments.iter().map(|argument| self.value(argument, level)).collect::<Result<Vec<Value>, Error>>()?;
+        let values = self.arguments(function, arguments, level)?;
         let failed = |why: String| Error::evaluation(span, why);
+        let test = |test: fn(&Value, &Value) -> bool| Value::Bool(values.get(1).is_some_and(|second| test(&values[0], second)));
         Ok(match function {
-            Function::Contains => Value::Bool(functions::contains(&values[0], &values[1])),
-            Function::StartsWith => Value::Bool(functions::starts_with(&values[0], &values[1])),
-            Function::EndsWith => Value::Bool(functions::ends_with(&values[0], &values[1])),
+            Function::Contains => test(functions::contains),
+            Function::StartsWith => test(functions::starts_with),
+            Function::EndsWith => test(functions::ends_with),
             Function::FromJson => functions::from_json(&values[0].text()).map_err(failed)?,
             Function::ToJson => {
                 let mut result = Growing::default();
@@ -181,6 +182,18 @@ impl Evaluator<'_> {
             },
             Function::Case | Function::Format => unreachable!("these look at their arguments one by one, elsewhere"),
         })
+    }
+
+    /// Without the second one where the first leaves nothing to ask it for, which may well be an error.
+    fn arguments(&mut self, function: Function, arguments: &[Node], level: usize) -> Result<Vec<Value>, Error> {
+        let mut values = Vec::new();
+        for argument in arguments {
+            if values.first().is_some_and(|first| !function.needs_second(first)) {
+                break;
+            }
+            values.push(self.value(argument, level)?);
+        }
+        Ok(values)
     }
 }
 

@@ -70,6 +70,16 @@ impl Function {
         }
     }
 
+    pub(super) fn needs_second(self, first: &Value) -> bool {
+        match (self, first) {
+            (Function::Join, Value::Array(items)) => items.len() > 1,
+            (Function::Join, _) => false,
+            (Function::Contains, Value::Array(items)) => !items.is_empty(),
+            (Function::Contains | Function::StartsWith | Function::EndsWith, first) => first.is_primitive(),
+            _ => true,
+        }
+    }
+
     pub(super) fn arity(self) -> Arity {
         let entry = FUNCTIONS.into_iter().find(|(function, _)| *function == self);
         entry.expect("every function is in the table it is taken from").1
