@@ -82,6 +82,23 @@ fn where_implementations_differ_the_runner_is_followed() {
         ("join('a',)", "an error", "Tokens/LexicalAnalyzer.cs"),
         ("'a''b''c'", "a'b'c", "Tokens/LexicalAnalyzer.cs"),
         ("'ß' > 'true'", "true", "Expressions/EvaluationResult.cs"),
+        ("fromJSON('010')", "8", "JsonTextReader.cs"),
+        ("fromJSON('08')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('0XFFFFFFFF')", "4294967295", "JsonTextReader.cs"),
+        ("fromJSON('0xFFFFFFFFFFFFFFFF')", "-1", "JsonTextReader.cs"),
+        ("fromJSON('0o17')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('-010')", "-10", "JsonTextReader.cs"),
+        ("fromJSON('.5')", "0.5", "JsonTextReader.cs"),
+        ("fromJSON('1,2')", "1", "JsonTextReader.cs"),
+        ("fromJSON('1 apple')", "1", "JsonTextReader.cs"),
+        ("fromJSON('1\"apple\"')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('true/**/')", "true", "JsonTextReader.cs"),
+        ("fromJSON('true)')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('-Infinity')", "-Infinity", "JsonTextReader.cs"),
+        ("fromJSON('infinity')", "an error", "JsonTextReader.cs"),
+        ("toJSON(fromJSON('undefined'))", "\"\"", "Data/JTokenExtensions.cs"),
+        ("join(fromJSON('[1,,2]'), '-')", "1--2", "JsonTextReader.cs"),
+        ("join(fromJSON('{\"a\": 1, \"A\": 2, \"a\": 3}').*)", "2", "Data/JTokenExtensions.cs"),
     ];
     for (source, expected, says) in cases {
         let outcome = expr::evaluate_source(source, &Here).map_or_else(|_| "an error".to_owned(), |value| value.text());
