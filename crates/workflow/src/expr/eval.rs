@@ -22,11 +22,10 @@ pub trait Scope {
 pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Value, Error> {
     let mut contexts = BTreeMap::new();
     for (name, span) in expr.named() {
-        // Asked for once, so that `github.event == github.event` compares one thing with itself.
-        if let Entry::Vacant(vacant) = contexts.entry(name) {
-            let missing = |name: &str| Error::parsing(span, format!("there is no context `{name}` here"));
-            let value = scope.context(vacant.key()).ok_or_else(|| missing(vacant.key()))?;
-            vacant.insert(value);
+        // Asked for once, so that `github == GitHub` compares one thing with itself.
+        if let Entry::Vacant(vacant) = contexts.entry(name.to_ascii_lowercase()) {
+            let missing = || Error::parsing(span, format!("there is no context `{name}` here"));
+            vacant.insert(scope.context(&name).ok_or_else(missing)?);
         }
     }
     let mut evaluator = Evaluator { contexts, scope, memory: Memory::default() };
@@ -38,6 +37,7 @@ pub fn evaluate_source(source: &str, scope: &dyn Scope) -> Result<Value, Error> 
 }
 
 struct Evaluator<'a> {
+    /// By their names in lower case.
     contexts: BTreeMap<String, Value>,
     scope: &'a dyn Scope,
     memory: Memory,
@@ -67,7 +67,9 @@ impl Evaluator<'_> {
         let below = level + 1;
         let value = match &node.kind {
             NodeKind::Literal(value) => value.clone(),
-            NodeKind::Named(name) => self.contexts.get(name).cloned().expect("every named context was fetched before"),
+            NodeKind::Named(name) => {
+                self.contexts.get(&name.to_ascii_lowercase()).cloned().expect("every named context was fetched before")
+            }
             NodeKind::Wildcard => Value::from("*"),
             NodeKind::Index(pair) => return self.index(&pair.0, &pair.1, below),
             NodeKind::Not(operand) => Value::Bool(!self.value(operand, below)?.truthy()),
@@ -154,12 +156,13 @@ impl Evaluator<'_> {
     }
 
     fn call(&mut self, function: Function, arguments: &[Node], span: Span, level: usize) -> Result<Value, Error> {
-        let values = arguments.iter().map(|argument| self.value(argument, level)).collect::<Result<Vec<Value>, Error>>()?;
+        let values = self.arguments(function, arguments, level)?;
         let failed = |why: String| Error::evaluation(span, why);
+        let test = |test: fn(&Value, &Value) -> bool| Value::Bool(values.get(1).is_some_and(|second| test(&values[0], second)));
         Ok(match function {
-            Function::Contains => Value::Bool(functions::contains(&values[0], &values[1])),
-            Function::StartsWith => Value::Bool(functions::starts_with(&values[0], &values[1])),
-            Function::EndsWith => Value::Bool(functions::ends_with(&values[0], &values[1])),
+            Function::Contains => test(functions::contains),
+            Function::StartsWith => test(functions::starts_with),
+            Function::EndsWith => test(functions::ends_with),
             Function::FromJson => functions::from_json(&values[0].text()).map_err(failed)?,
             Function::ToJson => {
                 let mut result = Growing::default();
@@ -179,6 +182,18 @@ impl Evaluator<'_> {
             },
             Function::Case | Function::Format => unreachable!("these look at their arguments one by one, elsewhere"),
         })
+    }
+
+    /// Without the second one where the first leaves nothing to ask it for, which may well be an error.
+    fn arguments(&mut self, function: Function, arguments: &[Node], level: usize) -> Result<Vec<Value>, Error> {
+        let mut values = Vec::new();
+        for argument in arguments {
+            if values.first().is_some_and(|first| !function.needs_second(first)) {
+                break;
+            }
+            values.push(self.value(argument, level)?);
+        }
+        Ok(values)
     }
 }
 

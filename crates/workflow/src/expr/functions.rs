@@ -70,6 +70,16 @@ impl Function {
         }
     }
 
+    pub(super) fn needs_second(self, first: &Value) -> bool {
+        match (self, first) {
+            (Function::Join, Value::Array(items)) => items.len() > 1,
+            (Function::Join, _) => false,
+            (Function::Contains, Value::Array(items)) => !items.is_empty(),
+            (Function::Contains | Function::StartsWith | Function::EndsWith, first) => first.is_primitive(),
+            _ => true,
+        }
+    }
+
     pub(super) fn arity(self) -> Arity {
         let entry = FUNCTIONS.into_iter().find(|(function, _)| *function == self);
         entry.expect("every function is in the table it is taken from").1
@@ -151,7 +161,8 @@ pub(super) fn format_pieces(format: &str, arguments: usize) -> Result<Vec<Piece>
             continue;
         }
         let argument = (brace == "{").then(|| after.split_once('}')).flatten();
-        let Some((argument, following)) = argument.and_then(|(number, following)| Some((argument_number(number)?, following))) else {
+        let argument = argument.and_then(|(inside, following)| Some((argument_number(inside, following)?, following)));
+        let Some((argument, following)) = argument else {
             return Err(format!("the format `{format}` has a brace without its partner; write `{{{{` or `}}}}` for a brace itself"));
         };
         if argument >= arguments {
@@ -172,8 +183,10 @@ pub(super) fn format_pieces(format: &str, arguments: usize) -> Result<Vec<Piece>
     Ok(pieces)
 }
 
-/// A byte's worth of digits, nothing else: format specifiers exist in no kind of value.
-fn argument_number(digits: &str) -> Option<usize> {
+/// A byte's worth of digits. A `:` may follow them, but no format specifiers, which exist for no kind of value; and a second
+/// brace behind the `:` would be one.
+fn argument_number(inside: &str, following: &str) -> Option<usize> {
+    let digits = inside.strip_suffix(':').filter(|_| !following.starts_with('}')).unwrap_or(inside);
     let only_digits = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     only_digits.then(|| digits.parse::<u8>().ok()).flatten().map(usize::from)
 }

@@ -5,8 +5,8 @@ use super::{Object, Value, number};
 /// Deeper than this nothing is read, so that reading can be recursive.
 const DEPTH_MAX: usize = 64;
 
-/// Comments, single quotes, names without quotes, trailing commas, `NaN`, `Infinity`, `undefined`, hexadecimal numbers
-/// and anything after the first value are let through, because the official engine's reader lets them through.
+/// Comments, single quotes, names without quotes, commas too many, `NaN`, `Infinity`, `undefined`, hexadecimal and octal
+/// numbers and anything after the first value are let through, because the official engine's reader lets them through.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     Reader { text, offset: 0, depth: 0 }.value()
 }
@@ -80,6 +80,10 @@ impl Reader<'_> {
             Some('[') => self.nested(Reader::array),
             Some('{') => self.nested(Reader::object),
             Some(quote @ ('"' | '\'')) => self.string(quote).map(Value::from),
+            // A value that was left out; the comma is for whoever reads the items.
+            Some(',') => Ok(Value::from("")),
+            Some('-') if self.text[self.offset..].starts_with("-I") => self.word(),
+            Some('-' | '.' | '0'..='9') => self.number(),
             Some(_) => self.word(),
         }
     }
@@ -111,11 +115,12 @@ impl Reader<'_> {
     }
 
     fn object(&mut self) -> Result<Value, String> {
-        let mut object = Object::new();
+        // The reader tells `a` from `A`; only what is made of its mapping doesn't.
+        let mut object = Object::case_sensitive();
         loop {
             self.skip_blank()?;
             if self.take('}') {
-                return Ok(Value::object(object));
+                return Ok(Value::object(object.iter().map(|(key, value)| (key, value.clone())).collect()));
             }
             let key = match self.peek() {
                 Some(quote @ ('"' | '\'')) => self.string(quote)?,
@@ -186,20 +191,34 @@ impl Reader<'_> {
     }
 
     fn word(&mut self) -> Result<Value, String> {
-        let word = self.take_while(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.' | '_' | '$'));
-        match word {
-            "null" | "undefined" => Ok(Value::Null),
-            "true" => Ok(Value::Bool(true)),
-            "false" => Ok(Value::Bool(false)),
-            "NaN" => Ok(Value::Number(f64::NAN)),
-            "Infinity" => Ok(Value::Number(f64::INFINITY)),
-            "-Infinity" => Ok(Value::Number(f64::NEG_INFINITY)),
-            "" => Err(self.unexpected("a value")),
-            _ => {
-                let number = number::parse(word);
-                if number.is_nan() || word.starts_with('+') { Err(format!("`{word}` is no value")) } else { Ok(Value::Number(number)) }
-            }
+        let word = self.take_while(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+        let value = match word {
+            "null" => Value::Null,
+            // Nothing that is known here, and what isn't known becomes a text.
+            "undefined" => Value::from(""),
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "NaN" => Value::Number(f64::NAN),
+            "Infinity" => Value::Number(f64::INFINITY),
+            "-Infinity" => Value::Number(f64::NEG_INFINITY),
+            "" => return Err(self.unexpected("a value")),
+            _ => return Err(format!("`{word}` is no value")),
+        };
+        let rest = &self.text[self.offset..];
+        let ends = self.ends_value(&[',', '}', ']']) || rest.starts_with("//") || rest.starts_with("/*");
+        if ends { Ok(value) } else { Err(self.unexpected("`,` or the end")) }
+    }
+
+    fn number(&mut self) -> Result<Value, String> {
+        let word = self.take_while(|letter| letter.is_ascii_hexdigit() || matches!(letter, '+' | '-' | '.' | 'x' | 'X')).to_owned();
+        if !self.ends_value(&[',', '}', ']', ')', '/']) {
+            return Err(self.unexpected("the end of a number"));
         }
+        number::parse_json(&word).map(Value::Number).ok_or_else(|| format!("`{word}` is no value"))
+    }
+
+    fn ends_value(&self, separators: &[char]) -> bool {
+        self.peek().is_none_or(|letter| letter.is_whitespace() || separators.contains(&letter))
     }
 
     fn name(&mut self) -> Result<String, String> {

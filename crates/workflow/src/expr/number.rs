@@ -9,6 +9,17 @@ pub(crate) fn parse(text: &str) -> f64 {
     decimal(text).or_else(|| infinity(text)).or_else(|| radix(text, "0x", 16)).or_else(|| radix(text, "0o", 8)).unwrap_or(f64::NAN)
 }
 
+/// What a number in JSON is worth: one that begins with `0x` is hexadecimal, with another `0` octal, both of 64 bits that wrap.
+pub(crate) fn parse_json(text: &str) -> Option<f64> {
+    let Some(rest) = text.strip_prefix('0').filter(|rest| !rest.is_empty() && !rest.starts_with(['.', 'e', 'E'])) else {
+        return decimal(text);
+    };
+    let (digits, radix) = rest.strip_prefix(['x', 'X']).map_or((rest, 8), |digits| (digits, 16));
+    let all_digits = digits.chars().all(|digit| digit.is_digit(radix));
+    #[expect(clippy::cast_precision_loss, reason = "the official engine makes a double of it too")]
+    u64::from_str_radix(digits, radix).ok().filter(|_| all_digits).map(|bits| bits.cast_signed() as f64)
+}
+
 /// .NET's `G15`: at most 15 significant digits, an exponent of at least two digits from 1E+15 up and from 1E-05 down.
 pub(crate) fn format(number: f64) -> String {
     if number.is_nan() {

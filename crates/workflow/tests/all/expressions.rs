@@ -62,6 +62,54 @@ fn what_an_expression_uses() {
     assert!(!expr::parse("contains(github.success, 'success()')").expect("it is one").uses_status_function());
 }
 
+/// What differs between GitHub's two implementations, as its runner has it: each case with the file of the runner, or of
+/// the library that it reads JSON with, that says so.
+#[test]
+fn where_implementations_differ_the_runner_is_followed() {
+    let cases = [
+        ("github == GitHub", "true", "Expressions/ExpressionParser.cs"),
+        ("GITHUB.event >= github.Event", "true", "Expressions/ExpressionParser.cs"),
+        ("contains(github, fromJSON('no'))", "false", "Functions/Contains.cs"),
+        ("contains(fromJSON('[]'), fromJSON('no'))", "false", "Functions/Contains.cs"),
+        ("startsWith(github, fromJSON('no'))", "false", "Functions/StartsWith.cs"),
+        ("endsWith(github, fromJSON('no'))", "false", "Functions/EndsWith.cs"),
+        ("join('a', fromJSON('no'))", "a", "Functions/Join.cs"),
+        ("join(github, fromJSON('no'))", "", "Functions/Join.cs"),
+        ("join(fromJSON('[1]'), fromJSON('no'))", "1", "Functions/Join.cs"),
+        ("join(fromJSON('[1, 2]'), fromJSON('no'))", "an error", "Functions/Join.cs"),
+        ("format('{0:}', 'a')", "a", "Functions/Format.cs"),
+        ("format('{0:}}}', 'a')", "an error", "Functions/Format.cs"),
+        ("format('{0:x}', 'a')", "an error", "Functions/Format.cs"),
+        ("format('{0 }', 'a')", "an error", "Functions/Format.cs"),
+        ("github['ref'][fromJSON('no')]", "", "Operators/Index.cs"),
+        ("github[* == 'x']", "", "Tokens/LexicalAnalyzer.cs"),
+        ("join('a',)", "an error", "Tokens/LexicalAnalyzer.cs"),
+        ("'a''b''c'", "a'b'c", "Tokens/LexicalAnalyzer.cs"),
+        ("'ß' > 'true'", "true", "Expressions/EvaluationResult.cs"),
+        ("fromJSON('010')", "8", "JsonTextReader.cs"),
+        ("fromJSON('08')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('0XFFFFFFFF')", "4294967295", "JsonTextReader.cs"),
+        ("fromJSON('0xFFFFFFFFFFFFFFFF')", "-1", "JsonTextReader.cs"),
+        ("fromJSON('0o17')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('-010')", "-10", "JsonTextReader.cs"),
+        ("fromJSON('.5')", "0.5", "JsonTextReader.cs"),
+        ("fromJSON('1,2')", "1", "JsonTextReader.cs"),
+        ("fromJSON('1 apple')", "1", "JsonTextReader.cs"),
+        ("fromJSON('1\"apple\"')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('true/**/')", "true", "JsonTextReader.cs"),
+        ("fromJSON('true)')", "an error", "JsonTextReader.cs"),
+        ("fromJSON('-Infinity')", "-Infinity", "JsonTextReader.cs"),
+        ("fromJSON('infinity')", "an error", "JsonTextReader.cs"),
+        ("toJSON(fromJSON('undefined'))", "\"\"", "Data/JTokenExtensions.cs"),
+        ("join(fromJSON('[1,,2]'), '-')", "1--2", "JsonTextReader.cs"),
+        ("join(fromJSON('{\"a\": 1, \"A\": 2, \"a\": 3}').*)", "2", "Data/JTokenExtensions.cs"),
+    ];
+    for (source, expected, says) in cases {
+        let outcome = expr::evaluate_source(source, &Here).map_or_else(|_| "an error".to_owned(), |value| value.text());
+        assert_eq!(outcome, expected, "{source}, by {says}");
+    }
+}
+
 /// However it is written, an expression costs little.
 #[test]
 fn expressions_are_bounded() {
