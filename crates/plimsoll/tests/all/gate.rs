@@ -175,6 +175,24 @@ fn what_the_gate_would_say_and_would_have_said() {
 }
 
 #[test]
+fn nothing_is_promoted_in_a_freeze_to_happen_at_its_end() {
+    let place = configured("strategy: {canary: {steps: [{setWeight: 10}, {pause: {}}]}}\n");
+    assert_eq!(place.up(&AT_ONCE).code, 0);
+    place.write("version", "2");
+    place.commit("2");
+    let mut up = place.start_up(&[]);
+    up.until_it_says("10 % to ");
+    assert_eq!(place.say(&["env", "freeze", "--reason", "the sale"]).code, 0);
+    let refused = place.say(&["release", "promote", "--full"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let why = "error: release-2 can't be promoted now: environment `local` is closed: frozen (the sale)";
+    assert!(refused.err.contains(why) && refused.err.contains("`plimsoll gate override --reason WHY` goes past it"), "{refused:?}");
+    assert_eq!(place.say(&["env", "unfreeze"]).code, 0);
+    assert_eq!(place.say(&["release", "promote", "--full"]).code, 0);
+    assert_eq!(up.wait().code, 0);
+}
+
+#[test]
 fn everything_wrong_in_hours_and_approvals_is_told_at_once() {
     let place = configured(
         "gate:\n  window:\n    timezone: Europe/Berlim\n    weekly: [\"mon-thu 9\", \"fri 09:00-25:00\", \"fry 09:00-10:00\"]\n    holidays: [\"Christmas\"]\n    freezes:\n      - {from: 2026-12-20, to: 2026-12-01, reason: x}\n      - {from: soon, reason: x}\n  approvals:\n    rules:\n      - {from: leads, count: 2}\n    expires: soon\n",

@@ -7,7 +7,7 @@ use gate::approval::{About, Missing, Standing, Void, Vote};
 use gate::window::State;
 use gate::{Decision, Override};
 
-use super::{Advance, Refusal, Release, one};
+use super::{Advance, Command, Refusal, Release, one};
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::plan::Workflows;
@@ -57,6 +57,21 @@ impl Release {
             None => waiting,
         };
         Some(Advance { waiting: Some(waiting), wake, ..Advance::default() })
+    }
+
+    /// Whether this may be asked now: a promotion that was taken in while nothing may move would happen at the opening, when nobody
+    /// expects it.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn may_be_asked(&self, command: &Command, environment: &Environment, now: Timestamp) -> Result<(), Refusal> {
+        let closed = self.closed(environment, now).filter(|_| matches!(command, Command::Promote { .. }));
+        closed.filter(|_| self.rollout.is_some() && self.outcome.is_none()).map_or(Ok(()), |why| {
+            let name = self.plan.environment.clone();
+            let number = self.plan.number;
+            let closed = Waiting::Closed { name, why, opens: None }.sentence();
+            Err(Refusal::Untimely(format!("release-{number} can't be promoted now: {closed}")))
+        })
     }
 
     /// Why no traffic may move to a change now.
