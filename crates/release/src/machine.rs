@@ -20,7 +20,7 @@ use workflow::run::Run;
 use crate::environment::{Environment, EnvironmentEvent, GENERATIONS_PER_RELEASE, Live};
 use crate::event::Event;
 use crate::input::Moment;
-use crate::plan::{Kind, Plan, Workflows, revision};
+use crate::plan::{Delivery, Kind, Plan, Workflows, revision};
 use crate::source::Packaged;
 use crate::status::Outcome;
 use crate::waiting::Waiting;
@@ -469,11 +469,12 @@ impl Release {
         }
         let generation = environment.generation() + GENERATIONS_PER_RELEASE;
         let stable = environment.live().map(|live| revision(&live.instance));
-        let strategy = match (&stable, &self.plan.kind) {
+        let strategy = match (environment.live(), &self.plan.kind) {
             (Some(_), Kind::Change(_)) => {
                 asked.and_then(|name| Strategy::named(name, &delivery.strategy)).unwrap_or_else(|| delivery.strategy.clone())
             }
-            _ => Strategy::Immediate,
+            (Some(live), Kind::Rollback { .. }) => in_place(&live.delivery).or_else(|| in_place(delivery)).unwrap_or(Strategy::Immediate),
+            (None, _) => Strategy::Immediate,
         };
         let mut limits = delivery.limits.clone();
         if std::mem::discriminant(&strategy) != std::mem::discriminant(&delivery.strategy) {
@@ -652,6 +653,11 @@ impl Release {
             assert_eq!(decision.digest, instance.artifact, "what was decided about is what ships");
         }
     }
+}
+
+/// Where instances are replaced and not put beside each other, they are on the way back too: there may be no room or no second port.
+fn in_place(delivery: &Delivery) -> Option<Strategy> {
+    matches!(delivery.strategy, Strategy::RollingUpdate { .. }).then(|| delivery.strategy.clone())
 }
 
 fn one(event: Event) -> Advance {

@@ -11,7 +11,7 @@ use crate::meter::Pair;
 use crate::outcome::{Outcome, Reason};
 use crate::plan::{Deadline, RevisionId, Step};
 use crate::rollout::{Advance, Phase, Promote, Rollout, WHOLE};
-use crate::seen::{RouteState, in_flight, in_force};
+use crate::seen::{RouteState, in_force, is_idle};
 use crate::{InstancePhase, Observed, Synthetic};
 
 /// Events that one look can lead to; more would mean that two rules undo each other for ever.
@@ -350,7 +350,7 @@ impl Rollout {
     /// The revision that got no new request since the route was taken is stopped when its last ones are done, or had their time.
     fn decide_stop(&self, revision: &RevisionId, seen: &Observed, now: Timestamp) -> Option<Happened> {
         let waited_ms = self.route_taken_for(now)?;
-        let done = in_flight(seen, revision) == Some(0) || waited_ms >= self.plan.limits.drain_ms;
+        let done = is_idle(seen, revision) || waited_ms >= self.plan.limits.drain_ms;
         done.then(|| Happened::StopDecided { generation: self.generation + 1, revision: revision.clone() })
     }
 

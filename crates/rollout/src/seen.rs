@@ -147,6 +147,11 @@ pub(crate) fn in_force(seen: &Observed, revision: &RevisionId) -> Option<u32> {
     Some(seen.route.as_ref()?.weights.get(revision).copied().unwrap_or(0))
 }
 
+/// The router answers and has no request in flight on the revision; on one that it has never heard of there is none.
+pub(crate) fn is_idle(seen: &Observed, revision: &RevisionId) -> bool {
+    seen.route.is_some() && in_flight(seen, revision).is_none_or(|requests| requests == 0)
+}
+
 /// Requests still in flight on a revision, if the router can be asked.
 pub(crate) fn in_flight(seen: &Observed, revision: &RevisionId) -> Option<u64> {
     seen.route.as_ref()?.counts.get(revision).map(|counts| counts.in_flight)

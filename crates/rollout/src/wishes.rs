@@ -38,10 +38,17 @@ impl Rollout {
         self.wish_scale(seen, &self.plan.revision.id, self.wanted())
     }
 
-    /// Others leave the old revision as it is until it stops, and whoever has the environment keeps it so.
+    /// Others leave the old revision as it is until it stops, and whoever has the environment keeps it so. What gets no more requests
+    /// and is gone is not started again to leave once more.
     fn wish_stable(&self, seen: &Observed) -> Option<Action> {
-        let (rolling, stable) = (self.rolling.as_ref()?, self.stable()?);
-        self.wish_scale(seen, &stable.id, rolling.scale.old)
+        let rolling = self.rolling.as_ref()?;
+        let leaving = rolling.serving.old < rolling.scale.old;
+        let replicas = match self.stable_fleet(seen) {
+            Some(fleet) if leaving => fleet.last_live().map_or(0, |last| last + 1).max(rolling.serving.old).min(rolling.scale.old),
+            None if leaving => return None,
+            _ => rolling.scale.old,
+        };
+        self.wish_scale(seen, &self.stable()?.id, replicas)
     }
 
     /// On the way back the new revision only shrinks.

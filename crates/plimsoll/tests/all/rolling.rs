@@ -151,4 +151,8 @@ fn an_application_with_a_port_of_its_own_is_replaced_in_its_place() {
     let said = place.up(&[]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(ask(place.port).unwrap().ends_with("up\n"));
+    let back = place.say(&["release", "rollback"]);
+    assert_eq!(back.code, 0, "{back:?}");
+    assert!(back.err.contains("instances  0 of HASH, 0 of HASH"), "{back:?}");
+    assert!(ask(place.port).unwrap().ends_with("ok\n"));
 }

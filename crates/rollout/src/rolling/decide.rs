@@ -9,7 +9,7 @@ use crate::event::Happened;
 use crate::outcome::Reason;
 use crate::plan::RevisionId;
 use crate::rollout::{Promote, Rollout, WHOLE};
-use crate::seen::{Fleet, RouteState, in_flight};
+use crate::seen::{Fleet, RouteState, is_idle};
 use crate::{InstancePhase, InstanceSeen, Observed};
 
 impl Rollout {
@@ -175,7 +175,7 @@ impl Rollout {
     /// Those that get no more requests have answered the last ones, or had their time. Requests are counted by revision, so that those
     /// that stay seldom let this be known before that time is over.
     fn have_finished(&self, seen: &Observed, now: Timestamp) -> bool {
-        let leaving = self.leaving_revision().is_some_and(|revision| in_flight(seen, revision) == Some(0));
+        let leaving = self.leaving_revision().is_some_and(|revision| is_idle(seen, revision));
         leaving || now >= self.finished_by()
     }
 
