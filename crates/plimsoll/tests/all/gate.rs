@@ -28,6 +28,8 @@ fn a_release_waits_for_people_who_did_not_make_it() {
     up.until_it_says("needs 1 approval of leads (bo, cy); `plimsoll approve release-1` gives it");
     let inbox = place.say(&["inbox"]);
     assert!(inbox.out.contains("release-1") && inbox.out.contains("needs 1 approval of leads"), "{inbox:?}");
+    let status = place.say(&["status"]);
+    assert!(status.out.contains("◌ release-1 waits: needs 1 approval of leads"), "{status:?}");
 
     let view: serde_json::Value = serde_json::from_str(&place.say(&["release", "view", "--json"]).raw).unwrap();
     let author = view["actor"].as_str().unwrap().to_string();

@@ -95,7 +95,7 @@ fn blue_green_shows_the_new_version_before_anybody_gets_it() {
     let place = Place::with_app();
     bring_up(&place, "1");
     let config = format!(
-        "{SMALL}start: exec python3 app.py\nsmoke: [/]\nstrategy: {{blueGreen: {{autoPromotionEnabled: false, scaleDownDelaySeconds: 5s}}}}\n"
+        "{SMALL}start: exec python3 app.py\nsmoke: [/]\nstrategy: {{blueGreen: {{autoPromotionEnabled: false, scaleDownDelaySeconds: 10s}}}}\n"
     );
     place.write("plimsoll.yaml", &config);
     place.write("app.py", &APP.replace(r#"b"ok\n""#, r#"b"up\n""#));
@@ -111,7 +111,16 @@ fn blue_green_shows_the_new_version_before_anybody_gets_it() {
     assert_eq!(place.say(&["release", "promote"]).code, 0);
     up.until_it_says("verified   ");
     assert!(ask(&place, "app.localhost").ends_with("up\n"));
-    assert_eq!(place.say(&["status"]).out.matches("✔ HASH/0 ready").count(), 2, "the old one is kept for a while");
+    up.until_it_says(&format!("answers    http://app.localhost:{}; {} is kept running until ", place.port, revision_of(&place, 1)));
+    let status = place.say(&["status"]);
+    assert_eq!(status.out.matches("✔ HASH/0 ready").count(), 2, "the old one is kept for a while");
+    let first = status.raw.lines().nth(1).unwrap();
+    assert!(first.contains(&format!("✔ revision {new} since ")) && first.contains("(release-2), verified"), "{status:?}");
+    assert!(status.out.contains("release-2 is verified; the old version HASH is kept running until "), "{status:?}");
+    let history = place.say(&["release", "history"]);
+    let lines: Vec<&str> = history.out.lines().collect();
+    assert!(lines[0].contains(" · verified, the version before is kept for a while") && lines[0].ends_with(", now"), "{history:?}");
+    assert!(!lines[1].contains(", now"), "{history:?}");
     let said = up.wait();
     assert_eq!(said.code, 0, "{said:?}");
     assert!(place.say(&["release", "history"]).out.lines().next().unwrap().contains(" · blue-green · promoted"));
