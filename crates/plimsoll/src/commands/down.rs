@@ -67,7 +67,11 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&serde_json::json!({ "down": view.environment }));
     }
-    terminal.say(&format!("{} → {} is down; `plimsoll up{argument}` brings it back", view.project_name, view.environment));
+    let back = match Path::new(&view.folder).is_dir() {
+        true => format!("`plimsoll up{argument}` brings it back"),
+        false => format!("its folder {folder} is gone, so nothing brings it back"),
+    };
+    terminal.say(&format!("{} → {} is down; {back}", view.project_name, view.environment));
     Ok(exit::OK)
 }
 
@@ -122,8 +126,9 @@ async fn refuse_to_purge_others(dirs: &host::dirs::Dirs, here: &Path) -> Result<
     if others.len() < if own.is_some() { 1 } else { 2 } {
         return Ok(());
     }
+    let this_one = if own.is_some() { "`plimsoll down` takes this one down; " } else { "" };
     Err(Failure::usage(format!("`--purge` removes every project, and others are in use: {}", others.join(", ")))
-        .hint("`plimsoll down` takes this one down; `plimsoll down --purge --all` means all of them"))
+        .hint(format!("{this_one}`plimsoll down --purge --all` means all of them")))
 }
 
 /// Ends and removes everything of a state directory, whether or not its server still runs. What isn't Plimsoll's stays there.

@@ -16,7 +16,7 @@ use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::server::{EnvironmentView, Verified};
 use crate::terminal::{Terminal, Tone};
-use crate::view::{Mark, marked, percent};
+use crate::view::{Mark, marked, percent, typed};
 use crate::world;
 
 pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
@@ -82,6 +82,10 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
             terminal.data(&format!("  {}  {url}", marked(terminal, mark_of(view, leading), &text)));
         }
         None => terminal.data(&format!("  {}", marked(terminal, Mark::Skipped, "nothing is live"))),
+    }
+    if leading.is_some() && !Path::new(&view.folder).is_dir() {
+        let gone = format!("its folder is gone, what runs goes on; `plimsoll down {}` takes it down", typed(&view.folder));
+        terminal.data(&format!("    {}", marked(terminal, Mark::Warn, &gone)));
     }
     if let Some(route) = &view.route {
         for (revision, weight) in route.weights.iter().filter(|(_, weight)| **weight > 0) {

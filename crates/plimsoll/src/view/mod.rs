@@ -26,12 +26,17 @@ pub struct Narrator<'a> {
 
 /// A project's folder as it would be typed from here.
 fn typed_folder(project: &Project) -> String {
-    let folder = Path::new(&project.repository).join(&project.subtree);
+    from_here(&Path::new(&project.repository).join(&project.subtree))
+}
+
+/// A folder as it would be typed: below here or above by few names, else whole.
+pub fn from_here(folder: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    let folder = match folder.strip_prefix(&here) {
-        Ok(rest) if rest.as_os_str().is_empty() => ".".to_string(),
-        Ok(rest) => rest.display().to_string(),
-        Err(_) => folder.display().to_string(),
+    let folder = match (folder.strip_prefix(&here), here.strip_prefix(folder)) {
+        (Ok(rest), _) if rest.as_os_str().is_empty() => ".".to_string(),
+        (Ok(rest), _) => rest.display().to_string(),
+        (Err(_), Ok(rest)) => vec![".."; rest.components().count()].join("/"),
+        (Err(_), Err(_)) => folder.display().to_string(),
     };
     typed(&folder)
 }

@@ -59,8 +59,10 @@ fn what_runs_is_taken_down_when_its_folder_is_gone() {
     };
     let unknown = say(&["down", "other"]);
     assert!(unknown.code != 0 && unknown.err.contains("live are `app` ("), "{unknown:?}");
+    let status = say(&["status"]);
+    assert!(status.out.contains("⚠ its folder is gone, what runs goes on; `plimsoll down DIR/app` takes it down"), "{status:?}");
     let said = say(&["down", "app"]);
-    assert!(said.code == 0 && said.err.contains("app → local is down"), "{said:?}");
+    assert!(said.code == 0 && said.err.contains("app → local is down; its folder DIR/app is gone, so nothing brings it back"), "{said:?}");
     std::fs::rename(place.path("moved"), folder).unwrap();
 }
 
@@ -165,6 +167,10 @@ fn a_purge_does_not_take_along_what_others_run() {
     assert_eq!(place.say(&["up", &folder]).code, 0);
     let refused = place.say(&["down", "--purge"]);
     assert!(refused.code == 2 && refused.err.contains("others are in use: `other` ("), "{refused:?}");
+    let mut elsewhere = place.plimsoll(&["down", "--purge"]);
+    elsewhere.current_dir(place.path("home"));
+    let nobodys = place.start(elsewhere).wait();
+    assert!(nobodys.code == 2 && nobodys.err.contains("hint: `plimsoll down --purge --all` means all of them"), "{nobodys:?}");
     // Not even where the own one is down already.
     assert_eq!(place.say(&["down"]).code, 0);
     assert_eq!(place.say(&["down", "--purge"]).code, 2);
