@@ -215,7 +215,7 @@ pub enum PersonaChoice {
 
 #[derive(Debug, Clone, Args)]
 pub struct Graph {
-    /// A workflow file, or a `.gitlab-ci.yml`; all that this project has when absent
+    /// A workflow file, or a `.gitlab-ci.yml`; all that this project has when absent, or the one whose folder is named
     pub file: Option<PathBuf>,
     /// How it is written
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
@@ -238,7 +238,7 @@ pub enum GraphFormat {
 pub struct Run {
     #[command(subcommand)]
     pub command: Option<RunCommand>,
-    /// A workflow file, or a `.gitlab-ci.yml`; all that the event triggers when absent
+    /// A workflow file, or a `.gitlab-ci.yml`; all that the event triggers when absent, or where a project's folder is named
     pub file: Option<PathBuf>,
     /// The event that happened
     #[arg(long, default_value = "push", value_name = "NAME")]

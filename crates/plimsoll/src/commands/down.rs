@@ -11,7 +11,7 @@ use workflow::job::JobSeen;
 use super::{actor, dirs_to_read, project_of};
 use crate::cli::Down;
 use crate::client::Client;
-use crate::compose::LOCAL;
+use crate::compose::{LOCAL, project_above};
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::server::{Claim, DownRequest, EnvironmentDown, EnvironmentView, Health};
@@ -53,7 +53,8 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
             }
             _ => format!("; live are {}", others.join(", ")),
         };
-        return nothing(&format!("nothing of this project is live{others}"));
+        let above = project_above(&args.here.dir).map(|above| format!("; the folder above is a project: `plimsoll down {above}`"));
+        return nothing(&format!("nothing of this project is live{others}{}", above.unwrap_or_default()));
     };
     let folder = typed(&view.folder);
     let (argument, flag) = match args.here.dir == Path::new(".") {

@@ -33,7 +33,7 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::{ImagesChoice, Run as RunArgs, RunCommand};
-use crate::compose::{git_failure, load, project_id, ready, stays_out};
+use crate::compose::{git_failure, load, project_id, ready, stays_out, workflows_above};
 use crate::config::{self, Config};
 use crate::detect::quote;
 use crate::event;
@@ -44,6 +44,7 @@ use crate::gitlab;
 use crate::graph::Graph;
 use crate::security;
 use crate::terminal::{Terminal, Tone};
+use crate::view::from_here;
 use crate::world;
 use crate::wrong::{self, Wrong};
 use stage::{Interrupts, Stage, without_secrets};
@@ -215,7 +216,13 @@ fn first(
     let conclusion = stage.play(terminal)?;
     if conclusion == Conclusion::Failure && shelf.temporary.is_none() {
         let number = held.kept.number;
-        let text = format!("run-{number} failed; `plimsoll run explain` says why, `plimsoll run rerun --failed` tries again what failed");
+        let flag = match from_here(&project.root()).as_str() {
+            "." => String::new(),
+            folder => format!(" -C {folder}"),
+        };
+        let text = format!(
+            "run-{number} failed; `plimsoll run explain{flag}` says why, `plimsoll run rerun --failed{flag}` tries again what failed"
+        );
         terminal.say(&terminal.paint(&text, Tone::Faint));
     }
     Ok(conclusion)
@@ -285,17 +292,18 @@ struct Project {
 
 impl Project {
     fn find(args: &RunArgs) -> Result<Project> {
-        let mut project = Project::around(args.file.as_deref(), args.file.is_none())?;
+        let mut project = Project::around(args.file.as_deref(), one_file(args).is_none())?;
         if let (Some(repository), true) = (&project.repository, args.dirty) {
             project.snapshot = Some(git::snapshot(&repository.place).map_err(git_failure)?);
         }
         Ok(project)
     }
 
-    /// Of a file, else of the current folder.
+    /// Of a file or a folder, else of the current folder.
     fn around(file: Option<&Path>, must_be_repository: bool) -> Result<Project> {
         let here = std::env::current_dir().doing("find the current folder")?;
         let folder = match file.map(|file| here.join(file)) {
+            Some(folder) if folder.is_dir() => folder,
             Some(file) => project_folder(&file).unwrap_or(here),
             None => here,
         };
@@ -347,7 +355,7 @@ impl Project {
 
     /// Whether a file filters by paths or reads the event; asking git for what few files want to know takes longer than a short job.
     fn asks_what_changed(&self, args: &RunArgs) -> bool {
-        let files = args.file.as_ref().map_or_else(|| workflow_files(&self.root()).unwrap_or_default(), |file| vec![file.clone()]);
+        let files = one_file(args).map_or_else(|| workflow_files(&self.root()).unwrap_or_default(), |file| vec![file.clone()]);
         let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
         texts.into_iter().any(|text| text.contains("paths") || text.contains("github.event"))
     }
@@ -367,8 +375,8 @@ impl Project {
 
     /// The file named, whatever its triggers say; else all that the event triggers.
     fn workflows(&self, args: &RunArgs, event: &Event, terminal: &Terminal) -> Result<Found> {
-        let named = args.file.is_some();
-        let files = match &args.file {
+        let named = one_file(args).is_some();
+        let files = match one_file(args) {
             Some(file) => vec![file.clone()],
             None => workflow_files(&self.root())?,
         };
@@ -423,7 +431,7 @@ impl Project {
 
     /// The GitLab file that is named, or that stands there instead of GitHub's.
     fn gitlab_file(&self, args: &RunArgs, terminal: &Terminal) -> Option<PathBuf> {
-        if let Some(file) = &args.file {
+        if let Some(file) = one_file(args) {
             return gitlab::is_file(&file.to_string_lossy()).then(|| file.clone());
         }
         let file = self.root().join(gitlab::FILE);
@@ -540,6 +548,11 @@ impl Project {
     }
 }
 
+/// Not where a folder is named: then its project is meant.
+fn one_file(args: &RunArgs) -> Option<&PathBuf> {
+    args.file.as_ref().filter(|file| !file.is_dir())
+}
+
 /// The folder above `.github/workflows`, else the file's own.
 fn project_folder(file: &Path) -> Option<PathBuf> {
     let folder = file.parent()?;
@@ -555,7 +568,11 @@ pub(super) fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
             std::io::ErrorKind::NotFound => Failure::not_found(format!("there are no workflows: no folder `{}`", folder.display())),
             _ => Failure::usage(format!("failed to read `{}`: {error}", folder.display())),
         };
-        failure.hint("`plimsoll run FILE` runs a file that lies elsewhere")
+        let failure = failure.hint("`plimsoll run FILE` runs a file that lies elsewhere");
+        match workflows_above(root) {
+            Some(above) => failure.hint(format!("a folder above has workflows: `plimsoll run {above}`")),
+            None => failure,
+        }
     })?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
     files.sort();

@@ -12,6 +12,7 @@ use super::history::few_words;
 use super::project_of;
 use crate::cli::Here;
 use crate::client::Client;
+use crate::compose::project_above;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::server::{EnvironmentView, Verified};
@@ -35,6 +36,7 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     let releases: Vec<ReleaseEntry> = if project.is_some() { super::listed("releases", &args.dir).await? } else { Vec::new() };
     // A folder that is named, or has had releases, is asked about alone.
     let alone = !of_project.is_empty() || !releases.is_empty() || args.dir != Path::new(".");
+    let of_project_is_empty = of_project.is_empty() && releases.is_empty();
     let shown = if alone { of_project } else { views };
     if terminal.json {
         terminal.json(&shown);
@@ -49,6 +51,9 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
             let how = ended.outcome.as_ref().map_or("it is under way".to_string(), ended_how);
             terminal.data(&format!("    release-{} was the last: {how}", ended.number));
         }
+    }
+    if of_project_is_empty && let Some(above) = project_above(&args.dir) {
+        terminal.say(&format!("the folder above is a project: `plimsoll status {above}`"));
     }
     for view in &shown {
         print(view, terminal);

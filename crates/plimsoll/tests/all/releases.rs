@@ -204,6 +204,7 @@ fn a_folder_where_nothing_is_live_is_not_answered_with_others() {
             .wait(),
     ] {
         assert!(status.out.contains("nothing is live") && !status.out.contains("revision"), "{status:?}");
+        assert!(!status.err.contains("the folder above"), "it is a project of its own: {status:?}");
         assert!(status.out.contains("release-1 was the last: the gate said no for one reason"), "{status:?}");
     }
 }
