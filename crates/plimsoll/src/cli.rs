@@ -27,7 +27,7 @@ pub struct Global {
     /// When to use colour
     #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
-    /// Say only what went wrong
+    /// Say only what went wrong; of jobs what failed steps wrote
     #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// Say every warning in a line of its own

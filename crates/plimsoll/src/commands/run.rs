@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 
 use base::Source;
 use base::name::{RunId, nearest};
+use base::people::same;
 use host::dirs::Dirs;
 use host::git;
 use host::runs::{Again, Asked, Attempt, NotRun, Runs};
@@ -82,6 +83,9 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     }
     let stages = found.stages.clone();
     let found_not_run = found.not_run.clone();
+    for warning in without_effect(args, &event, &found) {
+        terminal.warn(&warning);
+    }
     let plans = plan(args, &project, &event, found, terminal)?;
     if args.dry_run {
         return dry_run(&plans, &stages, terminal);
@@ -104,6 +108,28 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
         terminal.warn(&stays_out(&out));
     }
     Ok(ended(&conclusions, &waiting, interrupts, terminal))
+}
+
+/// What was given and is asked for nowhere.
+fn without_effect(args: &RunArgs, event: &Event, found: &Found) -> Vec<String> {
+    let files = || found.workflows.iter().flat_map(|workflow| std::iter::once(workflow).chain(workflow.called.values()));
+    let environments: Vec<&Template> =
+        files().flat_map(|file| &file.jobs).filter_map(|job| job.environment.as_ref()).map(|it| &it.name).collect();
+    let names: Vec<&str> =
+        environments.iter().filter_map(|name| if let Template::String(name) = name { Some(name.as_str()) } else { None }).collect();
+    let mut said = Vec::new();
+    // What an expression names may be any of them.
+    for allowed in args.allow_environments.iter().filter(|_| names.len() == environments.len()) {
+        if !names.iter().any(|name| same(name, allowed)) {
+            let near = nearest(allowed, names.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            said.push(format!("`--allow-environment {allowed}` has no effect: no job delivers to `{allowed}`{near}"));
+        }
+    }
+    let takes_inputs = event.name == "workflow_dispatch" || found.workflows.iter().any(|workflow| gitlab::is_file(&workflow.path));
+    if let Some(first) = args.inputs.first().filter(|_| !takes_inputs) {
+        said.push(format!("`--input {first}` has no effect: `{}` has no inputs; `--event workflow_dispatch` has", event.name));
+    }
+    said
 }
 
 /// Leaves of a job one step, and before it those that use actions: they lay the ground for it.
@@ -223,7 +249,8 @@ fn first(
         let text = format!(
             "run-{number} failed; `plimsoll run explain{flag}` says why, `plimsoll run rerun --failed{flag}` tries again what failed"
         );
-        terminal.say(&terminal.paint(&text, Tone::Faint));
+        // Whoever wants to hear only what went wrong hears this.
+        if terminal.is_quiet() { terminal.warn(&text) } else { terminal.say(&terminal.paint(&text, Tone::Faint)) }
     }
     Ok(conclusion)
 }

@@ -199,3 +199,17 @@ fn on_ones_own_machine_nothing_is_delivered_unless_one_says_so() {
     assert_eq!(place.say(&["run", "rerun"]).code, 0);
     assert!(left(&place, "deployed"), "a run that is gone through again goes by what was said of it");
 }
+
+#[test]
+fn what_is_given_and_asked_for_nowhere_is_told() {
+    let place = delivering("environments:\n  production: {reviewers: [bo]}\n");
+    let said = place.say(&["run", "--allow-environment", "prodution", "--input", "a=b"]);
+    said.ends(
+        0,
+        &[
+            "warning: `--allow-environment prodution` has no effect: no job delivers to `prodution`; did you mean `production`?",
+            "warning: `--input a=b` has no effect: `push` has no inputs; `--event workflow_dispatch` has",
+        ],
+    );
+    assert!(!place.say(&["run", "--allow-environment", "Staging"]).err.contains("has no effect"));
+}
