@@ -388,7 +388,7 @@ pub enum Release {
     Promote(Promote),
     /// Hold the rollout where it is
     Pause(OneRelease),
-    /// Let a paused rollout go on
+    /// Let a paused rollout go on; one that waits for somebody's promotion moves all its traffic
     Resume(OneRelease),
     /// Cancel before traffic moved, or take it back to the version before
     Abort(OneRelease),

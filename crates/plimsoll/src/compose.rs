@@ -126,7 +126,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         protects = environments::protected(&workflows, &config.environments, &choices.actor);
         warnings.extend(environments::unprotected(&workflows, &config.environments));
     }
-    let why_runs = summary::runs(&workflows, &git_ref);
+    let why_runs = summary::runs(&workflows, &git_ref, config.deliver_by_workflow);
     if workflows.is_empty() {
         warnings.extend(workflows_of_the_root(&repository));
     }
@@ -175,7 +175,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     gate.approvals = config.gate.approvals.clone();
     gate.slos = slos;
     let mut summary = vec![
-        ("commit", summary::commit(&commit)),
+        ("commit", summary::commit(&commit, !repository.dirty.is_empty())),
         ("runs", why_runs),
         ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
         ("gate", summary::gate(&gate)),

@@ -126,6 +126,9 @@ impl<'a> Narrator<'a> {
             }
             Event::Admitted { instance, rollout, .. } => {
                 let text = match &rollout.stable {
+                    Some(stable) if stable.id == instance.revision => {
+                        format!("revision   {} is live already; its port, or how many instances it has, changes", instance.revision)
+                    }
                     Some(stable) => format!("revision   {} starts beside {}", instance.revision, stable.id),
                     None => format!("revision   {} starts, the first in this environment", instance.revision),
                 };

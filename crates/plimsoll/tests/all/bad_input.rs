@@ -63,12 +63,14 @@ fn the_repository_has_no_commit() {
 #[test]
 fn the_tree_is_dirty() {
     let place = Place::with_app();
+    place.up(&["--dry-run", "--dirty"]).shows(0, &["commit   HASH first (main)"]);
     place.write("app.py", "changed");
     place.write("new.py", "");
     let warning = "warning: `app.py` and 1 more are not committed and stay out; `--dirty` takes the working tree as it is";
     let said = place.up(&["--dry-run"]);
     said.shows(0, &["commit   HASH first (main)"]);
     said.ends(0, &[warning]);
+    place.up(&["--dry-run", "--dirty"]).shows(0, &["commit   HASH first with the changes that are not committed (main)"]);
 }
 
 #[test]

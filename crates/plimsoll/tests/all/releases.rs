@@ -101,6 +101,7 @@ fn blue_green_shows_the_new_version_before_anybody_gets_it() {
     place.write("app.py", &APP.replace(r#"b"ok\n""#, r#"b"up\n""#));
     place.commit("version 2");
     let mut up = place.start_up(&[]);
+    up.until_it_says("then all at once when somebody says `plimsoll release promote` or `resume`");
     up.until_it_says("without traffic; `plimsoll release promote` moves all of it");
     let new = revision_of(&place, 2);
     assert!(ask(&place, "app.localhost").ends_with("ok\n"), "users stay with the old one");
@@ -133,7 +134,9 @@ fn what_is_live_moves_to_another_port_and_is_not_called_unchanged() {
     let other = free_port();
     let said = place.say(&["up", "--port", &other.to_string()]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.err.contains("warning: it moves from port PORT to "), "{said:?}");
+    assert!(said.err.contains("warning: it moves from port PORT to ") && said.err.contains("at the old one from then on"), "{said:?}");
+    assert!(said.err.contains("traffic  all at once, as HASH is live already and only its port changes"), "{said:?}");
+    assert!(said.err.contains("revision   HASH is live already; its port, or how many instances it has, changes"), "{said:?}");
     assert!(said.raw.contains(&format!("http://app.localhost:{other}")), "{said:?}");
     let connection = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
     assert!(connection(other) && !connection(place.port));
