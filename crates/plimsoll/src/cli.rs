@@ -27,7 +27,7 @@ pub struct Global {
     /// When to use colour
     #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
-    /// Say only what went wrong
+    /// Say only what went wrong; of jobs what failed steps wrote
     #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// Say every warning in a line of its own
@@ -218,7 +218,7 @@ pub enum PersonaChoice {
 
 #[derive(Debug, Clone, Args)]
 pub struct Graph {
-    /// A workflow file, or a `.gitlab-ci.yml`; all that this project has when absent
+    /// A workflow file, or a `.gitlab-ci.yml`; all that this project has when absent, or the one whose folder is named
     pub file: Option<PathBuf>,
     /// How it is written
     #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
@@ -241,7 +241,7 @@ pub enum GraphFormat {
 pub struct Run {
     #[command(subcommand)]
     pub command: Option<RunCommand>,
-    /// A workflow file, or a `.gitlab-ci.yml`; all that the event triggers when absent
+    /// A workflow file, or a `.gitlab-ci.yml`; all that the event triggers when absent, or where a project's folder is named
     pub file: Option<PathBuf>,
     /// The event that happened
     #[arg(long, default_value = "push", value_name = "NAME")]
@@ -391,7 +391,7 @@ pub enum Release {
     Promote(Promote),
     /// Hold the rollout where it is
     Pause(OneRelease),
-    /// Let a paused rollout go on
+    /// Let a paused rollout go on; one that waits for somebody's promotion moves all its traffic
     Resume(OneRelease),
     /// Cancel before traffic moved, or take it back to the version before
     Abort(OneRelease),

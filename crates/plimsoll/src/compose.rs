@@ -30,6 +30,7 @@ use crate::fetching;
 use crate::gitlab;
 use crate::proposal::Proposal;
 use crate::security;
+use crate::view::{from_here, typed};
 use crate::wrong::{self, Problems, Said, Wrong};
 
 pub use delivery::delivery;
@@ -72,7 +73,7 @@ pub const LOCAL: &str = "local";
 /// Whatever is wrong with the folder or its files, all at once.
 pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -> Result<Composed> {
     let repository = git::open(folder).map_err(git_failure)?;
-    let git_ref = the_ref(&repository, choices)?;
+    let git_ref = the_ref(folder, &repository, choices)?;
     let tree = Tree::open(&repository, choices.dirty)?;
     let mut warnings = Vec::new();
     if !choices.dirty && !repository.dirty.is_empty() {
@@ -92,9 +93,15 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let event = push_event(&repository, &project, &git_ref, choices);
     // A configuration that can't be read may have said it.
     let start = if problems.is_empty() { start_command(&config, detected.as_ref(), &tree) } else { Ok(Default::default()) };
-    let (start, why_start) = problems.or_default(start.map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
-        true => failure,
-        false => failure.hint(dirty_warning(&repository)),
+    let (start, why_start) = problems.or_default(start.map_err(|failure| {
+        let failure = match choices.dirty || repository.dirty.is_empty() {
+            true => failure,
+            false => failure.hint(dirty_warning(&repository)),
+        };
+        match project_above(folder) {
+            Some(above) => failure.hint(format!("the folder above is a project: `plimsoll up {above}`")),
+            None => failure,
+        }
     }));
     let health = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.health.clone());
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
@@ -119,7 +126,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         protects = environments::protected(&workflows, &config.environments, &choices.actor);
         warnings.extend(environments::unprotected(&workflows, &config.environments));
     }
-    let why_runs = summary::runs(&workflows, &git_ref);
+    let why_runs = summary::runs(&workflows, &git_ref, config.deliver_by_workflow);
     if workflows.is_empty() {
         warnings.extend(workflows_of_the_root(&repository));
     }
@@ -168,7 +175,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     gate.approvals = config.gate.approvals.clone();
     gate.slos = slos;
     let mut summary = vec![
-        ("commit", summary::commit(&commit)),
+        ("commit", summary::commit(&commit, !repository.dirty.is_empty())),
         ("runs", why_runs),
         ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
         ("gate", summary::gate(&gate)),
@@ -195,6 +202,28 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         actor: choices.actor.clone(),
     };
     Ok(Composed { proposal, summary, warnings, notes, snapshot })
+}
+
+/// The nearest folder above, up to the repository's root, of which it is known how it starts; as it would be typed.
+pub fn project_above(folder: &Path) -> Option<String> {
+    above(folder, |tree| tree.list().iter().any(|path| path == "plimsoll.yaml") || detect(tree).is_some())
+}
+
+/// The same for one that has workflows.
+pub fn workflows_above(folder: &Path) -> Option<String> {
+    above(folder, |tree| tree.list().iter().any(|path| is_workflow(path) || gitlab::is_file(path)))
+}
+
+/// Nothing where the folder itself is such a one.
+fn above(folder: &Path, is_meant: impl Fn(&Tree) -> bool) -> Option<String> {
+    let git::Place { root, subtree } = git::place(folder).ok()?;
+    let is_meant = |folder: &PathBuf| {
+        let tree = git::open(folder).ok().and_then(|repository| Tree::open(&repository, false).ok());
+        tree.is_some_and(|tree| is_meant(&tree))
+    };
+    let mut folders = Path::new(&subtree).ancestors().map(|above| root.join(above));
+    let is_itself = folders.next().is_some_and(|itself| is_meant(&itself));
+    if is_itself { None } else { folders.find(is_meant).map(|folder| from_here(&folder)) }
 }
 
 /// What lies beside a commit and only seems to be in it.
@@ -274,7 +303,7 @@ impl Files for Tree {
     }
 }
 
-fn the_ref(repository: &Repository, choices: &Choices) -> Result<String> {
+fn the_ref(folder: &Path, repository: &Repository, choices: &Choices) -> Result<String> {
     if let Some(git_ref) = &choices.git_ref {
         if !is_ref(git_ref) {
             return Err(Failure::usage(format!("`{git_ref}` can't be the name of a branch")));
@@ -283,8 +312,14 @@ fn the_ref(repository: &Repository, choices: &Choices) -> Result<String> {
     }
     match &repository.branch {
         Some(branch) => Ok(format!("refs/heads/{branch}")),
-        None => Err(Failure::usage("HEAD is detached, so it isn't known which branch this commit is a push to")
-            .hint("`git switch BRANCH`, or name it: `plimsoll up --ref BRANCH`")),
+        None => {
+            let (git, up) = match typed(&folder.display().to_string()).as_str() {
+                "." => (String::new(), String::new()),
+                folder => (format!(" -C {folder}"), format!(" {folder}")),
+            };
+            Err(Failure::usage("HEAD is detached, so it isn't known which branch this commit is a push to")
+                .hint(format!("`git{git} switch BRANCH`, or name it: `plimsoll up{up} --ref BRANCH`")))
+        }
     }
 }
 

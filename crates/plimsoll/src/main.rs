@@ -28,13 +28,13 @@ mod wrong;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misused(&error),
+        Err(error) => return misused(&advised(error)),
     };
     let terminal = terminal::Terminal::new(&cli.global);
     match commands::dispatch(cli, &terminal) {
@@ -44,6 +44,35 @@ fn main() -> ExitCode {
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// Where the folder of a project is named in the other of the two ways, the tip says in which it is.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument)
+    else {
+        return error;
+    };
+    let argument = argument.clone();
+    let typed: Vec<String> = std::env::args().skip(1).collect();
+    let (mut command, mut path) = (cli::Cli::command(), "plimsoll".to_string());
+    for word in &typed {
+        if let Some(next) = command.find_subcommand(word).cloned() {
+            path = format!("{path} {word}");
+            command = next;
+        }
+    }
+    let takes_folder = command.get_positionals().any(|it| it.get_id() == "dir");
+    let takes_flag = command.get_arguments().any(|it| it.get_short() == Some('C'));
+    let tip = if takes_folder && matches!(argument.as_str(), "-C" | "--dir") {
+        let folder = typed.iter().skip_while(|word| **word != argument).nth(1).map_or("FOLDER", String::as_str);
+        format!("the folder stands alone here: `{path} {}`", view::typed(folder))
+    } else if takes_flag && std::path::Path::new(&argument).is_dir() {
+        format!("the project's folder is named by `-C {}`", view::typed(&argument))
+    } else {
+        return error;
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
 }
 
 /// A command line that is no command, or one that asks for help or the version; in JSON where that is asked for.

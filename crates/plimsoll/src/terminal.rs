@@ -125,6 +125,10 @@ impl Terminal {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     pub fn is_verbose(&self) -> bool {
         self.verbose
     }

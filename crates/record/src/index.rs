@@ -61,6 +61,9 @@ pub struct ReleaseEntry {
     /// How traffic went to it, once that was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyKind>,
+    /// Since when what it brought has all traffic and is verified, while it is under way: the version before may be kept for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Timestamp>,
     pub outcome: Option<Outcome>,
     pub finished: Option<Timestamp>,
 }
@@ -172,6 +175,7 @@ impl Index {
             created: plan.created,
             revision,
             strategy: None,
+            verified: None,
             outcome: None,
             finished: None,
         };
@@ -192,6 +196,8 @@ impl Index {
             }
             // The version before was dead, and the new one took over without a step.
             Event::Rollout { event } if matches!(event.what, Happened::StableDead { .. }) => entry.strategy = Some(StrategyKind::Immediate),
+            Event::Rollout { event } if matches!(event.what, Happened::Verified) => entry.verified = Some(event.at),
+            Event::Rollout { event } if matches!(event.what, Happened::RollbackStarted { .. }) => entry.verified = None,
             Event::EvidenceRead { evidence, .. } => {
                 if let Some(project) = self.projects.get_mut(&entry.project) {
                     project.evidence = evidence.summary().present;
@@ -201,6 +207,7 @@ impl Index {
                 if let Outcome::Unchanged { revision } = &outcome {
                     entry.revision = Some(revision.clone());
                 }
+                entry.verified = None;
                 entry.outcome = Some(outcome);
                 entry.finished = Some(at);
             }

@@ -123,12 +123,20 @@ pub(super) fn last_line(dir: &Path, from: u64) -> Option<String> {
     let length = fs::metadata(path).ok()?.len();
     let tail = read(dir, (begin + length).saturating_sub(4096).max(from), 4096).ok()?;
     let text = String::from_utf8_lossy(&tail.bytes).into_owned();
-    let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty() && !is_access(line));
     let last = lines.next()?;
     // Node says why, shows where, and then which version it is.
     let names_error = |line: &&str| line.split_once(':').is_some_and(|(name, _)| name.ends_with("Error") && !name.contains(' '));
     let told = if last.starts_with("Node.js v") { lines.find(names_error) } else { None };
     Some(told.unwrap_or(last).chars().take(300).collect())
+}
+
+/// `127.0.0.1 - - [26/Nov/2026 14:49:08] "GET / HTTP/1.1" 200 -`, and what Apache and nginx make of it: never why anything ended.
+fn is_access(line: &str) -> bool {
+    let request = line.split_once(" [").and_then(|(_, rest)| rest.split_once("] \""));
+    let answer = request.and_then(|(_, rest)| rest.split_once("\" ")).map(|(_, answer)| answer);
+    let status = answer.and_then(|answer| answer.split(' ').next()).unwrap_or_default();
+    status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 pub(super) fn pieces(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
@@ -180,5 +188,20 @@ mod tests {
         let said = "node:internal/modules/cjs/loader:1210\n  throw err;\n  ^\n\nError: Cannot find module './missing'\nRequire stack:\n- /a.js\n    at Module._load (node:internal:1)\n  code: 'MODULE_NOT_FOUND',\n}\n\nNode.js v20.20.2\n";
         Log::open(dir.path(), 16_384).unwrap().write(Stream::Stderr, said.as_bytes(), Timestamp::default());
         assert_eq!(last_line(dir.path(), 0).as_deref(), Some("Error: Cannot find module './missing'"));
+    }
+
+    #[test]
+    fn what_was_asked_of_it_is_not_why_it_ended() {
+        let last_of = |said: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            Log::open(dir.path(), 16_384).unwrap().write(Stream::Stderr, said.as_bytes(), Timestamp::default());
+            last_line(dir.path(), 0)
+        };
+        let python = "127.0.0.1 - - [26/Nov/2026 14:49:08] \"GET / HTTP/1.1\" 200 -\n";
+        let nginx = "::1 - ada [26/Nov/2026:14:49:08 +0000] \"GET /a b HTTP/1.1\" 404 153 \"-\" \"curl/8.5.0\"\n";
+        assert_eq!(last_of(&format!("no more disk\n{python}{nginx}{python}")).as_deref(), Some("no more disk"));
+        assert_eq!(last_of(python), None);
+        let no_access = "error at [config] \"name\" is missing";
+        assert_eq!(last_of(no_access).as_deref(), Some(no_access));
     }
 }

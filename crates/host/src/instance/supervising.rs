@@ -145,7 +145,7 @@ impl Supervisor {
                 how = app.ended() => {
                     app.kill().await;
                     let why = log::last_line(&self.dir, said_before)
-                        .map_or_else(|| format!("{how} without a word"), |line| format!("{how}: {}", explained(&line)));
+                        .map_or_else(|| format!("{how} without a word of why"), |line| format!("{how}: {}", explained(&line)));
                     return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
                 }
                 how = asked(&mut self.cancel) => {

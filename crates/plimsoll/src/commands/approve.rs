@@ -1,5 +1,7 @@
 //! `plimsoll approve`, `reject` and `inbox`: what people say to a release that waits for them, or to a job of one.
 
+use std::path::Path;
+
 use record::ReleaseEntry;
 
 use super::actor;
@@ -10,6 +12,7 @@ use crate::exit;
 use crate::failure::Result;
 use crate::server::InboxEntry;
 use crate::terminal::Terminal;
+use crate::view::from_here;
 
 pub async fn approve(args: &Approve, terminal: &Terminal) -> Result<u8> {
     answer(&args.one, "approve", &args.comment, args.environment.as_deref(), terminal).await
@@ -33,13 +36,44 @@ pub async fn inbox(terminal: &Terminal) -> Result<u8> {
         terminal.json(&entries);
         return Ok(exit::OK);
     }
-    for InboxEntry { release, project_name, waiting, .. } in &entries {
+    for InboxEntry { release, project_name, folder, waiting, .. } in &entries {
         let ReleaseEntry { number, environment, .. } = release;
         let what = super::release::what(release);
+        let waiting = commands_in(waiting, *number, &from_here(Path::new(folder)));
         terminal.data(&format!("{project_name} → {environment}  release-{number} {what}\n    {waiting}"));
     }
     if entries.is_empty() {
         terminal.data("nothing waits for anybody");
     }
     Ok(exit::OK)
+}
+
+/// A sentence whose commands name the release and the folder: the list is of all projects.
+fn commands_in(sentence: &str, number: u64, folder: &str) -> String {
+    let flag = if folder == "." { String::new() } else { format!(" -C {folder}") };
+    let parts: Vec<String> = sentence
+        .split('`')
+        .map(|part| match part.strip_prefix("plimsoll ") {
+            Some("reject --comment WHY") => format!("plimsoll reject release-{number}{flag} --comment WHY"),
+            Some(_) => format!("{part}{flag}"),
+            None => part.to_string(),
+        })
+        .collect();
+    parts.join("`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_of_a_list_of_all_projects_say_which_one() {
+        let sentence =
+            "needs 1 approval of `leads`; `plimsoll approve release-7` gives it, `plimsoll reject --comment WHY` ends the release";
+        assert_eq!(
+            commands_in(sentence, 7, "shop"),
+            "needs 1 approval of `leads`; `plimsoll approve release-7 -C shop` gives it, `plimsoll reject release-7 -C shop --comment WHY` ends the release"
+        );
+        assert!(commands_in(sentence, 7, ".").contains("`plimsoll reject release-7 --comment WHY`"));
+    }
 }

@@ -11,7 +11,7 @@ use workflow::job::JobSeen;
 use super::{actor, dirs_to_read, project_of};
 use crate::cli::Down;
 use crate::client::Client;
-use crate::compose::LOCAL;
+use crate::compose::{LOCAL, project_above};
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::server::{Claim, DownRequest, EnvironmentDown, EnvironmentView, Health};
@@ -53,7 +53,8 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
             }
             _ => format!("; live are {}", others.join(", ")),
         };
-        return nothing(&format!("nothing of this project is live{others}"));
+        let above = project_above(&args.here.dir).map(|above| format!("; the folder above is a project: `plimsoll down {above}`"));
+        return nothing(&format!("nothing of this project is live{others}{}", above.unwrap_or_default()));
     };
     let folder = typed(&view.folder);
     let (argument, flag) = match args.here.dir == Path::new(".") {
@@ -67,7 +68,11 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&serde_json::json!({ "down": view.environment }));
     }
-    terminal.say(&format!("{} → {} is down; `plimsoll up{argument}` brings it back", view.project_name, view.environment));
+    let back = match Path::new(&view.folder).is_dir() {
+        true => format!("`plimsoll up{argument}` brings it back"),
+        false => format!("its folder {folder} is gone, so nothing brings it back"),
+    };
+    terminal.say(&format!("{} → {} is down; {back}", view.project_name, view.environment));
     Ok(exit::OK)
 }
 
@@ -122,8 +127,9 @@ async fn refuse_to_purge_others(dirs: &host::dirs::Dirs, here: &Path) -> Result<
     if others.len() < if own.is_some() { 1 } else { 2 } {
         return Ok(());
     }
+    let this_one = if own.is_some() { "`plimsoll down` takes this one down; " } else { "" };
     Err(Failure::usage(format!("`--purge` removes every project, and others are in use: {}", others.join(", ")))
-        .hint("`plimsoll down` takes this one down; `plimsoll down --purge --all` means all of them"))
+        .hint(format!("{this_one}`plimsoll down --purge --all` means all of them")))
 }
 
 /// Ends and removes everything of a state directory, whether or not its server still runs. What isn't Plimsoll's stays there.

@@ -35,7 +35,7 @@ pub fn graph(args: &GraphArgs, terminal: &Terminal) -> Result<u8> {
 /// The file named, else all below `.github/workflows`, whatever their triggers say; nothing is fetched.
 fn github(file: Option<&Path>) -> Result<Vec<Graph>> {
     let root = run::root_of(file)?;
-    let files = match file {
+    let files = match file.filter(|file| !file.is_dir()) {
         Some(file) => vec![file.to_path_buf()],
         None => run::workflow_files(&root)?,
     };

@@ -79,6 +79,7 @@ fn strategy(entry: &HistoryEntry) -> Option<&'static str> {
 /// How it ended, in few words.
 fn ended(entry: &HistoryEntry) -> String {
     match &entry.release.outcome {
+        None if entry.release.verified.is_some() => "verified, the version before is kept for a while".to_string(),
         None => "under way".to_string(),
         Some(Outcome::Promoted { .. }) => "promoted".to_string(),
         Some(Outcome::Unchanged { .. }) => "was live already".to_string(),

@@ -12,6 +12,7 @@ use workflow::run::{JobStatus, LegStatus};
 use super::{project_of, running};
 use crate::cli::Logs;
 use crate::client::Client;
+use crate::compose::project_above;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::server::{EnvironmentView, ReleaseView};
@@ -172,8 +173,14 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
             return Err(match asked {
                 Some(revision) => Failure::not_found(format!("no instance of a revision `{revision}` is kept here"))
                     .hint("`plimsoll status` and `plimsoll release history` name revisions"),
-                None => Failure::not_found("no version of this project has run here, so none has written anything")
-                    .hint("what a job wrote: `plimsoll logs --job JOB`"),
+                None => {
+                    let failure = Failure::not_found("no version of this project has run here, so none has written anything")
+                        .hint("what a job wrote: `plimsoll logs --job JOB`");
+                    match project_above(&args.of.dir) {
+                        Some(above) => failure.hint(format!("the folder above is a project: `plimsoll logs -C {above}`")),
+                        None => failure,
+                    }
+                }
             });
         }
         if !args.follow {

@@ -16,7 +16,7 @@ use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
 use crate::server::{ReleaseView, RollbackRequest};
 use crate::terminal::{Terminal, Tone};
-use crate::view::{Mark, evidence_line, marked};
+use crate::view::{Mark, agreed_before, evidence_line, marked};
 use crate::world;
 
 pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
@@ -247,7 +247,10 @@ pub(super) async fn steer_with(one: &OneRelease, verb: &str, body: serde_json::V
     if terminal.json {
         terminal.json(&view);
     } else {
-        terminal.say(&format!("release-{}: {verb} is on record; now {}", view.status.number, stands(&view)));
+        let voter = body["by"].as_str().unwrap_or_default();
+        let again = verb == "approve" && body["environment"].is_null() && agreed_before(&view.status.votes, voter);
+        let again = if again { ", as it was before: it counts once" } else { "" };
+        terminal.say(&format!("release-{}: {verb} is on record{again}; now {}", view.status.number, stands(&view)));
     }
     Ok(exit::OK)
 }

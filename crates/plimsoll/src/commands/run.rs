@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 
 use base::Source;
 use base::name::{RunId, nearest};
+use base::people::same;
 use host::dirs::Dirs;
 use host::git;
 use host::runs::{Again, Asked, Attempt, NotRun, Runs};
@@ -33,7 +34,7 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::{ImagesChoice, Run as RunArgs, RunCommand};
-use crate::compose::{git_failure, load, project_id, ready, stays_out};
+use crate::compose::{git_failure, load, project_id, ready, stays_out, workflows_above};
 use crate::config::{self, Config};
 use crate::detect::quote;
 use crate::event;
@@ -44,6 +45,7 @@ use crate::gitlab;
 use crate::graph::Graph;
 use crate::security;
 use crate::terminal::{Terminal, Tone};
+use crate::view::from_here;
 use crate::world;
 use crate::wrong::{self, Wrong};
 use stage::{Interrupts, Stage, without_secrets};
@@ -81,6 +83,9 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     }
     let stages = found.stages.clone();
     let found_not_run = found.not_run.clone();
+    for warning in without_effect(args, &event, &found) {
+        terminal.warn(&warning);
+    }
     let plans = plan(args, &project, &event, found, terminal)?;
     if args.dry_run {
         return dry_run(&plans, &stages, terminal);
@@ -103,6 +108,28 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
         terminal.warn(&stays_out(&out));
     }
     Ok(ended(&conclusions, &waiting, interrupts, terminal))
+}
+
+/// What was given and is asked for nowhere.
+fn without_effect(args: &RunArgs, event: &Event, found: &Found) -> Vec<String> {
+    let files = || found.workflows.iter().flat_map(|workflow| std::iter::once(workflow).chain(workflow.called.values()));
+    let environments: Vec<&Template> =
+        files().flat_map(|file| &file.jobs).filter_map(|job| job.environment.as_ref()).map(|it| &it.name).collect();
+    let names: Vec<&str> =
+        environments.iter().filter_map(|name| if let Template::String(name) = name { Some(name.as_str()) } else { None }).collect();
+    let mut said = Vec::new();
+    // What an expression names may be any of them.
+    for allowed in args.allow_environments.iter().filter(|_| names.len() == environments.len()) {
+        if !names.iter().any(|name| same(name, allowed)) {
+            let near = nearest(allowed, names.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            said.push(format!("`--allow-environment {allowed}` has no effect: no job delivers to `{allowed}`{near}"));
+        }
+    }
+    let takes_inputs = event.name == "workflow_dispatch" || found.workflows.iter().any(|workflow| gitlab::is_file(&workflow.path));
+    if let Some(first) = args.inputs.first().filter(|_| !takes_inputs) {
+        said.push(format!("`--input {first}` has no effect: `{}` has no inputs; `--event workflow_dispatch` has", event.name));
+    }
+    said
 }
 
 /// Leaves of a job one step, and before it those that use actions: they lay the ground for it.
@@ -215,8 +242,15 @@ fn first(
     let conclusion = stage.play(terminal)?;
     if conclusion == Conclusion::Failure && shelf.temporary.is_none() {
         let number = held.kept.number;
-        let text = format!("run-{number} failed; `plimsoll run explain` says why, `plimsoll run rerun --failed` tries again what failed");
-        terminal.say(&terminal.paint(&text, Tone::Faint));
+        let flag = match from_here(&project.root()).as_str() {
+            "." => String::new(),
+            folder => format!(" -C {folder}"),
+        };
+        let text = format!(
+            "run-{number} failed; `plimsoll run explain{flag}` says why, `plimsoll run rerun --failed{flag}` tries again what failed"
+        );
+        // Whoever wants to hear only what went wrong hears this.
+        if terminal.is_quiet() { terminal.warn(&text) } else { terminal.say(&terminal.paint(&text, Tone::Faint)) }
     }
     Ok(conclusion)
 }
@@ -285,17 +319,18 @@ struct Project {
 
 impl Project {
     fn find(args: &RunArgs) -> Result<Project> {
-        let mut project = Project::around(args.file.as_deref(), args.file.is_none())?;
+        let mut project = Project::around(args.file.as_deref(), one_file(args).is_none())?;
         if let (Some(repository), true) = (&project.repository, args.dirty) {
             project.snapshot = Some(git::snapshot(&repository.place).map_err(git_failure)?);
         }
         Ok(project)
     }
 
-    /// Of a file, else of the current folder.
+    /// Of a file or a folder, else of the current folder.
     fn around(file: Option<&Path>, must_be_repository: bool) -> Result<Project> {
         let here = std::env::current_dir().doing("find the current folder")?;
         let folder = match file.map(|file| here.join(file)) {
+            Some(folder) if folder.is_dir() => folder,
             Some(file) => project_folder(&file).unwrap_or(here),
             None => here,
         };
@@ -347,7 +382,7 @@ impl Project {
 
     /// Whether a file filters by paths or reads the event; asking git for what few files want to know takes longer than a short job.
     fn asks_what_changed(&self, args: &RunArgs) -> bool {
-        let files = args.file.as_ref().map_or_else(|| workflow_files(&self.root()).unwrap_or_default(), |file| vec![file.clone()]);
+        let files = one_file(args).map_or_else(|| workflow_files(&self.root()).unwrap_or_default(), |file| vec![file.clone()]);
         let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
         texts.into_iter().any(|text| text.contains("paths") || text.contains("github.event"))
     }
@@ -367,8 +402,8 @@ impl Project {
 
     /// The file named, whatever its triggers say; else all that the event triggers.
     fn workflows(&self, args: &RunArgs, event: &Event, terminal: &Terminal) -> Result<Found> {
-        let named = args.file.is_some();
-        let files = match &args.file {
+        let named = one_file(args).is_some();
+        let files = match one_file(args) {
             Some(file) => vec![file.clone()],
             None => workflow_files(&self.root())?,
         };
@@ -423,7 +458,7 @@ impl Project {
 
     /// The GitLab file that is named, or that stands there instead of GitHub's.
     fn gitlab_file(&self, args: &RunArgs, terminal: &Terminal) -> Option<PathBuf> {
-        if let Some(file) = &args.file {
+        if let Some(file) = one_file(args) {
             return gitlab::is_file(&file.to_string_lossy()).then(|| file.clone());
         }
         let file = self.root().join(gitlab::FILE);
@@ -540,6 +575,11 @@ impl Project {
     }
 }
 
+/// Not where a folder is named: then its project is meant.
+fn one_file(args: &RunArgs) -> Option<&PathBuf> {
+    args.file.as_ref().filter(|file| !file.is_dir())
+}
+
 /// The folder above `.github/workflows`, else the file's own.
 fn project_folder(file: &Path) -> Option<PathBuf> {
     let folder = file.parent()?;
@@ -555,7 +595,11 @@ pub(super) fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
             std::io::ErrorKind::NotFound => Failure::not_found(format!("there are no workflows: no folder `{}`", folder.display())),
             _ => Failure::usage(format!("failed to read `{}`: {error}", folder.display())),
         };
-        failure.hint("`plimsoll run FILE` runs a file that lies elsewhere")
+        let failure = failure.hint("`plimsoll run FILE` runs a file that lies elsewhere");
+        match workflows_above(root) {
+            Some(above) => failure.hint(format!("a folder above has workflows: `plimsoll run {above}`")),
+            None => failure,
+        }
     })?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
     files.sort();

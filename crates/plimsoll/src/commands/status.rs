@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use base::thousands;
 use base::time::format_duration_ms;
+use base::{Timestamp, thousands};
 use record::{ReleaseEntry, StrategyKind};
 use release::Outcome;
 use rollout::{InstancePhase, InstanceSeen, RevisionId};
@@ -12,11 +12,12 @@ use super::history::few_words;
 use super::project_of;
 use crate::cli::Here;
 use crate::client::Client;
+use crate::compose::project_above;
 use crate::exit;
 use crate::failure::{Failure, Result};
-use crate::server::EnvironmentView;
+use crate::server::{EnvironmentView, Verified};
 use crate::terminal::{Terminal, Tone};
-use crate::view::{Mark, marked, percent};
+use crate::view::{Mark, marked, percent, typed};
 use crate::world;
 
 pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
@@ -35,6 +36,7 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     let releases: Vec<ReleaseEntry> = if project.is_some() { super::listed("releases", &args.dir).await? } else { Vec::new() };
     // A folder that is named, or has had releases, is asked about alone.
     let alone = !of_project.is_empty() || !releases.is_empty() || args.dir != Path::new(".");
+    let of_project_is_empty = of_project.is_empty() && releases.is_empty();
     let shown = if alone { of_project } else { views };
     if terminal.json {
         terminal.json(&shown);
@@ -49,6 +51,9 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
             let how = ended.outcome.as_ref().map_or("it is under way".to_string(), ended_how);
             terminal.data(&format!("    release-{} was the last: {how}", ended.number));
         }
+    }
+    if of_project_is_empty && let Some(above) = project_above(&args.dir) {
+        terminal.say(&format!("the folder above is a project: `plimsoll status {above}`"));
     }
     for view in &shown {
         print(view, terminal);
@@ -72,14 +77,20 @@ fn ended_how(outcome: &Outcome) -> String {
 fn print(view: &EnvironmentView, terminal: &Terminal) {
     let title = format!("{} → {}", view.project_name, view.environment);
     terminal.data(&format!("{}  {}", terminal.paint(&title, Tone::Strong), terminal.paint(&view.folder, Tone::Faint)));
-    match &view.live {
-        Some(live) => {
-            let age = format_duration_ms(world::now().since_ms(live.since));
-            let url = format!("http://{}.localhost:{}", view.project_name, live.delivery.port);
-            let text = format!("revision {} since {age} (release-{})", live.instance.revision, live.number);
-            terminal.data(&format!("  {}  {url}", marked(terminal, mark_of(view, live), &text)));
+    let leading = Leading::of(view);
+    match &leading {
+        Some(leading) => {
+            let age = format_duration_ms(world::now().since_ms(leading.since));
+            let url = format!("http://{}.localhost:{}", view.project_name, leading.port);
+            let verified = if view.verified.is_some() { ", verified" } else { "" };
+            let text = format!("revision {} since {age} (release-{}){verified}", leading.revision, leading.number);
+            terminal.data(&format!("  {}  {url}", marked(terminal, mark_of(view, leading), &text)));
         }
         None => terminal.data(&format!("  {}", marked(terminal, Mark::Skipped, "nothing is live"))),
+    }
+    if leading.is_some() && !Path::new(&view.folder).is_dir() {
+        let gone = format!("its folder is gone, what runs goes on; `plimsoll down {}` takes it down", typed(&view.folder));
+        terminal.data(&format!("    {}", marked(terminal, Mark::Warn, &gone)));
     }
     if let Some(route) = &view.route {
         for (revision, weight) in route.weights.iter().filter(|(_, weight)| **weight > 0) {
@@ -96,14 +107,14 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     } else if view.live.is_some() {
         terminal.data(&format!("    {}", marked(terminal, Mark::Warn, "the proxy does not answer; it is started again within a second")));
     }
-    if let (Some(live), Some(route)) = (&view.live, &view.route) {
-        let beside = route.weights.iter().filter(|(revision, weight)| **weight == 0 && **revision != live.instance.revision);
+    if let (Some(leading), Some(route)) = (&leading, &view.route) {
+        let beside = route.weights.iter().filter(|(revision, weight)| **weight == 0 && *revision != leading.revision);
         for (revision, _) in beside {
-            let url = format!("http://{revision}.{}.localhost:{}", view.project_name, live.delivery.port);
+            let url = format!("http://{revision}.{}.localhost:{}", view.project_name, leading.port);
             terminal.data(&format!("    no traffic to {revision}, reached at {url}"));
         }
     }
-    let is_live = |revision: &rollout::RevisionId| view.live.as_ref().is_some_and(|live| live.instance.revision == *revision);
+    let is_live = |revision: &RevisionId| leading.as_ref().is_some_and(|leading| leading.revision == revision);
     let is_news = |it: &&InstanceSeen| it.phase != InstancePhase::Stopped || it.message.is_some() && is_live(&it.revision);
     for instance in view.instances.iter().flatten().filter(is_news) {
         terminal.data(&format!("    {}", instance_line(instance, terminal)));
@@ -116,8 +127,8 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
         terminal.data(&format!("  {}", marked(terminal, Mark::Bad, &format!("the gate is OVERRIDDEN {by}"))));
     }
     if let Some(release) = &view.changing {
-        let why = view.waiting.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        terminal.data(&format!("  {}", marked(terminal, Mark::Going, &format!("release-{} is changing it{why}", release.number))));
+        let what = what_it_does(view);
+        terminal.data(&format!("  {}", marked(terminal, Mark::Going, &format!("release-{} {what}", release.number))));
     }
     for release in &view.coming {
         let line = format!("release-{} is still to come: {}", release.number, super::release::what(release));
@@ -125,17 +136,48 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     }
 }
 
+/// What users get: what is live, or what is verified and will be called so as soon as nothing of the version before is left.
+struct Leading<'a> {
+    revision: &'a RevisionId,
+    number: u64,
+    since: Timestamp,
+    port: u16,
+    replicas: u32,
+}
+
+impl Leading<'_> {
+    fn of(view: &EnvironmentView) -> Option<Leading<'_>> {
+        if let Some(Verified { revision, number, since, port, replicas }) = &view.verified {
+            return Some(Leading { revision, number: *number, since: *since, port: *port, replicas: *replicas });
+        }
+        let release::Live { instance, number, since, delivery, .. } = view.live.as_ref()?;
+        Some(Leading { revision: &instance.revision, number: *number, since: *since, port: delivery.port, replicas: delivery.replicas })
+    }
+}
+
+/// Only what has the environment changes it.
+fn what_it_does(view: &EnvironmentView) -> String {
+    let word = match (&view.verified, view.is_changing, &view.waiting) {
+        (Some(_), _, Some(why)) if why.starts_with("verified; ") => return format!("is {why}"),
+        (Some(_), ..) => "is verified",
+        (None, true, _) => "is changing it",
+        (None, false, Some(_)) => "waits",
+        (None, false, None) => "is under way",
+    };
+    view.waiting.as_ref().map_or_else(|| word.to_string(), |why| format!("{word}: {why}"))
+}
+
 /// Good is what answers; in the middle of a rolling update that is both versions together.
-fn mark_of(view: &EnvironmentView, live: &release::Live) -> Mark {
+fn mark_of(view: &EnvironmentView, leading: &Leading<'_>) -> Mark {
     let Some(instances) = &view.instances else { return Mark::Warn };
     let is_rolling = view.changing.as_ref().is_some_and(|release| release.strategy == Some(StrategyKind::Rolling));
     let has_traffic =
         |revision: &RevisionId| view.route.as_ref().is_some_and(|route| route.weights.get(revision).is_some_and(|weight| *weight > 0));
-    let counts = |it: &&InstanceSeen| it.revision == live.instance.revision || is_rolling && has_traffic(&it.revision);
+    let counts = |it: &&InstanceSeen| it.revision == *leading.revision || is_rolling && has_traffic(&it.revision);
     let ready = instances.iter().filter(counts).filter(|it| it.phase == InstancePhase::Ready).count();
     match ready {
         0 => Mark::Bad,
-        ready if ready < live.delivery.replicas as usize => Mark::Warn,
+        ready if ready < leading.replicas as usize => Mark::Warn,
         _ => Mark::Good,
     }
 }

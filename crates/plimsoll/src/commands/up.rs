@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::time::parse_duration_ms;
-use release::Outcome;
+use release::{Live, Outcome, Ships};
 use rollout::InstancePhase;
 
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
@@ -75,26 +75,49 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
 async fn compare_with_what_runs(composed: &mut Composed) {
     let Composed { proposal, summary, warnings, .. } = composed;
     let Ok(dirs) = super::dirs_to_read() else { return };
-    let live = match Client::find(&dirs).await {
+    let (live, is_same) = match Client::find(&dirs).await {
         Some(client) => {
             let Ok(view) = environment(&client, proposal).await else { return };
-            view.and_then(|view| view.live)
+            let live = view.and_then(|view| view.live);
+            let is_same = match &live {
+                Some(live) => is_what_runs(&client, proposal, live).await,
+                None => false,
+            };
+            (live, is_same)
         }
         // One that doesn't run at the moment may have brought something up before.
         None if dirs.record().exists() => return,
-        None => None,
+        None => (None, false),
     };
+    let moves = |live: &Live| proposal.delivery.port != 0 && proposal.delivery.port != live.delivery.port;
     match live {
         None => {
             let traffic = traffic_of_the_first(&proposal.delivery);
             summary.iter_mut().filter(|(word, _)| *word == "traffic").for_each(|(_, text)| text.clone_from(&traffic));
         }
-        Some(live) if proposal.delivery.port != 0 && proposal.delivery.port != live.delivery.port => warnings.push(format!(
-            "it moves from port {} to {}: nothing answers at the old one from the moment the new version gets its first requests",
-            live.delivery.port, proposal.delivery.port
-        )),
+        Some(live) if moves(&live) => {
+            let mut from = "the moment the new version gets its first requests";
+            if is_same {
+                let traffic = format!("all at once, as {} is live already and only its port changes", live.instance.revision);
+                summary.iter_mut().filter(|(word, _)| *word == "traffic").for_each(|(_, text)| text.clone_from(&traffic));
+                from = "then on";
+            }
+            let (old, new) = (live.delivery.port, proposal.delivery.port);
+            warnings.push(format!("it moves from port {old} to {new}: nothing answers at the old one from {from}"));
+        }
         Some(_) => {}
     }
+}
+
+/// Whether the commit's own files are proposed to be run as they are run already; what a workflow leaves isn't known before.
+async fn is_what_runs(client: &Client, proposal: &Proposal, live: &Live) -> bool {
+    let is_as_it_runs = proposal.delivery.instance(live.instance.artifact).revision == live.instance.revision;
+    if proposal.ships != Ships::Source || proposal.commit.dirty || !is_as_it_runs || proposal.delivery.replicas != live.delivery.replicas {
+        return false;
+    }
+    let view: Result<ReleaseView> = client.get(&format!("/api/v1/releases/{}", live.release)).await;
+    let commit = view.ok().and_then(|view| view.status.commit);
+    commit.is_some_and(|commit| commit.sha == proposal.commit.sha && !commit.dirty)
 }
 
 /// The environment that is proposed for, as it stands; nothing where the server can't be asked or knows of none.

@@ -5,23 +5,39 @@ use base::time::format_duration_ms;
 use release::{Commit, Delivery, Ships};
 use rollout::rolling::resolve;
 use rollout::{Step, Strategy};
-use workflow::model::Workflow;
+use workflow::model::{Job, Workflow};
 
 use super::short;
 
-pub(super) fn runs(workflows: &[Workflow], git_ref: &str) -> String {
+pub(super) fn runs(workflows: &[Workflow], git_ref: &str, deliver_by_workflow: bool) -> String {
     match workflows {
         [] => format!("no workflow file runs on a push to {}", git_ref.trim_start_matches("refs/heads/")),
         _ => workflows
             .iter()
-            .map(|workflow| format!("{} ({})", workflow.path, counted(workflow.jobs.len(), "job")))
+            .map(|workflow| {
+                let left_out = left_out(workflow, deliver_by_workflow);
+                format!("{} ({}{left_out})", workflow.path, counted(workflow.jobs.len(), "job"))
+            })
             .collect::<Vec<_>>()
             .join(", "),
     }
 }
 
-pub(super) fn commit(commit: &Commit) -> String {
-    let changes = if commit.dirty { " with the changes that are not committed" } else { "" };
+/// Jobs that don't run here, or whose work is the release's own; what needs one of them is skipped with it, unless its condition says
+/// otherwise.
+fn left_out(workflow: &Workflow, deliver_by_workflow: bool) -> String {
+    let delivers = |job: &Job| !deliver_by_workflow && job.environment.is_some();
+    let is_out = |job: &&Job| delivers(job) || workflow.runners.skips(job);
+    let out: Vec<&Job> = workflow.jobs.iter().filter(is_out).collect();
+    let names: Vec<String> = out.iter().map(|job| format!("`{}`", job.id)).collect();
+    let is_needed = workflow.jobs.iter().any(|job| job.needs.iter().any(|need| out.iter().any(|out| out.id == *need)));
+    let and_rest = if is_needed { " and what needs it" } else { "" };
+    if out.is_empty() { String::new() } else { format!(", without {}{and_rest}", names.join(", ")) }
+}
+
+/// A working tree that is taken as it is may be what the commit is.
+pub(super) fn commit(commit: &Commit, differs: bool) -> String {
+    let changes = if commit.dirty && differs { " with the changes that are not committed" } else { "" };
     format!("{} {}{changes} ({})", short(&commit.sha), commit.subject, commit.git_ref.trim_start_matches("refs/heads/"))
 }
 
@@ -65,14 +81,20 @@ pub(super) fn traffic(delivery: &Delivery) -> String {
     match &delivery.strategy {
         Strategy::Immediate => "all at once".to_string(),
         Strategy::BlueGreen { auto_promotion_ms } => {
-            let by = if auto_promotion_ms.is_some() { "" } else { " when somebody promotes" };
+            let by = if auto_promotion_ms.is_some() { "" } else { " when somebody says `plimsoll release promote` or `resume`" };
             format!("blue-green: without traffic beside the version that runs, then all at once{by}")
         }
         Strategy::RollingUpdate { max_surge, max_unavailable } => {
             let (surge, unavailable) = resolve(*max_surge, *max_unavailable, delivery.replicas);
             let (most, least) = (delivery.replicas.saturating_add(surge), delivery.replicas.saturating_sub(unavailable));
             let most = counted(most as usize, "instance");
-            format!("rolling: instances replaced in steps, never more than {most} and never fewer than {least} ready")
+            match least {
+                0 if surge == 0 && delivery.replicas == 1 => {
+                    "rolling: the instance is replaced in its place: nobody answers in between".to_string()
+                }
+                0 => format!("rolling: instances replaced in steps, never more than {most}; none may be ready in between"),
+                least => format!("rolling: instances replaced in steps, never more than {most} and never fewer than {least} ready"),
+            }
         }
         Strategy::Canary { steps } => {
             let mut parts: Vec<String> = Vec::new();

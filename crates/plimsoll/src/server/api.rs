@@ -345,6 +345,11 @@ pub struct EnvironmentView {
     pub route: Option<rollout::RouteSeen>,
     /// The release that is changing it: the one that has it, else the last that is under way.
     pub changing: Option<ReleaseEntry>,
+    /// It has the environment; otherwise it changes nothing yet.
+    #[serde(default)]
+    pub is_changing: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     pub waiting: Option<String>,
     /// The others that are under way.
     #[serde(default)]
@@ -354,6 +359,23 @@ pub struct EnvironmentView {
     pub frozen: Vec<::gate::window::Period>,
     #[serde(default)]
     pub overridden: Option<::gate::Override>,
+}
+
+/// What has all traffic and is verified, while the version before is still kept running; with the end of that it is what is live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    pub revision: rollout::RevisionId,
+    pub number: u64,
+    pub since: base::Timestamp,
+    pub port: u16,
+    pub replicas: u32,
+}
+
+async fn verified(state: &State, release: &ReleaseEntry) -> Result<Option<Verified>> {
+    let (Some(since), Some(revision)) = (release.verified, release.revision.clone()) else { return Ok(None) };
+    let loaded = state.load(release.id).await?;
+    let delivery = &loaded.release.plan().delivery;
+    Ok(Some(Verified { revision, number: release.number, since, port: delivery.port, replicas: delivery.replicas }))
 }
 
 /// Without a slash at its end, which an empty subtree would leave.
@@ -394,6 +416,8 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
                 history: environment.history().to_vec(),
                 instances: None,
                 route: None,
+                is_changing: first.is_some(),
+                verified: None,
                 changing,
                 waiting,
                 coming,
@@ -406,6 +430,9 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
         let scope = release::plan::scope(view.project, &view.environment);
         view.instances = state.inner.world.target.observe(&scope).await;
         // Without weights the proxy only says that it knows no such service.
+        if let Some(changing) = &view.changing {
+            view.verified = verified(&state, changing).await?;
+        }
         view.route = state.inner.world.router.observe(&scope).await.filter(|route| !route.weights.is_empty());
     }
     Ok(Json(views))

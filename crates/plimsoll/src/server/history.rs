@@ -27,8 +27,19 @@ pub struct Span {
 /// Newest first.
 pub fn history(index: &Index, project: Option<ProjectId>) -> Vec<HistoryEntry> {
     let mut live: BTreeMap<ReleaseId, Vec<Span>> = BTreeMap::new();
-    for period in index.lives.values().flatten() {
-        live.entry(period.release).or_default().push(Span { from: period.from, until: period.until });
+    // One that is verified has all traffic, though the one before is kept for a while, and is called live until then.
+    let verified = |of: &(ProjectId, String)| {
+        let here = |entry: &&ReleaseEntry| (entry.project, &entry.environment) == (of.0, &of.1);
+        index.releases.values().filter(here).find_map(|entry| Some((entry.id, entry.verified?)))
+    };
+    for (environment, periods) in &index.lives {
+        let takes_over = verified(environment).map(|(_, at)| at);
+        for period in periods {
+            live.entry(period.release).or_default().push(Span { from: period.from, until: period.until.or(takes_over) });
+        }
+    }
+    for entry in index.releases.values() {
+        live.entry(entry.id).or_default().extend(entry.verified.map(|from| Span { from, until: None }));
     }
     let of_project = index.releases.values().filter(|entry| project.is_none_or(|project| project == entry.project));
     of_project

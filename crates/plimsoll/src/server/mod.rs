@@ -19,7 +19,7 @@ use crate::world;
 
 pub use api::{
     Again, Asked, DecidedAgain, Demand, DownRequest, EnvironmentAsk, EnvironmentDown, EnvironmentView, Health, InboxEntry, ReleaseView,
-    Stored,
+    Stored, Verified,
 };
 pub use book::RollbackRequest;
 pub use history::{HistoryEntry, Span};

@@ -5,8 +5,10 @@ mod run;
 
 use std::path::Path;
 
+use base::people::same;
 use base::time::format_duration_ms;
 use base::{Timestamp, counted};
+use gate::approval::Vote;
 use release::{Event, Outcome, Project, Release};
 
 use crate::terminal::{Terminal, Tone};
@@ -26,12 +28,17 @@ pub struct Narrator<'a> {
 
 /// A project's folder as it would be typed from here.
 fn typed_folder(project: &Project) -> String {
-    let folder = Path::new(&project.repository).join(&project.subtree);
+    from_here(&Path::new(&project.repository).join(&project.subtree))
+}
+
+/// A folder as it would be typed: below here or above by few names, else whole.
+pub fn from_here(folder: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    let folder = match folder.strip_prefix(&here) {
-        Ok(rest) if rest.as_os_str().is_empty() => ".".to_string(),
-        Ok(rest) => rest.display().to_string(),
-        Err(_) => folder.display().to_string(),
+    let folder = match (folder.strip_prefix(&here), here.strip_prefix(folder)) {
+        (Ok(rest), _) if rest.as_os_str().is_empty() => ".".to_string(),
+        (Ok(rest), _) => rest.display().to_string(),
+        (Err(_), Ok(rest)) => vec![".."; rest.components().count()].join("/"),
+        (Err(_), Err(_)) => folder.display().to_string(),
     };
     typed(&folder)
 }
@@ -111,16 +118,23 @@ impl<'a> Narrator<'a> {
             Event::EvidenceRead { evidence, .. } => self.line(Mark::Good, &format!("evidence   {}", evidence_line(&evidence.summary()))),
             Event::Decided { decision } => self.decision(release, decision),
             Event::Voted { vote } => {
-                let (mark, word) = if vote.agrees { (Mark::Good, "approved") } else { (Mark::Bad, "refused") };
                 let comment = if vote.comment.is_empty() { String::new() } else { format!(": {}", vote.comment) };
-                self.line(mark, &format!("{word:<10} by {}{comment}", vote.by));
+                let (mark, word, again) = match vote.agrees {
+                    true if agreed_before(release.votes(), &vote.by) => (Mark::Skipped, "approved", " again, which counts once"),
+                    true => (Mark::Good, "approved", ""),
+                    false => (Mark::Bad, "refused", ""),
+                };
+                self.line(mark, &format!("{word:<10} by {}{again}{comment}", vote.by));
             }
             Event::Overridden { by, past, .. } => {
                 self.line(Mark::Warn, &format!("OVERRIDDEN {by}"));
-                self.line(Mark::Warn, &format!("           past: {past}"));
+                self.line(Mark::Warn, &format!("           past: {}", without_ways(past)));
             }
             Event::Admitted { instance, rollout, .. } => {
                 let text = match &rollout.stable {
+                    Some(stable) if stable.id == instance.revision => {
+                        format!("revision   {} is live already; its port, or how many instances it has, changes", instance.revision)
+                    }
                     Some(stable) => format!("revision   {} starts beside {}", instance.revision, stable.id),
                     None => format!("revision   {} starts, the first in this environment", instance.revision),
                 };
@@ -205,6 +219,18 @@ impl<'a> Narrator<'a> {
         };
         self.line(mark, &format!("release-{number}  {sentence} ({})", format_duration_ms(took)));
     }
+}
+
+/// Whoever approves twice has approved; the last of the votes is the one that is asked about.
+pub fn agreed_before(votes: &[Vote], by: &str) -> bool {
+    votes.split_last().is_some_and(|(_, earlier)| earlier.iter().rfind(|vote| same(&vote.by, by)).is_some_and(|vote| vote.agrees))
+}
+
+/// What held a release back, without the ways past it that were open then.
+fn without_ways(past: &str) -> &str {
+    let ways = ["; in an emergency ", "; it is asked again ", "; `plimsoll approve "];
+    let end = ways.iter().filter_map(|way| past.find(way)).min().unwrap_or(past.len());
+    &past[..end]
 }
 
 /// What is said of each kind of evidence that isn't there begins so.

@@ -67,7 +67,14 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         }
         Happened::SmokePassed { checks: 1 } => say(Mark::Good, "smoke      1 check passed".to_string()),
         Happened::SmokePassed { checks } => say(Mark::Good, format!("smoke      {checks} checks passed")),
-        Happened::Verified => say(Mark::Good, "verified   the new revision carries all traffic and stayed ready".to_string()),
+        Happened::Verified => {
+            say(Mark::Good, "verified   the new revision carries all traffic and stayed ready".to_string());
+            if let Some(stable) = plan.stable.as_ref().filter(|_| plan.limits.warm_ms > 0) {
+                let (project, port) = (&release.plan().project.name, release.plan().delivery.port);
+                let until = event.at.plus_ms(plan.limits.warm_ms).clock(event.at);
+                say(Mark::Going, format!("answers    http://{project}.localhost:{port}; {} is kept running until {until}", stable.id));
+            }
+        }
         Happened::RollbackStarted { reason } if plan.stable.is_none() => say(Mark::Bad, format!("giving up  {}", reason.sentence())),
         Happened::RollbackStarted { reason } => say(Mark::Bad, format!("going back {}", reason.sentence())),
         Happened::PromoteAsked { by, full } => say(Mark::Warn, format!("promoted   {}by {by}", if *full { "to all traffic " } else { "" })),

@@ -63,12 +63,14 @@ fn the_repository_has_no_commit() {
 #[test]
 fn the_tree_is_dirty() {
     let place = Place::with_app();
+    place.up(&["--dry-run", "--dirty"]).shows(0, &["commit   HASH first (main)"]);
     place.write("app.py", "changed");
     place.write("new.py", "");
     let warning = "warning: `app.py` and 1 more are not committed and stay out; `--dirty` takes the working tree as it is";
     let said = place.up(&["--dry-run"]);
     said.shows(0, &["commit   HASH first (main)"]);
     said.ends(0, &[warning]);
+    place.up(&["--dry-run", "--dirty"]).shows(0, &["commit   HASH first with the changes that are not committed (main)"]);
 }
 
 #[test]
@@ -78,6 +80,9 @@ fn head_is_detached() {
     let said = "error: HEAD is detached, so it isn't known which branch this commit is a push to\n\
         hint: `git switch BRANCH`, or name it: `plimsoll up --ref BRANCH`";
     place.up(&[]).is(2, said);
+    let mut above = place.plimsoll(&["up", "app"]);
+    above.current_dir(place.project().parent().unwrap());
+    place.start(above).wait().ends(2, &["hint: `git -C app switch BRANCH`, or name it: `plimsoll up app --ref BRANCH`"]);
     place.up(&["--dry-run", "--ref", "main"]).shows(0, &["commit   HASH first (main)"]);
 }
 
@@ -452,6 +457,49 @@ fn the_folder_above_several_projects_names_them() {
             "hint: projects may be in `apps/api`, `apps/web`, `docs`: `plimsoll up apps/api`",
         ],
     );
+}
+
+#[test]
+fn a_folder_inside_a_project_is_shown_the_way_up() {
+    let place = Place::with(&[("many/d/notes.txt", ""), (CI, &workflow("true"))]);
+    let say = |args: &[&str]| {
+        let mut command = place.plimsoll(args);
+        command.current_dir(place.project().join("many/d"));
+        place.start(command).wait()
+    };
+    say(&["up", "--dry-run"])
+        .ends(2, &["error: it isn't known how this project starts", "hint: the folder above is a project: `plimsoll up ../..`"]);
+    say(&["run"]).ends(9, &["hint: a folder above has workflows: `plimsoll run ../..`"]);
+    place.say(&["up", "many/d", "--dry-run"]).ends(2, &["hint: the folder above is a project: `plimsoll up .`"]);
+    assert_eq!(place.up(&["--strategy", "immediate"]).code, 0);
+    say(&["status"]).ends(0, &["the folder above is a project: `plimsoll status ../..`"]);
+    say(&["logs"]).ends(9, &["hint: the folder above is a project: `plimsoll logs -C ../..`"]);
+    let down = say(&["down"]);
+    assert!(down.code == 0 && down.err.contains("; the folder above is a project: `plimsoll down ../..`"), "{down:?}");
+    assert!(!place.say(&["status"]).err.contains("above"));
+}
+
+#[test]
+fn a_folder_is_taken_where_it_can_only_be_the_project() {
+    let place = Place::with(&[(CI, &workflow("echo from the folder"))]);
+    let above = |args: &[&str]| {
+        let mut command = place.plimsoll(args);
+        command.current_dir(place.project().parent().unwrap());
+        place.start(command).wait()
+    };
+    let run = above(&["run", "app"]);
+    assert!(run.code == 0 && run.out.contains("from the folder"), "{run:?}");
+    let graph = above(&["graph", "app"]);
+    assert!(graph.code == 0 && graph.out.contains("test"), "{graph:?}");
+    for (args, tip) in [
+        (&["status", "-C", "app"][..], "tip: the folder stands alone here: `plimsoll status app`"),
+        (&["up", "-C", "app"], "tip: the folder stands alone here: `plimsoll up app`"),
+        (&["release", "list", "app"], "tip: the project's folder is named by `-C app`"),
+        (&["logs", "app"], "tip: the project's folder is named by `-C app`"),
+    ] {
+        above(args).ends(2, &[tip]);
+    }
+    assert!(!above(&["logs", "nowhere"]).err.contains("tip: the project"));
 }
 
 #[test]

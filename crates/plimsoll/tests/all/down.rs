@@ -59,8 +59,10 @@ fn what_runs_is_taken_down_when_its_folder_is_gone() {
     };
     let unknown = say(&["down", "other"]);
     assert!(unknown.code != 0 && unknown.err.contains("live are `app` ("), "{unknown:?}");
+    let status = say(&["status"]);
+    assert!(status.out.contains("⚠ its folder is gone, what runs goes on; `plimsoll down DIR/app` takes it down"), "{status:?}");
     let said = say(&["down", "app"]);
-    assert!(said.code == 0 && said.err.contains("app → local is down"), "{said:?}");
+    assert!(said.code == 0 && said.err.contains("app → local is down; its folder DIR/app is gone, so nothing brings it back"), "{said:?}");
     std::fs::rename(place.path("moved"), folder).unwrap();
 }
 
@@ -138,7 +140,10 @@ fn what_is_under_way_is_told_and_does_not_come_up_behind_a_down() {
     place.commit("a step that waits");
     assert_eq!(place.up(&["--detach"]).code, 0);
     let status = place.say(&["status"]);
-    assert!(status.out.contains("nothing is live") && status.out.contains("release-1 is changing it"), "{status:?}");
+    assert!(
+        status.out.contains("nothing is live") && status.out.contains("◌ release-1 waits: .github/workflows/ci.yml: `a` is running"),
+        "{status:?}"
+    );
     let refused = place.say(&["down"]);
     assert!(refused.code != 0 && refused.err.contains("release-1 is under way and would bring it up again"), "{refused:?}");
     std::fs::write(&gate, "").unwrap();
@@ -162,6 +167,10 @@ fn a_purge_does_not_take_along_what_others_run() {
     assert_eq!(place.say(&["up", &folder]).code, 0);
     let refused = place.say(&["down", "--purge"]);
     assert!(refused.code == 2 && refused.err.contains("others are in use: `other` ("), "{refused:?}");
+    let mut elsewhere = place.plimsoll(&["down", "--purge"]);
+    elsewhere.current_dir(place.path("home"));
+    let nobodys = place.start(elsewhere).wait();
+    assert!(nobodys.code == 2 && nobodys.err.contains("hint: `plimsoll down --purge --all` means all of them"), "{nobodys:?}");
     // Not even where the own one is down already.
     assert_eq!(place.say(&["down"]).code, 0);
     assert_eq!(place.say(&["down", "--purge"]).code, 2);

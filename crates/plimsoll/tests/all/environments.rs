@@ -199,3 +199,29 @@ fn on_ones_own_machine_nothing_is_delivered_unless_one_says_so() {
     assert_eq!(place.say(&["run", "rerun"]).code, 0);
     assert!(left(&place, "deployed"), "a run that is gone through again goes by what was said of it");
 }
+
+#[test]
+fn the_plan_says_which_jobs_are_left_to_the_release() {
+    let place = delivering("");
+    let all = place.up(&["--dry-run"]);
+    assert!(all.out.contains("runs     .github/workflows/deploy.yml (3 jobs)"), "{all:?}");
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &config.replace("deliver: workflow\n", ""));
+    place.commit("the release delivers");
+    let plan = place.up(&["--dry-run"]);
+    assert!(plan.out.contains("deploy.yml (3 jobs, without `stage`, `deploy` and what needs it)"), "{plan:?}");
+}
+
+#[test]
+fn what_is_given_and_asked_for_nowhere_is_told() {
+    let place = delivering("environments:\n  production: {reviewers: [bo]}\n");
+    let said = place.say(&["run", "--allow-environment", "prodution", "--input", "a=b"]);
+    said.ends(
+        0,
+        &[
+            "warning: `--allow-environment prodution` has no effect: no job delivers to `prodution`; did you mean `production`?",
+            "warning: `--input a=b` has no effect: `push` has no inputs; `--event workflow_dispatch` has",
+        ],
+    );
+    assert!(!place.say(&["run", "--allow-environment", "Staging"]).err.contains("has no effect"));
+}

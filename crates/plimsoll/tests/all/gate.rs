@@ -28,6 +28,13 @@ fn a_release_waits_for_people_who_did_not_make_it() {
     up.until_it_says("needs 1 approval of leads (bo, cy); `plimsoll approve release-1` gives it");
     let inbox = place.say(&["inbox"]);
     assert!(inbox.out.contains("release-1") && inbox.out.contains("needs 1 approval of leads"), "{inbox:?}");
+    let mut elsewhere = place.plimsoll(&["inbox"]);
+    elsewhere.current_dir(place.path("home"));
+    let hints = "`plimsoll approve release-1 -C DIR/app` gives it, `plimsoll reject release-1 -C DIR/app --comment WHY` ends the release";
+    let inbox = place.start(elsewhere).wait();
+    assert!(inbox.out.contains(hints), "{inbox:?}");
+    let status = place.say(&["status"]);
+    assert!(status.out.contains("◌ release-1 waits: needs 1 approval of leads"), "{status:?}");
 
     let view: serde_json::Value = serde_json::from_str(&place.say(&["release", "view", "--json"]).raw).unwrap();
     let author = view["actor"].as_str().unwrap().to_string();
@@ -50,7 +57,11 @@ fn a_refusal_ends_the_release() {
     let place = configured("gate:\n  approvals:\n    rules:\n      - {from: [bo, cy], count: 2}\n");
     let mut up = place.start_up(&AT_ONCE);
     up.until_it_says("needs 2 approvals of bo or cy (bo, cy)");
-    assert_eq!(as_person(&place, "bo", &["approve"]).code, 0);
+    let first = as_person(&place, "bo", &["approve"]);
+    assert!(first.code == 0 && first.err.contains("approve is on record; now "), "{first:?}");
+    let again = as_person(&place, "Bo", &["approve"]);
+    assert!(again.code == 0 && again.err.contains("approve is on record, as it was before: it counts once; now "), "{again:?}");
+    up.until_it_says("approved   by Bo again, which counts once");
     assert_eq!(as_person(&place, "cy", &["reject", "-m", "not before the sale"]).code, 0);
     up.wait().ends(3, &["✖ refused    by cy: not before the sale"]);
     assert!(place.say(&["status"]).out.contains("nothing is live"));
@@ -102,6 +113,7 @@ fn an_emergency_goes_past_everything_and_is_loud() {
     assert_eq!(up.code, 0, "{up:?}");
     assert!(up.err.contains("gate       denied for local, and OVERRIDDEN by "), "{up:?}");
     assert!(up.err.contains("past: needs 1 approval of bo"), "{up:?}");
+    assert!(up.err.lines().filter(|line| line.contains("past: ")).all(|line| !line.contains("`plimsoll ")), "{up:?}");
     let explained = place.say(&["release", "explain"]);
     assert!(explained.out.contains("and was overridden: by ") && explained.out.contains("the shop is down (INC-7)"), "{explained:?}");
 }

@@ -95,12 +95,13 @@ fn blue_green_shows_the_new_version_before_anybody_gets_it() {
     let place = Place::with_app();
     bring_up(&place, "1");
     let config = format!(
-        "{SMALL}start: exec python3 app.py\nsmoke: [/]\nstrategy: {{blueGreen: {{autoPromotionEnabled: false, scaleDownDelaySeconds: 5s}}}}\n"
+        "{SMALL}start: exec python3 app.py\nsmoke: [/]\nstrategy: {{blueGreen: {{autoPromotionEnabled: false, scaleDownDelaySeconds: 10s}}}}\n"
     );
     place.write("plimsoll.yaml", &config);
     place.write("app.py", &APP.replace(r#"b"ok\n""#, r#"b"up\n""#));
     place.commit("version 2");
     let mut up = place.start_up(&[]);
+    up.until_it_says("then all at once when somebody says `plimsoll release promote` or `resume`");
     up.until_it_says("without traffic; `plimsoll release promote` moves all of it");
     let new = revision_of(&place, 2);
     assert!(ask(&place, "app.localhost").ends_with("ok\n"), "users stay with the old one");
@@ -111,7 +112,16 @@ fn blue_green_shows_the_new_version_before_anybody_gets_it() {
     assert_eq!(place.say(&["release", "promote"]).code, 0);
     up.until_it_says("verified   ");
     assert!(ask(&place, "app.localhost").ends_with("up\n"));
-    assert_eq!(place.say(&["status"]).out.matches("✔ HASH/0 ready").count(), 2, "the old one is kept for a while");
+    up.until_it_says(&format!("answers    http://app.localhost:{}; {} is kept running until ", place.port, revision_of(&place, 1)));
+    let status = place.say(&["status"]);
+    assert_eq!(status.out.matches("✔ HASH/0 ready").count(), 2, "the old one is kept for a while");
+    let first = status.raw.lines().nth(1).unwrap();
+    assert!(first.contains(&format!("✔ revision {new} since ")) && first.contains("(release-2), verified"), "{status:?}");
+    assert!(status.out.contains("release-2 is verified; the old version HASH is kept running until "), "{status:?}");
+    let history = place.say(&["release", "history"]);
+    let lines: Vec<&str> = history.out.lines().collect();
+    assert!(lines[0].contains(" · verified, the version before is kept for a while") && lines[0].ends_with(", now"), "{history:?}");
+    assert!(!lines[1].contains(", now"), "{history:?}");
     let said = up.wait();
     assert_eq!(said.code, 0, "{said:?}");
     assert!(place.say(&["release", "history"]).out.lines().next().unwrap().contains(" · blue-green · promoted"));
@@ -124,7 +134,9 @@ fn what_is_live_moves_to_another_port_and_is_not_called_unchanged() {
     let other = free_port();
     let said = place.say(&["up", "--port", &other.to_string()]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.err.contains("warning: it moves from port PORT to "), "{said:?}");
+    assert!(said.err.contains("warning: it moves from port PORT to ") && said.err.contains("at the old one from then on"), "{said:?}");
+    assert!(said.err.contains("traffic  all at once, as HASH is live already and only its port changes"), "{said:?}");
+    assert!(said.err.contains("revision   HASH is live already; its port, or how many instances it has, changes"), "{said:?}");
     assert!(said.raw.contains(&format!("http://app.localhost:{other}")), "{said:?}");
     let connection = |port| TcpStream::connect(("127.0.0.1", port)).is_ok();
     assert!(connection(other) && !connection(place.port));
@@ -195,6 +207,7 @@ fn a_folder_where_nothing_is_live_is_not_answered_with_others() {
             .wait(),
     ] {
         assert!(status.out.contains("nothing is live") && !status.out.contains("revision"), "{status:?}");
+        assert!(!status.err.contains("the folder above"), "it is a project of its own: {status:?}");
         assert!(status.out.contains("release-1 was the last: the gate said no for one reason"), "{status:?}");
     }
 }

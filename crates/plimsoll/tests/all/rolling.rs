@@ -156,3 +156,15 @@ fn an_application_with_a_port_of_its_own_is_replaced_in_its_place() {
     assert!(back.err.contains("instances  0 of HASH, 0 of HASH"), "{back:?}");
     assert!(ask(place.port).unwrap().ends_with("ok\n"));
 }
+
+#[test]
+fn one_instance_that_is_replaced_in_its_place_is_told_so() {
+    let config = "start: exec python3 app.py\nstrategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}\n";
+    let place = Place::with(&[("plimsoll.yaml", &format!("{SMALL}{config}"))]);
+    let plan = place.up(&["--dry-run"]);
+    assert!(plan.out.contains("rolling: the instance is replaced in its place: nobody answers in between"), "{plan:?}");
+    place.write("plimsoll.yaml", &format!("{SMALL}{}", config.replace("maxSurge: 0", "maxSurge: 1")));
+    place.commit("one more");
+    let plan = place.up(&["--dry-run"]);
+    assert!(plan.out.contains("never more than 2 instances; none may be ready in between"), "{plan:?}");
+}

@@ -558,3 +558,16 @@ fn a_project_says_which_jobs_run_elsewhere_and_the_others_run() {
     assert!(said.err.contains(&format!("app is left out: {}", skipped("macos-latest"))), "{said:?}");
     assert!(said.err.contains(&skipped("windows-2025")) && !said.err.contains("nowhere"), "{said:?}");
 }
+
+#[test]
+fn a_quiet_run_says_only_what_failed() {
+    let place = Place::with(&[(
+        CI,
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: echo all is well; echo sum >> $GITHUB_STEP_SUMMARY\n      - {run: echo forgiven; exit 1, continue-on-error: true}\n  b:\n    runs-on: ubuntu-24.04\n    steps: [{run: 'echo out of cheese; test -f fixed'}]\n",
+    )]);
+    let said = place.say(&["run", "--quiet", "--dirty"]);
+    said.is(1, "warning: run-1 failed; `plimsoll run explain` says why, `plimsoll run rerun --failed` tries again what failed");
+    assert_eq!(said.out, "b | out of cheese\nb | ##[error]Process completed with exit code 1.\n", "{said:?}");
+    let said = place.say(&["run", "--quiet", "--job", "a"]);
+    assert!(said.code == 0 && said.out.is_empty(), "{said:?}");
+}

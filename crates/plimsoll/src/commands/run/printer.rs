@@ -24,11 +24,13 @@ pub(super) struct Screen {
     failed: bool,
     /// Every line as an object, beside the facts.
     json: bool,
+    /// Only what failed, once it has.
+    quiet: bool,
 }
 
 impl Screen {
-    pub(super) fn new(json: bool) -> Screen {
-        Screen { failed: false, json }
+    pub(super) fn new(json: bool, quiet: bool) -> Screen {
+        Screen { failed: false, json, quiet: quiet && !json }
     }
 
     /// A reader that has gone away ends the output, not the run.
@@ -50,6 +52,7 @@ pub(super) struct Printer<'a> {
     /// Before each line, where there are several jobs.
     prefix: String,
     json: bool,
+    quiet: bool,
     /// The steps under way, with their names.
     running: BTreeMap<u32, String>,
     /// Lines whose ends haven't come.
@@ -64,7 +67,10 @@ impl Printer<'_> {
     /// The job's name stands before each line, where there are several.
     pub(super) fn new(id: JobId, name: String, sender: Sender<Heard>, screen: &Mutex<Screen>, many: bool) -> Printer<'_> {
         let prefix = if many { format!("{name} | ") } else { String::new() };
-        let json = screen.lock().unwrap_or_else(PoisonError::into_inner).json;
+        let (json, quiet) = {
+            let screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+            (screen.json, screen.quiet)
+        };
         let harmless = (!json && std::io::stdout().is_terminal()).then(BTreeMap::new);
         Printer {
             id,
@@ -73,6 +79,7 @@ impl Printer<'_> {
             screen,
             prefix,
             json,
+            quiet,
             running: BTreeMap::new(),
             rest: BTreeMap::new(),
             tails: BTreeMap::new(),
@@ -128,6 +135,12 @@ impl Printer<'_> {
             let line = tail.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             tail = &tail[line..];
         }
+        if self.quiet && matches!(step.state, StepState::Finished { conclusion: Conclusion::Failure, .. }) {
+            self.write_lines(step.number, tail);
+            if !tail.ends_with(b"\n") && !tail.is_empty() {
+                self.screen().write(b"\n");
+            }
+        }
         let text = String::from_utf8_lossy(tail).into_owned();
         let log = StepLog { at: world::now(), id: self.id.clone(), step: step.number, text };
         let _ = self.sender.send(Heard::Note(Happened::Log(log)));
@@ -160,6 +173,9 @@ impl JobSink for Printer<'_> {
 
     fn log(&mut self, step: u32, bytes: &[u8]) {
         self.keep_tail(step, bytes);
+        if self.quiet {
+            return;
+        }
         let harmless = self.harmless.as_mut().map(|all| all.entry(step).or_default().pass(bytes));
         let bytes = harmless.as_deref().unwrap_or(bytes);
         let alone = self.prefix.is_empty() && self.running.len() <= 1 && !self.json;
@@ -195,7 +211,9 @@ impl JobSink for Printer<'_> {
         if self.json {
             return self.write_lines(0, text.as_bytes());
         }
-        self.screen().write(format!("{}{text}\n", self.prefix).as_bytes());
+        if !self.quiet {
+            self.screen().write(format!("{}{text}\n", self.prefix).as_bytes());
+        }
     }
 
     fn warning(&mut self, text: &str) {

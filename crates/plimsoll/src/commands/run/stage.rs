@@ -144,7 +144,7 @@ impl Stage<'_> {
         let mut run = Run::new(self.plan());
         let mut seen = Observed::default();
         let mut cancels: BTreeMap<JobId, Cancel> = BTreeMap::new();
-        let screen = Arc::new(Mutex::new(Screen::new(terminal.json)));
+        let screen = Arc::new(Mutex::new(Screen::new(terminal.json, terminal.is_quiet())));
         let many = has_many(&run.plan().workflow);
         let mut turns = Turns::new(self.held.kept.groups());
         std::thread::scope(|scope| {
@@ -522,7 +522,7 @@ fn has_many(workflow: &Workflow) -> bool {
 
 /// The summaries of all steps, after everything else.
 fn summarize(summaries: &[(String, String, String)], many: bool, terminal: &Terminal) {
-    for (job, step, text) in summaries.iter().filter(|_| !terminal.json) {
+    for (job, step, text) in summaries.iter().filter(|_| !terminal.json && !terminal.is_quiet()) {
         let of = if many { format!("{job}, {step}") } else { step.clone() };
         terminal.data(&terminal.paint(&format!("summary of {of}"), Tone::Faint));
         terminal.data(text.trim_end());

@@ -9,7 +9,7 @@ use record::ReleaseEntry;
 use release::EnvironmentEvent;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, OfProject, State, find};
+use super::{Answer, OfProject, State, find, folder_of};
 use crate::failure::Failure;
 
 /// What somebody asks of an environment as a whole.
@@ -97,6 +97,8 @@ pub(super) async fn input(Extract(state): Extract<State>, Path(name): Path<Strin
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InboxEntry {
     pub project_name: String,
+    #[serde(default)]
+    pub folder: String,
     pub release: ReleaseEntry,
     pub waiting: String,
     /// What jobs of it wait for, where it is a review of their environment.
@@ -109,10 +111,11 @@ pub(super) async fn inbox(Extract(state): Extract<State>) -> Answer<Vec<InboxEnt
     for release in releases(&state, |release| release.outcome.is_none()).await? {
         let loaded = state.load(release.id).await?;
         if let Some(waiting) = loaded.release.waits_for_people(state.inner.world.clock.now()) {
-            let project_name = loaded.release.plan().project.name.clone();
+            let project = &loaded.release.plan().project;
+            let (project_name, folder) = (project.name.clone(), folder_of(project));
             let sentence = waiting.sentence();
             let reviews = if let release::Waiting::Review { reviews, .. } = waiting { reviews } else { Vec::new() };
-            entries.push(InboxEntry { project_name, release, waiting: sentence, reviews });
+            entries.push(InboxEntry { project_name, folder, release, waiting: sentence, reviews });
         }
     }
     Ok(Json(entries))
