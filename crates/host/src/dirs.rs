@@ -4,6 +4,8 @@
 //! STATE/                     $PLIMSOLL_STATE_DIR, else $XDG_STATE_HOME/plimsoll, else ~/.local/state/plimsoll
 //!   record.sqlite            what happened
 //!   server.key               what the server signs with: see [`crate::keys`]
+//!   server.issuer            who issues tokens to jobs, with a key of its own: see [`crate::identity`]
+//!   server.secrets           of projects, with the key that opens them: see [`crate::secrets`]
 //!   blobs/sha256/ab/cdef…    content-addressed bytes
 //!   jobs/RUN/KEY-ATTEMPT/    one job: claim, events, logs, workspace, outcome
 //!   uploads/RELEASE/NAME/    what jobs of a release hand to one another

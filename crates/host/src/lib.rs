@@ -24,6 +24,7 @@ mod retention;
 mod rooms;
 pub mod router;
 pub mod runs;
+pub mod secrets;
 pub mod supervise;
 pub mod target;
 pub mod watch;

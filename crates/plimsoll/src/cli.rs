@@ -78,6 +78,9 @@ pub enum Command {
     /// Sign files with the server's key, and verify what others have signed
     #[command(subcommand)]
     Attest(Attest),
+    /// Keep what the project's jobs get as `secrets.NAME` in `up`
+    #[command(subcommand)]
+    Secret(Secret),
     /// Let jobs with `id-token: write` show others who they are
     #[command(subcommand)]
     Identity(Identity),
@@ -261,7 +264,7 @@ pub struct Run {
     /// An environment variable for every step
     #[arg(long = "env", value_name = "K=V")]
     pub env: Vec<String>,
-    /// A secret; without a value it is read from the environment
+    /// A secret; without a value it is read from the environment, else it is what `secret set` keeps
     #[arg(long = "secret", value_name = "K[=V]")]
     pub secrets: Vec<String>,
     /// A configuration variable for `vars`; in GitLab's files a variable
@@ -480,6 +483,27 @@ pub struct Artifact {
     /// Where to write it; nothing that is there is written over
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Secret {
+    /// Keep a secret, in the place of the one of that name; its value is read from standard input
+    Set(SecretName),
+    /// List the project's secrets, and nothing of what they hold
+    List(OfDir),
+    /// Remove a secret
+    Rm(SecretName),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct SecretName {
+    /// `NPM_TOKEN`
+    pub name: String,
+    /// Only for jobs that deliver to this environment
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
 }
 
 #[derive(Debug, Clone, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod environments;
+mod secrets;
 mod summary;
 
 use std::borrow::Cow;
@@ -126,6 +127,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         protects = environments::protected(&workflows, &config.environments, &choices.actor);
         warnings.extend(environments::unprotected(&workflows, &config.environments));
     }
+    warnings.extend(secrets::missing(&workflows, &project.id.to_string()));
     let why_runs = summary::runs(&workflows, &git_ref, config.deliver_by_workflow);
     if workflows.is_empty() {
         warnings.extend(workflows_of_the_root(&repository));

@@ -63,7 +63,9 @@ fn advised(mut error: clap::Error) -> clap::Error {
     }
     let takes_folder = command.get_positionals().any(|it| it.get_id() == "dir");
     let takes_flag = command.get_arguments().any(|it| it.get_short() == Some('C'));
-    let tip = if takes_folder && matches!(argument.as_str(), "-C" | "--dir") {
+    let tip = if path == "plimsoll up" && argument == "--secret" {
+        "its jobs have the project's own secrets: `plimsoll secret set NAME`".to_string()
+    } else if takes_folder && matches!(argument.as_str(), "-C" | "--dir") {
         let folder = typed.iter().skip_while(|word| **word != argument).nth(1).map_or("FOLDER", String::as_str);
         format!("the folder stands alone here: `{path} {}`", view::typed(folder))
     } else if takes_flag && std::path::Path::new(&argument).is_dir() {

@@ -1,18 +1,21 @@
 //! This machine, wired: the engine's borders and the parts of the host behind them.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use base::Timestamp;
-use engine::world::Clock;
+use engine::world::{Clock, JobStart};
 use engine::{SmokeBoard, World};
 use host::dirs::Dirs;
 use host::executor::HostExecutor;
 use host::instance::lines::Lines;
 use host::instance::log::Part;
 use host::router::ProxyRouter;
+use host::secrets::{SecretStore, SecretsError};
 use host::target::HostTarget;
 use workflow::job::JobId;
+use workflow::trust::{self, Trust};
 
 use crate::failure::{Doing, Failure, Result};
 
@@ -65,7 +68,8 @@ pub fn random() -> u128 {
 pub async fn open(dirs: &Dirs) -> Result<Host> {
     let path = dirs.record();
     let store = record::SqliteStore::open(&path).doing("open the record")?;
-    let executor = Arc::new(HostExecutor::new(dirs.clone()));
+    let secrets = SecretStore::new(dirs);
+    let executor = Arc::new(HostExecutor::new(dirs.clone()).with_secrets(Arc::new(move |_, start| of_job(&secrets, start))));
     let target = Arc::new(HostTarget::new(dirs.clone()));
     let harvest = host::harvest::HostHarvest::new(dirs.clone());
     let world = World {
@@ -82,6 +86,14 @@ pub async fn open(dirs: &Dirs) -> Result<Host> {
     };
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     Ok(Host { world, executor, target, cores })
+}
+
+/// A run that a stranger can cause has none.
+fn of_job(secrets: &SecretStore, start: &JobStart) -> std::result::Result<BTreeMap<String, String>, SecretsError> {
+    match trust::of(&start.spec.contexts.github) {
+        Trust::Trusted => secrets.of_job(&start.project, start.spec.environment.as_deref()),
+        Trust::Untrusted { .. } => Ok(BTreeMap::new()),
+    }
 }
 
 impl Host {

@@ -15,13 +15,14 @@ pub use body::supervise;
 
 use crate::blocking::blocking;
 use crate::dirs::Dirs;
+use crate::secrets::SecretsError;
 use crate::supervise::job::{Secrets, now, sweep_lost};
 use crate::supervise::process::boot;
 use crate::supervise::spool::{self, Tail};
 use crate::supervise::{Claim, Launcher, State, start, stop};
 
-/// Where a job's secrets come from; asked once per launch, the answer goes through a pipe.
-pub type SecretsOf = dyn Fn(&JobId, &JobStart) -> Secrets + Send + Sync;
+/// Where a job's secrets come from, or why they can't be had; asked once per launch, the answer goes through a pipe.
+pub type SecretsOf = dyn Fn(&JobId, &JobStart) -> Result<Secrets, SecretsError> + Send + Sync;
 
 /// Starts a supervisor per job and reads what it leaves. Any number of them may share a state directory.
 #[derive(Clone)]
@@ -52,7 +53,7 @@ const CLAIM_MAX: Duration = Duration::from_secs(10);
 
 impl HostExecutor {
     pub fn new(dirs: Dirs) -> HostExecutor {
-        HostExecutor { dirs, launcher: Launcher::own(["supervise"]), secrets: Arc::new(|_, _| Secrets::new()), known: Arc::default() }
+        HostExecutor { dirs, launcher: Launcher::own(["supervise"]), secrets: Arc::new(|_, _| Ok(Secrets::new())), known: Arc::default() }
     }
 
     /// Starts supervisors by another program than this one.
@@ -82,7 +83,8 @@ impl HostExecutor {
         let failed = |error: &dyn std::error::Error| WorldError::new(format!("start job {id}"), chain(error));
         self.dirs.note_job(&job.artifacts, id).map_err(|error| failed(&error))?;
         let spec = serde_json::to_vec(job).map_err(|error| failed(&error))?;
-        let secrets = serde_json::to_vec(&(self.secrets)(id, job)).map_err(|error| failed(&error))?;
+        let secrets = (self.secrets)(id, job).map_err(|error| failed(&error))?;
+        let secrets = serde_json::to_vec(&secrets).map_err(|error| failed(&error))?;
         start(&self.launcher, "job", &self.claim(id), &spec, &secrets).map_err(|error| failed(&error))?;
         self.known.lock().expect("no holder panics").entry(id.clone()).or_default().launched = Some(Instant::now());
         Ok(())

@@ -19,6 +19,7 @@ mod policy;
 mod release;
 mod replay;
 mod run;
+mod secret;
 mod serve;
 mod slo;
 mod status;
@@ -54,6 +55,7 @@ pub fn dispatch(cli: Cli, terminal: &Terminal) -> Result<u8> {
         Command::Completions(args) => help::completions(&args, terminal),
         Command::Replay(args) => replay::replay(&args, terminal),
         Command::Attest(args) => attest::attest(args, terminal),
+        Command::Secret(args) => secret::secret(args, terminal),
         Command::Identity(args) => identity::identity(args, terminal),
         Command::Policy(Policy::Test(args)) => policy::test(&args, terminal),
         Command::Policy(Policy::Fmt(args)) => policy::fmt(&args),

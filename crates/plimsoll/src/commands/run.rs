@@ -65,7 +65,7 @@ pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
 fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result<u8> {
     let project = Project::find(args)?;
     let event = project.event(args)?;
-    let secrets = secrets(&args.secrets)?;
+    let secrets = secrets(&args.secrets, Path::new("."))?;
     for name in secrets.iter().filter(|(_, value)| value.len() < SECRET_MIN).map(|(name, _)| name) {
         terminal.warn(&format!("the secret `{name}` is so short that parts of other words are hidden with it"));
     }
@@ -666,15 +666,20 @@ fn dry_run(plans: &[Plan], stages: &[(String, Vec<String>)], terminal: &Terminal
 /// A shorter secret stands in many words.
 const SECRET_MIN: usize = 4;
 
-/// `K=V`, or `K` whose value stands in the environment.
-fn secrets(given: &[String]) -> Result<BTreeMap<String, String>> {
+/// `K=V`, or `K` whose value stands in the environment, else is the project's own secret.
+fn secrets(given: &[String], folder: &Path) -> Result<BTreeMap<String, String>> {
     given
         .iter()
         .map(|secret| match secret.split_once('=') {
             Some((key, value)) => Ok((key.to_string(), value.to_string())),
             None => match std::env::var(secret) {
                 Ok(value) => Ok((secret.clone(), value)),
-                Err(_) => Err(Failure::usage(format!("`--secret {secret}` has no value, and the environment has no `{secret}`"))),
+                Err(_) => match super::secret::kept(folder, secret)? {
+                    Some(value) => Ok((secret.clone(), value)),
+                    None => Err(Failure::usage(format!(
+                        "`--secret {secret}` has no value, neither the environment nor `plimsoll secret list` has a `{secret}`"
+                    ))),
+                },
             },
         })
         .collect()

@@ -68,6 +68,9 @@ fn every_command_answers_in_json() {
         assert_eq!(asked.value(0, nothing), serde_json::json!([]));
     }
     assert!(asked.value(0, "down")["down"].is_null());
+    assert!(asked.value(0, "secret list").as_array().unwrap().is_empty());
+    asked.value(9, "secret rm NOBODY");
+    asked.value(2, "secret set 2FA");
     asked.value(0, "identity issuer https://ci.example.org");
     assert_eq!(asked.value(0, "identity publish ../www").as_array().unwrap().len(), 2);
     asked.value(0, "help exit-codes");

@@ -18,6 +18,7 @@ mod lint;
 mod releases;
 mod rolling;
 mod runs;
+mod secrets;
 mod signals;
 mod slo;
 mod wrong_files;

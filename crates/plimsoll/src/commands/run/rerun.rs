@@ -28,7 +28,7 @@ pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
         host::runs::Error::UnderWay(number) => Failure::usage(format!("run-{number} is under way")),
         other => unkept(other),
     })?;
-    let secrets = secrets(&args.secrets)?;
+    let secrets = secrets(&args.secrets, &args.one.of.dir)?;
     check_given(&read, &secrets)?;
     let (again, resumed) = what(args, &read)?;
     let reused = reused(&read, &again)?;

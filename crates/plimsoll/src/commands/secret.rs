@@ -1,0 +1,133 @@
+//! `plimsoll secret …`: what jobs of a project get as `secrets.NAME`, and nobody is shown.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::Path;
+
+use host::secrets::{Kept, Scope, SecretStore, SecretsError, VALUE_MAX, complaint};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use super::{actor, dirs, project_of};
+use crate::cli::{OfDir, Secret, SecretName};
+use crate::exit;
+use crate::failure::{Doing, Failure, Result};
+use crate::terminal::Terminal;
+use crate::world;
+
+pub fn secret(command: Secret, terminal: &Terminal) -> Result<u8> {
+    match command {
+        Secret::Set(args) => set(&args, terminal),
+        Secret::List(args) => list(&args, terminal),
+        Secret::Rm(args) => remove(&args, terminal),
+    }
+}
+
+fn set(args: &SecretName, terminal: &Terminal) -> Result<u8> {
+    let (name, scope) = named(args)?;
+    let value = value(&name, terminal)?;
+    let kept = Kept { name, scope, by: actor(), at: world::now() };
+    store()?.set(kept.clone(), value).map_err(|error| failed(&error))?;
+    match terminal.json {
+        true => terminal.json(&kept),
+        false => terminal.say(&format!("`{}` is set for {}", kept.name, of(&kept.scope))),
+    }
+    Ok(exit::OK)
+}
+
+fn list(args: &OfDir, terminal: &Terminal) -> Result<u8> {
+    let all = store()?.list(&project_of(&args.dir)?.to_string()).map_err(|error| failed(&error))?;
+    if terminal.json {
+        terminal.json(&all);
+        return Ok(exit::OK);
+    }
+    if all.is_empty() {
+        terminal.say("this project has no secret; `plimsoll secret set NAME` gives it one");
+    }
+    let width = all.iter().map(|kept| kept.name.len()).max().unwrap_or(0);
+    for kept in &all {
+        let (name, at) = (&kept.name, kept.at.date_and_clock());
+        terminal.data(&format!("{name:<width$}  for {}, set by {} at {at}", of(&kept.scope), kept.by));
+    }
+    Ok(exit::OK)
+}
+
+fn remove(args: &SecretName, terminal: &Terminal) -> Result<u8> {
+    let (name, scope) = named(args)?;
+    if !store()?.remove(&scope, &name).map_err(|error| failed(&error))? {
+        return Err(Failure::not_found(format!("there is no secret `{name}` for {}", of(&scope)))
+            .hint("`plimsoll secret list` shows which there are"));
+    }
+    match terminal.json {
+        true => terminal.json(&serde_json::json!({ "removed": name })),
+        false => terminal.say(&format!("`{name}` is no longer set for {}", of(&scope))),
+    }
+    Ok(exit::OK)
+}
+
+/// Names are the same whatever their case, as at GitHub.
+fn named(args: &SecretName) -> Result<(String, Scope)> {
+    if let Some(complaint) = complaint(&args.name) {
+        return Err(Failure::usage(format!("`{}` can't be a secret's name: {complaint}", args.name)));
+    }
+    let project = project_of(&args.of.dir)?.to_string();
+    Ok((args.name.to_ascii_uppercase(), Scope { project, environment: args.environment.clone() }))
+}
+
+fn of(scope: &Scope) -> String {
+    scope.environment.as_ref().map_or("all jobs".to_string(), |environment| format!("jobs that deliver to {environment}"))
+}
+
+/// From standard input, whole but for the end of its last line; asked for where that is a terminal, and not shown there.
+fn value(name: &str, terminal: &Terminal) -> Result<String> {
+    let mut input = std::io::stdin();
+    let mut bytes = Vec::new();
+    if input.is_terminal() {
+        terminal.say(&format!("the value of `{name}`, which is not shown, and Enter:"));
+        bytes = unseen()?;
+    } else {
+        let mut limited = (&mut input).take(VALUE_MAX as u64 + 2);
+        limited.read_to_end(&mut bytes).doing("read standard input")?;
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Failure::usage("a secret is text in UTF-8; anything else can be encoded as base64"))?;
+    let value = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    match value.len() {
+        0 => Err(Failure::usage("the secret is empty").hint(format!("`printf %s \"$VALUE\" | plimsoll secret set {name}`"))),
+        length if length > VALUE_MAX => Err(Failure::usage("a secret is at most 48 KiB long")),
+        _ => Ok(value.to_string()),
+    }
+}
+
+/// A line from the terminal, which doesn't echo it.
+fn unseen() -> Result<Vec<u8>> {
+    let input = std::io::stdin();
+    let before = tcgetattr(&input).doing("ask the terminal")?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&input, OptionalActions::Flush, &silent).doing("silence the terminal")?;
+    let mut line = String::new();
+    let read = input.read_line(&mut line);
+    tcsetattr(&input, OptionalActions::Flush, &before).doing("give the terminal its voice back")?;
+    read.doing("read from the terminal")?;
+    Ok(line.into_bytes())
+}
+
+fn store() -> Result<SecretStore> {
+    Ok(SecretStore::new(&dirs()?))
+}
+
+pub(super) fn failed(error: &SecretsError) -> Failure {
+    let failure = Failure::from_error("open the project's secrets", error);
+    match error {
+        SecretsError::Exposed(path) => {
+            failure.hint(format!("`chmod 600 {}` if nobody has read it; else remove it and set the secrets anew", path.display()))
+        }
+        SecretsError::Unopened(path) => failure.hint(format!("put the key back, or remove `{}` and set the secrets anew", path.display())),
+        SecretsError::Io { .. } => failure,
+    }
+}
+
+/// The project's secret, for whoever names it on this machine; nothing where there is none.
+pub(super) fn kept(folder: &Path, name: &str) -> Result<Option<String>> {
+    let Ok(project) = project_of(folder) else { return Ok(None) };
+    let mut all = store()?.of_job(&project.to_string(), None).map_err(|error| failed(&error))?;
+    Ok(all.remove(&name.to_ascii_uppercase()))
+}

@@ -1,0 +1,99 @@
+//! What jobs of a release get as `secrets.NAME`, and nobody is shown.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use crate::common::{Place, Said};
+
+const CI: &str = "on: push
+jobs:
+  test:
+    runs-on: self-hosted
+    steps:
+      - run: echo \"token [$TOKEN] ${#TOKEN} key [$KEY]\"
+        env: {TOKEN: \"${{ secrets.npm_token }}\", KEY: \"${{ secrets.DEPLOY_KEY }}\"}
+      - run: cat secrets.MISSING 2> /dev/null || echo ${{ secrets['OTHER'] || 'none' }}
+  deploy:
+    needs: test
+    environment: production
+    runs-on: self-hosted
+    steps: [{run: 'echo \"deploy key ${#KEY}\"', env: {KEY: \"${{ secrets.DEPLOY_KEY }}\"}}]
+";
+
+const VALUE: &str = "a-rather-secret-value";
+
+fn set(place: &Place, value: &str, args: &[&str]) -> Said {
+    let mut command = place.plimsoll(&[&["secret", "set"], args].concat());
+    std::fs::write(place.path("value"), value).unwrap();
+    command.stdin(std::fs::File::open(place.path("value")).unwrap());
+    place.start(command).wait()
+}
+
+/// Whether the bytes lie anywhere below a folder.
+fn lies_in(folder: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().flatten().any(|entry| {
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        match kind.is_dir() {
+            true => lies_in(&path, bytes),
+            false => kind.is_file() && std::fs::read(&path).unwrap().windows(bytes.len()).any(|part| part == bytes),
+        }
+    })
+}
+
+#[test]
+fn a_release_has_the_projects_secrets_and_shows_them_to_nobody() {
+    let place = Place::with_app();
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &format!("{config}deliver: workflow\n"));
+    place.write(".github/workflows/ci.yml", CI);
+    place.commit("uses secrets");
+    let misused = place.up(&["--secret", "TOKEN"]);
+    assert!(
+        misused.code == 2 && misused.err.contains("its jobs have the project's own secrets: `plimsoll secret set NAME`"),
+        "{misused:?}"
+    );
+    let plan = place.up(&["--dry-run"]);
+    for line in [
+        "warning: `secrets.NPM_TOKEN` is empty in `test`; `plimsoll secret set NPM_TOKEN` gives it a value",
+        "warning: `secrets.DEPLOY_KEY` is empty in `test`, `deploy`; `plimsoll secret set DEPLOY_KEY` gives it a value",
+    ] {
+        assert!(plan.err.contains(line), "{line}\n{plan:?}");
+    }
+    assert!(!plan.err.contains("MISSING"), "a file's name is no secret: {plan:?}");
+    assert_eq!(place.say(&["secret", "list"]).err, "this project has no secret; `plimsoll secret set NAME` gives it one\n");
+    set(&place, &format!("{VALUE}\n"), &["npm_token"]).ends(0, &["`NPM_TOKEN` is set for all jobs"]);
+    assert_eq!(set(&place, "to-production-alone", &["DEPLOY_KEY", "--environment", "production"]).code, 0);
+    for (name, value, why) in
+        [("2FA", "x", "no digit is its first"), ("GITHUB_SHA", "x", "GitHub's own"), ("EMPTY", "\n", "the secret is empty")]
+    {
+        let said = set(&place, value, &[name]);
+        assert!(said.code == 2 && said.err.contains(why), "{said:?}");
+    }
+
+    let up = place.up(&["--strategy", "immediate"]);
+    assert_eq!(up.code, 0, "{up:?}");
+    assert!(up.err.contains("`secrets.DEPLOY_KEY` is empty in `test`; ") && !up.err.contains("NPM_TOKEN"), "{up:?}");
+    let log = |job: &str| place.say(&["logs", "--job", job]).raw;
+    assert!(log("test").contains(&format!("token [***] {} key []\n", VALUE.len())), "{}", log("test"));
+    assert!(log("test").contains("none\n"), "{}", log("test"));
+    assert!(log("deploy").contains("deploy key 19\n"), "{}", log("deploy"));
+    assert!(!lies_in(&place.state(), VALUE.as_bytes()), "it lies somewhere in the state directory");
+
+    let list = place.say(&["secret", "list"]).out;
+    assert!(list.starts_with("DEPLOY_KEY  for jobs that deliver to production, set by ada at "), "{list}");
+    assert!(!list.contains(VALUE) && list.contains("\nNPM_TOKEN   for all jobs, "), "{list}");
+    assert_eq!(place.say(&["secret", "rm", "DEPLOY_KEY"]).code, 9);
+    assert_eq!(place.say(&["secret", "rm", "deploy_key", "--environment", "production"]).code, 0);
+    assert_eq!(place.say(&["secret", "list"]).out.lines().count(), 1);
+}
+
+#[test]
+fn a_run_has_a_kept_secret_only_when_it_is_named() {
+    let place = Place::with(&[(".github/workflows/ci.yml", CI)]);
+    set(&place, VALUE, &["NPM_TOKEN"]).ends(0, &["`NPM_TOKEN` is set for all jobs"]);
+    assert!(place.say(&["run"]).raw.contains("test | token [] 0 key []\n"));
+    assert!(place.say(&["run", "--secret", "NPM_TOKEN"]).raw.contains(&format!("test | token [***] {} key []\n", VALUE.len())));
+    let said = place.say(&["run", "--secret", "OTHER"]);
+    assert!(said.code == 2 && said.err.contains("neither the environment nor `plimsoll secret list` has a `OTHER`"), "{said:?}");
+}
