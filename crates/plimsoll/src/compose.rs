@@ -124,8 +124,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     warnings.extend(resolver.remarks());
     let mut protects = None;
     if config.deliver_by_workflow {
-        protects = environments::protected(&workflows, &config.environments, &choices.actor);
+        protects = environments::protected(&workflows, &config.environments, &git_ref, &choices.actor);
         warnings.extend(environments::unprotected(&workflows, &config.environments));
+        warnings.extend(environments::refused(&workflows, &config.environments, &git_ref));
     }
     warnings.extend(secrets::missing(&workflows, &project.id.to_string()));
     let why_runs = summary::runs(&workflows, &git_ref, config.deliver_by_workflow);
@@ -643,9 +644,14 @@ fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files
         Some(detected) => Ok((detected.start.clone(), detected.why.clone())),
         None => {
             let silent = silent(files);
-            let failure = Failure::usage("it isn't known how this project starts").hint(
-                "write a `plimsoll.yaml` with `apiVersion: plimsoll/v1alpha1` and `start: COMMAND`; the command gets `PORT`. A `Procfile`, `Dockerfile`, `package.json`, `Cargo.toml`, `go.mod`, Python application or `index.html` would have told",
-            );
+            let others = if silent.is_empty() {
+                ". A `Procfile`, `Dockerfile`, `package.json`, `Cargo.toml`, `go.mod`, Python application or `index.html` would have told"
+            } else {
+                ""
+            };
+            let failure = Failure::usage("it isn't known how this project starts").hint(format!(
+                "write a `plimsoll.yaml` with `apiVersion: plimsoll/v1alpha1` and `start: COMMAND`; the command gets `PORT`{others}"
+            ));
             let nested = nested(files);
             let failure = match nested.as_slice() {
                 [] => failure,

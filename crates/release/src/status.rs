@@ -20,7 +20,7 @@ pub enum Outcome {
     Unchanged {
         revision: RevisionId,
     },
-    /// A run failed, or nothing could be packed: the environment was not touched.
+    /// A run failed, or nothing could be packed: no traffic was moved.
     RunFailed {
         reason: String,
     },
@@ -60,15 +60,15 @@ impl Outcome {
         match self {
             Outcome::Promoted { revision } => format!("revision {revision} is live and verified"),
             Outcome::Unchanged { revision } => format!("revision {revision} was live already, nothing to do"),
-            Outcome::RunFailed { reason } => format!("{reason}; the environment was not touched"),
-            Outcome::Denied { violations: 1 } => "the gate said no for one reason; the environment was not touched".to_string(),
-            Outcome::Denied { violations } => format!("the gate said no for {violations} reasons; the environment was not touched"),
-            Outcome::Refused { by, comment } if comment.is_empty() => format!("refused by {by}; the environment was not touched"),
-            Outcome::Refused { by, comment } => format!("refused by {by}: {comment}; the environment was not touched"),
+            Outcome::RunFailed { reason } => format!("{reason}; no traffic was moved"),
+            Outcome::Denied { violations: 1 } => "the gate said no for one reason; no traffic was moved".to_string(),
+            Outcome::Denied { violations } => format!("the gate said no for {violations} reasons; no traffic was moved"),
+            Outcome::Refused { by, comment } if comment.is_empty() => format!("refused by {by}; no traffic was moved"),
+            Outcome::Refused { by, comment } => format!("refused by {by}: {comment}; no traffic was moved"),
             Outcome::RolledBack { reason } => format!("rolled back: {reason}"),
             Outcome::Failed { reason } => format!("failed, and there was nothing to go back to: {reason}"),
             Outcome::RollbackFailed { reason } => format!("the way back failed, a person is needed: {reason}"),
-            Outcome::Cancelled { by } => format!("cancelled by {by}; the environment was not touched"),
+            Outcome::Cancelled { by } => format!("cancelled by {by}; no traffic was moved"),
             Outcome::Superseded { by } => {
                 format!("overtaken: release-{by} began later and is live, so this one is not shipped")
             }

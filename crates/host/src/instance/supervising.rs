@@ -219,7 +219,7 @@ fn explained(line: &str) -> String {
     }
     if lower.starts_with("modulenotfounderror") {
         return format!(
-            "{line}; Python's packages are those of this machine: install what it needs, or let a workflow leave a folder that has it"
+            "{line}; Python's packages are those of this machine, and submodules are not fetched: install what it needs, or let a workflow leave a folder that has it"
         );
     }
     line.to_string()

@@ -344,6 +344,6 @@ mod tests {
     #[test]
     fn a_checkout_that_needs_the_network_is_refused() {
         let found = check_steps("      - uses: actions/checkout@v4\n        with: { submodules: true }\n", &[], "");
-        assert_eq!(found, ["`submodules: true` needs the network and comes with the next release"]);
+        assert_eq!(found, ["`submodules: true` needs the network, and is not there yet"]);
     }
 }

@@ -182,7 +182,14 @@ pub fn finished_line(release: &Release, folder: &str) -> String {
     if release.jobs().is_empty() {
         return "nothing was deployed, and no job ran".to_string();
     }
-    format!(
-        "nothing was deployed; `plimsoll release view {number}{folder}` shows the jobs, `plimsoll logs{folder} --job JOB` what they wrote"
-    )
+    let delivered = delivered(release);
+    let deployed = if delivered.is_empty() { "nothing was deployed".to_string() } else { delivered.join(", ") };
+    format!("{deployed}; `plimsoll release view {number}{folder}` shows the jobs, `plimsoll logs{folder} --job JOB` what they wrote")
+}
+
+/// What jobs have brought somewhere by themselves: `` `deploy` delivered to production ``.
+fn delivered(release: &Release) -> Vec<String> {
+    let legs = release.runs().flat_map(|(_, run)| run.status().jobs).flat_map(|job| job.legs);
+    let ended = legs.filter(|leg| leg.state == State::Finished(Conclusion::Success));
+    ended.filter_map(|leg| Some(format!("`{}` delivered to {}", leg.name, leg.environment?))).collect()
 }

@@ -278,10 +278,8 @@ fn ctrl_c_once_waits_for_the_steps() {
     up.until_it_says(
         "interrupted: running steps are told to stop and get 10 s, traffic that moved goes back; once more ends steps at once",
     );
-    up.wait().ends(
-        130,
-        &["⚠ cancelled by ada; running steps are being ended", "⚠ release-1  cancelled by ada; the environment was not touched (TIME)"],
-    );
+    up.wait()
+        .ends(130, &["⚠ cancelled by ada; running steps are being ended", "⚠ release-1  cancelled by ada; no traffic was moved (TIME)"]);
 }
 
 #[test]
@@ -293,7 +291,7 @@ fn ctrl_c_twice_ends_the_steps_at_once() {
     up.until_it_says("interrupted: ");
     up.interrupt();
     let again = "interrupted again: steps are ended at once; once more stops watching";
-    up.wait().ends(130, &[again, "⚠ release-1  cancelled by ada; the environment was not touched (TIME)"]);
+    up.wait().ends(130, &[again, "⚠ release-1  cancelled by ada; no traffic was moved (TIME)"]);
 }
 
 /// A project whose step makes a file and then does this.
@@ -398,7 +396,7 @@ fn the_coverage_is_too_low_and_that_is_not_all() {
         "✖            coverage is 50 %, at least 80 % is asked (reports/coverage.xml)",
         "✖            critical finding: sql-injection at app.py:4, a query is built from input (reports/scan.sarif)",
         "✖            1 of 2 tests failed: t.divides (reports/junit.xml:1)",
-        "✖ release-1  the gate said no for 3 reasons; the environment was not touched (TIME)",
+        "✖ release-1  the gate said no for 3 reasons; no traffic was moved (TIME)",
     ];
     place.up(&[]).ends(3, &reasons);
 }

@@ -118,7 +118,9 @@ fn a_branch_that_may_not_deliver_fails_at_once_and_a_misspelt_name_is_told() {
         1,
         &[
             "warning: `stage` delivers to `staging`, which is not among `environments`, so nothing protects it; did you mean `stagng`?",
+            "warning: `deploy` will fail: main is not allowed to deploy to production: only release/*",
             "✖ deploy was refused: main is not allowed to deploy to production: only release/*",
+            "`stage` delivered to staging; `plimsoll release view 1` shows the jobs, `plimsoll logs --job JOB` what they wrote",
         ],
     );
     assert!(left(&place, "staged") && !left(&place, "deployed"));

@@ -59,14 +59,15 @@ pub(in super::super) fn own(source: &CodeSource, dirs: &JobDirs, env: &BTreeMap<
 /// What can't be had without a network.
 pub(super) fn refuse_foreign(inputs: Inputs<'_>, own: &str) -> Result<(), String> {
     if let Some(other) = inputs.get("repository").filter(|other| !own.is_empty() && !other.eq_ignore_ascii_case(own)) {
-        return Err(format!("`repository: {other}` is another repository than `{own}`; fetching one comes with the next release"));
+        return Err(format!("`repository: {other}` is another repository than `{own}`; fetching one is not there yet"));
     }
-    for name in ["submodules", "lfs"] {
-        if let Some(value) = inputs.get(name).filter(|value| !value.eq_ignore_ascii_case("false")) {
-            return Err(format!("`{name}: {value}` needs the network and comes with the next release"));
-        }
+    let wanted = |name: &&str| inputs.get(name).filter(|value| !value.eq_ignore_ascii_case("false"));
+    let foreign: Vec<String> = ["submodules", "lfs"].iter().filter_map(|name| Some(format!("`{name}: {}`", wanted(name)?))).collect();
+    if foreign.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let verb = if foreign.len() > 1 { "need the network, and are" } else { "needs the network, and is" };
+    Err(format!("{} {verb} not there yet", foreign.join(" and ")))
 }
 
 struct Checkout<'a> {
