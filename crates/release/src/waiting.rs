@@ -74,7 +74,9 @@ impl Waiting {
             }
             Waiting::Approval { release, missing } => {
                 let missing = gate::approval::Standing::Open { missing: missing.clone() }.sentence();
-                format!("needs {missing}; `plimsoll approve release-{release}` gives it, `plimsoll reject --comment WHY` ends the release")
+                format!(
+                    "needs {missing}; `plimsoll approve release-{release}` gives it, `plimsoll reject release-{release} --comment WHY` ends the release"
+                )
             }
             Waiting::Closed { name, why, .. } => {
                 format!("environment `{name}` is {why}; in an emergency `plimsoll gate override --reason WHY` goes past it")

@@ -244,7 +244,7 @@ impl WaitingOn {
                 format!("{revision} runs beside the old version, without traffic; all of it moves at {}", clock(until))
             }
             WaitingOn::Preview { revision, until: None } => {
-                format!("{revision} runs beside the old version, without traffic; `plimsoll release promote` moves all of it")
+                format!("{revision} runs beside the old version, without traffic; `plimsoll release promote` or `resume` moves all of it")
             }
             WaitingOn::Warm { revision, until } => {
                 format!(

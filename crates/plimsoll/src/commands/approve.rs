@@ -39,7 +39,7 @@ pub async fn inbox(terminal: &Terminal) -> Result<u8> {
     for InboxEntry { release, project_name, folder, waiting, .. } in &entries {
         let ReleaseEntry { number, environment, .. } = release;
         let what = super::release::what(release);
-        let waiting = commands_in(waiting, *number, &from_here(Path::new(folder)));
+        let waiting = commands_in(waiting, &from_here(Path::new(folder)));
         terminal.data(&format!("{project_name} → {environment}  release-{number} {what}\n    {waiting}"));
     }
     if entries.is_empty() {
@@ -48,13 +48,12 @@ pub async fn inbox(terminal: &Terminal) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// A sentence whose commands name the release and the folder: the list is of all projects.
-fn commands_in(sentence: &str, number: u64, folder: &str) -> String {
+/// A sentence whose commands name the folder: the list is of all projects.
+fn commands_in(sentence: &str, folder: &str) -> String {
     let flag = if folder == "." { String::new() } else { format!(" -C {folder}") };
     let parts: Vec<String> = sentence
         .split('`')
         .map(|part| match part.strip_prefix("plimsoll ") {
-            Some("reject --comment WHY") => format!("plimsoll reject release-{number}{flag} --comment WHY"),
             Some(_) => format!("{part}{flag}"),
             None => part.to_string(),
         })
@@ -68,12 +67,11 @@ mod tests {
 
     #[test]
     fn the_commands_of_a_list_of_all_projects_say_which_one() {
-        let sentence =
-            "needs 1 approval of `leads`; `plimsoll approve release-7` gives it, `plimsoll reject --comment WHY` ends the release";
+        let sentence = "needs 1 approval of `leads`; `plimsoll approve release-7` gives it, `plimsoll reject release-7 --comment WHY` ends the release";
         assert_eq!(
-            commands_in(sentence, 7, "shop"),
-            "needs 1 approval of `leads`; `plimsoll approve release-7 -C shop` gives it, `plimsoll reject release-7 -C shop --comment WHY` ends the release"
+            commands_in(sentence, "shop"),
+            "needs 1 approval of `leads`; `plimsoll approve release-7 -C shop` gives it, `plimsoll reject release-7 --comment WHY -C shop` ends the release"
         );
-        assert!(commands_in(sentence, 7, ".").contains("`plimsoll reject release-7 --comment WHY`"));
+        assert!(commands_in(sentence, ".").contains("`plimsoll reject release-7 --comment WHY`"));
     }
 }

@@ -30,7 +30,7 @@ fn a_release_waits_for_people_who_did_not_make_it() {
     assert!(inbox.out.contains("release-1") && inbox.out.contains("needs 1 approval of leads"), "{inbox:?}");
     let mut elsewhere = place.plimsoll(&["inbox"]);
     elsewhere.current_dir(place.path("home"));
-    let hints = "`plimsoll approve release-1 -C DIR/app` gives it, `plimsoll reject release-1 -C DIR/app --comment WHY` ends the release";
+    let hints = "`plimsoll approve release-1 -C DIR/app` gives it, `plimsoll reject release-1 --comment WHY -C DIR/app` ends the release";
     let inbox = place.start(elsewhere).wait();
     assert!(inbox.out.contains(hints), "{inbox:?}");
     let status = place.say(&["status"]);

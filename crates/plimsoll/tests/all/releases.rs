@@ -102,7 +102,7 @@ fn blue_green_shows_the_new_version_before_anybody_gets_it() {
     place.commit("version 2");
     let mut up = place.start_up(&[]);
     up.until_it_says("then all at once when somebody says `plimsoll release promote` or `resume`");
-    up.until_it_says("without traffic; `plimsoll release promote` moves all of it");
+    up.until_it_says("without traffic; `plimsoll release promote` or `resume` moves all of it");
     let new = revision_of(&place, 2);
     assert!(ask(&place, "app.localhost").ends_with("ok\n"), "users stay with the old one");
     assert!(ask(&place, &format!("{new}.app.localhost")).ends_with("up\n"), "who asks for the new one gets it");
