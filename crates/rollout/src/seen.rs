@@ -45,7 +45,12 @@ impl<'a> Fleet<'a> {
 
     /// The largest index that is alive.
     pub fn last_live(self) -> Option<u32> {
-        self.all().filter(|it| it.phase != InstancePhase::Stopped).map(|it| it.index).max()
+        self.last_live_below(u32::MAX)
+    }
+
+    /// The largest one below `count`.
+    pub fn last_live_below(self, count: u32) -> Option<u32> {
+        self.all().filter(|it| it.index < count && it.phase != InstancePhase::Stopped).map(|it| it.index).max()
     }
 
     /// Exactly the indexes from 0 to `replicas` are alive.

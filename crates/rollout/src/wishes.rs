@@ -44,11 +44,11 @@ impl Rollout {
         let rolling = self.rolling.as_ref()?;
         let leaving = rolling.serving.old < rolling.scale.old;
         let replicas = match self.stable_fleet(seen) {
-            Some(fleet) if leaving => fleet.last_live().map_or(0, |last| last + 1).max(rolling.serving.old).min(rolling.scale.old),
-            None if leaving => return None,
+            Some(fleet) if leaving => fleet.last_live_below(rolling.scale.old).map_or(0, |last| last + 1).max(rolling.serving.old),
+            None if leaving => 0,
             _ => rolling.scale.old,
         };
-        self.wish_scale(seen, &self.stable()?.id, replicas)
+        if leaving && replicas == 0 { None } else { self.wish_scale(seen, &self.stable()?.id, replicas) }
     }
 
     /// On the way back the new revision only shrinks.
