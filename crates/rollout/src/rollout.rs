@@ -376,6 +376,11 @@ impl Rollout {
         self.step_requests * 60_000 < synthetic.below_requests_per_minute * now.since_ms(self.step_since).max(1)
     }
 
+    /// Whether letting it go on moves traffic: it stands at a pause of the plan, and not at one that somebody made.
+    pub fn resuming_moves(&self) -> bool {
+        self.paused_by.is_none() && self.waits_for_person()
+    }
+
     fn waits_for_person(&self) -> bool {
         let step = self.step.and_then(|step| self.steps().get(step));
         self.phase == Phase::Canary && !self.resumed && matches!(step, Some(Step::Pause { .. }))

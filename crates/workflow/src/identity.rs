@@ -10,7 +10,7 @@ use crate::trust::{self, Trust};
 /// Whether a job may ask who it is: its file says `id-token: write` in so many words, and no stranger caused the run.
 #[must_use]
 pub fn may_ask(permissions: Option<&Granted>, github: &Json) -> bool {
-    let granted = permissions.is_some_and(|granted| permissions::of(granted, "id-token") == Level::Write);
+    let granted = permissions.is_some_and(|granted| permissions::of(granted, permissions::IDENTITY) == Level::Write);
     granted && trust::of(github) == Trust::Trusted
 }
 

@@ -26,6 +26,9 @@ impl Level {
     }
 }
 
+/// The scope of tokens that say who a job is.
+pub const IDENTITY: &str = "id-token";
+
 /// Scope to level; a scope that isn't there has none.
 pub type Granted = BTreeMap<String, Level>;
 

@@ -65,12 +65,17 @@ impl Release {
     /// # Errors
     /// When it may not.
     pub fn may_be_asked(&self, command: &Command, environment: &Environment, now: Timestamp) -> Result<(), Refusal> {
-        let closed = self.closed(environment, now).filter(|_| matches!(command, Command::Promote { .. }));
-        closed.filter(|_| self.rollout.is_some() && self.outcome.is_none()).map_or(Ok(()), |why| {
+        let Some(rollout) = self.rollout.as_ref().filter(|_| self.outcome.is_none()) else { return Ok(()) };
+        let moves = match command {
+            Command::Promote { .. } => true,
+            Command::Resume => rollout.resuming_moves(),
+            _ => false,
+        };
+        self.closed(environment, now).filter(|_| moves).map_or(Ok(()), |why| {
             let name = self.plan.environment.clone();
             let number = self.plan.number;
             let closed = Waiting::Closed { name, why, opens: None }.sentence();
-            Err(Refusal::Untimely(format!("release-{number} can't be promoted now: {closed}")))
+            Err(Refusal::Untimely(format!("release-{number} can't move on now: {closed}")))
         })
     }
 

@@ -22,6 +22,14 @@ struct Update<'a> {
 }
 
 impl Truth {
+    /// After something was recorded. What is there when an update begins, still ending mostly, may be more than it may have itself.
+    pub fn update_begins(&mut self) {
+        let Some((release, there)) = self.update().map(|update| (update.release, self.of(&update))) else { return };
+        if self.found.is_none_or(|(known, _)| known != release) {
+            self.found = Some((release, there));
+        }
+    }
+
     /// After an instance was started at this generation. The way back may make room for one that is in its way, and what was on its
     /// way to the target before the update began is not its doing.
     pub fn not_too_many(&self, sim: &Arc<Sim>, generation: u64) {
@@ -31,8 +39,9 @@ impl Truth {
         if generation <= update.since {
             return;
         }
-        let live = self.target.running().filter(|revision| *revision == update.new || *revision == update.old).count() as u32;
-        if live > update.most {
+        let live = self.of(&update);
+        let found = self.found.filter(|(release, _)| *release == update.release).map_or(0, |(_, there)| there);
+        if live > update.most.max(found) {
             let detail = format!("{live} instances of release {}, at most {} may be", update.release, update.most);
             sim.violate("a rolling update's surge", detail);
         }
@@ -55,6 +64,10 @@ impl Truth {
         let rollouts = self.oracle.releases.values().filter_map(|release| release.rollout());
         let with_it = rollouts.map(Rollout::plan).filter(|plan| plan.revision.id == *revision);
         with_it.filter_map(least_and_most).any(|(least, _)| least == 0)
+    }
+
+    fn of(&self, update: &Update<'_>) -> u32 {
+        self.target.running().filter(|revision| *revision == update.new || *revision == update.old).count() as u32
     }
 
     fn update(&self) -> Option<Update<'_>> {

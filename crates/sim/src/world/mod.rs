@@ -38,6 +38,8 @@ pub(crate) struct Truth {
     /// By the artifact's digest: how a revision behaves.
     pub natures: BTreeMap<Digest, Nature>,
     pub proposals: BTreeMap<ReleaseId, Proposal>,
+    /// The rolling update that began last, and how many instances it found.
+    pub found: Option<(ReleaseId, u32)>,
     /// Users' promises are not kept since then.
     pub burning_since: Option<i64>,
     /// What each server remembers, while it lives.
@@ -55,6 +57,7 @@ impl Truth {
             oracle: Oracle::default(),
             natures: BTreeMap::new(),
             proposals: BTreeMap::new(),
+            found: None,
             burning_since: None,
             caches: BTreeMap::new(),
         }

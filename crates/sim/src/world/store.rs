@@ -86,6 +86,7 @@ fn write(sim: &Arc<Sim>, server: usize, mut appends: Vec<Append>) -> Result<Vec<
         sim.trace(format_args!("record by {server}: {position} {stream} {seq} {kind} ({first:02x}{second:02x}) {summary}"));
     }
     truth.facts(sim, &written);
+    truth.update_begins();
     drop(truth);
     // A release's own next steps are its driver's business; these concern others.
     if server == USER || written.iter().any(|fact| fact.stream.starts_with("environment/")) {
