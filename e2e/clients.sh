@@ -63,7 +63,7 @@ git init --quiet --initial-branch main && git add --all && git commit --quiet --
 code=0
 "$plimsoll" identity issuer https://ci.example.org > "$work/issuer.out" 2>&1
 "$plimsoll" identity publish "$work/issued" > "$work/issued.out" 2>&1
-"$plimsoll" run --env "CLIENTS=$clients" --env "ISSUED=$work/issued" > "$work/run.out" 2>&1 || code=$?
+"$plimsoll" run --identity --env "CLIENTS=$clients" --env "ISSUED=$work/issued" > "$work/run.out" 2>&1 || code=$?
 ok "the workflow succeeds" is "$code" 0 || sed 's/^/       | /' "$work/run.out"
 for what in "a name is taken once" "both artifacts are listed" "the files are what was uploaded" "what the built-in action uploaded is there too" \
     "one that is deleted is gone" "the cache is saved" "the exact key is found" "the files are back" "a prefix is found" \

@@ -38,6 +38,19 @@ pub enum SecretsError {
     Unopened(PathBuf),
 }
 
+impl SecretsError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            SecretsError::Exposed(path) => {
+                format!("`chmod 600 {}` if nobody has read it; else remove it and set the secrets anew", path.display())
+            }
+            SecretsError::Unopened(path) => format!("put the key back, or remove `{}` and set the secrets anew", path.display()),
+            SecretsError::Io { .. } => "`plimsoll doctor` looks at the state directory".to_string(),
+        }
+    }
+}
+
 /// Where a secret counts: in all jobs of a project, or in those that deliver to one environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Scope {
@@ -178,7 +191,11 @@ impl SecretStore {
 }
 
 fn is(kept: &Kept, scope: &Scope, name: &str) -> bool {
-    kept.scope == *scope && kept.name == name
+    let environment = match (&kept.scope.environment, &scope.environment) {
+        (Some(one), Some(other)) => base::people::same(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    environment && kept.scope.project == scope.project && kept.name == name
 }
 
 fn is_exposed(path: &Path) -> io::Result<bool> {
@@ -232,9 +249,11 @@ mod tests {
         assert_eq!(of(Some("staging")), map(&[("TOKEN", "everywhere")]));
         assert_eq!(of(Some("Production")), map(&[("KEY", "k"), ("TOKEN", "there")]));
         assert_eq!(store.list("shop").unwrap().len(), 3);
+        store.set(kept("shop", Some("PRODUCTION"), "KEY"), "new".to_string()).unwrap();
+        assert_eq!((of(Some("production"))["KEY"].as_str(), store.list("shop").unwrap().len()), ("new", 3), "it is the same one");
         assert!(store.remove(&kept("shop", Some("production"), "TOKEN").scope, "TOKEN").unwrap());
         assert!(!store.remove(&kept("shop", None, "KEY").scope, "KEY").unwrap(), "it is the environment's alone");
-        assert_eq!(of(Some("production")), map(&[("KEY", "k"), ("TOKEN", "everywhere")]));
+        assert_eq!(of(Some("production")), map(&[("KEY", "new"), ("TOKEN", "everywhere")]));
         assert_eq!(dirs.foreign().unwrap(), Vec::<String>::new(), "they are the state directory's own, and go with it");
     }
 

@@ -288,6 +288,9 @@ pub struct Run {
     /// Hold a job where a step has failed: a shell in the step's place on a terminal, else how to open one
     #[arg(long)]
     pub pause_on_failure: bool,
+    /// Let jobs with `id-token: write` show others who they are
+    #[arg(long)]
+    pub identity: bool,
     /// How strictly the workflows are held to the security lints
     #[arg(long, value_enum, value_name = "MODE")]
     pub security: Option<SecurityChoice>,
@@ -347,6 +350,9 @@ pub struct Rerun {
     /// Hold a job where a step has failed: a shell in the step's place on a terminal, else how to open one
     #[arg(long)]
     pub pause_on_failure: bool,
+    /// Let jobs with `id-token: write` show others who they are
+    #[arg(long)]
+    pub identity: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -53,7 +53,7 @@ fn advised(mut error: clap::Error) -> clap::Error {
         return error;
     };
     let argument = argument.clone();
-    let typed: Vec<String> = std::env::args().skip(1).collect();
+    let typed: Vec<String> = std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
     let (mut command, mut path) = (cli::Cli::command(), "plimsoll".to_string());
     for word in &typed {
         if let Some(next) = command.find_subcommand(word).cloned() {
@@ -81,7 +81,8 @@ fn advised(mut error: clap::Error) -> clap::Error {
 fn misused(error: &clap::Error) -> ExitCode {
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
     // What follows `--` is no option.
-    let json = std::env::args().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    let json =
+        std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).take_while(|arg| arg != "--").any(|arg| arg == "--json");
     if !json {
         let _ = error.print();
         return code;

@@ -80,6 +80,13 @@ impl Runners {
         self.why_skipped(job).is_some()
     }
 
+    /// Whether a job runs in the image of its label, as far as its lines alone tell.
+    #[must_use]
+    pub fn contains(&self, job: &Job) -> bool {
+        let Work::Steps { runs_on, .. } = &job.work else { return false };
+        written(runs_on).is_some_and(|labels| matches!(self.runner(labels), Ok(Runner::Image(_))))
+    }
+
     /// As [`Runners::skips`], as a reason.
     pub(crate) fn why_skipped(&self, job: &Job) -> Option<String> {
         let Work::Steps { runs_on, .. } = &job.work else { return None };

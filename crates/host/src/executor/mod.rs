@@ -83,7 +83,9 @@ impl HostExecutor {
         let failed = |error: &dyn std::error::Error| WorldError::new(format!("start job {id}"), chain(error));
         self.dirs.note_job(&job.artifacts, id).map_err(|error| failed(&error))?;
         let spec = serde_json::to_vec(job).map_err(|error| failed(&error))?;
-        let secrets = (self.secrets)(id, job).map_err(|error| failed(&error))?;
+        let secrets = (self.secrets)(id, job);
+        let secrets =
+            secrets.map_err(|error| WorldError::new(format!("start job {id}"), format!("{}; {}", chain(&error), error.hint())))?;
         let secrets = serde_json::to_vec(&secrets).map_err(|error| failed(&error))?;
         start(&self.launcher, "job", &self.claim(id), &spec, &secrets).map_err(|error| failed(&error))?;
         self.known.lock().expect("no holder panics").entry(id.clone()).or_default().launched = Some(Instant::now());

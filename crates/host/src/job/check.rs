@@ -59,7 +59,7 @@ fn check_file(
     for job in &workflow.jobs {
         match &job.work {
             Work::Steps { steps, container, .. } => {
-                check.contained = container.is_some();
+                check.contained = container.is_some() || workflow.runners.contains(job);
                 // Sources that lie elsewhere than in the workspace's root can't be looked into from here.
                 let elsewhere = steps.iter().any(checks_out_elsewhere);
                 for step in steps {

@@ -65,7 +65,7 @@ pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<u8> {
 fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result<u8> {
     let project = Project::find(args)?;
     let event = project.event(args)?;
-    let secrets = secrets(&args.secrets, Path::new("."))?;
+    let secrets = secrets(&args.secrets, &project.root())?;
     for name in secrets.iter().filter(|(_, value)| value.len() < SECRET_MIN).map(|(name, _)| name) {
         terminal.warn(&format!("the secret `{name}` is so short that parts of other words are hidden with it"));
     }
@@ -90,7 +90,8 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     if args.dry_run {
         return dry_run(&plans, &stages, terminal);
     }
-    let asking = Asking { secrets, env: pairs("env", &args.env)?, pause: args.pause_on_failure, not_run: found_not_run };
+    let asking =
+        Asking { secrets, env: pairs("env", &args.env)?, pause: args.pause_on_failure, identity: args.identity, not_run: found_not_run };
     // A group of its own for a few milliseconds' work would cost more than the work.
     cgroup::bound_user(Limits::default());
     let shelf = Shelf::open(&project, terminal)?;
@@ -172,6 +173,7 @@ struct Asking {
     secrets: BTreeMap<String, String>,
     env: BTreeMap<String, String>,
     pause: bool,
+    identity: bool,
     not_run: Vec<NotRun>,
 }
 
@@ -237,6 +239,7 @@ fn first(
         secrets: &asking.secrets,
         env: &asking.env,
         pause: asking.pause,
+        identity: asking.identity,
         interrupts,
     };
     let conclusion = stage.play(terminal)?;

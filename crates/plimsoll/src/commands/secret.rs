@@ -81,7 +81,7 @@ fn value(name: &str, terminal: &Terminal) -> Result<String> {
     let mut input = std::io::stdin();
     let mut bytes = Vec::new();
     if input.is_terminal() {
-        terminal.say(&format!("the value of `{name}`, which is not shown, and Enter:"));
+        terminal.say(&format!("the value of `{name}`, which is not shown, then Enter and Ctrl-D:"));
         bytes = unseen()?;
     } else {
         let mut limited = (&mut input).take(VALUE_MAX as u64 + 2);
@@ -96,33 +96,26 @@ fn value(name: &str, terminal: &Terminal) -> Result<String> {
     }
 }
 
-/// A line from the terminal, which doesn't echo it.
+/// From the terminal, which doesn't echo it: as many lines as a key has.
 fn unseen() -> Result<Vec<u8>> {
-    let input = std::io::stdin();
+    let mut input = std::io::stdin();
     let before = tcgetattr(&input).doing("ask the terminal")?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&input, OptionalActions::Flush, &silent).doing("silence the terminal")?;
-    let mut line = String::new();
-    let read = input.read_line(&mut line);
+    let mut typed = Vec::new();
+    let read = input.read_to_end(&mut typed);
     tcsetattr(&input, OptionalActions::Flush, &before).doing("give the terminal its voice back")?;
     read.doing("read from the terminal")?;
-    Ok(line.into_bytes())
+    Ok(typed)
 }
 
 fn store() -> Result<SecretStore> {
     Ok(SecretStore::new(&dirs()?))
 }
 
-pub(super) fn failed(error: &SecretsError) -> Failure {
-    let failure = Failure::from_error("open the project's secrets", error);
-    match error {
-        SecretsError::Exposed(path) => {
-            failure.hint(format!("`chmod 600 {}` if nobody has read it; else remove it and set the secrets anew", path.display()))
-        }
-        SecretsError::Unopened(path) => failure.hint(format!("put the key back, or remove `{}` and set the secrets anew", path.display())),
-        SecretsError::Io { .. } => failure,
-    }
+fn failed(error: &SecretsError) -> Failure {
+    Failure::from_error("open the project's secrets", error).hint(error.hint())
 }
 
 /// The project's secret, for whoever names it on this machine; nothing where there is none.

@@ -9,6 +9,8 @@ use crate::common::Place;
 /// Says on standard output what the token says, or what the service answered instead.
 const ASK: &str = r#"
 import base64, json, os, urllib.error, urllib.request
+if "ACTIONS_ID_TOKEN_REQUEST_URL" not in os.environ:
+    raise SystemExit(print("may not ask"))
 request = urllib.request.Request(os.environ["ACTIONS_ID_TOKEN_REQUEST_URL"] + "&audience=sts.example.com")
 request.add_header("Authorization", "bearer " + os.environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
 try:
@@ -31,6 +33,8 @@ jobs:
     steps: [{run: 'echo \"address: ${ACTIONS_ID_TOKEN_REQUEST_URL:-none}\"'}]
   called:
     permissions: {id-token: write}
+    uses: ./.github/workflows/called.yml
+  silent:
     uses: ./.github/workflows/called.yml
 ";
 
@@ -61,7 +65,10 @@ fn claims(log: &str, job: &str) -> Json {
 fn a_job_shows_who_it_is_once_somebody_has_said_who_issues() {
     let place = place();
     let said = place.say(&["run"]);
+    assert!(said.code == 0 && said.raw.contains("may | may not ask\n"), "{said:?}");
+    let said = place.say(&["run", "--identity"]);
     assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.raw.contains("silent / it | may not ask\n"), "who calls has to say it: {said:?}");
     assert!(
         said.raw.contains("may | refused nobody has said who issues tokens here: `plimsoll identity issuer https://ADDRESS` does"),
         "{said:?}"
@@ -72,7 +79,7 @@ fn a_job_shows_who_it_is_once_somebody_has_said_who_issues() {
         .ends(2, &["error: `ci.example.org` can't be an issuer's address: an address that begins with `https://` is wanted"]);
     place.say(&["identity", "publish", "www"]).ends(2, &["error: nobody has said under which address others know this machine's issuer"]);
     assert_eq!(place.say(&["identity", "issuer", "https://ci.example.org"]).code, 0);
-    let said = place.say(&["run"]);
+    let said = place.say(&["run", "--identity"]);
     let (may, called) = (claims(&said.raw, "may"), claims(&said.raw, "called / it"));
     for (name, value) in [
         ("iss", "https://ci.example.org"),

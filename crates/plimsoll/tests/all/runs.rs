@@ -546,15 +546,16 @@ fn a_project_says_which_jobs_run_elsewhere_and_the_others_run() {
     let app = "  app: {runs-on: macos-latest, steps: [{uses: microsoft/nowhere@v1}, {run: 'echo app'}]}\n";
     let test = "  test:\n    strategy: {matrix: {os: [ubuntu-latest, windows-2025]}}\n    runs-on: ${{ matrix.os }}\n    steps: [{run: echo tested}]\n";
     let pack = "  pack: {runs-on: x, needs: test, steps: [{run: 'echo packed'}]}\n";
-    let file = format!("on: push\npermissions: {{}}\njobs:\n{app}{test}{pack}");
+    let mixed = "  mixed: {runs-on: [gpu, windows-11], steps: [{run: 'echo mixed'}]}\n";
+    let file = format!("on: push\npermissions: {{}}\njobs:\n{app}{test}{pack}{mixed}");
     let place = Place::with(&[(CI, &file)]);
     let said = place.say(&["run"]);
     let hint = "= help: `workflows: {runners: {windows-2025: skip}}` in plimsoll.yaml leaves such jobs out";
     assert!(said.code == 2 && said.err.contains(hint), "{said:?}");
-    place.write("plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\nworkflows: {runners: {macos-latest: skip, Windows-*: skip}}\n");
+    place.write("plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\nworkflows: {runners: {macos-latest: skip, Windows-*: skip, gpu: host}}\n");
     let said = place.say(&["run"]);
     let skipped = |label: &str| format!("`workflows.runners` skips the jobs of `{label}`");
-    assert!(said.code == 0 && said.raw.contains("pack | packed\n"), "{said:?}");
+    assert!(said.code == 0 && said.raw.contains("pack | packed\n") && said.raw.contains("mixed | mixed\n"), "{said:?}");
     assert!(said.err.contains(&format!("app is left out: {}", skipped("macos-latest"))), "{said:?}");
     assert!(said.err.contains(&skipped("windows-2025")) && !said.err.contains("nowhere"), "{said:?}");
 }

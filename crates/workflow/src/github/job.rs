@@ -214,16 +214,13 @@ fn runs_on(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
             if items.is_empty() {
                 reader.error("workflow/value", node.span, "`runs-on` needs at least one label");
             }
-            let labels = items.iter().filter_map(|item| label(reader, item));
-            Some(Template::Sequence(labels.collect()))
+            Some(labels(reader, items))
         }
         Value::Mapping(_) => {
             let mut entries = Vec::new();
             for Entry { key, value } in reader.closed("runs-on", node, &["group", "labels"])? {
                 let template = match (key.text.as_str(), value.value()) {
-                    ("labels", Value::Sequence(items)) => {
-                        Some(Template::Sequence(items.iter().filter_map(|item| label(reader, item)).collect()))
-                    }
+                    ("labels", Value::Sequence(items)) => Some(labels(reader, items)),
                     ("labels", _) => label(reader, value),
                     _ => {
                         check_group(reader, value);
@@ -236,6 +233,18 @@ fn runs_on(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
         }
         _ => label(reader, node),
     }
+}
+
+/// The first with a rule decides, whatever the others stand for.
+fn labels(reader: &mut Reader<'_>, items: &[Node]) -> Template {
+    let read: Vec<(Template, Span)> =
+        items.iter().filter_map(|item| Some((reader.non_empty_string("runs-on", item, &places::JOB_RUNS_ON)?, item.span))).collect();
+    let written = || read.iter().filter_map(|(label, span)| if let Template::String(label) = label { Some((label, *span)) } else { None });
+    match written().find(|(label, _)| reader.runners.rule(label).is_some()) {
+        Some((label, span)) => look_up(reader, label, span),
+        None => written().for_each(|(label, span)| look_up(reader, label, span)),
+    }
+    Template::Sequence(read.into_iter().map(|(label, _)| label).collect())
 }
 
 fn label(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {

@@ -155,7 +155,7 @@ impl JobState {
             JobPhase::Planned { legs, .. } => {
                 let results: Vec<Conclusion> = legs.iter().map(LegState::result).collect::<Option<_>>()?;
                 let worst = [Conclusion::Failure, Conclusion::Cancelled].into_iter().find(|bad| results.contains(bad));
-                // Only calls can be skipped once they are planned: when every job of theirs was.
+                // Once planned, a call can be skipped, when every job of it was, and a leg that runs nowhere here.
                 let skipped = results.iter().all(|result| *result == Conclusion::Skipped).then_some(Conclusion::Skipped);
                 Some(worst.or(skipped).unwrap_or(Conclusion::Success))
             }

@@ -54,6 +54,7 @@ pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
         secrets: &secrets,
         env: &read.asked.env,
         pause: args.pause_on_failure,
+        identity: args.identity,
         interrupts: &interrupts,
     };
     let conclusion = stage.play(terminal)?;

@@ -110,6 +110,8 @@ pub(super) struct Stage<'a> {
     pub env: &'a BTreeMap<String, String>,
     /// Hold a job where a step has failed.
     pub pause: bool,
+    /// Whether jobs may show others who they are.
+    pub identity: bool,
     pub interrupts: &'a Interrupts,
 }
 
@@ -331,7 +333,7 @@ impl Stage<'_> {
             room: true,
             resume: resumed.map(|resumed| resumed.from.clone()),
             engine: std::env::var(host::container::CHOICE).ok(),
-            state: host::dirs::Dirs::named().ok(),
+            state: if self.identity { host::dirs::Dirs::named().ok() } else { None },
             ..JobOptions::default()
         };
         let name = spec.name.clone();
