@@ -139,11 +139,10 @@ fn what_is_under_way_is_told_and_does_not_come_up_behind_a_down() {
     place.write(CI, &format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: {step:?}\n"));
     place.commit("a step that waits");
     assert_eq!(place.up(&["--detach"]).code, 0);
-    let status = place.say(&["status"]);
-    assert!(
-        status.out.contains("nothing is live") && status.out.contains("◌ release-1 waits: .github/workflows/ci.yml: `a` is running"),
-        "{status:?}"
-    );
+    let status = || place.say(&["status"]).out;
+    let waits = "◌ release-1 waits: .github/workflows/ci.yml: `a` is running";
+    until(DEADLINE, || status().contains(waits)).unwrap_or_else(|()| panic!("{}", status()));
+    assert!(status().contains("nothing is live"), "{}", status());
     let refused = place.say(&["down"]);
     assert!(refused.code != 0 && refused.err.contains("release-1 is under way and would bring it up again"), "{refused:?}");
     std::fs::write(&gate, "").unwrap();
