@@ -1,7 +1,7 @@
 //! What the world lacks of what the state wishes, as actions; asked for again until it is seen.
 
 use crate::plan::RevisionId;
-use crate::rollout::{Phase, Rollout};
+use crate::rollout::{Phase, Promote, Rollout};
 use crate::seen::{Fleet, RouteState};
 use crate::{Action, Observed};
 
@@ -32,10 +32,21 @@ impl Rollout {
 
     fn wish_run(&self, seen: &Observed) -> Option<Action> {
         // A rolling update begins with none; what an earlier attempt left may still have traffic from a router that refused, and stays.
-        if self.wanted() == 0 {
+        if self.wanted() == 0 || !self.has_room(seen) {
             return None;
         }
         self.wish_scale(seen, &self.plan.revision.id, self.wanted())
+    }
+
+    /// What was decided when there was room may find an old instance there again, started by an order that came late: that one has to
+    /// be gone first. Those of the new one that are too many end with the same order.
+    fn has_room(&self, seen: &Observed) -> bool {
+        let Some(rolling) = &self.rolling else { return true };
+        let (Some(new), Some(old)) = (self.new_fleet(seen), self.stable_fleet(seen)) else { return false };
+        let there = new.live() - new.live_from(rolling.scale.new);
+        let missing = rolling.scale.new - there;
+        let most = rolling.most(self.promote == Some(Promote::Full));
+        missing == 0 || there + missing + old.live() <= most
     }
 
     /// Others leave the old revision as it is until it stops, and whoever has the environment keeps it so. What gets no more requests
