@@ -680,7 +680,7 @@ fn secrets(given: &[String], folder: &Path) -> Result<BTreeMap<String, String>> 
                 Err(_) => match super::secret::kept(folder, secret)? {
                     Some(value) => Ok((secret.clone(), value)),
                     None => Err(Failure::usage(format!(
-                        "`--secret {secret}` has no value, neither the environment nor `plimsoll secret list` has a `{secret}`"
+                        "`--secret {secret}` has no value: the environment has none, and `plimsoll secret list` has none that is for all jobs"
                     ))),
                 },
             },

@@ -4,10 +4,12 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use host::secrets::{Kept, Scope, SecretStore, SecretsError, VALUE_MAX, complaint};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::{actor, dirs, project_of};
 use crate::cli::{OfDir, Secret, SecretName};
+use crate::compose::project_above;
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::terminal::Terminal;
@@ -40,7 +42,10 @@ fn list(args: &OfDir, terminal: &Terminal) -> Result<u8> {
         return Ok(exit::OK);
     }
     if all.is_empty() {
-        terminal.say("this project has no secret; `plimsoll secret set NAME` gives it one");
+        terminal.say(&match project_above(&args.dir) {
+            Some(above) => format!("the folder above is a project: `plimsoll secret list -C {above}`"),
+            None => "this project has no secret; `plimsoll secret set NAME` gives it one".to_string(),
+        });
     }
     let width = all.iter().map(|kept| kept.name.len()).max().unwrap_or(0);
     for kept in &all {
@@ -68,7 +73,12 @@ fn named(args: &SecretName) -> Result<(String, Scope)> {
     if let Some(complaint) = complaint(&args.name) {
         return Err(Failure::usage(format!("`{}` can't be a secret's name: {complaint}", args.name)));
     }
-    let project = project_of(&args.of.dir)?.to_string();
+    let folder = &args.of.dir;
+    let project = project_of(folder)?.to_string();
+    if let Some(above) = project_above(folder) {
+        let message = "this folder is no project of its own, and no job would have the secret";
+        return Err(Failure::usage(message).hint(format!("the folder above is a project: `plimsoll secret … -C {above}`")));
+    }
     Ok((args.name.to_ascii_uppercase(), Scope { project, environment: args.environment.clone() }))
 }
 
@@ -81,7 +91,7 @@ fn value(name: &str, terminal: &Terminal) -> Result<String> {
     let mut input = std::io::stdin();
     let mut bytes = Vec::new();
     if input.is_terminal() {
-        terminal.say(&format!("the value of `{name}`, which is not shown, then Enter and Ctrl-D:"));
+        terminal.say(&format!("the value of `{name}`, which is not shown, and Enter:"));
         bytes = unseen()?;
     } else {
         let mut limited = (&mut input).take(VALUE_MAX as u64 + 2);
@@ -96,18 +106,42 @@ fn value(name: &str, terminal: &Terminal) -> Result<String> {
     }
 }
 
-/// From the terminal, which doesn't echo it: as many lines as a key has.
+/// From the terminal, which doesn't echo it: up to Enter, and where lines come at once, as a key is pasted, up to the last of them.
 fn unseen() -> Result<Vec<u8>> {
-    let mut input = std::io::stdin();
+    let input = std::io::stdin();
     let before = tcgetattr(&input).doing("ask the terminal")?;
     let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&input, OptionalActions::Flush, &silent).doing("silence the terminal")?;
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+    tcsetattr(&input, OptionalActions::Now, &silent).doing("silence the terminal")?;
+    let typed = keys(&input);
+    tcsetattr(&input, OptionalActions::Now, &before).doing("give the terminal its voice back")?;
+    typed.doing("read from the terminal")?.ok_or_else(|| Failure::usage("no secret was set"))
+}
+
+/// Nothing after Ctrl-C.
+fn keys(input: &std::io::Stdin) -> std::io::Result<Option<Vec<u8>>> {
+    const INTERRUPT: u8 = 3;
+    const END: u8 = 4;
+    const BACKSPACE: [u8; 2] = [8, 127];
+    /// What was pasted is there by then.
+    const PASTED: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
     let mut typed = Vec::new();
-    let read = input.read_to_end(&mut typed);
-    tcsetattr(&input, OptionalActions::Flush, &before).doing("give the terminal its voice back")?;
-    read.doing("read from the terminal")?;
-    Ok(typed)
+    let mut key = [0];
+    loop {
+        if rustix::io::read(input, &mut key)? == 0 {
+            return Ok(Some(typed));
+        }
+        match key[0] {
+            INTERRUPT => return Ok(None),
+            END => return Ok(Some(typed)),
+            key if BACKSPACE.contains(&key) => drop(typed.pop()),
+            key => typed.push(key),
+        }
+        let more = || poll(&mut [PollFd::new(input, PollFlags::IN)], Some(&PASTED)).map(|ready| ready > 0);
+        if typed.last() == Some(&b'\n') && !more()? {
+            return Ok(Some(typed));
+        }
+    }
 }
 
 fn store() -> Result<SecretStore> {

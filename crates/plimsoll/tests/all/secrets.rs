@@ -94,6 +94,14 @@ fn a_run_has_a_kept_secret_only_when_it_is_named() {
     set(&place, VALUE, &["NPM_TOKEN"]).ends(0, &["`NPM_TOKEN` is set for all jobs"]);
     assert!(place.say(&["run"]).raw.contains("test | token [] 0 key []\n"));
     assert!(place.say(&["run", "--secret", "NPM_TOKEN"]).raw.contains(&format!("test | token [***] {} key []\n", VALUE.len())));
+    let mut below = place.plimsoll(&["secret", "set", "LOST"]);
+    std::fs::create_dir_all(place.project().join("sub")).unwrap();
+    below.current_dir(place.project().join("sub")).stdin(std::fs::File::open(place.path("value")).unwrap());
+    let below = place.start(below).wait();
+    assert!(below.code == 2 && below.err.contains("the folder above is a project: `plimsoll secret … -C ..`"), "{below:?}");
     let said = place.say(&["run", "--secret", "OTHER"]);
-    assert!(said.code == 2 && said.err.contains("neither the environment nor `plimsoll secret list` has a `OTHER`"), "{said:?}");
+    assert!(
+        said.code == 2 && said.err.contains("the environment has none, and `plimsoll secret list` has none that is for all jobs"),
+        "{said:?}"
+    );
 }

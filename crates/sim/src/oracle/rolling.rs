@@ -30,13 +30,13 @@ impl Truth {
         }
     }
 
-    /// After an instance was started at this generation. The way back may make room for one that is in its way, and what was on its
-    /// way to the target before the update began is not its doing.
-    pub fn not_too_many(&self, sim: &Arc<Sim>, generation: u64) {
+    /// After an instance of the revision was started at this generation. The way back may make room for one that is in its way, what
+    /// was on its way to the target before the update began is not its doing, and what is live is kept whole whatever else there is.
+    pub fn not_too_many(&self, sim: &Arc<Sim>, generation: u64, revision: &RevisionId) {
         let Some(update) = self.update().filter(|it| matches!(it.phase, Phase::Rolling | Phase::Verifying | Phase::Draining)) else {
             return;
         };
-        if generation <= update.since {
+        if generation <= update.since || revision != update.new {
             return;
         }
         let live = self.of(&update);

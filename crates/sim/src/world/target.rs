@@ -207,7 +207,7 @@ fn run(sim: &Arc<Sim>, server: usize, generation: u64, plan: &InstancePlan, repl
         };
         truth.target.instances.insert(key.clone(), fresh);
         start(sim, &mut truth, key);
-        truth.not_too_many(sim, generation);
+        truth.not_too_many(sim, generation, &plan.revision);
     }
     let more: Vec<Key> = truth.target.instances.keys().filter(|(of, index)| *of == plan.revision && *index >= replicas).cloned().collect();
     more.into_iter().for_each(|key| end(sim, &mut truth, key));
