@@ -44,6 +44,9 @@ impl Rollout {
     }
 
     pub(crate) fn decide_return(&self, seen: &Observed, now: Timestamp) -> Option<Happened> {
+        if let Some(scale) = self.still_there(seen) {
+            return Some(Happened::Scaled { generation: self.generation + 1, scale });
+        }
         let share = self.share_by_ready(seen).min(self.weight());
         self.decide_share(seen, share).or_else(|| self.decide_taken(self.route_state(seen), now)).or_else(|| {
             let rolling = self.rolling.as_ref()?;
@@ -52,6 +55,14 @@ impl Rollout {
             let (old, new) = next_scale_back(rolling.bounds_back(), &coming, &leaving);
             self.decide_scale(Scale { new, old }, seen, now)
         })
+    }
+
+    /// Old instances that are ready although fewer are wanted: the order that ends them was on its way, and the way back needs them.
+    fn still_there(&self, seen: &Observed) -> Option<Scale> {
+        let rolling = self.rolling.as_ref()?;
+        let ready = self.stable_fleet(seen)?.all().filter(|it| it.phase == InstancePhase::Ready && it.index < rolling.old_replicas);
+        let old = ready.map(|it| it.index + 1).max()?;
+        (old > rolling.scale.old).then_some(Scale { old, ..rolling.scale })
     }
 
     /// So many instances of a revision get requests, from index 0 on.
