@@ -35,7 +35,7 @@ pub type Granted = BTreeMap<String, Level>;
 /// What a token may do where no file says anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// Everything.
+    /// Everything, but saying who the job is: a file that is called speaks for nobody who didn't say so.
     #[default]
     Write,
     /// Contents and packages can be read, and that is all.
@@ -45,7 +45,7 @@ pub enum Policy {
 impl Policy {
     pub fn granted(self) -> Granted {
         match self {
-            Policy::Write => all(Level::Write),
+            Policy::Write => all(Level::Write).into_iter().filter(|(scope, _)| scope != IDENTITY).collect(),
             Policy::LimitedRead => ["contents", "packages"].into_iter().map(|scope| (scope.to_owned(), Level::Read)).collect(),
         }
     }

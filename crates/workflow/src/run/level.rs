@@ -146,14 +146,8 @@ impl Run {
     /// What the job's token may do; nothing where nobody says anything, and then it is the default's.
     pub(super) fn granted(&self, node: Node<'_>) -> Option<Granted> {
         let workflow = self.workflow(node.state.level);
-        let level = &self.levels[node.state.level];
-        let granted = permissions::effective(node.job.permissions.as_ref(), workflow.permissions.as_ref(), level.granted.as_ref());
-        // Nobody is let speak in a caller's name by whom it calls: that has to be said by the caller itself.
-        let unsaid = level.called.is_some() && level.granted.is_none();
-        granted.map(|mut granted| {
-            granted.retain(|scope, _| !(unsaid && scope == permissions::IDENTITY));
-            granted
-        })
+        let caller = self.levels[node.state.level].granted.as_ref();
+        permissions::effective(node.job.permissions.as_ref(), workflow.permissions.as_ref(), caller)
     }
 
     /// How a called workflow has ended: its conclusion, its outputs, and why they have no value. Nothing while a job of it hasn't.
