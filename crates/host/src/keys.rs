@@ -3,9 +3,8 @@
 //! No job is given it or told of it. A job on the host runs as the same user all the same, and could look for it: docs/provenance.md
 //! says what follows.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base::Digest;
@@ -13,7 +12,7 @@ use gate::attest::{InvalidKey, SigningKey};
 use sha2::{Digest as _, Sha256};
 
 use crate::dirs::Dirs;
-use crate::supervise::durable;
+use crate::owned::{self, Unowned};
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -65,27 +64,16 @@ pub fn identity_key(dirs: &Dirs) -> Result<SigningKey, KeyError> {
 }
 
 fn key(path: PathBuf) -> Result<SigningKey, KeyError> {
-    let failed = |source| KeyError::Io { path: path.clone(), source };
-    let pem = match durable::read(&path).map_err(failed)? {
-        Some(pem) => pem,
-        None => {
-            // Of several that make one at the same time one wins, and all read that.
-            durable::create(&path, fresh().map_err(failed)?.to_pem().as_bytes()).map_err(failed)?;
-            fs::read(&path).map_err(failed)?
-        }
-    };
-    if fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o077 != 0 {
-        return Err(KeyError::Exposed(path));
+    match owned::file(&path, || Ok(fresh()?.to_pem().into_bytes())) {
+        Ok(pem) => SigningKey::from_pem(&String::from_utf8_lossy(&pem)).map_err(|source| KeyError::Invalid { path, source }),
+        Err(Unowned::Exposed) => Err(KeyError::Exposed(path)),
+        Err(Unowned::Io(source)) => Err(KeyError::Io { path, source }),
     }
-    SigningKey::from_pem(&String::from_utf8_lossy(&pem)).map_err(|source| KeyError::Invalid { path, source })
 }
 
 fn fresh() -> io::Result<SigningKey> {
-    let mut random = File::open("/dev/urandom")?;
     loop {
-        let mut bytes = [0; 32];
-        random.read_exact(&mut bytes)?;
-        if let Some(key) = SigningKey::from_random(&bytes) {
+        if let Some(key) = SigningKey::from_random(&owned::random()?) {
             return Ok(key);
         }
     }
@@ -111,6 +99,9 @@ pub fn digest_of(path: &Path) -> io::Result<Digest> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

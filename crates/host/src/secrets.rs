@@ -4,10 +4,10 @@
 //! the one file has nothing. Whoever can read the whole state directory as its owner has both.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 
 use base::Timestamp;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _};
@@ -15,6 +15,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 
 use crate::dirs::Dirs;
+use crate::owned::{self, Unowned};
 use crate::supervise::durable;
 
 /// GitHub's limit, in bytes.
@@ -167,7 +168,7 @@ impl SecretStore {
     fn write(&self, entries: &[Entry]) -> Result<(), SecretsError> {
         let failed = |source| SecretsError::Io { doing: "written", path: self.file.clone(), source };
         let plain = serde_json::to_vec(entries).map_err(|error| failed(error.into()))?;
-        let nonce = random::<NONCE_BYTES>().map_err(failed)?;
+        let nonce = owned::random::<NONCE_BYTES>().map_err(failed)?;
         let sealed = self.cipher()?.encrypt(&XNonce::from(nonce), plain.as_slice());
         let sealed = sealed.map_err(|_| failed(io::Error::other("it is too large")))?;
         durable::replace(&self.file, &[nonce.as_slice(), &sealed].concat()).map_err(failed)
@@ -175,17 +176,10 @@ impl SecretStore {
 
     fn cipher(&self) -> Result<XChaCha20Poly1305, SecretsError> {
         let failed = |source| SecretsError::Io { doing: "read or made", path: self.key.clone(), source };
-        let key = match durable::read(&self.key).map_err(failed)? {
-            Some(key) => key,
-            None => {
-                // Of several that make one at the same time one wins, and all read that.
-                durable::create(&self.key, &random::<KEY_BYTES>().map_err(failed)?).map_err(failed)?;
-                fs::read(&self.key).map_err(failed)?
-            }
-        };
-        if is_exposed(&self.key).map_err(failed)? {
-            return Err(SecretsError::Exposed(self.key.clone()));
-        }
+        let key = owned::file(&self.key, || Ok(owned::random::<KEY_BYTES>()?.to_vec())).map_err(|error| match error {
+            Unowned::Exposed => SecretsError::Exposed(self.key.clone()),
+            Unowned::Io(source) => failed(source),
+        })?;
         XChaCha20Poly1305::new_from_slice(&key).map_err(|_| failed(io::Error::other("it is no key")))
     }
 }
@@ -196,16 +190,6 @@ fn is(kept: &Kept, scope: &Scope, name: &str) -> bool {
         (one, other) => one.is_none() && other.is_none(),
     };
     environment && kept.scope.project == scope.project && kept.name == name
-}
-
-fn is_exposed(path: &Path) -> io::Result<bool> {
-    Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
-}
-
-fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// What is wrong with a name for a secret, as a sentence without a full stop; nothing where nothing is. GitHub's rules, but that
@@ -221,6 +205,9 @@ pub fn complaint(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn kept(project: &str, environment: Option<&str>, name: &str) -> Kept {

@@ -163,7 +163,7 @@ pub fn build_id() -> String {
 /// # Errors
 /// When it can't be kept.
 pub fn token(dirs: &Dirs) -> Result<String> {
-    use std::io::{Read as _, Write as _};
+    use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let path = dirs.state().join("server.token");
     if let Ok(token) = std::fs::read_to_string(&path)
@@ -171,8 +171,7 @@ pub fn token(dirs: &Dirs) -> Result<String> {
     {
         return Ok(token.trim().to_string());
     }
-    let mut bytes = [0_u8; 32];
-    std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).doing("make a token")?;
+    let bytes = host::owned::random::<32>().doing("make a token")?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut file = std::fs::OpenOptions::new()
         .create(true)

@@ -135,12 +135,8 @@ fn base64url(bytes: &[u8]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Not to be guessed.
 fn secret() -> io::Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let mut file = std::fs::File::open("/dev/urandom")?;
-    io::Read::read_exact(&mut file, &mut bytes)?;
-    Ok(bytes)
+    crate::owned::random()
 }
 
 #[cfg(test)]
