@@ -212,11 +212,11 @@ impl Release {
         panic!("release {} decides without end at one moment in phase {:?}", self.plan.id, next.phase());
     }
 
-    /// What somebody asks of it.
+    /// What somebody asks of it, and of the environment as it is.
     ///
     /// # Errors
-    /// When the release is not where that makes sense.
-    pub fn command(&self, command: &Command, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    /// When the release is not where that makes sense, or nothing may move.
+    pub fn command(&self, command: &Command, environment: &Environment, by: &str, now: Timestamp) -> Result<Vec<Event>, Refusal> {
         if let Some(outcome) = &self.outcome {
             // What it brought may have been replaced or taken down since.
             let how = if let Outcome::Promoted { .. } = outcome { "it was promoted".to_string() } else { outcome.sentence() };
@@ -230,6 +230,7 @@ impl Release {
                 Err(Refusal::Untimely(format!("release-{} {message}", self.plan.number)))
             }
             (Some(rollout), command) => {
+                self.may_move(command, rollout, environment, now)?;
                 let command = match command {
                     Command::Approve { .. } | Command::Reject { .. } => unreachable!("answered above"),
                     Command::Promote { full } => rollout::Command::Promote { full: *full },

@@ -250,7 +250,9 @@ fn who_is_asked_is_heard_while_another_release_has_the_environment() {
     let waiting = release.advance(&seen, NOW).waiting.expect("it waits").sentence();
     assert!(waiting.starts_with("needs 1 approval of leads (bo)"), "{waiting}");
 
-    let no = release.command(&Command::Reject { comment: "not today".to_string(), environment: None }, "bo", NOW).expect("bo is asked");
+    let no = release
+        .command(&Command::Reject { comment: "not today".to_string(), environment: None }, &Environment::default(), "bo", NOW)
+        .expect("bo is asked");
     no.iter().for_each(|event| release.apply(event));
     release.advance(&seen, NOW).events.iter().for_each(|event| release.apply(event));
     let refused = Outcome::Refused { by: "bo".to_string(), comment: "not today".to_string() };

@@ -126,7 +126,9 @@ async fn command(sim: &Arc<Sim>, id: ReleaseId, command: Command) {
         let events: Vec<Arc<Event>> = facts[1..].iter().map(read).collect();
         let now = sim.timestamp();
         let by = some_person(sim);
-        let Ok(events) = Release::replay(plan, events.iter().map(AsRef::as_ref)).command(&command, by, now) else { return };
+        let environment = sim.truth().oracle.environment.clone();
+        let release = Release::replay(plan, events.iter().map(AsRef::as_ref));
+        let Ok(events) = release.command(&command, &environment, by, now) else { return };
         let events = events.iter().map(|event| ledger::release_fact(event, now)).collect();
         let append = Append { stream: stream.clone(), expected: facts.len() as u64, facts: events };
         if store(sim).append(vec![append]).await.is_ok() {

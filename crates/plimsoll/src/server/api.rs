@@ -306,8 +306,7 @@ async fn command(
         let plan = loaded.release.plan();
         let environment = state.inner.driver.cache().environment(state.store().as_ref(), plan.project.id, &plan.environment).await;
         let environment = environment.doing("read the environment")?.environment;
-        let allowed = loaded.release.may_be_asked(&command, &environment, now);
-        let events = allowed.and_then(|()| loaded.release.command(&command, &body.by, now)).map_err(refused)?;
+        let events = loaded.release.command(&command, &environment, &body.by, now).map_err(refused)?;
         let facts = events.iter().map(|event| ledger::release_fact(event, now)).collect();
         let append = record::Append { stream: ledger::release_stream(id), expected: loaded.version, facts };
         match state.store().append(vec![append]).await {

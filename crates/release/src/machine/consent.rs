@@ -6,6 +6,7 @@ use base::{Digest, Timestamp};
 use gate::approval::{About, Missing, Standing, Void, Vote};
 use gate::window::State;
 use gate::{Decision, Override};
+use rollout::Rollout;
 
 use super::{Advance, Command, Refusal, Release, one};
 use crate::environment::Environment;
@@ -59,24 +60,16 @@ impl Release {
         Some(Advance { waiting: Some(waiting), wake, ..Advance::default() })
     }
 
-    /// Whether this may be asked now: a promotion that was taken in while nothing may move would happen at the opening, when nobody
-    /// expects it.
-    ///
-    /// # Errors
-    /// When it may not.
-    pub fn may_be_asked(&self, command: &Command, environment: &Environment, now: Timestamp) -> Result<(), Refusal> {
-        let Some(rollout) = self.rollout.as_ref().filter(|_| self.outcome.is_none()) else { return Ok(()) };
+    /// A promotion that was taken in while nothing may move would happen at the opening, when nobody expects it.
+    pub(super) fn may_move(&self, command: &Command, rollout: &Rollout, environment: &Environment, now: Timestamp) -> Result<(), Refusal> {
         let moves = match command {
             Command::Promote { .. } => true,
             Command::Resume => rollout.resuming_moves(),
             _ => false,
         };
-        self.closed(environment, now).filter(|_| moves).map_or(Ok(()), |why| {
-            let name = self.plan.environment.clone();
-            let number = self.plan.number;
-            let closed = Waiting::Closed { name, why, opens: None }.sentence();
-            Err(Refusal::Untimely(format!("release-{number} can't move on now: {closed}")))
-        })
+        let Some(why) = self.closed(environment, now).filter(|_| moves) else { return Ok(()) };
+        let closed = Waiting::Closed { name: self.plan.environment.clone(), why, opens: None }.sentence();
+        Err(Refusal::Untimely(format!("release-{} can't move on now: {closed}", self.plan.number)))
     }
 
     /// Why no traffic may move to a change now.
