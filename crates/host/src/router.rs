@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use engine::world::{Route, RouteSeen, Router, WorldError};
 use rollout::RevisionId;
 
-use crate::proxy::{self, Backend, Client, ClientError, RemoveAnswer, RouteAnswer, ServiceStats};
+use crate::proxy::{self, Backend, Bound, Client, ClientError, RemoveAnswer, RouteAnswer, ServiceStats};
 
 /// Routes of one state directory, through its proxy process.
 #[derive(Debug)]
@@ -77,7 +77,8 @@ impl Router for ProxyRouter {
             return Some(RouteSeen { epoch: stats.epoch, ..RouteSeen::default() });
         };
         Some(RouteSeen {
-            generation: seen.generation,
+            // Nobody is reached at a port that somebody else has: what the proxy was told is not in force yet.
+            generation: if seen.bound == Bound::Listening { seen.generation } else { 0 },
             weights: weights(seen),
             epoch: stats.epoch.clone(),
             counts: seen.counts.iter().map(|(revision, counts)| (RevisionId(revision.clone()), revision_counts(counts))).collect(),

@@ -547,3 +547,21 @@ fn what_a_project_most_likely_meant_is_said_before_anything_starts() {
     let nested = place.up(&["b", "--dry-run"]);
     assert!(nested.code == 0 && nested.err.contains("the workflows at the repository's root are not run for `b`"), "{nested:?}");
 }
+
+/// It was free when the release was asked for.
+#[test]
+fn a_port_that_somebody_takes_meanwhile_is_not_called_live() {
+    let place = Place::with_app();
+    let gate = place.path("gate");
+    let step = format!("until [ -e {} ]; do sleep 0.05; done", gate.display());
+    place.write(".github/workflows/ci.yml", &format!("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: {step:?}\n"));
+    place.commit("a step that waits");
+    let mut up = place.start_up(&[]);
+    up.until_it_says("a started");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", place.port)).unwrap();
+    std::fs::write(&gate, "").unwrap();
+    let said = up.wait();
+    assert!(said.code != 0 && !said.err.contains("live and verified"), "{said:?}");
+    assert!(said.err.contains("port PORT"), "{said:?}");
+    drop(taken);
+}
