@@ -203,7 +203,7 @@ pub async fn tick_environment(world: &World, cache: &Cache, project: ProjectId, 
         return Ok(Ticked::default());
     }
     let scope = release::plan::scope(project, name);
-    let seen = EnvironmentSeen { instances: world.target.observe(&scope).await, route: world.router.observe(&scope).await };
+    let seen = EnvironmentSeen { target: world.target.observe(&scope).await, route: world.router.observe(&scope).await };
     let now = world.clock.now();
     let advance = loaded.environment.advance(&seen, now);
     let facts: Vec<NewFact> = advance.events.iter().map(|event| ledger::environment_fact(event, now)).collect();
@@ -261,7 +261,7 @@ async fn observe(world: &World, release: &Release, environment: Arc<Environment>
 
 async fn observe_rollout(world: &World, release: &Release, seen: &mut Observed) {
     let scope = release.plan().scope();
-    seen.rollout.instances = world.target.observe(&scope).await;
+    seen.rollout.target = world.target.observe(&scope).await;
     seen.rollout.route = world.router.observe(&scope).await;
     seen.rollout.smoke = world.smoke.answers(release.plan().id);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use base::{Digest, Timestamp};
 pub use release::{CodeSource, Packaged, Ships};
-pub use rollout::{Endpoint, InstancePlan, InstanceSeen, Probe, Probes, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic};
+pub use rollout::{Endpoint, InstancePlan, Probe, Probes, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic, TargetSeen};
 use serde::{Deserialize, Serialize};
 use workflow::job::{JobId, JobSeen, JobSpec};
 
@@ -61,7 +61,7 @@ pub struct JobStart {
 #[async_trait]
 pub trait Target: Send + Sync {
     /// Nothing when the target can't be asked.
-    async fn observe(&self, scope: &str) -> Option<Vec<InstanceSeen>>;
+    async fn observe(&self, scope: &str) -> Option<TargetSeen>;
     /// So many instances shall run; instances are named by scope, revision and index, so a repeat starts nothing twice.
     /// An older generation than the last accepted one is refused silently.
     async fn run(&self, scope: &str, generation: u64, instance: &InstancePlan, replicas: u32) -> Result<(), WorldError>;

@@ -7,7 +7,7 @@ use base::name::ReleaseId;
 use base::people::same;
 use gate::Override;
 use gate::window::Period;
-use rollout::{Endpoint, InstancePhase, InstancePlan, InstanceSeen, RevisionId, RouteSeen};
+use rollout::{Endpoint, InstancePhase, InstancePlan, InstanceSeen, RevisionId, RouteSeen, TargetSeen};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Delivery;
@@ -136,7 +136,7 @@ impl EnvironmentEvent {
 /// What is seen of the environment's instances and route; unknown is nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EnvironmentSeen {
-    pub instances: Option<Vec<InstanceSeen>>,
+    pub target: Option<TargetSeen>,
     pub route: Option<RouteSeen>,
 }
 
@@ -346,7 +346,7 @@ impl Environment {
 
     fn keep(&self, live: &Live, seen: &EnvironmentSeen, now: Timestamp) -> EnvironmentAdvance {
         let mut advance = EnvironmentAdvance::default();
-        let Some(instances) = &seen.instances else { return advance };
+        let Some(TargetSeen { instances, .. }) = &seen.target else { return advance };
         let revision = &live.instance.revision;
         let running = instances.iter().filter(|it| it.revision == *revision && it.phase != InstancePhase::Stopped).count();
         if running < live.delivery.replicas as usize {
@@ -398,9 +398,8 @@ impl Environment {
 
     fn clear(&self, seen: &EnvironmentSeen) -> EnvironmentAdvance {
         let mut advance = EnvironmentAdvance::default();
-        let instances = seen.instances.as_deref().unwrap_or_default();
-        let running: BTreeSet<&RevisionId> =
-            instances.iter().filter(|it| it.phase != InstancePhase::Stopped).map(|it| &it.revision).collect();
+        let instances = seen.target.iter().flat_map(|target| &target.instances);
+        let running: BTreeSet<&RevisionId> = instances.filter(|it| it.phase != InstancePhase::Stopped).map(|it| &it.revision).collect();
         for revision in running {
             advance.actions.push(EnvironmentAction::Stop { generation: self.generation, revision: revision.clone() });
         }

@@ -530,11 +530,12 @@ impl Release {
     /// The version before may have lost its instances (a reboot): it must be there to be compared with and to go back to, until it is
     /// told to stop. A rolling update says itself how many of them there shall be.
     fn keep_stable(&self, rollout: &Rollout, seen: &Observed, environment: &Environment) -> Vec<Action> {
-        let (Some(live), Some(instances)) = (environment.live(), &seen.rollout.instances) else { return Vec::new() };
+        let (Some(live), Some(target)) = (environment.live(), &seen.rollout.target) else { return Vec::new() };
         if rollout.phase() == rollout::Phase::Retiring || rollout.scales_stable() {
             return Vec::new();
         }
-        let alive = instances.iter().filter(|it| it.revision == live.instance.revision && it.phase != InstancePhase::Stopped).count();
+        let alive =
+            target.instances.iter().filter(|it| it.revision == live.instance.revision && it.phase != InstancePhase::Stopped).count();
         if alive < live.delivery.replicas as usize {
             let instance = Box::new(live.instance.clone());
             return vec![Action::Run { generation: rollout.instances_generation(), instance, replicas: live.delivery.replicas }];
@@ -553,8 +554,8 @@ impl Release {
                 Action::Route { generation, weights, endpoints, synthetic }
             }
             rollout::Action::Smoke { generation, revision } => {
-                let instances = seen.rollout.instances.as_deref().unwrap_or_default();
-                let of_it = instances.iter().filter(|it| it.revision == revision);
+                let instances = seen.rollout.target.iter().flat_map(|target| &target.instances);
+                let of_it = instances.filter(|it| it.revision == revision);
                 let addresses: Vec<String> = of_it.filter_map(|it| it.address.clone()).collect();
                 if addresses.is_empty() {
                     // Nobody knows its instances at the moment; a check of none would fail, and unknown is not bad.

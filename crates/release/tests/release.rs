@@ -13,7 +13,7 @@ use release::{
     Action, Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind,
     Live, Observed, Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
 };
-use rollout::{InstancePhase, InstancePlan, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy};
+use rollout::{InstancePhase, InstancePlan, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy, TargetSeen};
 use workflow::job::{Conclusion, JobOutcome, JobSeen};
 use workflow::plan::{Repository, Request};
 
@@ -139,7 +139,11 @@ fn the_old_instances_that_a_rolling_update_has_ended_stay_ended() {
     let mut environment = live_by(1, &instance, 3);
     let seen = |environment: &[EnvironmentEvent], instances: Vec<InstanceSeen>| Observed {
         environment: Arc::new(Environment::replay(environment)),
-        rollout: rollout::Observed { instances: Some(instances), route: Some(RouteSeen::default()), ..rollout::Observed::default() },
+        rollout: rollout::Observed {
+            target: Some(TargetSeen { generation: u64::MAX, instances }),
+            route: Some(RouteSeen::default()),
+            ..rollout::Observed::default()
+        },
         ..Observed::default()
     };
     let instance = |index| InstanceSeen {
@@ -338,19 +342,19 @@ fn what_still_has_traffic_is_not_stopped() {
         message: None,
         since: NOW,
     };
-    let instances = Some(vec![instance(&old.revision, 1), instance(&new, 2)]);
+    let target = Some(TargetSeen { generation, instances: vec![instance(&old.revision, 1), instance(&new, 2)] });
     let mut route =
         RouteSeen { generation, weights: BTreeMap::from([(old.revision.clone(), 5_000), (new, 5_000)]), ..RouteSeen::default() };
     let stops = |actions: &[EnvironmentAction]| actions.iter().any(|action| matches!(action, EnvironmentAction::Stop { .. }));
 
-    let advance = environment.advance(&EnvironmentSeen { instances: instances.clone(), route: Some(route.clone()) }, NOW);
+    let advance = environment.advance(&EnvironmentSeen { target: target.clone(), route: Some(route.clone()) }, NOW);
     assert!(!stops(&advance.actions), "{:?}", advance.actions);
     advance.events.iter().for_each(|event| environment.apply(event));
-    let unknown = environment.advance(&EnvironmentSeen { instances: instances.clone(), route: None }, NOW);
+    let unknown = environment.advance(&EnvironmentSeen { target: target.clone(), route: None }, NOW);
     assert!(!stops(&unknown.actions), "{:?}", unknown.actions);
 
     (route.generation, route.weights) = (environment.generation(), BTreeMap::from([(old.revision, 10_000)]));
-    let advance = environment.advance(&EnvironmentSeen { instances, route: Some(route) }, NOW);
+    let advance = environment.advance(&EnvironmentSeen { target, route: Some(route) }, NOW);
     assert!(stops(&advance.actions), "once the live one has it all: {:?}", advance.actions);
 }
 

@@ -30,7 +30,9 @@ mod wishes;
 pub use event::{Event, Happened, Measured, Reading, Readings, VERSION};
 pub use instance::{InstancePlan, Probe, Probes};
 pub use legality::Refusal;
-pub use observed::{Action, Counts, Endpoint, InstancePhase, InstanceSeen, Observed, RevisionCounts, RouteSeen, SmokeSeen, Synthetic};
+pub use observed::{
+    Action, Counts, Endpoint, InstancePhase, InstanceSeen, Observed, RevisionCounts, RouteSeen, SmokeSeen, Synthetic, TargetSeen,
+};
 pub use outcome::{Outcome, Reason};
 pub use plan::{Deadline, JudgePlan, Limits, Plan, Revision, RevisionId, SmokeCheck, Step, Strategy, SyntheticPlan};
 pub use rolling::{Amount, Scale};

@@ -11,7 +11,7 @@ use crate::plan::RevisionId;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
     /// Nothing when the target can't be asked.
-    pub instances: Option<Vec<InstanceSeen>>,
+    pub target: Option<TargetSeen>,
     /// Nothing when the router can't be asked; generation 0 and no weights when it doesn't know the service.
     pub route: Option<RouteSeen>,
     /// Answers to [`Action::Smoke`], by its generation; absent while it runs.
@@ -19,6 +19,14 @@ pub struct Observed {
     /// Why no more traffic may move to the new revision now, in words: a freeze, or hours in which nobody ships. The way back is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetSeen {
+    /// Of the last order accepted, known before the instances were looked at: what older ones did is seen, and those that are still on
+    /// their way are refused.
+    pub generation: u64,
+    pub instances: Vec<InstanceSeen>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ pub(crate) struct Fleet<'a> {
 impl<'a> Fleet<'a> {
     /// Nothing when the target can't be asked.
     pub fn of(seen: &'a Observed, revision: &'a RevisionId) -> Option<Fleet<'a>> {
-        seen.instances.as_ref().map(|instances| Fleet { instances, revision })
+        seen.target.as_ref().map(|target| Fleet { instances: &target.instances, revision })
     }
 
     pub fn all(self) -> impl Iterator<Item = &'a InstanceSeen> {
@@ -110,6 +110,11 @@ impl Rollout {
 
     pub(crate) fn stable_fleet<'a>(&'a self, seen: &'a Observed) -> Option<Fleet<'a>> {
         Fleet::of(seen, &self.stable()?.id)
+    }
+
+    /// Orders from before the last decision about instances can't change anything any more.
+    pub(crate) fn is_accepted(&self, seen: &Observed) -> bool {
+        seen.target.as_ref().is_some_and(|target| target.generation >= self.instances_generation)
     }
 
     pub(crate) fn route_state(&self, seen: &Observed) -> RouteState {

@@ -41,6 +41,7 @@ impl Rollout {
             WaitingOn::Router { .. }
             | WaitingOn::RouterFollows { .. }
             | WaitingOn::RouterUnknown
+            | WaitingOn::Target
             | WaitingOn::Smoke { .. }
             | WaitingOn::Leaving { .. }
             | WaitingOn::Draining { .. } => SOON_MS,
@@ -84,7 +85,7 @@ impl Rollout {
         match self.route_state(seen) {
             RouteState::Taken => None,
             // Decided as soon as it is known where the requests shall go.
-            RouteState::NotAsked if seen.instances.is_none() => Some(WaitingOn::TargetUnknown),
+            RouteState::NotAsked if seen.target.is_none() => Some(WaitingOn::TargetUnknown),
             RouteState::NotAsked => Some(WaitingOn::StableUnready { revision: self.stable_id().clone() }),
             RouteState::Unknown => Some(WaitingOn::RouterUnknown),
             RouteState::Behind { .. } if self.is_preview() => Some(WaitingOn::PreviewRoute { until: self.refused_from() }),

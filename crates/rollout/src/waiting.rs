@@ -26,6 +26,8 @@ pub enum WaitingOn {
         until: Timestamp,
     },
     TargetUnknown,
+    /// It answers, and has not accepted the last order.
+    Target,
     StableUnready {
         revision: RevisionId,
     },
@@ -175,6 +177,7 @@ impl WaitingOn {
                     _ => format!("{ready} of {wanted} instances of {revision} are ready{last}; given up at {}", clock(until)),
                 }
             }
+            WaitingOn::Target => "the target has not taken the last order about instances yet; goes on when it has".to_string(),
             WaitingOn::TargetUnknown => "what runs is unknown, the target can't be asked; goes on when it answers".to_string(),
             WaitingOn::StableUnready { revision } => {
                 format!(

@@ -1,14 +1,15 @@
 //! What the world lacks of what the state wishes, as actions; asked for again until it is seen.
 
 use crate::plan::RevisionId;
-use crate::rollout::{Phase, Promote, Rollout};
+use crate::rolling::Rolling;
+use crate::rollout::{Phase, Rollout};
 use crate::seen::{Fleet, RouteState};
 use crate::{Action, Observed};
 
 impl Rollout {
     pub(crate) fn wishes(&self, seen: &Observed) -> Vec<Action> {
         let stable = self.stable().map(|stable| &stable.id);
-        let runs = || self.wish_stable(seen).into_iter().chain(self.wish_run(seen));
+        let runs = || self.or_fence(seen, self.wish_stable(seen).into_iter().chain(self.wish_run(seen)).collect()).into_iter();
         match self.phase {
             Phase::Planned | Phase::Finished => Vec::new(),
             Phase::Starting => self.wish_run(seen).into_iter().collect(),
@@ -19,8 +20,8 @@ impl Rollout {
                 self.wish_run(seen).into_iter().chain(self.wish_route(seen)).chain(stop).collect()
             }
             Phase::RollingBack => {
-                let runs = self.wish_stable(seen).into_iter().chain(self.wish_fewer(seen));
-                runs.chain(self.wish_route(seen)).collect()
+                let runs = self.or_fence(seen, self.wish_stable(seen).into_iter().chain(self.wish_fewer(seen)).collect());
+                runs.into_iter().chain(self.wish_route(seen)).collect()
             }
             // After a first release failed, the route points to nothing; it can't point to less.
             Phase::Removing => {
@@ -32,34 +33,38 @@ impl Rollout {
 
     fn wish_run(&self, seen: &Observed) -> Option<Action> {
         // A rolling update begins with none; what an earlier attempt left may still have traffic from a router that refused, and stays.
-        if self.wanted() == 0 || !self.has_room(seen) {
+        if self.wanted() == 0 {
             return None;
         }
         self.wish_scale(seen, &self.plan.revision.id, self.wanted())
     }
 
-    /// What was decided when there was room may find an old instance there again, started by an order that came late: that one has to
-    /// be gone first. Those of the new one that are too many end with the same order.
-    fn has_room(&self, seen: &Observed) -> bool {
-        let Some(rolling) = &self.rolling else { return true };
-        let (Some(new), Some(old)) = (self.new_fleet(seen), self.stable_fleet(seen)) else { return false };
-        let there = new.live() - new.live_from(rolling.scale.new);
-        let missing = rolling.scale.new - there;
-        let most = rolling.most(self.promote == Some(Promote::Full));
-        missing == 0 || there + missing + old.live() <= most
-    }
-
-    /// Others leave the old revision as it is until it stops, and whoever has the environment keeps it so. What gets no more requests
-    /// and is gone is not started again to leave once more.
+    /// Others leave the old revision as it is until it stops, and whoever has the environment keeps it so.
     fn wish_stable(&self, seen: &Observed) -> Option<Action> {
         let rolling = self.rolling.as_ref()?;
+        let replicas = self.old_wanted(rolling, seen);
         let leaving = rolling.serving.old < rolling.scale.old;
-        let replicas = match self.stable_fleet(seen) {
-            Some(fleet) if leaving => fleet.last_live_below(rolling.scale.old).map_or(0, |last| last + 1).max(rolling.serving.old),
-            None if leaving => 0,
-            _ => rolling.scale.old,
-        };
         if leaving && replicas == 0 { None } else { self.wish_scale(seen, &self.stable()?.id, replicas) }
+    }
+
+    /// What gets no more requests and is gone is not started again to leave once more.
+    fn old_wanted(&self, rolling: &Rolling, seen: &Observed) -> u32 {
+        match self.stable_fleet(seen) {
+            _ if rolling.serving.old >= rolling.scale.old => rolling.scale.old,
+            Some(fleet) => fleet.last_live_below(rolling.scale.old).map_or(0, |last| last + 1).max(rolling.serving.old),
+            None => 0,
+        }
+    }
+
+    /// A rolling update whose target lacks nothing orders it all the same, once: what is still on its way from before would otherwise be
+    /// obeyed when there is no room for it any more. Nothing grows before it is known to be refused.
+    fn or_fence(&self, seen: &Observed, wishes: Vec<Action>) -> Vec<Action> {
+        match (&self.rolling, self.stable()) {
+            (Some(rolling), Some(stable)) if wishes.is_empty() && seen.target.is_some() && !self.is_accepted(seen) => {
+                vec![self.order(&stable.id, self.old_wanted(rolling, seen))]
+            }
+            _ => wishes,
+        }
     }
 
     /// On the way back the new revision only shrinks.
@@ -74,12 +79,17 @@ impl Rollout {
             return self.wish_stop(seen, revision);
         }
         let complete = Fleet::of(seen, revision).is_some_and(|fleet| fleet.is_complete(replicas));
-        (!complete).then(|| Action::Run { generation: self.instances_generation, revision: revision.clone(), replicas })
+        (!complete).then(|| self.order(revision, replicas))
     }
 
     fn wish_stop(&self, seen: &Observed, revision: &RevisionId) -> Option<Action> {
         let gone = Fleet::of(seen, revision).is_some_and(|fleet| fleet.live() == 0);
-        (!gone).then(|| Action::Stop { generation: self.instances_generation, revision: revision.clone() })
+        (!gone).then(|| self.order(revision, 0))
+    }
+
+    fn order(&self, revision: &RevisionId, replicas: u32) -> Action {
+        let (generation, revision) = (self.instances_generation, revision.clone());
+        if replicas == 0 { Action::Stop { generation, revision } } else { Action::Run { generation, revision, replicas } }
     }
 
     fn wish_route(&self, seen: &Observed) -> Option<Action> {

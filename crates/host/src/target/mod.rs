@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use engine::world::{Target, WorldError};
-use rollout::{InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen};
+use rollout::{InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen, TargetSeen};
 
 use crate::blobs::FileBlobs;
 use crate::blocking::blocking;
@@ -139,13 +139,15 @@ impl HostTarget {
         scope.instances_of(revision)?.iter().try_for_each(Instance::end)
     }
 
-    fn observe_now(&self, name: &str) -> io::Result<Vec<InstanceSeen>> {
-        let mut seen = Vec::new();
+    fn observe_now(&self, name: &str) -> io::Result<TargetSeen> {
+        // Before the instances are: whoever was accepted has changed what it could, or is seen to.
+        let generation = self.scope(name).accepted()?;
+        let mut instances = Vec::new();
         for instance in self.scope(name).instances()? {
             let Some(wanted) = Wanted::read(&instance.dir)? else { continue };
-            seen.push(self.see(&instance, &wanted)?);
+            instances.push(self.see(&instance, &wanted)?);
         }
-        Ok(seen)
+        Ok(TargetSeen { generation, instances })
     }
 
     fn see(&self, instance: &Instance, wanted: &Wanted) -> io::Result<InstanceSeen> {
@@ -231,7 +233,7 @@ fn is_asked_for_just_now(dir: &Path) -> bool {
 
 #[async_trait]
 impl Target for HostTarget {
-    async fn observe(&self, scope: &str) -> Option<Vec<InstanceSeen>> {
+    async fn observe(&self, scope: &str) -> Option<TargetSeen> {
         let (target, scope) = (self.clone(), scope.to_string());
         let seen =
             blocking("observe instances", move || target.observe_now(&scope).map_err(|error| WorldError::new("observe", error))).await;

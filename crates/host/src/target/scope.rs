@@ -43,18 +43,26 @@ impl Scope {
     /// Takes the lock for an order of this generation; nothing when a newer one was accepted before.
     pub(super) fn accept(&self, generation: u64) -> io::Result<Option<File>> {
         let lock = self.lock()?;
-        let path = self.dir.join("generation.json");
-        let last: u64 = match durable::read(&path)? {
-            Some(bytes) => serde_json::from_slice(&bytes)?,
-            None => 0,
-        };
+        let last = self.accepted()?;
         if generation < last {
             return Ok(None);
         }
         if generation > last {
-            durable::replace(&path, &serde_json::to_vec(&generation)?)?;
+            durable::replace(&self.generation(), &serde_json::to_vec(&generation)?)?;
         }
         Ok(Some(lock))
+    }
+
+    /// The generation of the last order that was accepted; 0 before the first.
+    pub(super) fn accepted(&self) -> io::Result<u64> {
+        match durable::read(&self.generation())? {
+            Some(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            None => Ok(0),
+        }
+    }
+
+    fn generation(&self) -> PathBuf {
+        self.dir.join("generation.json")
     }
 
     pub(super) fn files(&self, revision: &RevisionId) -> PathBuf {

@@ -14,7 +14,7 @@ use host::supervise::Launcher;
 use host::target::HostTarget;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rollout::{InstancePhase, InstancePlan, InstanceSeen, Probe, Probes, RevisionId, SmokeCheck};
+use rollout::{InstancePhase, InstancePlan, InstanceSeen, Probe, Probes, RevisionId, SmokeCheck, TargetSeen};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_host-supervised");
 const SCOPE: &str = "project.local";
@@ -61,7 +61,7 @@ impl Place {
     }
 
     async fn seen(&self) -> Vec<InstanceSeen> {
-        self.target.observe(SCOPE).await.unwrap()
+        self.target.observe(SCOPE).await.unwrap().instances
     }
 
     /// The first instance, once it is as asked.
@@ -258,7 +258,7 @@ async fn another_server_finds_what_runs_and_goes_on_with_it() {
     let before = place.ready().await;
     let processes = processes_of(place.temporary.path());
     let other = HostTarget::new(place.dirs.clone()).with_launcher(Launcher::new(BINARY, ["supervise"]));
-    assert_eq!(other.observe(SCOPE).await.unwrap(), [before]);
+    assert_eq!(other.observe(SCOPE).await, Some(TargetSeen { generation: 1, instances: vec![before] }));
     other.run(SCOPE, 1, &place.plan, 1).await.unwrap();
     assert_eq!(processes_of(place.temporary.path()), processes);
 }

@@ -427,7 +427,7 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
     }
     for view in &mut views {
         let scope = release::plan::scope(view.project, &view.environment);
-        view.instances = state.inner.world.target.observe(&scope).await;
+        view.instances = state.inner.world.target.observe(&scope).await.map(|seen| seen.instances);
         // Without weights the proxy only says that it knows no such service.
         if let Some(changing) = &view.changing {
             view.verified = verified(&state, changing).await?;

@@ -162,7 +162,7 @@ impl Rollout {
         let generation = self.generation + 1;
         let more = Scale { new: scale.new.max(next.new), old: scale.old.max(next.old) };
         if more != scale {
-            return Some(Happened::Scaled { generation, scale: more });
+            return self.is_accepted(seen).then_some(Happened::Scaled { generation, scale: more });
         }
         if !self.follows(seen) {
             return None;

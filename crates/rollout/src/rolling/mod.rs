@@ -144,11 +144,6 @@ impl Rolling {
         self.serving = self.scale;
     }
 
-    /// How many instances there may be of both revisions on the way forward.
-    pub(crate) fn most(&self, at_once: bool) -> u32 {
-        self.bounds_forward(at_once).most
-    }
-
     fn bounds_forward(&self, at_once: bool) -> Bounds {
         let beside = if at_once { self.old_replicas.max(self.surge) } else { self.surge };
         Bounds { most: self.replicas.saturating_add(beside), least: self.replicas.saturating_sub(self.unavailable) }

@@ -27,6 +27,9 @@ impl Rollout {
         if let Some(why) = &seen.closed {
             return WaitingOn::Closed { why: why.clone() };
         }
+        if !self.is_accepted(seen) {
+            return WaitingOn::Target;
+        }
         if ready >= rolling.replicas {
             return WaitingOn::FirstLook { until: self.phase_since.plus_ms(self.plan.judge.look_ms) };
         }
@@ -41,6 +44,9 @@ impl Rollout {
     pub(crate) fn waiting_for_return(&self, seen: &Observed, now: Timestamp) -> Option<WaitingOn> {
         let rolling = self.rolling.as_ref().filter(|_| self.is_returning(seen, now))?;
         let Some(old) = self.stable_fleet(seen) else { return Some(WaitingOn::TargetUnknown) };
+        if !self.is_accepted(seen) {
+            return Some(WaitingOn::Target);
+        }
         let started_again = || WaitingOn::StartedAgain {
             revision: old.revision.clone(),
             ready: old.ready_below(rolling.scale.old),

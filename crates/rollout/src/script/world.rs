@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use base::{Histogram, Timestamp};
 
 use super::parse::{RouterMood, Traffic, What};
-use crate::{Action, Counts, InstancePhase, InstanceSeen, Observed, Plan, RevisionCounts, RevisionId, RouteSeen, SmokeSeen, Synthetic};
+use crate::{
+    Action, Counts, InstancePhase, InstanceSeen, Observed, Plan, RevisionCounts, RevisionId, RouteSeen, SmokeSeen, Synthetic, TargetSeen,
+};
 
 /// Edges of histogram buckets: what ordinary and what slow requests take.
 const FAST_US: u64 = 10_047;
@@ -15,6 +17,8 @@ const ANSWERED_BEFORE: u64 = 1_000;
 /// An obedient world: does at once what it is asked, unless a line said otherwise.
 pub(super) struct World {
     instances: BTreeMap<(RevisionId, u32), InstanceSeen>,
+    /// Of the last order about instances.
+    ordered: u64,
     target_known: bool,
     router: RouterMood,
     route: RouteSeen,
@@ -34,6 +38,7 @@ impl World {
     pub fn new(plan: &Plan, boot_ms: Option<u64>, now: Timestamp) -> World {
         let mut world = World {
             instances: BTreeMap::new(),
+            ordered: plan.generation_base,
             target_known: true,
             router: RouterMood::Obeys,
             route: RouteSeen {
@@ -65,7 +70,9 @@ impl World {
 
     pub fn observe(&self) -> Observed {
         Observed {
-            instances: self.target_known.then(|| self.instances.values().cloned().collect()),
+            target: self
+                .target_known
+                .then(|| TargetSeen { generation: self.ordered, instances: self.instances.values().cloned().collect() }),
             route: (self.router != RouterMood::Unknown).then(|| self.route.clone()),
             smoke: self.smoke.clone(),
             closed: self.closed.clone(),
@@ -134,7 +141,8 @@ impl World {
 
     pub fn perform(&mut self, action: &Action, now: Timestamp) {
         match action {
-            Action::Run { revision, replicas, .. } => {
+            Action::Run { generation, revision, replicas } => {
+                self.ordered = *generation;
                 for index in 0..*replicas {
                     let there = self.instances.get(&(revision.clone(), index)).is_some_and(|it| it.phase != InstancePhase::Stopped);
                     if !there {
@@ -143,7 +151,10 @@ impl World {
                 }
                 self.end(revision, *replicas, now);
             }
-            Action::Stop { revision, .. } => self.end(revision, 0, now),
+            Action::Stop { generation, revision } => {
+                self.ordered = *generation;
+                self.end(revision, 0, now);
+            }
             Action::Route { generation, weights, synthetic, .. } => {
                 if self.router == RouterMood::Obeys && *generation >= self.route.generation {
                     (self.route.generation, self.route.weights) = (*generation, weights.clone());

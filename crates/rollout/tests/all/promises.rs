@@ -9,6 +9,7 @@ use rollout::rolling::resolve;
 use rollout::{
     Action, Amount, Command, Counts, Deadline, Event, Happened, InstancePhase, InstanceSeen, JudgePlan, Limits, Observed, Outcome, Phase,
     Plan, Revision, RevisionCounts, RevisionId, Rollout, RouteSeen, Scale, SmokeCheck, SmokeSeen, Step, Strategy as Way, SyntheticPlan,
+    TargetSeen,
 };
 
 proptest! {
@@ -56,6 +57,8 @@ struct Live {
     now: Timestamp,
     asked: (u64, BTreeMap<RevisionId, u32>),
     had: (u64, BTreeMap<RevisionId, u32>),
+    /// Of the last order about instances.
+    ordered: u64,
     counts: BTreeMap<RevisionId, RevisionCounts>,
     smoke: BTreeMap<u64, SmokeSeen>,
 }
@@ -69,6 +72,7 @@ impl Live {
             events: Vec::new(),
             now: Timestamp::from_ms(0),
             asked: first.clone(),
+            ordered: first.0,
             had: first,
             counts: BTreeMap::new(),
             smoke: BTreeMap::new(),
@@ -217,7 +221,10 @@ impl Live {
             Happened::Routed { endpoints, .. } => Some(endpoints.iter().any(|endpoint| endpoint.revision == revision(1))),
             _ => None,
         });
-        let ready = seen.instances.as_ref().map(|all| all.iter().any(|it| it.revision == revision(1) && it.phase == InstancePhase::Ready));
+        let ready = seen
+            .target
+            .as_ref()
+            .map(|target| target.instances.iter().any(|it| it.revision == revision(1) && it.phase == InstancePhase::Ready));
         ready == Some(false) || ready.is_none() && routed == Some(false)
     }
 
@@ -252,7 +259,10 @@ impl Live {
             since: Timestamp::from_ms(self.now.as_ms() - 5_000),
         };
         Observed {
-            instances: moment.instances.as_ref().map(|all| all.iter().map(instance).collect()),
+            target: moment
+                .instances
+                .as_ref()
+                .map(|all| TargetSeen { generation: self.ordered, instances: all.iter().map(instance).collect() }),
             route: (!matches!(moment.route, Sight::Unknown)).then_some(route),
             smoke: self.smoke.clone(),
             closed: None,
@@ -273,7 +283,7 @@ impl Live {
                 let failures = if smoke_fails { vec!["GET / answered 500".to_string()] } else { Vec::new() };
                 self.smoke.insert(*generation, SmokeSeen { failures, checks: 1 });
             }
-            Action::Run { .. } | Action::Stop { .. } => {}
+            Action::Run { generation, .. } | Action::Stop { generation, .. } => self.ordered = *generation,
         }
     }
 }

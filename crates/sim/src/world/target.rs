@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base::Digest;
 use engine::world::{Target, WorldError};
-use rollout::{InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen};
+use rollout::{InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen, TargetSeen};
 
 use super::Border;
 use crate::breaks::Break;
@@ -57,13 +57,13 @@ pub(crate) struct SimTarget {
 
 #[async_trait]
 impl Target for SimTarget {
-    async fn observe(&self, _: &str) -> Option<Vec<InstanceSeen>> {
+    async fn observe(&self, _: &str) -> Option<TargetSeen> {
         let sim = &self.border.sim;
         if !sim.strikes(Fault::TargetUnknown, 6) {
             return Some(self.border.look(|sim| sim.truth().target.seen()).await);
         }
         let seen = self.border.look(|sim| sim.truth().target.seen()).await;
-        (sim.broken == Some(Break::UnknownIsGood)).then(|| seen.into_iter().map(well).collect())
+        (sim.broken == Some(Break::UnknownIsGood)).then(|| TargetSeen { instances: seen.instances.into_iter().map(well).collect(), ..seen })
     }
 
     async fn run(&self, scope: &str, generation: u64, instance: &InstancePlan, replicas: u32) -> Result<(), WorldError> {
@@ -131,8 +131,8 @@ impl TargetTruth {
         self.instances.values().any(|it| it.phase == InstancePhase::Ready && it.address.as_deref() == Some(address))
     }
 
-    fn seen(&self) -> Vec<InstanceSeen> {
-        let seen = self.instances.iter().map(|((revision, index), it)| InstanceSeen {
+    fn seen(&self) -> TargetSeen {
+        let instances = self.instances.iter().map(|((revision, index), it)| InstanceSeen {
             revision: revision.clone(),
             index: *index,
             address: it.address.clone(),
@@ -141,7 +141,7 @@ impl TargetTruth {
             message: it.message.map(str::to_string),
             since: timestamp(it.since),
         });
-        seen.collect()
+        TargetSeen { generation: self.generation, instances: instances.collect() }
     }
 
     /// False when a newer generation was obeyed.
