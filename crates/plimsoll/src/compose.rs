@@ -90,15 +90,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let event = push_event(&repository, &project, &git_ref, choices);
     // A configuration that can't be read may have said it.
     let start = if problems.is_empty() { start_command(&config, detected.as_ref(), &tree) } else { Ok(Default::default()) };
-    let (start, why_start) = problems.or_default(start.map_err(|failure| {
-        let failure = match choices.dirty || repository.dirty.is_empty() {
-            true => failure,
-            false => failure.hint(dirty_warning(&repository)),
-        };
-        match project_above(folder) {
-            Some(above) => failure.hint(format!("the folder above is a project: `plimsoll up {above}`")),
-            None => failure,
-        }
+    let (start, why_start) = problems.or_default(start.map_err(|failure| match choices.dirty || repository.dirty.is_empty() {
+        true => failure,
+        false => failure.hint(dirty_warning(&repository)),
     }));
     let health = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.health.clone());
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);

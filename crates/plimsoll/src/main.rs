@@ -29,20 +29,43 @@ mod wrong;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser as _};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
+
+use failure::{Failure, FailureKind};
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = cli::Cli::command().try_get_matches().and_then(|matches| Ok((cli::Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return misused(&advised(error)),
     };
     let terminal = terminal::Terminal::new(&cli.global);
     match commands::dispatch(cli, &terminal) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
+            let failure = pointing_up(failure, &matches);
             terminal.failure(&failure);
             ExitCode::from(failure.kind.exit_code())
         }
+    }
+}
+
+/// What isn't found in a folder that is no project of its own may be meant of the one above.
+fn pointing_up(failure: Failure, matches: &ArgMatches) -> Failure {
+    let (mut command, mut leaf, mut path) = (cli::Cli::command(), matches, "plimsoll".to_string());
+    while let Some((word, next)) = leaf.subcommand() {
+        path = format!("{path} {word}");
+        command = command.find_subcommand(word).expect("it was parsed").clone();
+        leaf = next;
+    }
+    let is_about_it = matches!(failure.kind, FailureKind::NotFound | FailureKind::Usage);
+    let is_said = failure.hints.iter().any(|hint| hint.contains("folder above"));
+    let folder = leaf.try_get_one::<std::path::PathBuf>("dir").ok().flatten().filter(|_| is_about_it && !is_said);
+    match folder.and_then(|folder| compose::project_above(folder)) {
+        Some(above) => {
+            failure.hint(format!("the folder above is a project: `{path} {}{above}`", if takes_flag(&command) { "-C " } else { "" }))
+        }
+        None => failure,
     }
 }
 
@@ -62,19 +85,23 @@ fn advised(mut error: clap::Error) -> clap::Error {
         }
     }
     let takes_folder = command.get_positionals().any(|it| it.get_id() == "dir");
-    let takes_flag = command.get_arguments().any(|it| it.get_short() == Some('C'));
     let tip = if path == "plimsoll up" && argument == "--secret" {
         "its jobs have the project's own secrets: `plimsoll secret set NAME`".to_string()
     } else if takes_folder && matches!(argument.as_str(), "-C" | "--dir") {
         let folder = typed.iter().skip_while(|word| **word != argument).nth(1).map_or("FOLDER", String::as_str);
         format!("the folder stands alone here: `{path} {}`", view::typed(folder))
-    } else if takes_flag && std::path::Path::new(&argument).is_dir() {
+    } else if takes_flag(&command) && std::path::Path::new(&argument).is_dir() {
         format!("the project's folder is named by `-C {}`", view::typed(&argument))
     } else {
         return error;
     };
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     error
+}
+
+/// The project's folder is named by a flag.
+fn takes_flag(command: &clap::Command) -> bool {
+    command.get_arguments().any(|it| it.get_short() == Some('C'))
 }
 
 /// A command line that is no command, or one that asks for help or the version; in JSON where that is asked for.
@@ -92,7 +119,7 @@ fn misused(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp => terminal.json(&serde_json::json!({ "help": text.trim_end() })),
         ErrorKind::DisplayVersion => terminal.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
-        _ => terminal.failure(&failure::Failure::usage(text.trim_start_matches("error: ").trim_end())),
+        _ => terminal.failure(&Failure::usage(text.trim_start_matches("error: ").trim_end())),
     }
     code
 }

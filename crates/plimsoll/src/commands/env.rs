@@ -5,7 +5,7 @@ use release::EnvironmentEvent;
 
 use super::{actor, project_of, running};
 use crate::cli::{Env, Freeze, OfDir};
-use crate::compose::LOCAL;
+use crate::compose::{LOCAL, project_above};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::server::{Demand, EnvironmentAsk};
@@ -35,6 +35,9 @@ async fn freeze(args: &Freeze, terminal: &Terminal) -> Result<u8> {
 /// Puts it on record, and says what that means.
 pub(super) async fn ask(of: &OfDir, demand: Demand, terminal: &Terminal) -> Result<u8> {
     let client = running().await?;
+    if project_above(&of.dir).is_some() {
+        return Err(Failure::not_found("this folder is no project of its own"));
+    }
     let ask = EnvironmentAsk { project: project_of(&of.dir)?, environment: LOCAL.to_string(), by: actor(), demand };
     let event: EnvironmentEvent = client.post("/api/v1/environments/ask", &ask).await?;
     if terminal.json {

@@ -7,12 +7,12 @@ use base::Timestamp;
 use host::instance::lines::{Line, Lines, Stream};
 use rollout::InstancePhase;
 use serde::Serialize;
-use workflow::run::{JobStatus, LegStatus};
+use workflow::job::Conclusion;
+use workflow::run::{JobStatus, LegStatus, State};
 
 use super::{project_of, running};
 use crate::cli::Logs;
 use crate::client::Client;
-use crate::compose::project_above;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::server::{EnvironmentView, ReleaseView};
@@ -100,7 +100,7 @@ fn started_job<'a>(view: &'a ReleaseView, asked: &'a str) -> Result<String> {
         match started.as_slice() {
             [(_, id)] => return Ok(id.clone()),
             [] if named.is_empty() => {}
-            [] => return Err(Failure::not_found(format!("job `{asked}` of release-{number} has not started"))),
+            [] => return Err(silent(asked, number, named[0].state, named[0].reason.as_deref())),
             [.., (_, id)] if exactly => return Ok(id.clone()),
             several => {
                 let names: Vec<String> = several.iter().map(|(leg, _)| format!("`{}`", leg.name)).collect();
@@ -108,9 +108,26 @@ fn started_job<'a>(view: &'a ReleaseView, asked: &'a str) -> Result<String> {
             }
         }
     }
+    let jobs = || view.status.runs.iter().flat_map(|run| &run.status.jobs);
+    // One that was skipped has no legs.
+    let is_it = |job: &&JobStatus| readings.iter().any(|(_, key)| job.key == *key || job.name == *key);
+    if let Some(job) = jobs().find(is_it) {
+        return Err(silent(asked, number, job.state, job.reason.as_deref()));
+    }
     let names: Vec<String> = legs(view, None).map(|(_, leg)| format!("`{}`", leg.name)).collect();
     let failure = Failure::not_found(format!("release-{number} has no job `{asked}`"));
     Err(if names.is_empty() { failure.hint("none of its jobs has begun") } else { failure.hint(format!("it has {}", names.join(", "))) })
+}
+
+/// A job that has written nothing, and why if that is known.
+fn silent(asked: &str, release: u64, state: State, reason: Option<&str>) -> Failure {
+    let why = match (state, reason) {
+        (State::Finished(Conclusion::Skipped), Some(reason)) => format!("it was skipped, {reason}"),
+        (State::Finished(_), Some(reason)) => reason.to_string(),
+        (State::Finished(conclusion), None) => format!("it ended with {}", conclusion.word()),
+        _ => "it has not started".to_string(),
+    };
+    Failure::not_found(format!("job `{asked}` of release-{release} has written nothing: {why}"))
 }
 
 /// Prints the lines that are whole and takes them off; all of it at the end.
@@ -173,14 +190,8 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
             return Err(match asked {
                 Some(revision) => Failure::not_found(format!("no instance of a revision `{revision}` is kept here"))
                     .hint("`plimsoll status` and `plimsoll release history` name revisions"),
-                None => {
-                    let failure = Failure::not_found("no version of this project has run here, so none has written anything")
-                        .hint("what a job wrote: `plimsoll logs --job JOB`");
-                    match project_above(&args.of.dir) {
-                        Some(above) => failure.hint(format!("the folder above is a project: `plimsoll logs -C {above}`")),
-                        None => failure,
-                    }
-                }
+                None => Failure::not_found("no version of this project has run here, so none has written anything")
+                    .hint("what a job wrote: `plimsoll logs --job JOB`"),
             });
         }
         if !args.follow {

@@ -118,7 +118,11 @@ async fn listed<T: serde::de::DeserializeOwned>(what: &str, folder: &Path) -> Re
 
 /// The project a folder belongs to.
 fn project_of(folder: &Path) -> Result<ProjectId> {
-    let place = host::git::place(folder).map_err(compose::git_failure)?;
+    let place = host::git::place(folder).map_err(|error| match error {
+        host::git::Error::NotARepository(_) => Failure::usage(error.to_string())
+            .hint("`-C FOLDER` names the folder of a project; `plimsoll status` shows what runs, with its folder"),
+        error => compose::git_failure(error),
+    })?;
     Ok(compose::project_id(&place.root, &place.subtree))
 }
 

@@ -1,5 +1,7 @@
 //! `plimsoll release …`: look at releases and steer them.
 
+use std::path::Path;
+
 use base::name::{ProjectId, ReleaseId};
 use base::time::format_duration_ms;
 use gate::approval::Vote;
@@ -10,7 +12,7 @@ use super::history::few_words;
 use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
-use crate::compose::{LOCAL, short};
+use crate::compose::{LOCAL, project_above, short};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
@@ -48,9 +50,18 @@ async fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
         terminal.data(&entry_line(entry, terminal));
     }
     if entries.is_empty() {
-        terminal.data("no release of this folder yet; `plimsoll up` makes the first, and `plimsoll status` shows what runs elsewhere");
+        let nothing = "no release of this folder yet; `plimsoll up` makes the first, and `plimsoll status` shows what runs elsewhere";
+        terminal.data(&nothing_of(&of.dir, "list", nothing));
     }
     Ok(exit::OK)
+}
+
+/// Where no release is listed: the project above a folder, if it is none itself, or what else is said.
+pub(super) fn nothing_of(folder: &Path, verb: &str, otherwise: &str) -> String {
+    match project_above(folder) {
+        Some(above) => format!("no release of this folder; the folder above is a project: `plimsoll release {verb} -C {above}`"),
+        None => otherwise.to_string(),
+    }
 }
 
 fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {

@@ -244,18 +244,20 @@ fn first(
     };
     let conclusion = stage.play(terminal)?;
     if conclusion == Conclusion::Failure && shelf.temporary.is_none() {
-        let number = held.kept.number;
-        let flag = match from_here(&project.root()).as_str() {
-            "." => String::new(),
-            folder => format!(" -C {folder}"),
-        };
-        let text = format!(
-            "run-{number} failed; `plimsoll run explain{flag}` says why, `plimsoll run rerun --failed{flag}` tries again what failed"
-        );
-        // Whoever wants to hear only what went wrong hears this.
-        if terminal.is_quiet() { terminal.warn(&text) } else { terminal.say(&terminal.paint(&text, Tone::Faint)) }
+        tell_failed(held.kept.number, &project.root(), terminal);
     }
     Ok(conclusion)
+}
+
+fn tell_failed(number: u64, folder: &Path, terminal: &Terminal) {
+    let flag = match from_here(folder).as_str() {
+        "." => String::new(),
+        folder => format!(" -C {folder}"),
+    };
+    let text =
+        format!("run-{number} failed; `plimsoll run explain{flag}` says why, `plimsoll run rerun --failed{flag}` tries again what failed");
+    // Whoever wants to hear only what went wrong hears this.
+    if terminal.is_quiet() { terminal.warn(&text) } else { terminal.say(&terminal.paint(&text, Tone::Faint)) }
 }
 
 fn unkept(error: host::runs::Error) -> Failure {

@@ -458,6 +458,16 @@ fn the_folder_above_several_projects_names_them() {
 }
 
 #[test]
+fn a_job_that_was_skipped_is_said_to_have_written_nothing() {
+    let jobs = "on: push\njobs:\n  test:\n    runs-on: x\n    steps: [{run: 'true'}]\n  never:\n    if: false\n    runs-on: x\n    steps: [{run: 'true'}]\n";
+    let place = Place::with(&[(CI, jobs)]);
+    assert_eq!(place.up(&["--strategy", "immediate"]).code, 0);
+    place
+        .say(&["logs", "--job", "never"])
+        .ends(9, &["error: job `never` of release-1 has written nothing: it was skipped, `false` is false"]);
+}
+
+#[test]
 fn a_folder_inside_a_project_is_shown_the_way_up() {
     let place = Place::with(&[("many/d/notes.txt", ""), (CI, &workflow("true"))]);
     let say = |args: &[&str]| {
@@ -474,6 +484,18 @@ fn a_folder_inside_a_project_is_shown_the_way_up() {
     say(&["logs"]).ends(9, &["hint: the folder above is a project: `plimsoll logs -C ../..`"]);
     let down = say(&["down"]);
     assert!(down.code == 0 && down.err.contains("; the folder above is a project: `plimsoll down ../..`"), "{down:?}");
+    for command in ["release view", "release rollback", "env freeze --reason x", "gate check", "slo status", "run explain"] {
+        let said = say(&command.split(' ').collect::<Vec<_>>());
+        let verbs: Vec<&str> = command.split(' ').take_while(|word| !word.starts_with('-')).collect();
+        let hint = format!("hint: the folder above is a project: `plimsoll {} -C ../..`", verbs.join(" "));
+        assert!(said.code != 0 && said.err.contains(&hint), "{command}: {said:?}");
+    }
+    say(&["lint"]).ends(9, &["hint: a folder above has workflows: `plimsoll lint ../..`"]);
+    for (command, noun) in [("release list", "list"), ("release history", "history")] {
+        let said = say(&command.split(' ').collect::<Vec<_>>());
+        let way = format!("no release of this folder; the folder above is a project: `plimsoll release {noun} -C ../..`");
+        assert!(said.code == 0 && said.out.contains(&way), "{command}: {said:?}");
+    }
     assert!(!place.say(&["status"]).err.contains("above"));
 }
 

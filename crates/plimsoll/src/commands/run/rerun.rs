@@ -12,7 +12,7 @@ use workflow::run::{JobStatus, LegStatus, State};
 
 use super::kept::{self, Read};
 use super::stage::{Interrupts, Resumed, Reused, Stage, never_begun};
-use super::{ended, secrets, unkept};
+use super::{ended, secrets, tell_failed, unkept};
 use crate::cli::Rerun;
 use crate::commands::actor;
 use crate::failure::{Failure, Result};
@@ -62,7 +62,7 @@ pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
     drop(held);
     runs.clear(number);
     if conclusion == Conclusion::Failure {
-        terminal.say(&format!("run-{number} failed; `plimsoll run explain` says why"));
+        tell_failed(number, &args.one.of.dir, terminal);
     }
     Ok(ended(&[conclusion], &[], &interrupts, terminal))
 }

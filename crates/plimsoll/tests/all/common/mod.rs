@@ -31,11 +31,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
 "#;
 
-/// Sizes that end within seconds; the code is the same.
+/// Sizes that end within seconds, and nothing is held because the machine is busy with other tests; the code is the same.
 pub const SMALL: &str = "apiVersion: plimsoll/v1alpha1
 name: app
 limits: {ready: 30s, stepMin: 1s, stepMax: 30s, drain: 1s, verify: 1s}
-judge: {look: 200ms}
+judge: {look: 200ms, latencySlack: 2s}
 synthetic: {interval: 10ms}
 grace: 1s
 ";
