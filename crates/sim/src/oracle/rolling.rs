@@ -22,9 +22,11 @@ struct Update<'a> {
 }
 
 impl Truth {
-    /// After something was recorded. What is there when an update begins, still ending mostly, may be more than it may have itself.
+    /// After something was recorded. What is there when an update begins, still ending mostly, may be more than it may have itself; and
+    /// what an earlier attempt left with traffic is taken over from its first instance to its last, those that are gone in between too.
     pub fn update_begins(&mut self) {
-        let Some((release, there)) = self.update().map(|update| (update.release, self.of(&update))) else { return };
+        let found = |update: Update<'_>| (update.release, self.of(&update) + self.target.gaps(update.new));
+        let Some((release, there)) = self.update().map(found) else { return };
         if self.found.is_none_or(|(known, _)| known != release) {
             self.found = Some((release, there));
         }

@@ -121,6 +121,13 @@ impl TargetTruth {
         self.instances.iter().filter(|(_, it)| it.phase != InstancePhase::Stopped).map(|((revision, _), _)| revision)
     }
 
+    /// Indexes before the last running instance of a revision at which none runs.
+    pub fn gaps(&self, revision: &RevisionId) -> u32 {
+        let runs = |(of, index): &Key, it: &Instance| (of == revision && it.phase != InstancePhase::Stopped).then_some(*index);
+        let running: Vec<u32> = self.instances.iter().filter_map(|(key, it)| runs(key, it)).collect();
+        running.last().map_or(0, |last| last + 1 - running.len() as u32)
+    }
+
     /// Somebody wanted it to end, and nobody wanted it to run since. Its instances don't tell: one that vanished leaves those of an
     /// earlier release, which had more of them.
     pub fn was_stopped(&self, revision: &RevisionId) -> bool {
