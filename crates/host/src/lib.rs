@@ -25,6 +25,7 @@ mod retention;
 mod rooms;
 pub mod router;
 pub mod runs;
+pub mod schedules;
 pub mod secrets;
 pub mod supervise;
 pub mod target;

@@ -81,6 +81,9 @@ pub enum Command {
     /// Keep what the project's jobs get as `secrets.NAME` in `up`
     #[command(subcommand)]
     Secret(Secret),
+    /// Start the project's workflows by their schedules
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Let jobs with `id-token: write` show others who they are
     #[command(subcommand)]
     Identity(Identity),
@@ -510,6 +513,16 @@ pub struct SecretName {
     pub environment: Option<String>,
     #[command(flatten)]
     pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Schedule {
+    /// Let this machine's server start what is due; starts the server where none runs
+    On(OfDir),
+    /// Let nothing of the project start by the clock any more
+    Off(OfDir),
+    /// List the schedules of the project's workflows, when they come due next, and whether they are started
+    List(OfDir),
 }
 
 #[derive(Debug, Clone, Subcommand)]

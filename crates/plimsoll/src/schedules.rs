@@ -1,9 +1,16 @@
 //! When a file's schedules come due next, in their own time zones.
 
-use base::Timestamp;
+use std::path::Path;
+
+use base::{Source, Timestamp};
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use workflow::model::Workflow;
 use workflow::schedule;
+
+const FOLDER: &str = ".github/workflows";
+
+const DAY_MS: i64 = 24 * 60 * 60_000;
 
 /// As many as show the rhythm.
 const SHOWN: usize = 3;
@@ -11,6 +18,65 @@ const SHOWN: usize = 3;
 /// A line for each schedule.
 pub fn lines(workflow: &Workflow, now: Timestamp) -> Vec<String> {
     schedule::entries(workflow).iter().map(|entry| line(entry, now)).collect()
+}
+
+/// A schedule of a file, which lies at this path in its project.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scheduled {
+    pub file: String,
+    pub cron: String,
+    /// Nothing for UTC.
+    pub timezone: Option<String>,
+}
+
+/// What came due, and when the last time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    pub file: String,
+    pub cron: String,
+    pub at: Timestamp,
+}
+
+/// Of the files as they lie there; one that can't be read has none.
+pub fn of_folder(folder: &Path) -> Vec<Scheduled> {
+    let Ok(entries) = std::fs::read_dir(folder.join(FOLDER)) else { return Vec::new() };
+    let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name.ends_with(".yml") || name.ends_with(".yaml"));
+    names.sort();
+    names.iter().flat_map(|name| of_file(folder, format!("{FOLDER}/{name}"))).collect()
+}
+
+fn of_file(folder: &Path, file: String) -> Vec<Scheduled> {
+    let Ok(text) = std::fs::read_to_string(folder.join(&file)) else { return Vec::new() };
+    let (workflow, _) = workflow::github::parse(&Source::new(file.as_str(), text));
+    let entries = workflow.as_ref().map(schedule::entries).unwrap_or_default();
+    entries.into_iter().map(|entry| Scheduled { file: file.clone(), cron: entry.cron, timezone: entry.timezone }).collect()
+}
+
+impl Scheduled {
+    /// `ci.yml: schedule …` with the next moments.
+    pub fn line(&self, now: Timestamp) -> String {
+        let name = self.file.rsplit('/').next().unwrap_or(&self.file);
+        format!("{name}: {}", line(&schedule::Entry { cron: self.cron.clone(), timezone: self.timezone.clone() }, now))
+    }
+
+    /// The last moment in (`since`, `until`]; however often it came due meanwhile, it is started once.
+    fn due(&self, since: Timestamp, until: Timestamp) -> Option<Due> {
+        let zone = TimeZone::get(self.timezone.as_deref().unwrap_or("UTC")).ok()?;
+        let next = |after| schedule::next(&self.cron, &zone, after).filter(|at| *at <= until);
+        // Of a long time only its end.
+        let since = since.max(Timestamp::from_ms(until.as_ms() - DAY_MS));
+        let mut at = next(since)?;
+        while let Some(later) = next(at) {
+            at = later;
+        }
+        Some(Due { file: self.file.clone(), cron: self.cron.clone(), at })
+    }
+}
+
+/// Every schedule of the folder's workflows that came due in (`since`, `until`].
+pub fn due(folder: &Path, since: Timestamp, until: Timestamp) -> Vec<Due> {
+    of_folder(folder).iter().filter_map(|scheduled| scheduled.due(since, until)).collect()
 }
 
 fn line(entry: &schedule::Entry, now: Timestamp) -> String {
@@ -40,6 +106,36 @@ fn shown(moment: Timestamp, zone: &TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_due_is_started_once_however_often_it_did() {
+        let at = |text: &str| -> Timestamp { format!("2026-03-28T{text}Z").parse().unwrap() };
+        let scheduled = |cron: &str| Scheduled { file: "a.yml".into(), cron: cron.into(), timezone: Some("Europe/Berlin".into()) };
+        let due = |cron, since, until| scheduled(cron).due(at(since), at(until)).map(|due| due.at);
+        assert_eq!(due("0 3 * * *", "01:59:00", "02:00:00"), Some(at("02:00:00")), "three o'clock in Berlin");
+        assert_eq!(due("0 3 * * *", "02:00:00", "02:01:00"), None, "a moment belongs to one look");
+        assert_eq!(due("*/5 * * * *", "02:00:00", "02:17:00"), Some(at("02:15:00")), "the last of three");
+        assert_eq!(due("*/5 * * * *", "02:17:00", "02:10:00"), None, "a clock that was put back");
+        assert_eq!(due("0 3 30 2 *", "00:00:00", "23:00:00"), None);
+    }
+
+    #[test]
+    fn schedules_are_those_of_the_files_that_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(FOLDER)).unwrap();
+        let job = "jobs: {a: {runs-on: x, steps: [{run: 'true'}]}}";
+        let write = |name: &str, text: String| std::fs::write(folder.path().join(FOLDER).join(name), text).unwrap();
+        write("night.yml", format!("on: {{schedule: [{{cron: '0 3 * * *', timezone: Europe/Berlin}}, {{cron: '0 12 * * 1'}}]}}\n{job}"));
+        write("push.yml", format!("on: push\n{job}"));
+        write("torn.yml", "on: {schedule: [{cron: '0 3".to_string());
+        write("notes.txt", format!("on: {{schedule: [{{cron: '* * * * *'}}]}}\n{job}"));
+        let found = of_folder(folder.path());
+        assert_eq!(
+            found.iter().map(|it| (it.file.as_str(), it.cron.as_str())).collect::<Vec<_>>(),
+            [(".github/workflows/night.yml", "0 3 * * *"), (".github/workflows/night.yml", "0 12 * * 1"),]
+        );
+        assert!(of_folder(&folder.path().join("nowhere")).is_empty());
+    }
 
     #[test]
     fn a_schedule_is_shown_in_its_own_time_zone() {

@@ -19,6 +19,7 @@ mod policy;
 mod release;
 mod replay;
 mod run;
+mod schedule;
 mod secret;
 mod serve;
 mod slo;
@@ -77,6 +78,7 @@ fn on_runtime(command: Command, terminal: &Terminal) -> Result<u8> {
             Command::Gate(args) => gate::gate(args, terminal).await,
             Command::Slo(args) => slo::slo(args, terminal).await,
             Command::Policy(Policy::Eval(args)) => policy::eval(&args, terminal).await,
+            Command::Schedule(args) => schedule::schedule(args, terminal).await,
             Command::Logs(args) => logs::logs(&args, terminal).await,
             Command::Down(args) => down::down(&args, terminal).await,
             Command::Demo(args) => demo::demo(&args, terminal).await,

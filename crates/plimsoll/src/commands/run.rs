@@ -88,7 +88,7 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     }
     let plans = plan(args, &project, &event, found, terminal)?;
     if args.dry_run {
-        return dry_run(&plans, &stages, terminal);
+        return dry_run(&plans, &stages, super::schedule::starts(&project.id()).unwrap_or(false), terminal);
     }
     let asking =
         Asking { secrets, env: pairs("env", &args.env)?, pause: args.pause_on_failure, identity: args.identity, not_run: found_not_run };
@@ -646,16 +646,16 @@ fn plan(args: &RunArgs, project: &Project, event: &Event, found: Found, terminal
     Ok(plans)
 }
 
-fn dry_run(plans: &[Plan], stages: &[(String, Vec<String>)], terminal: &Terminal) -> Result<u8> {
+/// `starts` is whether the server starts by the clock what is scheduled.
+fn dry_run(plans: &[Plan], stages: &[(String, Vec<String>)], starts: bool, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&plans);
         return Ok(exit::OK);
     }
     for plan in plans {
         terminal.data(&format!("{} on {}", plan.workflow.path, plan.event.name));
-        crate::schedules::lines(&plan.workflow, crate::world::now())
-            .iter()
-            .for_each(|line| terminal.data(&format!("  {line}; nothing here starts by the clock")));
+        let by_whom = if starts { "the server starts it" } else { "`plimsoll schedule on` lets the server start it" };
+        crate::schedules::lines(&plan.workflow, crate::world::now()).iter().for_each(|line| terminal.data(&format!("  {line}; {by_whom}")));
         for (stage, jobs) in stages {
             terminal.data(&format!("  stage {stage}: {}", jobs.join(", ")));
         }

@@ -7,6 +7,7 @@ mod follow;
 mod history;
 mod journal;
 mod logs;
+mod schedules;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub fn serve(dirs: &Dirs, serving: &Serving) -> Result<()> {
         let world = world::open(dirs).await?;
         let journal = Arc::new(journal::Journal::open(world.store.clone()).await?);
         let driver = driver::Driver::start((*world).clone(), journal.clone());
+        schedules::start(dirs.clone());
         let state = api::State::new(world, journal, driver, dirs.clone())?;
         listen(dirs, serving, api::router(state.clone()), &state).await
     })

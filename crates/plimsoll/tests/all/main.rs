@@ -18,6 +18,7 @@ mod lint;
 mod releases;
 mod rolling;
 mod runs;
+mod schedules;
 mod secrets;
 mod signals;
 mod slo;

@@ -1,0 +1,98 @@
+//! `plimsoll schedule …`: whether this machine's server starts the project's workflows by the clock.
+
+use std::path::PathBuf;
+
+use host::schedules::{Kept, Schedules, SchedulesError};
+use serde::Serialize;
+
+use super::{actor, dirs, dirs_to_read, project_of};
+use crate::cli::{OfDir, Schedule};
+use crate::client::Client;
+use crate::compose::{git_failure, project_above};
+use crate::exit;
+use crate::failure::{Failure, Result};
+use crate::schedules::{Scheduled, of_folder};
+use crate::terminal::Terminal;
+use crate::world;
+
+/// Of a project.
+#[derive(Debug, Serialize)]
+struct Told {
+    /// Whether the server of this machine starts them.
+    starts: bool,
+    schedules: Vec<Scheduled>,
+}
+
+pub async fn schedule(command: Schedule, terminal: &Terminal) -> Result<u8> {
+    match command {
+        Schedule::On(of) => on(&of, terminal).await,
+        Schedule::Off(of) => off(&of, terminal),
+        Schedule::List(of) => list(&of, terminal),
+    }
+}
+
+async fn on(of: &OfDir, terminal: &Terminal) -> Result<u8> {
+    let project = project_of(&of.dir)?.to_string();
+    let folder = folder(of)?;
+    let schedules = of_folder(&folder);
+    if schedules.is_empty() {
+        let failure = Failure::not_found(format!("no workflow in `{}` has an `on: schedule` that can be read", folder.display()));
+        let hint = "`plimsoll lint` says what is wrong with a file";
+        return Err(if project_above(&of.dir).is_some() { failure } else { failure.hint(hint) });
+    }
+    let dirs = dirs()?;
+    Client::connect(&dirs).await?;
+    let now = world::now();
+    Schedules::new(&dirs).keep(Kept { project, folder, by: actor(), at: now, looked_at: now }).map_err(|error| failed(&error))?;
+    tell(Told { starts: true, schedules }, terminal);
+    Ok(exit::OK)
+}
+
+fn off(of: &OfDir, terminal: &Terminal) -> Result<u8> {
+    let project = project_of(&of.dir)?.to_string();
+    if !Schedules::new(&dirs_to_read()?).remove(&project).map_err(|error| failed(&error))? {
+        return Err(Failure::not_found("nothing of this project starts by the clock"));
+    }
+    match terminal.json {
+        true => terminal.json(&Told { starts: false, schedules: of_folder(&folder(of)?) }),
+        false => terminal.say("nothing of this project starts by the clock any more"),
+    }
+    Ok(exit::OK)
+}
+
+fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
+    let starts = starts(&project_of(&of.dir)?.to_string())?;
+    tell(Told { starts, schedules: of_folder(&folder(of)?) }, terminal);
+    Ok(exit::OK)
+}
+
+/// Whether the server of this machine starts what is scheduled in a project.
+pub(super) fn starts(project: &str) -> Result<bool> {
+    let all = Schedules::new(&dirs_to_read()?).all().map_err(|error| failed(&error))?;
+    Ok(all.iter().any(|kept| kept.project == project))
+}
+
+fn folder(of: &OfDir) -> Result<PathBuf> {
+    let place = host::git::place(&of.dir).map_err(git_failure)?;
+    Ok(place.root.join(place.subtree))
+}
+
+fn tell(told: Told, terminal: &Terminal) {
+    if terminal.json {
+        terminal.json(&told);
+        return;
+    }
+    let now = world::now();
+    told.schedules.iter().for_each(|scheduled| terminal.data(&scheduled.line(now)));
+    terminal.say(match (told.schedules.is_empty(), told.starts) {
+        (true, _) => "no workflow of this project has a schedule that can be read",
+        (false, true) => {
+            "they start while the server of this machine runs, of the files as they lie here; `plimsoll run list` shows their runs"
+        }
+        (false, false) => "nothing of it starts by the clock; `plimsoll schedule on` lets the server of this machine start it",
+    });
+}
+
+fn failed(error: &SchedulesError) -> Failure {
+    Failure::from_error("look at what starts by the clock", error)
+}
