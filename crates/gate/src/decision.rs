@@ -236,7 +236,7 @@ fn outcome(answer: Answer, input: &Input) -> Outcome {
     let violation = |statement: Statement| violation(statement, &sources);
     let mut violations: Vec<Violation> = answer.violations.into_iter().map(violation).collect();
     let warnings: Vec<Violation> = answer.warnings.into_iter().map(violation).collect();
-    let unmet = answer.requires.into_iter().filter_map(|required| unmet(required, input));
+    let unmet = answer.requires.into_iter().filter_map(|required| unmet(required, |kind| input.evidence.present.contains(&kind)));
     violations.extend(unmet.map(violation));
     match violations.is_empty() {
         true => Outcome::Allowed { warnings, strategy: answer.strategy, overridden: None },
@@ -245,10 +245,10 @@ fn outcome(answer: Answer, input: &Input) -> Outcome {
 }
 
 /// A required kind of evidence that is there is met; anything else that is required can't be provided yet, and is said.
-fn unmet(required: Statement, input: &Input) -> Option<Statement> {
+pub(crate) fn unmet(required: Statement, is_there: impl Fn(EvidenceKind) -> bool) -> Option<Statement> {
     let kind = EvidenceKind::ALL.into_iter().find(|kind| kind.as_str() == required.message);
     let message = match kind {
-        Some(kind) if input.evidence.present.contains(&kind) => return None,
+        Some(kind) if is_there(kind) => return None,
         Some(kind) => format!("the policy requires evidence of {kind}, and there is none"),
         None => format!("the policy requires `{}`, which can't be given yet", required.message),
     };

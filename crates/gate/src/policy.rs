@@ -28,6 +28,8 @@ pub const DEFAULT_POLICY_NAME: &str = "built-in/gate.rego";
 pub struct Policies {
     engine: regorus::Engine,
     packages: Vec<Package>,
+    /// Files and their packages.
+    idle: Vec<(String, String)>,
     digest: Digest,
     limit_ms: u64,
 }
@@ -52,6 +54,11 @@ impl Policies {
     /// The packages whose rules are asked, in order.
     pub fn packages(&self) -> impl Iterator<Item = &str> {
         self.packages.iter().map(|package| package.name.as_str())
+    }
+
+    /// Files that take no part in a decision, with their packages: nobody asks them, and no other file names them.
+    pub fn idle(&self) -> &[(String, String)] {
+        &self.idle
     }
 
     /// Any question about the document, answered as `opa eval` does: `{"result": [{"expressions": […]}]}`.

@@ -106,7 +106,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
     let runners = &config.workflows.runners;
     let mut workflows = problems.or_default(triggered(&tree, &event, &gitlab, runners, &mut resolver, &mut warnings, &mut check));
-    let policies = problems.or_default(read_policies(&tree));
+    let policies = problems.or_default(read_policies(&tree, &mut warnings));
     let calendar = problems.or_default(read_calendar(&tree, &config, now));
     let slos = problems.or_default(read_slos(&tree, &config));
     let notes = problems.or_default(checked.finish()).into_iter().collect();
@@ -435,18 +435,23 @@ fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files
     }
 }
 
-fn read_policies(tree: &Tree) -> Result<Vec<gate::PolicyFile>> {
+/// Those that take part in the decision.
+fn read_policies(tree: &Tree, warnings: &mut Vec<String>) -> Result<Vec<gate::PolicyFile>> {
     let paths = tree
         .paths
         .iter()
         .filter(|path| path.strip_prefix("policy/").is_some_and(|name| name.ends_with(".rego") && !name.ends_with("_test.rego")));
-    let files: Vec<gate::PolicyFile> =
+    let mut files: Vec<gate::PolicyFile> =
         paths.map(|path| gate::PolicyFile { path: path.clone(), text: tree.read(path).unwrap_or_default() }).collect();
     let sources: Vec<Source> = files.iter().map(|file| Source::new(file.path.as_str(), file.text.as_str())).collect();
-    gate::Policies::compile(sources).map_err(|problems| {
+    let policies = gate::Policies::compile(sources).map_err(|problems| {
         let rendered: Vec<String> = problems.iter().map(|problem| problem.render(false)).collect();
         Failure::usage(format!("a policy can't be read, so nothing was started\n\n{}", rendered.join("\n\n")))
     })?;
+    for (path, package) in policies.idle() {
+        warnings.push(format!("`{path}` takes no part in the gate: `package {package}` is asked nothing, and no other file uses it"));
+        files.retain(|file| file.path != *path);
+    }
     Ok(files)
 }
 

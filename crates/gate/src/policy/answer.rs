@@ -4,6 +4,8 @@ use regorus::Value;
 use serde_json::Value as Json;
 
 use super::load::Package;
+use crate::EvidenceKind;
+use crate::decision::unmet;
 
 /// What all packages said together.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,6 +37,15 @@ impl Statement {
 }
 
 impl Answer {
+    /// With what the policies require and the document has no evidence of among what they deny, as the gate has it.
+    #[must_use]
+    pub fn held_to(mut self, document: &Json) -> Answer {
+        let present = document["evidence"]["present"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_there = |kind: EvidenceKind| present.iter().any(|it| it == kind.as_str());
+        self.violations.extend(self.requires.iter().cloned().filter_map(|required| unmet(required, is_there)));
+        self
+    }
+
     pub(super) fn sort(&mut self) {
         for statements in [&mut self.violations, &mut self.warnings, &mut self.requires] {
             statements.sort_by(|left, right| (&left.id, &left.message, &left.rule).cmp(&(&right.id, &right.message, &right.rule)));

@@ -78,7 +78,9 @@ pub(super) struct Definition {
 pub(super) fn compile(mut sources: Vec<Source>) -> Result<Policies, Vec<PolicyDiagnostic>> {
     sources.retain(|source| !is_test(source));
     let Loaded { engine, modules, files } = load(sources)?;
-    Ok(Policies { engine, packages: packages(&modules, &files), digest: digest(&files), limit_ms: GatePlan::default().policy_limit_ms })
+    let packages = packages(&modules, &files);
+    let idle = idle(&modules, &files, &packages).into_iter().map(|(index, package)| (files[index].0.name.to_string(), package)).collect();
+    Ok(Policies { engine, packages, idle, digest: digest(&files), limit_ms: GatePlan::default().policy_limit_ms })
 }
 
 /// Files that were read, the default policy among them unless it is replaced, and found to be in order.
@@ -116,6 +118,7 @@ pub(super) fn load(mut sources: Vec<Source>) -> Result<Loaded, Vec<PolicyDiagnos
     diagnostics.extend(refuse::check(&modules, &loaded));
     let packages = packages(&modules, &loaded);
     diagnostics.extend(silent(&modules, &loaded, &packages));
+    diagnostics.extend(unheard(&modules, &loaded, &packages));
     // Some mistakes (a variable nobody binds) only show when the rules are put in order.
     if diagnostics.is_empty()
         && let Err(error) = engine.eval_query("1".to_string(), false)
@@ -262,6 +265,48 @@ fn silent(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Packag
         None => diagnostic.hint("to add rules to the default policy, use another package, as `package plimsoll.team`"),
     };
     Some(PolicyDiagnostic { source: source.clone(), diagnostic })
+}
+
+/// Files that take no part, by their index and with their package: nobody asks it, and no other file names it. `plimsoll.gate` is
+/// looked at by [`silent`].
+fn idle(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Vec<(usize, String)> {
+    let names: Vec<String> = modules.iter().map(|module| package_name(module).1).collect();
+    let root = |name: &str| format!("data.{}", name.split('.').next().unwrap_or_default());
+    let is_named = |index: usize| {
+        let root = root(&names[index]);
+        loaded.iter().enumerate().any(|(other, (source, _))| other != index && source.text.contains(&root))
+    };
+    let is_idle = |index: &usize| {
+        let (name, source) = (&names[*index], &loaded[*index].0);
+        let is_asked = name == MAIN_PACKAGE || packages.iter().any(|package| package.name == *name);
+        !is_asked && !is_test(source) && !is_named(*index)
+    };
+    (0..modules.len()).filter(is_idle).map(|index| (index, names[index].clone())).collect()
+}
+
+/// A file that takes no part and is meant to: it says what is allowed, or nearly.
+fn unheard(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Vec<PolicyDiagnostic> {
+    let said = |(index, name): (usize, String)| {
+        let (module, source) = (&modules[index], &loaded[index].0);
+        let heads = module.policy.iter().filter_map(|rule| match rule.as_ref() {
+            Rule::Default { refr, .. } => leftmost(refr),
+            Rule::Spec { .. } => leftmost(head_of(rule)?.0),
+        });
+        let heads: Vec<&regorus::unstable::Span> = heads.collect();
+        let message = |rule: &str| format!("nobody asks `{rule}` of `package {name}`, so it decides nothing");
+        let diagnostic = if let Some(head) = heads.iter().find(|head| ASKED.contains(&head.text())) {
+            let hint = "a package under `plimsoll` is asked, as `package plimsoll.team`; so is one with `deny`, `violations` or `decision`";
+            Diagnostic::error("policy/unheard", span_of(head), message(head.text())).hint(hint)
+        } else {
+            let near = heads.iter().find_map(|head| Some((head, base::name::nearest(head.text(), ASKED)?)));
+            let head = near.map(|(head, _)| head).or(heads.first()).filter(|_| is_ours(&name))?;
+            let asked = || format!("asked are {}", ASKED.map(|name| format!("`{name}`")).join(", "));
+            let hint = near.map_or_else(asked, |(_, near)| format!("did you mean `{near}`?"));
+            Diagnostic::error("policy/unheard", span_of(head), message(head.text())).hint(hint)
+        };
+        Some(PolicyDiagnostic { source: source.clone(), diagnostic })
+    };
+    idle(modules, loaded, packages).into_iter().filter_map(said).collect()
 }
 
 fn definitions(module: &Module, source: &Source) -> Vec<Definition> {

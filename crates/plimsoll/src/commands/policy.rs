@@ -69,7 +69,7 @@ pub async fn eval(args: &PolicyEval, terminal: &Terminal) -> Result<u8> {
             Ok(exit::OK)
         }
         None => {
-            let answer = policies.evaluate(&document);
+            let answer = policies.evaluate(&document).held_to(&document);
             say(&answer, terminal);
             Ok(if answer.violations.is_empty() { exit::OK } else { exit::DENIED })
         }

@@ -298,6 +298,30 @@ fn a_repository_tests_its_policies() {
 }
 
 #[test]
+fn a_policy_that_nobody_asks_is_refused_or_named_and_not_told_to_be_in_force() {
+    let place = Place::with_app();
+    place.write("policy/team.rego", "package team\n\ndefault allow := false\n");
+    place.commit("a rule that nobody asks");
+    let said = place.up(&["--dry-run"]);
+    assert!(said.code == 2 && said.err.contains("nobody asks `allow` of `package team`, so it decides nothing"), "{said:?}");
+    assert!(said.err.contains("policy/team.rego:3:9") && said.err.contains("as `package plimsoll.team`"), "{said:?}");
+    place.write("policy/team.rego", "package plimsoll.team\n\nviolation contains \"no\" if true\n");
+    place.commit("misspelt");
+    let said = place.up(&["--dry-run"]);
+    assert!(said.code == 2 && said.err.contains("did you mean `violations`?"), "{said:?}");
+    place.write("policy/team.rego", "package cluster\n\nviolation contains \"no\" if true\n");
+    place.write("policy/lib.rego", "package words\n\nloud(word) := upper(word)\n\nallow := true\n");
+    place.write("policy/own.rego", "package plimsoll.own\n\nimport data.words\n\nwarn contains words.loud(\"mind\") if words.allow\n");
+    place.commit("another tool's, and a library");
+    let said = place.up(&["--dry-run"]);
+    assert!(
+        said.code == 0 && said.err.contains("`policy/team.rego` takes no part in the gate: `package cluster` is asked nothing"),
+        "{said:?}"
+    );
+    assert!(!said.err.contains("policy/lib.rego") && said.out.contains("and 2 policy files:"), "{said:?}");
+}
+
+#[test]
 fn policies_answer_about_an_input_and_about_a_release() {
     let place = Place::with_app();
     let nothing = place.say(&["policy", "eval"]);
@@ -310,6 +334,22 @@ fn policies_answer_about_an_input_and_about_a_release() {
             && denied.out.contains("denied: workflow ci.yml ended with failure; says built-in/gate.rego:"),
         "{denied:?}"
     );
+    place.write("policy/needs.rego", "package plimsoll.needs\n\nrequires contains \"tests\"\n");
+    place.write(
+        "input.json",
+        r#"{"environment": "local", "runs": [{"workflow": "ci.yml", "conclusion": "success"}], "evidence": {"present": []}}"#,
+    );
+    let unmet = place.say(&["policy", "eval", "--input", "input.json"]);
+    let why = "denied: the policy requires evidence of tests, and there is none; says policy/needs.rego:3";
+    assert!(unmet.code == 3 && unmet.out.contains(why), "{unmet:?}");
+    place.write(
+        "input.json",
+        r#"{"environment": "local", "runs": [{"workflow": "ci.yml", "conclusion": "success"}], "evidence": {"present": ["tests"]}}"#,
+    );
+    let met = place.say(&["policy", "eval", "--input", "input.json"]);
+    assert!(met.code == 0 && met.out.contains("requires: tests"), "{met:?}");
+    std::fs::remove_dir_all(place.project().join("policy")).unwrap();
+    place.write("input.json", r#"{"environment": "local", "runs": [{"workflow": "ci.yml", "conclusion": "failure"}]}"#);
     let query = place.say(&["policy", "eval", "--input", "input.json", "data.plimsoll.gate.allow"]);
     assert!(query.code == 0 && query.out == "false\n", "{query:?}");
     let undefined = place.say(&["policy", "eval", "--input", "input.json", "data.nothing.here"]);
