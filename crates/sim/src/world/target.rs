@@ -39,6 +39,8 @@ pub(crate) struct Instance {
     was_ready: bool,
     /// It was not ready when it was asked to end.
     was_lost: bool,
+    /// It is ready again after it had not been.
+    came_back: bool,
     restarts: u32,
     message: Option<&'static str>,
     since: i64,
@@ -207,6 +209,7 @@ fn run(sim: &Arc<Sim>, server: usize, generation: u64, plan: &InstancePlan, repl
             wanted: true,
             was_ready: truth.target.vanished.remove(&key),
             was_lost: false,
+            came_back: false,
             restarts: 0,
             message: None,
             since: sim.now(),
@@ -255,7 +258,8 @@ fn become_ready(sim: &Arc<Sim>, key: Key, life: u64) {
     let address = format!("127.0.0.1:{}", 41_000 + truth.target.ports);
     sim.trace(format_args!("target: {}/{} is ready at {address}", key.0, key.1));
     truth.target.instances.get_mut(&key).expect("it was renewed").address.get_or_insert(address);
-    truth.target.instances.get_mut(&key).expect("it was renewed").was_ready = true;
+    let it = truth.target.instances.get_mut(&key).expect("it was renewed");
+    (it.came_back, it.was_ready) = (it.was_ready, true);
     let ready = truth.target.ready(&key.0);
     let most = truth.target.ready_max.entry(key.0.clone()).or_default();
     *most = ready.max(*most);
@@ -284,7 +288,7 @@ fn end(sim: &Arc<Sim>, truth: &mut super::Truth, key: Key) {
     it.wanted = false;
     let was_ready = it.phase == InstancePhase::Ready;
     // One that was dead when it was decided about may have come back a moment ago.
-    let is_back = it.restarts > 0 && sim.now() - it.since < BACK_MS;
+    let is_back = (it.restarts > 0 || it.came_back) && sim.now() - it.since < BACK_MS;
     it.was_lost = !was_ready || is_back;
     sim.trace(format_args!("target: {}/{} is asked to end", key.0, key.1));
     if was_ready && !is_back {
