@@ -141,6 +141,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         ships = Ships::Left(BUILT.to_string());
     }
     let mut delivery = delivery(&config, start.clone(), choices);
+    delivery::crowded(&delivery).map_or(Ok(()), Err)?;
     if config.health == config::Health::default() {
         delivery.probes.startup.path.clone_from(&health);
         delivery.probes.readiness.path = health;

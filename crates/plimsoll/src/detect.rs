@@ -114,7 +114,11 @@ fn has(files: &dyn Files, path: &str) -> bool {
 fn procfile(files: &dyn Files) -> Option<Detected> {
     let text = files.read("Procfile")?;
     let web = text.lines().find_map(|line| line.strip_prefix("web:"))?.trim();
-    plain(web, "`Procfile` has a web process")
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    let named = text.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name).filter(|name| *name != "web" && is_name(name));
+    let others: Vec<String> = named.map(|name| format!("`{name}`")).collect();
+    let left_out = if others.is_empty() { String::new() } else { format!("; its {} left out", others.join(", ")) };
+    plain(web, format!("`Procfile` has a web process{left_out}"))
 }
 
 /// Only what starts a process of the host: a `CMD` whose program comes from the image alone won't be found, and that is said then.
@@ -126,6 +130,7 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
         return None;
     }
     let command = last("WORKDIR ").map_or(command.clone(), |folder| out_of_the_image(&command, folder, files));
+    let command = format!("{}{command}", environment(&text));
     // What an image would be made of isn't made here.
     let why = match text.lines().filter(|line| line.trim_start().starts_with("RUN ")).count() {
         0 => "`Dockerfile`, run as a process here and not in a container".to_string(),
@@ -136,6 +141,57 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
     // What an image would have installed is installed here.
     let build = package(files).and_then(|package| node_build(files, &package));
     Some(Detected { build, health: last("HEALTHCHECK ").and_then(path_of_url), ..detected })
+}
+
+/// What `ENV` gives, as words before a shell's command; a value may use those before it, as in an image. What only an image has, like a
+/// `PATH` of its own, isn't here.
+fn environment(dockerfile: &str) -> String {
+    let joined = dockerfile.replace("\\\n", " ");
+    let mut given = Vec::new();
+    for text in joined.lines().filter_map(|line| line.trim().strip_prefix("ENV ")) {
+        match text.split_once(['=', ' ']) {
+            // The old form: all the rest is one value.
+            Some((name, value)) if text[name.len()..].starts_with(' ') => given.push((name, value.trim().to_string())),
+            _ => given.extend(pairs(text)),
+        }
+    }
+    let own: Vec<String> = given
+        .iter()
+        .filter(|(name, _)| !["PATH", "PORT", "HOME"].contains(name))
+        .map(|(name, value)| format!("export {name}={}; ", expanded(value)))
+        .collect();
+    own.concat()
+}
+
+/// `A=1 B="two words"`.
+fn pairs(text: &str) -> Vec<(&str, String)> {
+    let mut pairs = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some((name, after)) = rest.split_once('=') {
+        let mut quote = None;
+        let end = after.char_indices().find(|(_, c)| match (quote, c) {
+            (None, '"' | '\'') => {
+                quote = Some(*c);
+                false
+            }
+            (Some(open), c) if open == *c => {
+                quote = None;
+                false
+            }
+            (None, c) => c.is_whitespace(),
+            _ => false,
+        });
+        let end = end.map_or(after.len(), |(at, _)| at);
+        pairs.push((name, after[..end].trim_matches(['"', '\'']).to_string()));
+        rest = after[end..].trim_start();
+    }
+    pairs
+}
+
+/// For a shell, in which `$NAME` stays what it is in a Dockerfile and nothing else means anything.
+fn expanded(value: &str) -> String {
+    let escaped: String = value.chars().flat_map(|c| ['\\'].into_iter().filter(move |_| "\"\\`".contains(c)).chain([c])).collect();
+    format!("\"{escaped}\"").replace("$(", "\\$(")
 }
 
 /// `/app/server.py` of an image whose folder is `/app` is `server.py` here, where the project has it.
@@ -238,10 +294,16 @@ fn only_command(files: &dyn Files) -> Option<&str> {
 
 fn python(files: &dyn Files) -> Option<Detected> {
     let is_python = ["pyproject.toml", "requirements.txt", "setup.py"].iter().any(|file| has(files, file));
-    if let Some(module) = files.list().iter().find_map(|file| file.strip_suffix("/__main__.py")).filter(|module| !module.contains('/')) {
-        return plain(format!("python3 -m {module}"), format!("`{module}` is a Python package that can be run"));
+    let module = |file: &str| {
+        let folder = file.strip_suffix("/__main__.py")?;
+        let module = folder.strip_prefix("src/").unwrap_or(folder);
+        (!module.contains('/')).then(|| (module.to_string(), folder.len() > module.len()))
+    };
+    if let Some((module, in_src)) = files.list().iter().find_map(|file| module(file)) {
+        let path = if in_src { SRC } else { "" };
+        return plain(format!("{path}python3 -m {module}"), format!("`{module}` is a Python package that can be run"));
     }
-    if let Some((name, start)) = files.read("pyproject.toml").as_deref().and_then(only_script) {
+    if let Some((name, start)) = files.read("pyproject.toml").as_deref().and_then(|text| only_script(text, files)) {
         return plain(start, format!("`pyproject.toml` has the script `{name}`"));
     }
     if has(files, "manage.py") {
@@ -258,17 +320,23 @@ fn python(files: &dyn Files) -> Option<Detected> {
     plain(format!("python3 {main}"), why)
 }
 
+/// Where packages lie below `src`, which installing them would find.
+const SRC: &str = "PYTHONPATH=src ";
+
 const PYTHON_MAINS: [&str; 4] = ["app.py", "main.py", "server.py", "wsgi.py"];
 
 /// The one entry below `[project.scripts]`, which names a function.
-fn only_script(pyproject: &str) -> Option<(String, String)> {
+fn only_script(pyproject: &str, files: &dyn Files) -> Option<(String, String)> {
     let section = pyproject.split("[project.scripts]").nth(1)?;
     let lines = section.lines().take_while(|line| !line.trim_start().starts_with('['));
     let mut entries = lines.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.trim(), value.trim().trim_matches('"')));
     let (name, (module, function)) = entries.next().and_then(|(name, value)| Some((name, value.split_once(':')?)))?;
     let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
     let is_only = entries.next().is_none() && is_name(module) && is_name(function);
-    is_only.then(|| (name.to_string(), format!("python3 -c 'import sys; from {module} import {function}; sys.exit({function}())'")))
+    let package = module.split('.').next().unwrap_or(module);
+    let in_src = files.list().iter().any(|file| file.starts_with(&format!("src/{package}/")) || *file == format!("src/{package}.py"));
+    let path = if in_src { SRC } else { "" };
+    is_only.then(|| (name.to_string(), format!("{path}python3 -c 'import sys; from {module} import {function}; sys.exit({function}())'")))
 }
 
 /// A file that only makes the application is served by what the project names for that.
@@ -388,10 +456,27 @@ mod tests {
         check(&[("Cargo.toml", "[package]\nname = \"api\"\n"), ("src/main.rs", "")], "./api [cargo build --release -> target/release/api]");
         check(&[("go.mod", "module x"), ("main.go", "")], "./plimsoll-app [go build -o plimsoll-app . -> plimsoll-app]");
         check(&[("shop/__main__.py", ""), ("pyproject.toml", "")], "python3 -m shop");
+        check(&[("src/shop/__main__.py", ""), ("pyproject.toml", "")], "PYTHONPATH=src python3 -m shop");
+        check(
+            &[("pyproject.toml", "[project.scripts]\nserve = \"a.main:main\"\n"), ("src/a/main.py", "")],
+            "PYTHONPATH=src python3 -c 'import sys; from a.main import main; sys.exit(main())'",
+        );
+        let env = "FROM x\nENV MODE=live NAME=\"two words\" \\\n  DIR=/d/$MODE\nENV OLD the rest `is` one\nENV PATH=/venv/bin:$PATH\nCMD [\"./serve\"]\n";
+        check(
+            &[("Dockerfile", env)],
+            "export MODE=\"live\"; export NAME=\"two words\"; export DIR=\"/d/$MODE\"; export OLD=\"the rest \\`is\\` one\"; ./serve",
+        );
         check(&[("requirements.txt", ""), ("main.py", "")], "python3 main.py");
         check(&[("index.html", ""), ("package.json", "{\"scripts\":{\"build\":\"vite build\"}}")], "nothing");
         check(&[("index.html", "")], "python3 -m http.server \"$PORT\" --bind 127.0.0.1");
         check(&[("README.md", "")], "nothing");
+    }
+
+    #[test]
+    fn what_a_procfile_has_besides_is_named() {
+        let files = [("Procfile", "release: ./migrate\nweb: ./serve --url http://x:1\nworker: ./work\n# note: none\n")];
+        let fake = Fake(files.to_vec(), vec!["Procfile".to_string()]);
+        assert_eq!(detect(&fake).map(|it| it.why), Some("`Procfile` has a web process; its `release`, `worker` left out".to_string()));
     }
 
     #[test]

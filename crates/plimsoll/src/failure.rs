@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Failure>;
 pub struct Failure {
     pub kind: FailureKind,
     pub message: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub hints: Vec<String>,
 }
 

@@ -278,7 +278,7 @@ impl Environment {
     /// When nobody froze it.
     pub fn unfreeze(&self, by: &str, now: Timestamp) -> Result<EnvironmentEvent, Unwanted> {
         match self.frozen(now).is_empty() {
-            true => Err(Unwanted("nobody has frozen this environment, and the hours of `gate.window` open it by themselves".to_string())),
+            true => Err(Unwanted("nobody has frozen this environment; hours that `gate.window` closes open by themselves".to_string())),
             false => Ok(EnvironmentEvent::Unfrozen { by: by.to_string(), at: now }),
         }
     }

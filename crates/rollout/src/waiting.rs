@@ -232,7 +232,7 @@ impl WaitingOn {
                     clock(until)
                 )
             }
-            WaitingOn::Paused { by } => format!("paused by {by}; `plimsoll release resume` goes on, a worse canary is still taken back"),
+            WaitingOn::Paused { by } => format!("paused by {by}; `plimsoll release resume` goes on, a worse version is still taken back"),
             WaitingOn::Closed { why } => format!("nothing moves forward, the environment is {why}; `plimsoll release abort` goes back"),
             WaitingOn::PlannedPause { step, steps, until: Some(until) } => {
                 format!("step {} of {steps} is a pause until {}; `plimsoll release promote` skips it", step + 1, clock(until))

@@ -214,7 +214,7 @@ fn explained(line: &str) -> String {
     let lower = line.to_lowercase();
     if lower.contains("address already in use") || lower.contains("eaddrinuse") {
         return format!(
-            "{line}; two versions can't run beside each other on one port: let it listen on $PORT, or `strategy: {{rollingUpdate: {{maxSurge: 0, maxUnavailable: 1}}}}` stops the old one first"
+            "{line}; somebody else has that port, perhaps the version before: let it listen on $PORT, or name it by `port:` in plimsoll.yaml, and one version is replaced by the other in its place"
         );
     }
     if lower.starts_with("modulenotfounderror") {

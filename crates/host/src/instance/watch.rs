@@ -244,7 +244,7 @@ impl Watch {
 
 /// Why an application that is asked on a port of somebody else's is not ready.
 pub(super) fn taken(port: u16) -> String {
-    format!("port {port} is held by another process, so two versions can't run beside each other there; let it listen on $PORT")
+    format!("port {port} is held by another process, which answers there; let it listen on $PORT")
 }
 
 fn delay(probe: &Probe) -> Duration {

@@ -61,7 +61,7 @@ const ACTS: &[Act] = &[
         good: false,
     },
     Act {
-        title: "A broken change: one request in five fails; it goes back by itself",
+        title: "A broken change: every fifth request for the status fails; it goes back by itself",
         patch: Some("broken"),
         subject: "A broken change",
         good: false,

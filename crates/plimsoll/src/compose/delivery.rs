@@ -2,11 +2,13 @@
 
 use clap::ValueEnum as _;
 use release::Delivery;
-use rollout::{JudgePlan, Limits, Probe, Probes, SmokeCheck, Strategy, SyntheticPlan};
+use rollout::rolling::resolve;
+use rollout::{Amount, JudgePlan, Limits, Probe, Probes, SmokeCheck, Strategy, SyntheticPlan};
 
 use super::Choices;
 use crate::cli::StrategyChoice;
 use crate::config::{self, Config};
+use crate::failure::Failure;
 
 /// What `docs/config.md` calls the defaults is what an empty file gives here.
 pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery {
@@ -34,9 +36,32 @@ pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery
 }
 
 fn strategy(config: &Config, choice: Option<StrategyChoice>) -> Strategy {
-    let configured = config.strategy.clone().unwrap_or_else(Strategy::default_canary);
+    // Two of it can't have its one port.
+    let by_itself = || if config.port.is_some() { IN_PLACE } else { Strategy::default_canary() };
+    let configured = config.strategy.clone().unwrap_or_else(by_itself);
     let name = choice.and_then(|choice| choice.to_possible_value());
     name.and_then(|name| Strategy::named(name.get_name(), &configured)).unwrap_or(configured)
+}
+
+const IN_PLACE: Strategy = Strategy::RollingUpdate { max_surge: Amount::Count(0), max_unavailable: Amount::Count(1) };
+
+/// What can't be where an application has one port, whatever `PORT` says.
+pub(super) fn crowded(delivery: &Delivery) -> Option<Failure> {
+    let port = delivery.fixed_port?;
+    let let_it = "let it listen on $PORT, which every instance has its own of, and leave `port` out";
+    if delivery.replicas > 1 {
+        let message = format!("`port: {port}` has room for one instance, and `replicas` asks for {}", delivery.replicas);
+        return Some(Failure::usage(message).hint(let_it));
+    }
+    let way = match &delivery.strategy {
+        Strategy::RollingUpdate { max_surge, max_unavailable } if resolve(*max_surge, *max_unavailable, 1).0 == 0 => return None,
+        Strategy::RollingUpdate { .. } => "a rolling update with `maxSurge`",
+        Strategy::Canary { .. } => "a canary",
+        Strategy::BlueGreen { .. } => "blue-green",
+        Strategy::Immediate => "`immediate`",
+    };
+    let message = format!("`port: {port}` has room for one version, and {way} starts the next one beside it");
+    Some(Failure::usage(message).hint("without `strategy` one is replaced by the other in its place").hint(let_it))
 }
 
 fn limits(config: &Config, choice: Option<StrategyChoice>) -> Limits {

@@ -61,7 +61,10 @@ pub(super) fn triggered(
         if let Some(workflow) = &loaded.workflow
             && let Triggered::No { reason } = trigger::matches(workflow, event)
         {
-            warnings.push(format!("{path} does not run: {reason}"));
+            // What is only there to be called runs where it is called.
+            if workflow.on.iter().any(|trigger| trigger.event != "workflow_call") {
+                warnings.push(format!("{path} does not run: {reason}"));
+            }
             continue;
         }
         match ready(loaded, None, &|path| tree.read(path), resolver) {

@@ -1,6 +1,7 @@
 //! `strategy:`, with the names that Argo Rollouts and, of a rolling update, Kubernetes have for it.
 
 use base::Diagnostic;
+use base::name::nearest;
 use base::yaml::Node;
 use rollout::{Amount, Step, Strategy};
 
@@ -10,6 +11,8 @@ pub(super) const STRATEGY: &[&str] = &["canary", "blueGreen", "rollingUpdate", "
 pub(super) const CANARY: &[&str] = &["steps", SCALE_DOWN_DELAY];
 pub(super) const BLUE_GREEN: &[&str] = &["autoPromotionEnabled", "autoPromotionSeconds", SCALE_DOWN_DELAY];
 pub(super) const ROLLING_UPDATE: &[&str] = &["maxSurge", "maxUnavailable"];
+/// What is said where it is none of them.
+const ONE_OF: &str = "a strategy is one of `canary`, `blueGreen`, `rollingUpdate` and `immediate`";
 const SCALE_DOWN_DELAY: &str = "scaleDownDelaySeconds";
 /// Ten times as many instances beside the old ones are more than anybody means.
 const SURGE_PERCENT_MAX: u32 = 1_000;
@@ -20,11 +23,16 @@ pub(super) const STEP: &[&str] = &["setWeight", "pause"];
 impl Reader {
     pub(super) fn strategy(&mut self, node: &Node) -> Option<Strategy> {
         match node.as_str() {
-            Some("canary") => return None,
-            Some("blueGreen") => return Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
+            Some("canary") => return Some(Strategy::default_canary()),
+            Some("blueGreen" | "blue-green") => return Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
             Some("rolling" | "rollingUpdate") => return Some(Strategy::default_rolling_update()),
             Some("immediate") => return Some(Strategy::Immediate),
-            _ => {}
+            Some(word) => {
+                let near = nearest(word, STRATEGY.iter().copied()).map_or(ONE_OF.to_string(), |near| format!("did you mean `{near}`?"));
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("there is no strategy `{word}`")).hint(near));
+                return None;
+            }
+            None => {}
         }
         let mapping = self.closed(node, STRATEGY)?;
         let ways: Vec<(&str, &Node)> = STRATEGY.iter().filter_map(|way| Some((*way, mapping.get(way)?))).collect();
@@ -46,9 +54,8 @@ impl Reader {
             [("rollingUpdate", rolling)] => self.rolling_update(rolling),
             [("immediate", _)] => Some(Strategy::Immediate),
             _ => {
-                let message = "a strategy is one of `canary`, `blueGreen`, `rollingUpdate` and `immediate`";
                 self.diagnostics.push(
-                    Diagnostic::error(VALUE, node.span, message).hint("`strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}`"),
+                    Diagnostic::error(VALUE, node.span, ONE_OF).hint("`strategy: {canary: {steps: [{setWeight: 10}, {setWeight: 50}]}}`"),
                 );
                 None
             }

@@ -216,7 +216,10 @@ impl Book {
 
     fn rollback_plan(&self, request: &RollbackRequest) -> Result<Plan> {
         let index = self.journal.index();
-        let missing = || Failure::not_found(format!("nothing is known of environment `{}`", request.environment));
+        let missing = || {
+            let message = format!("nothing of this project was ever live in `{}`, so there is nothing to go back to", request.environment);
+            Failure::not_found(message).hint("`plimsoll release list` shows how its releases ended")
+        };
         let environment = index.environments.get(&(request.project, request.environment.clone())).ok_or_else(missing)?;
         let entry = index.projects.get(&request.project).ok_or_else(missing)?;
         if let Some(release) = environment.occupied() {

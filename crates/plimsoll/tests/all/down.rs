@@ -33,17 +33,42 @@ fn a_version_that_another_one_answers_for_is_not_ready() {
     place.write("app.py", &STUBBORN.replace("FIXED", &fixed));
     place.write("plimsoll.yaml", &format!("{}start: exec python3 app.py\nport: {fixed}\n", SMALL.replace("ready: 30s", "ready: 4s")));
     place.commit("first");
+    let other = place.project().join("app.py");
+    let mut other = place.at_home("python3").arg(other).spawn().unwrap();
+    let port: u16 = fixed.parse().unwrap();
+    assert!(until(DEADLINE, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).is_ok());
+    let first = place.up(&[]);
+    assert_eq!(first.code, 1, "{first:?}");
+    assert!(first.err.contains("is held by another process, which answers there; let it listen on $PORT"), "{first:?}");
+    other.kill().unwrap();
+    other.wait().unwrap();
     assert_eq!(place.up(&[]).code, 0);
-
     place.write("README", "changed\n");
     place.commit("second");
     let second = place.up(&[]);
-    assert_eq!(second.code, 6, "{second:?}");
-    assert!(
-        second.err.contains("is held by another process, so two versions can't run beside each other there; let it listen on $PORT"),
-        "{second:?}"
+    assert!(second.code == 0 && second.err.contains("rolling: the instance is replaced in its place"), "{second:?}");
+}
+
+#[test]
+fn one_port_has_room_for_one_instance_and_one_version() {
+    let place = Place::with_app();
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    let refused = |more: &str, why: &str| {
+        place.write("plimsoll.yaml", &format!("{config}port: 9191\n{more}"));
+        place.commit(more);
+        place.up(&["--dry-run"]).ends(2, &[why]);
+    };
+    refused("replicas: 2\n", "error: `port: 9191` has room for one instance, and `replicas` asks for 2");
+    refused("strategy: canary\n", "error: `port: 9191` has room for one version, and a canary starts the next one beside it");
+    refused(
+        "strategy: rolling\n",
+        "error: `port: 9191` has room for one version, and a rolling update with `maxSurge` starts the next one beside it",
     );
-    place.say(&["status"]).out.find("(release-1)").expect("the first version is still live");
+    place.write("plimsoll.yaml", &format!("{config}port: 9191\n"));
+    place.commit("by itself");
+    let plan = place.up(&["--dry-run"]);
+    assert!(plan.code == 0 && plan.out.contains("rolling: the instance is replaced in its place"), "{plan:?}");
+    assert_eq!(place.up(&["--dry-run", "--strategy", "immediate"]).code, 2);
 }
 
 #[test]

@@ -135,6 +135,9 @@ fn every_command_answers_in_json() {
     }
     asked.value(0, "env freeze --reason sale --for 1h");
     asked.value(0, "env unfreeze");
+    asked.value(9, "schedule on");
+    asked.value(9, "schedule off");
+    assert_eq!(asked.value(0, "schedule list")["starts"], false);
     assert_eq!(asked.value(0, "inbox"), serde_json::json!([]));
     for refused in ["approve", "reject -m no"] {
         assert!(asked.value(2, refused)["error"]["message"].is_string());
