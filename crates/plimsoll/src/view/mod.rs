@@ -24,6 +24,8 @@ pub struct Narrator<'a> {
     /// How many ticks the live part has been drawn.
     beat: usize,
     warned: bool,
+    /// Of the traffic, as it was told last, in 0.01 %.
+    share: Option<u32>,
 }
 
 /// A project's folder as it would be typed from here.
@@ -94,7 +96,7 @@ pub fn marked(terminal: &Terminal, mark: Mark, text: &str) -> String {
 
 impl<'a> Narrator<'a> {
     pub fn new(terminal: &'a Terminal) -> Narrator<'a> {
-        Narrator { terminal, beat: 0, warned: false }
+        Narrator { terminal, beat: 0, warned: false, share: None }
     }
 
     /// One event; `release` has it applied already.
@@ -140,7 +142,7 @@ impl<'a> Narrator<'a> {
                 };
                 self.line(Mark::Going, &text);
             }
-            Event::Rollout { event } => rollout::event(self.terminal, release, event),
+            Event::Rollout { event } => rollout::event(self.terminal, release, event, &mut self.share),
             Event::CancelRequested { by, .. } => self.line(Mark::Warn, &format!("cancelled by {by}; running steps are being ended")),
             Event::Finished { outcome, .. } => self.finished(release, outcome),
         }

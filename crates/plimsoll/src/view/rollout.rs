@@ -10,7 +10,8 @@ use rollout::{Happened, RevisionId, Rollout};
 use super::{Mark, marked, spinner};
 use crate::terminal::{Terminal, Tone};
 
-pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
+/// `told` is the new revision's share of the traffic, as it was told last.
+pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event, told: &mut Option<u32>) {
     let Some(rollout) = release.rollout() else { return };
     let plan = rollout.plan();
     let say = |mark, text: String| terminal.say(&marked(terminal, mark, &text));
@@ -25,8 +26,11 @@ pub fn event(terminal: &Terminal, release: &Release, event: &rollout::Event) {
         Happened::InstancesReady => say(Mark::Good, format!("ready      {}", counted(plan.replicas as usize, "instance"))),
         // Some of the old instances leave, and who comes isn't there yet.
         Happened::Routed { weights, .. } if rollout.scales_stable() && !goes_back && share(weights) == 0 => {}
+        // The same to other addresses: an instance came, or is gone for a moment.
+        Happened::Routed { weights, .. } if *told == Some(share(weights)) => {}
         Happened::Routed { weights, .. } => {
             let weight = share(weights);
+            *told = Some(weight);
             if weight == 0 && rollout.phase() == rollout::Phase::Canary {
                 let (project, port) = (&release.plan().project.name, release.plan().delivery.port);
                 say(Mark::Going, format!("beside     http://{}.{project}.localhost:{port}, without traffic", plan.revision.id));
