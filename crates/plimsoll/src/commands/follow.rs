@@ -35,6 +35,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// By a signal that was heard here.
     pub interrupted: bool,
+    /// What it waited for last, or what was in its way.
+    pub waited_for: Option<String>,
 }
 
 impl Ended {
@@ -78,6 +80,7 @@ pub async fn follow(client: &Client, id: ReleaseId, on_interrupt: OnInterrupt, t
         release: None,
         position: 0,
         waiting: None,
+        waited_for: None,
         waiting_since: tokio::time::Instant::now(),
         told: None,
         narrator: Narrator::new(terminal),
@@ -132,6 +135,8 @@ struct Follower<'a> {
     release: Option<Release>,
     position: u64,
     waiting: Option<String>,
+    /// The last that there was.
+    waited_for: Option<String>,
     waiting_since: tokio::time::Instant,
     /// The gist of what was told last.
     told: Option<String>,
@@ -174,6 +179,7 @@ impl Follower<'_> {
                 if sentence.as_deref().map(gist) != self.waiting.as_deref().map(gist) {
                     self.waiting_since = tokio::time::Instant::now();
                 }
+                self.waited_for = sentence.clone().or(self.waited_for.take());
                 self.waiting = sentence;
                 Ok(None)
             }
@@ -200,7 +206,12 @@ impl Follower<'_> {
             self.show_log(&failed).await;
         }
         let Some(release) = &self.release else { return Ok(None) };
-        Ok(release.outcome().map(|outcome| Ended { release: release.clone(), outcome: outcome.clone(), interrupted: self.interrupts > 0 }))
+        Ok(release.outcome().map(|outcome| Ended {
+            release: release.clone(),
+            outcome: outcome.clone(),
+            interrupted: self.interrupts > 0,
+            waited_for: self.waited_for.clone(),
+        }))
     }
 
     /// Without a live part a sentence is told once, when it has held for a while.

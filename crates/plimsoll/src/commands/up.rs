@@ -23,6 +23,9 @@ const COME_BACK: Duration = Duration::from_secs(15);
 
 const LOOK: Duration = Duration::from_millis(100);
 
+/// In the reason of a release that the router did not follow.
+const NOT_MOVED: &str = "did not move the traffic";
+
 pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     let wait_ms = args.wait.as_deref().map(wait_duration).transpose()?;
     let choices = choices(args)?;
@@ -264,6 +267,10 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
             terminal.say(&format!("`plimsoll release view{folder}` shows who was asked; `plimsoll up{dir}` asks again"));
         }
         Outcome::RunFailed { .. } => terminal.say(&finished_line(&ended.release, &folder)),
+        // The application is not to blame.
+        Outcome::Failed { reason } | Outcome::RollbackFailed { reason } if reason.contains(NOT_MOVED) && ended.waited_for.is_some() => {
+            terminal.say(&format!("the last it said: {}", ended.waited_for.as_deref().unwrap_or_default()));
+        }
         Outcome::Failed { .. } | Outcome::RollbackFailed { .. } => {
             terminal.say(&format!("what the application wrote: `plimsoll logs{folder}`"));
         }
