@@ -1,6 +1,6 @@
 //! Where the jobs of a label run, as a project's configuration says: labels are `runs-on`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,18 @@ impl Runners {
         written(runs_on).is_some_and(|labels| matches!(self.runner(labels), Ok(Runner::Image(_))))
     }
 
+    /// The labels of a job that a rule is about, with that rule, as far as its lines and its matrix have them word for word.
+    #[must_use]
+    pub fn told(&self, job: &Job) -> BTreeMap<String, &Rule> {
+        let Work::Steps { runs_on, .. } = &job.work else { return BTreeMap::new() };
+        let mut keys = BTreeSet::new();
+        matrix_keys(runs_on, &mut keys);
+        let matrix = job.strategy.as_ref().and_then(|strategy| strategy.matrix.as_ref());
+        let in_matrix = keys.iter().flat_map(|key| matrix.map(|matrix| values(matrix, key)).unwrap_or_default());
+        let labels: BTreeSet<String> = written(runs_on).unwrap_or_default().into_iter().map(str::to_string).chain(in_matrix).collect();
+        labels.into_iter().filter_map(|label| Some((label.clone(), self.rule(&label)?))).collect()
+    }
+
     /// As [`Runners::skips`], as a reason.
     pub(crate) fn why_skipped(&self, job: &Job) -> Option<String> {
         let Work::Steps { runs_on, .. } = &job.work else { return None };
@@ -130,6 +142,41 @@ fn written(runs_on: &Template) -> Option<Vec<&str>> {
         }
         _ => None,
     }
+}
+
+/// The keys of the matrix that a template asks for.
+pub(crate) fn matrix_keys(template: &Template, keys: &mut BTreeSet<String>) {
+    match template {
+        Template::Expr { source, .. } => {
+            let paths = crate::expr::parse(source).map(|expr| expr.paths()).unwrap_or_default();
+            for (path, _) in paths {
+                if let [context, key] = path.as_slice()
+                    && context.eq_ignore_ascii_case("matrix")
+                {
+                    keys.insert(key.clone());
+                }
+            }
+        }
+        Template::Sequence(items) => items.iter().for_each(|item| matrix_keys(item, keys)),
+        Template::Mapping(entries) => entries.iter().for_each(|(_, value)| matrix_keys(value, keys)),
+        _ => {}
+    }
+}
+
+/// What a key of a matrix can be, in its vector and in `include`.
+fn values(matrix: &Template, key: &str) -> Vec<String> {
+    let Template::Mapping(entries) = matrix else { return Vec::new() };
+    let entry = |entries: &[(Template, Template)], wanted: &str| {
+        let is_it = |key: &Template| matches!(key, Template::String(key) if key.eq_ignore_ascii_case(wanted));
+        entries.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value.clone())
+    };
+    let items = |value: Option<Template>| if let Some(Template::Sequence(items)) = value { items } else { Vec::new() };
+    let included = items(entry(entries, "include")).into_iter().filter_map(|item| match item {
+        Template::Mapping(entries) => entry(&entries, key),
+        _ => None,
+    });
+    let all = items(entry(entries, key)).into_iter().chain(included);
+    all.filter_map(|item| if let Template::String(text) = item { Some(text) } else { None }).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! The six lines that say what will happen.
 
+use std::collections::BTreeMap;
+
 use base::counted;
 use base::time::format_duration_ms;
 use release::{Commit, Delivery, Ships};
 use rollout::rolling::resolve;
 use rollout::{Step, Strategy};
 use workflow::model::{Job, Workflow};
+use workflow::runners::Rule;
 
 use super::short;
 
@@ -32,7 +35,20 @@ fn left_out(workflow: &Workflow, deliver_by_workflow: bool) -> String {
     let names: Vec<String> = out.iter().map(|job| format!("`{}`", job.id)).collect();
     let is_needed = workflow.jobs.iter().any(|job| job.needs.iter().any(|need| out.iter().any(|out| out.id == *need)));
     let and_rest = if is_needed { " and what needs it" } else { "" };
-    if out.is_empty() { String::new() } else { format!(", without {}{and_rest}", names.join(", ")) }
+    let without = if out.is_empty() { String::new() } else { format!(", without {}{and_rest}", names.join(", ")) };
+    format!("{without}{}", by_label(workflow))
+}
+
+/// What `workflows.runners` does with the labels of jobs that run.
+fn by_label(workflow: &Workflow) -> String {
+    let jobs = workflow.jobs.iter().filter(|job| !workflow.runners.skips(job));
+    let told: BTreeMap<String, &Rule> = jobs.flat_map(|job| workflow.runners.told(job)).collect();
+    let said = told.iter().filter_map(|(label, rule)| match rule {
+        Rule::Host => None,
+        Rule::Skip => Some(format!(", without those on `{label}`")),
+        Rule::Image(image) => Some(format!(", those on `{label}` in a container of {image}")),
+    });
+    said.collect()
 }
 
 /// A working tree that is taken as it is may be what the commit is.

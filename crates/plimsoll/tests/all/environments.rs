@@ -212,6 +212,17 @@ fn the_plan_says_which_jobs_are_left_to_the_release() {
     place.commit("the release delivers");
     let plan = place.up(&["--dry-run"]);
     assert!(plan.out.contains("deploy.yml (3 jobs, without `stage`, `deploy` and what needs it)"), "{plan:?}");
+    place.write(
+        "plimsoll.yaml",
+        &format!("{config}workflows: {{runners: {{macos-*: skip, ubuntu-22.04: 'docker://ubuntu:22.04', x: host}}}}\n")
+            .replace("deliver: workflow\n", ""),
+    );
+    let legs = "on: push\njobs:\n  a:\n    strategy: {matrix: {os: [x, ubuntu-22.04], include: [{os: macos-14}]}}\n    runs-on: ${{ matrix.os }}\n    steps: [{run: 'true'}]\n  mac:\n    runs-on: macos-13\n    steps: [{run: 'true'}]\n";
+    place.write(".github/workflows/deploy.yml", legs);
+    place.commit("legs");
+    let plan = place.up(&["--dry-run"]);
+    let told = "deploy.yml (2 jobs, without `mac`, without those on `macos-14`, those on `ubuntu-22.04` in a container of ubuntu:22.04)";
+    assert!(plan.out.contains(told), "{plan:?}");
 }
 
 #[test]

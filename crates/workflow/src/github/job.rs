@@ -273,31 +273,13 @@ fn look_up_in_matrix(reader: &mut Reader<'_>, runs_on: Option<&Template>, job: &
     const KEYS_MAX: usize = 20;
     let Some(matrix) = job.get("strategy").and_then(|strategy| strategy.get("matrix")) else { return };
     let mut keys = BTreeSet::new();
-    runs_on.into_iter().for_each(|runs_on| matrix_keys(runs_on, &mut keys));
+    runs_on.into_iter().for_each(|runs_on| runners::matrix_keys(runs_on, &mut keys));
     for key in keys.iter().take(KEYS_MAX) {
         let included = matrix.get("include").and_then(Node::as_sequence).unwrap_or_default();
         let vector = matrix.get(key).and_then(Node::as_sequence).unwrap_or_default();
         for node in vector.iter().chain(included.iter().filter_map(|item| item.get(key))) {
             look_up(reader, node.as_str().unwrap_or_default(), node.span);
         }
-    }
-}
-
-fn matrix_keys(template: &Template, keys: &mut BTreeSet<String>) {
-    match template {
-        Template::Expr { source, .. } => {
-            let paths = crate::expr::parse(source).map(|expr| expr.paths()).unwrap_or_default();
-            for (path, _) in paths {
-                if let [context, key] = path.as_slice()
-                    && context.eq_ignore_ascii_case("matrix")
-                {
-                    keys.insert(key.clone());
-                }
-            }
-        }
-        Template::Sequence(items) => items.iter().for_each(|item| matrix_keys(item, keys)),
-        Template::Mapping(entries) => entries.iter().for_each(|(_, value)| matrix_keys(value, keys)),
-        _ => {}
     }
 }
 
