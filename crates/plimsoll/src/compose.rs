@@ -95,6 +95,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         false => failure.hint(dirty_warning(&repository)),
     }));
     let health = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.health.clone());
+    let given = detected.as_ref().filter(|_| config.start.is_none()).map(|detected| detected.env.clone()).unwrap_or_default();
     let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
     let mut checked = security::Checked::default();
     let mut check = |source: &Source| {
@@ -141,6 +142,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         ships = Ships::Left(BUILT.to_string());
     }
     let mut delivery = delivery(&config, start.clone(), choices);
+    delivery.env = given.into_iter().chain(delivery.env).collect();
     delivery::crowded(&delivery).map_or(Ok(()), Err)?;
     if config.health == config::Health::default() {
         delivery.probes.startup.path.clone_from(&health);

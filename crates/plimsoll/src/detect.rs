@@ -1,6 +1,6 @@
 //! What a repository without a `plimsoll.yaml` most likely is: how it is built, started and reached, and why we think so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -24,6 +24,8 @@ pub struct Detected {
     pub build: Option<Build>,
     /// The path that a `HEALTHCHECK` asks.
     pub health: Option<String>,
+    /// What the start is given besides, unless the configuration says otherwise.
+    pub env: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +106,7 @@ pub fn nested(files: &dyn Files) -> Vec<String> {
 }
 
 fn plain(start: impl Into<String>, why: impl Into<String>) -> Option<Detected> {
-    Some(Detected { start: start.into(), why: why.into(), build: None, health: None })
+    Some(Detected { start: start.into(), why: why.into(), build: None, health: None, env: BTreeMap::new() })
 }
 
 fn has(files: &dyn Files, path: &str) -> bool {
@@ -130,7 +132,6 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
         return None;
     }
     let command = last("WORKDIR ").map_or(command.clone(), |folder| out_of_the_image(&command, folder, files));
-    let command = format!("{}{command}", environment(&text));
     // What an image would be made of isn't made here.
     let why = match text.lines().filter(|line| line.trim_start().starts_with("RUN ")).count() {
         0 => "`Dockerfile`, run as a process here and not in a container".to_string(),
@@ -140,58 +141,118 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
     let detected = plain(command, why)?;
     // What an image would have installed is installed here.
     let build = package(files).and_then(|package| node_build(files, &package));
-    Some(Detected { build, health: last("HEALTHCHECK ").and_then(path_of_url), ..detected })
+    Some(Detected { build, health: last("HEALTHCHECK ").and_then(path_of_url), env: image_environment(&text), ..detected })
 }
 
-/// What `ENV` gives, as words before a shell's command; a value may use those before it, as in an image. What only an image has, like a
-/// `PATH` of its own, isn't here.
-fn environment(dockerfile: &str) -> String {
-    let joined = dockerfile.replace("\\\n", " ");
-    let mut given = Vec::new();
-    for text in joined.lines().filter_map(|line| line.trim().strip_prefix("ENV ")) {
-        match text.split_once(['=', ' ']) {
-            // The old form: all the rest is one value.
-            Some((name, value)) if text[name.len()..].starts_with(' ') => given.push((name, value.trim().to_string())),
-            _ => given.extend(pairs(text)),
+/// What `ENV` gives in the last stage of an image, and in those that it is made from.
+/// <https://docs.docker.com/reference/dockerfile/#env>
+fn image_environment(dockerfile: &str) -> BTreeMap<String, String> {
+    let mut stages: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let (mut name, mut given) = (None, BTreeMap::new());
+    for line in logical_lines(dockerfile) {
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((&line, ""));
+        if word.eq_ignore_ascii_case("FROM") {
+            let words: Vec<&str> = rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+            let before = std::mem::take(&mut given);
+            name.take().map(|name| stages.insert(name, before));
+            given = words.first().and_then(|from| stages.get(&from.to_lowercase())).cloned().unwrap_or_default();
+            name = words.get(2).map(|name| name.to_lowercase());
+        } else if word.eq_ignore_ascii_case("ENV") {
+            // Of one line, each value is what it was before the line.
+            let own: Vec<(String, String)> = env_pairs(rest.trim(), &given);
+            given.extend(own);
         }
     }
-    let own: Vec<String> = given
-        .iter()
-        .filter(|(name, _)| !["PATH", "PORT", "HOME"].contains(name))
-        .map(|(name, value)| format!("export {name}={}; ", expanded(value)))
-        .collect();
-    own.concat()
+    // These are of the machine, and where it listens is not an image's to say.
+    given.retain(|name, _| !["PATH", "PORT", "HOST", "HOME", "PWD", "USER"].contains(&name.as_str()) && !name.starts_with("LD_"));
+    given
 }
 
-/// `A=1 B="two words"`.
-fn pairs(text: &str) -> Vec<(&str, String)> {
-    let mut pairs = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some((name, after)) = rest.split_once('=') {
-        let mut quote = None;
-        let end = after.char_indices().find(|(_, c)| match (quote, c) {
-            (None, '"' | '\'') => {
-                quote = Some(*c);
-                false
-            }
-            (Some(open), c) if open == *c => {
-                quote = None;
-                false
-            }
-            (None, c) => c.is_whitespace(),
-            _ => false,
-        });
-        let end = end.map_or(after.len(), |(at, _)| at);
-        pairs.push((name, after[..end].trim_matches(['"', '\'']).to_string()));
-        rest = after[end..].trim_start();
+/// Without comments; lines that end with `\` go on in the next.
+fn logical_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut goes_on = false;
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        let (part, more) = line.strip_suffix('\\').map_or((line, false), |part| (part, true));
+        match lines.last_mut().filter(|_| goes_on) {
+            Some(last) => last.push_str(&format!(" {part}")),
+            None => lines.push(part.to_string()),
+        }
+        goes_on = more;
     }
-    pairs
+    lines
 }
 
-/// For a shell, in which `$NAME` stays what it is in a Dockerfile and nothing else means anything.
-fn expanded(value: &str) -> String {
-    let escaped: String = value.chars().flat_map(|c| ['\\'].into_iter().filter(move |_| "\"\\`".contains(c)).chain([c])).collect();
-    format!("\"{escaped}\"").replace("$(", "\\$(")
+/// `A=1 B="two words" C=x\ y`, or the old form `A all the rest`.
+fn env_pairs(text: &str, given: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let end = text.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(text.len());
+    if !text[end..].starts_with('=') {
+        let value = Words { rest: text[end..].trim().chars().peekable(), given }.value(|_| false);
+        return if end == 0 { Vec::new() } else { vec![(text[..end].to_string(), value)] };
+    }
+    let mut words = Words { rest: text.chars().peekable(), given };
+    let mut pairs = Vec::new();
+    loop {
+        while words.rest.next_if(|c| c.is_whitespace()).is_some() {}
+        let mut name = String::new();
+        while let Some(c) = words.rest.next_if(|c| *c != '=' && !c.is_whitespace()) {
+            name.push(c);
+        }
+        if name.is_empty() || words.rest.next_if_eq(&'=').is_none() {
+            return pairs;
+        }
+        pairs.push((name, words.value(char::is_whitespace)));
+    }
+}
+
+struct Words<'a> {
+    rest: std::iter::Peekable<std::str::Chars<'a>>,
+    given: &'a BTreeMap<String, String>,
+}
+
+impl Words<'_> {
+    /// Up to what ends it outside of quotes.
+    fn value(&mut self, ends: fn(char) -> bool) -> String {
+        let (mut value, mut quote) = (String::new(), None);
+        while let Some(c) = self.rest.next_if(|c| quote.is_some() || !ends(*c)) {
+            match (quote, c) {
+                (None, '"' | '\'') => quote = Some(c),
+                (Some(open), c) if open == c => quote = None,
+                (None | Some('"'), '\\') => value.extend(self.rest.next()),
+                (None | Some('"'), '$') => value.push_str(&self.variable()),
+                _ => value.push(c),
+            }
+        }
+        value
+    }
+
+    /// Behind a `$`: `NAME`, `{NAME}`, `{NAME:-otherwise}`, `{NAME:+instead}`.
+    fn variable(&mut self) -> String {
+        let is_braced = self.rest.next_if_eq(&'{').is_some();
+        let mut name = String::new();
+        while let Some(c) = self.rest.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+            name.push(c);
+        }
+        let known = self.given.get(&name).cloned().unwrap_or_default();
+        if !is_braced {
+            return if name.is_empty() { "$".to_string() } else { known };
+        }
+        let mut rest = String::new();
+        while let Some(c) = self.rest.next().filter(|c| *c != '}') {
+            rest.push(c);
+        }
+        match rest.split_at_checked(2) {
+            Some((":-", otherwise)) if known.is_empty() => otherwise.to_string(),
+            Some((":+", instead)) => {
+                if known.is_empty() {
+                    String::new()
+                } else {
+                    instead.to_string()
+                }
+            }
+            _ => known,
+        }
+    }
 }
 
 /// `/app/server.py` of an image whose folder is `/app` is `server.py` here, where the project has it.
@@ -321,7 +382,7 @@ fn python(files: &dyn Files) -> Option<Detected> {
 }
 
 /// Where packages lie below `src`, which installing them would find.
-const SRC: &str = "PYTHONPATH=src ";
+const SRC: &str = "PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} ";
 
 const PYTHON_MAINS: [&str; 4] = ["app.py", "main.py", "server.py", "wsgi.py"];
 
@@ -456,20 +517,36 @@ mod tests {
         check(&[("Cargo.toml", "[package]\nname = \"api\"\n"), ("src/main.rs", "")], "./api [cargo build --release -> target/release/api]");
         check(&[("go.mod", "module x"), ("main.go", "")], "./plimsoll-app [go build -o plimsoll-app . -> plimsoll-app]");
         check(&[("shop/__main__.py", ""), ("pyproject.toml", "")], "python3 -m shop");
-        check(&[("src/shop/__main__.py", ""), ("pyproject.toml", "")], "PYTHONPATH=src python3 -m shop");
+        check(&[("src/shop/__main__.py", ""), ("pyproject.toml", "")], "PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} python3 -m shop");
         check(
             &[("pyproject.toml", "[project.scripts]\nserve = \"a.main:main\"\n"), ("src/a/main.py", "")],
-            "PYTHONPATH=src python3 -c 'import sys; from a.main import main; sys.exit(main())'",
-        );
-        let env = "FROM x\nENV MODE=live NAME=\"two words\" \\\n  DIR=/d/$MODE\nENV OLD the rest `is` one\nENV PATH=/venv/bin:$PATH\nCMD [\"./serve\"]\n";
-        check(
-            &[("Dockerfile", env)],
-            "export MODE=\"live\"; export NAME=\"two words\"; export DIR=\"/d/$MODE\"; export OLD=\"the rest \\`is\\` one\"; ./serve",
+            "PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} python3 -c 'import sys; from a.main import main; sys.exit(main())'",
         );
         check(&[("requirements.txt", ""), ("main.py", "")], "python3 main.py");
         check(&[("index.html", ""), ("package.json", "{\"scripts\":{\"build\":\"vite build\"}}")], "nothing");
         check(&[("index.html", "")], "python3 -m http.server \"$PORT\" --bind 127.0.0.1");
         check(&[("README.md", "")], "nothing");
+    }
+
+    #[test]
+    fn what_an_image_gives_to_what_it_starts_is_read_as_docker_reads_it() {
+        let given = |text: &str| image_environment(text).into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        let of_line = |line: &str| given(&format!("FROM x\nENV A=old\n{line}\n"));
+        for (line, expected) in [
+            ("ENV B=1 C=\"two words\" D='a $A'", vec!["A=old", "B=1", "C=two words", "D=a $A"]),
+            ("ENV A=new B=$A", vec!["A=new", "B=old"]),
+            ("ENV B=Rex\\ The\\ Dog C=\\$A", vec!["A=old", "B=Rex The Dog", "C=$A"]),
+            ("ENV B=\"say \\\"x\\\"\" C=${A}s D=${NONE:-else} E=${A:+set}", vec!["A=old", "B=say \"x\"", "C=olds", "D=else", "E=set"]),
+            ("ENV B the rest `is` $A one", vec!["A=old", "B=the rest `is` old one"]),
+            ("ENV B=1 \\\r\n  # note x=1\r\n  spring.profiles.active=prod\r", vec!["A=old", "B=1", "spring.profiles.active=prod"]),
+            ("env HOST=0.0.0.0 PATH=/x:$PATH LD_PRELOAD=x B=2", vec!["A=old", "B=2"]),
+            ("ENV", vec!["A=old"]),
+        ] {
+            assert_eq!(of_line(line), expected, "{line}");
+        }
+        let stages = "FROM node AS base\nENV A=1\nFROM base AS Build\nENV MODE=development\nFROM --platform=x base\nENV B=2\nCMD x\n";
+        assert_eq!(given(stages), ["A=1", "B=2"]);
+        assert_eq!(given("FROM a AS b\nENV A=1\nFROM other\n"), [""; 0]);
     }
 
     #[test]
