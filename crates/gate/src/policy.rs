@@ -11,7 +11,7 @@ mod test;
 use base::{Digest, Source};
 
 pub use answer::{Answer, Statement};
-pub use load::PolicyDiagnostic;
+pub use load::{Idle, PolicyDiagnostic};
 pub use test::{TestOutcome, TestResult, test};
 
 pub(crate) use cache::compiled;
@@ -28,8 +28,7 @@ pub const DEFAULT_POLICY_NAME: &str = "built-in/gate.rego";
 pub struct Policies {
     engine: regorus::Engine,
     packages: Vec<Package>,
-    /// Files and their packages.
-    idle: Vec<(String, String)>,
+    idle: Vec<Idle>,
     digest: Digest,
     limit_ms: u64,
 }
@@ -56,8 +55,8 @@ impl Policies {
         self.packages.iter().map(|package| package.name.as_str())
     }
 
-    /// Files that take no part in a decision, with their packages: nobody asks them, and no other file names them.
-    pub fn idle(&self) -> &[(String, String)] {
+    /// Files that take no part in a decision.
+    pub fn idle(&self) -> &[Idle] {
         &self.idle
     }
 

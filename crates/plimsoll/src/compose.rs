@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use base::name::{ProjectId, ReleaseId};
 use base::{Diagnostic, Digest, Severity, Source, Timestamp, diagnostic};
+use gate::policy::{Idle, PolicyDiagnostic};
 use host::git::{self, Repository};
 use release::{CodeSource, Commit, Project, Ships};
 use workflow::model::Workflow;
@@ -446,16 +447,26 @@ fn read_policies(tree: &Tree, warnings: &mut Vec<String>) -> Result<Vec<gate::Po
         .filter(|path| path.strip_prefix("policy/").is_some_and(|name| name.ends_with(".rego") && !name.ends_with("_test.rego")));
     let mut files: Vec<gate::PolicyFile> =
         paths.map(|path| gate::PolicyFile { path: path.clone(), text: tree.read(path).unwrap_or_default() }).collect();
-    let sources: Vec<Source> = files.iter().map(|file| Source::new(file.path.as_str(), file.text.as_str())).collect();
-    let policies = gate::Policies::compile(sources).map_err(|problems| {
+    let unreadable = |problems: &[PolicyDiagnostic]| {
         let rendered: Vec<String> = problems.iter().map(|problem| problem.render(false)).collect();
         Failure::usage(format!("a policy can't be read, so nothing was started\n\n{}", rendered.join("\n\n")))
-    })?;
-    for (path, package) in policies.idle() {
-        warnings.push(format!("`{path}` takes no part in the gate: `package {package}` is asked nothing, and no other file uses it"));
-        files.retain(|file| file.path != *path);
+    };
+    // Without one of them another may be named by nobody any more.
+    loop {
+        let sources = files.iter().map(|file| Source::new(file.path.as_str(), file.text.as_str())).collect();
+        let policies = gate::Policies::compile(sources).map_err(|problems| unreadable(&problems))?;
+        let meant: Vec<PolicyDiagnostic> = policies.idle().iter().filter_map(|idle| idle.meant.clone()).collect();
+        if !meant.is_empty() {
+            return Err(unreadable(&meant));
+        }
+        if policies.idle().is_empty() {
+            return Ok(files);
+        }
+        for Idle { path, package, .. } in policies.idle() {
+            warnings.push(format!("`{path}` takes no part in the gate: `package {package}` is asked nothing, and no other file uses it"));
+            files.retain(|file| file.path != *path);
+        }
     }
-    Ok(files)
 }
 
 /// The hours of the configuration, with the holidays of the file it names.

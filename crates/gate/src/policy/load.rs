@@ -79,7 +79,7 @@ pub(super) fn compile(mut sources: Vec<Source>) -> Result<Policies, Vec<PolicyDi
     sources.retain(|source| !is_test(source));
     let Loaded { engine, modules, files } = load(sources)?;
     let packages = packages(&modules, &files);
-    let idle = idle(&modules, &files, &packages).into_iter().map(|(index, package)| (files[index].0.name.to_string(), package)).collect();
+    let idle = idle(&modules, &files, &packages);
     Ok(Policies { engine, packages, idle, digest: digest(&files), limit_ms: GatePlan::default().policy_limit_ms })
 }
 
@@ -118,7 +118,6 @@ pub(super) fn load(mut sources: Vec<Source>) -> Result<Loaded, Vec<PolicyDiagnos
     diagnostics.extend(refuse::check(&modules, &loaded));
     let packages = packages(&modules, &loaded);
     diagnostics.extend(silent(&modules, &loaded, &packages));
-    diagnostics.extend(unheard(&modules, &loaded, &packages));
     // Some mistakes (a variable nobody binds) only show when the rules are put in order.
     if diagnostics.is_empty()
         && let Err(error) = engine.eval_query("1".to_string(), false)
@@ -267,46 +266,66 @@ fn silent(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Packag
     Some(PolicyDiagnostic { source: source.clone(), diagnostic })
 }
 
-/// Files that take no part, by their index and with their package: nobody asks it, and no other file names it. `plimsoll.gate` is
-/// looked at by [`silent`].
-fn idle(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Vec<(usize, String)> {
-    let names: Vec<String> = modules.iter().map(|module| package_name(module).1).collect();
-    let root = |name: &str| format!("data.{}", name.split('.').next().unwrap_or_default());
-    let is_named = |index: usize| {
-        let root = root(&names[index]);
-        loaded.iter().enumerate().any(|(other, (source, _))| other != index && source.text.contains(&root))
-    };
-    let is_idle = |index: &usize| {
-        let (name, source) = (&names[*index], &loaded[*index].0);
-        let is_asked = name == MAIN_PACKAGE || packages.iter().any(|package| package.name == *name);
-        !is_asked && !is_test(source) && !is_named(*index)
-    };
-    (0..modules.len()).filter(is_idle).map(|index| (index, names[index].clone())).collect()
+/// A file that takes no part in a decision: nobody asks its package, and no file of another package names it.
+#[derive(Debug, Clone)]
+pub struct Idle {
+    pub path: String,
+    pub package: String,
+    /// Where it is meant to decide: it has a rule that is asked elsewhere, or its package would be asked.
+    pub meant: Option<PolicyDiagnostic>,
 }
 
-/// A file that takes no part and is meant to: it says what is allowed, or nearly.
-fn unheard(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Vec<PolicyDiagnostic> {
-    let said = |(index, name): (usize, String)| {
-        let (module, source) = (&modules[index], &loaded[index].0);
-        let heads = module.policy.iter().filter_map(|rule| match rule.as_ref() {
-            Rule::Default { refr, .. } => leftmost(refr),
-            Rule::Spec { .. } => leftmost(head_of(rule)?.0),
-        });
-        let heads: Vec<&regorus::unstable::Span> = heads.collect();
-        let message = |rule: &str| format!("nobody asks `{rule}` of `package {name}`, so it decides nothing");
-        let diagnostic = if let Some(head) = heads.iter().find(|head| ASKED.contains(&head.text())) {
-            let hint = "a package under `plimsoll` is asked, as `package plimsoll.team`; so is one with `deny`, `violations` or `decision`";
-            Diagnostic::error("policy/unheard", span_of(head), message(head.text())).hint(hint)
-        } else {
-            let near = heads.iter().find_map(|head| Some((head, base::name::nearest(head.text(), ASKED)?)));
-            let head = near.map(|(head, _)| head).or(heads.first()).filter(|_| is_ours(&name))?;
-            let asked = || format!("asked are {}", ASKED.map(|name| format!("`{name}`")).join(", "));
-            let hint = near.map_or_else(asked, |(_, near)| format!("did you mean `{near}`?"));
-            Diagnostic::error("policy/unheard", span_of(head), message(head.text())).hint(hint)
-        };
-        Some(PolicyDiagnostic { source: source.clone(), diagnostic })
+/// `plimsoll.gate` is looked at by [`silent`].
+fn idle(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Vec<Idle> {
+    let names: Vec<String> = modules.iter().map(|module| package_name(module).1).collect();
+    let texts: Vec<String> = loaded.iter().map(|(source, _)| without_comments(&source.text)).collect();
+    let is_named = |name: &str| (0..texts.len()).any(|other| names[other] != name && names_package(&texts[other], name));
+    let mut all = Vec::new();
+    for ((module, (source, _)), name) in modules.iter().zip(loaded).zip(&names) {
+        let is_asked = name == MAIN_PACKAGE || packages.iter().any(|package| package.name == *name);
+        if !is_asked && !is_test(source) && !is_named(name) {
+            let meant = unheard(module, source, name);
+            all.push(Idle { path: source.name.to_string(), package: name.clone(), meant });
+        }
+    }
+    all
+}
+
+fn without_comments(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n")
+}
+
+/// `data.lib.words`, or all of `data.lib`.
+fn names_package(text: &str, package: &str) -> bool {
+    let path = format!("data.{package}");
+    let ends: Vec<usize> = path.match_indices('.').map(|(at, _)| at).skip(1).chain([path.len()]).collect();
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    ends.iter().any(|end| {
+        let is_whole = *end == path.len();
+        text.match_indices(&path[..*end]).any(|(at, found)| {
+            let next = text[at + found.len()..].chars().next().unwrap_or(' ');
+            !goes_on(next) && (is_whole || next != '.')
+        })
+    })
+}
+
+fn unheard(module: &Module, source: &Source, package: &str) -> Option<PolicyDiagnostic> {
+    let heads = module.policy.iter().filter_map(|rule| match rule.as_ref() {
+        Rule::Default { refr, .. } => leftmost(refr),
+        Rule::Spec { .. } => leftmost(head_of(rule)?.0),
+    });
+    let heads: Vec<&regorus::unstable::Span> = heads.collect();
+    let asked = heads.iter().find(|head| ASKED.contains(&head.text()));
+    let near = heads.iter().find_map(|head| Some((head, base::name::nearest(head.text(), ASKED)?)));
+    let (head, hint) = match (asked, near) {
+        (Some(head), _) => (head, "a package under `plimsoll` is asked, as `package plimsoll.team`, and one with `deny`, `violations` or `decision`; what is for another tool lies better outside `policy/`".to_string()),
+        (None, _) if !is_ours(package) => return None,
+        (None, Some((head, near))) => (head, format!("did you mean `{near}`?")),
+        (None, None) => (heads.first()?, format!("asked are {}", ASKED.map(|name| format!("`{name}`")).join(", "))),
     };
-    idle(modules, loaded, packages).into_iter().filter_map(said).collect()
+    let message = format!("nobody asks `{}` of `package {package}`, so it decides nothing", head.text());
+    let diagnostic = Diagnostic::error("policy/unheard", span_of(head), message).hint(hint);
+    Some(PolicyDiagnostic { source: source.clone(), diagnostic })
 }
 
 fn definitions(module: &Module, source: &Source) -> Vec<Definition> {

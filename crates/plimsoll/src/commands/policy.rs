@@ -58,6 +58,10 @@ pub async fn eval(args: &PolicyEval, terminal: &Terminal) -> Result<u8> {
         _ => Vec::new(),
     };
     let policies = Policies::compile(sources).map_err(|problems| unreadable(&problems))?;
+    let meant: Vec<PolicyDiagnostic> = policies.idle().iter().filter_map(|idle| idle.meant.clone()).collect();
+    if !meant.is_empty() {
+        return Err(unreadable(&meant));
+    }
     let document = match &args.input {
         Some(path) => read_input(path)?,
         None => input_of_release(args, terminal).await?,

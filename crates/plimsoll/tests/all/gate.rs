@@ -309,6 +309,15 @@ fn a_policy_that_nobody_asks_is_refused_or_named_and_not_told_to_be_in_force() {
     place.commit("misspelt");
     let said = place.up(&["--dry-run"]);
     assert!(said.code == 2 && said.err.contains("did you mean `violations`?"), "{said:?}");
+    place.write(
+        "policy/note.rego",
+        "package plimsoll.note\n\n# as data.plimsoll.team has it\nimport data.plimsoll.gate\nwarn contains \"x\" if gate.allow\n",
+    );
+    place.commit("one that is named in a comment, and whose neighbour is named");
+    let said = place.up(&["--dry-run"]);
+    assert!(said.code == 2 && said.err.contains("did you mean `violations`?"), "{said:?}");
+    std::fs::remove_file(place.project().join("policy/note.rego")).unwrap();
+    place.write("policy/chain.rego", "package cluster.deep\n\nimport data.cluster\nx := cluster.violation\n");
     place.write("policy/team.rego", "package cluster\n\nviolation contains \"no\" if true\n");
     place.write("policy/lib.rego", "package words\n\nloud(word) := upper(word)\n\nallow := true\n");
     place.write("policy/own.rego", "package plimsoll.own\n\nimport data.words\n\nwarn contains words.loud(\"mind\") if words.allow\n");
@@ -318,6 +327,7 @@ fn a_policy_that_nobody_asks_is_refused_or_named_and_not_told_to_be_in_force() {
         said.code == 0 && said.err.contains("`policy/team.rego` takes no part in the gate: `package cluster` is asked nothing"),
         "{said:?}"
     );
+    assert!(said.err.contains("`policy/chain.rego` takes no part"), "{said:?}");
     assert!(!said.err.contains("policy/lib.rego") && said.out.contains("and 2 policy files:"), "{said:?}");
 }
 
