@@ -57,14 +57,16 @@ impl Schedules {
         }
     }
 
-    /// Blocks.
+    /// One that is there stays as it was. Blocks.
     ///
     /// # Errors
     /// As [`Schedules::all`], and when they can't be written.
     pub fn keep(&self, kept: Kept) -> Result<(), SchedulesError> {
         self.change(|all| {
-            all.retain(|it| it.project != kept.project);
-            all.push(kept);
+            if !all.iter().any(|it| it.project == kept.project && it.folder == kept.folder) {
+                all.retain(|it| it.project != kept.project);
+                all.push(kept);
+            }
         })
     }
 
@@ -82,29 +84,39 @@ impl Schedules {
         Ok(found)
     }
 
-    /// What comes due until then is somebody's from now on: since when it was nobody's; nothing where somebody was first. Before
-    /// anything starts, so that nothing starts twice. Blocks.
+    /// What comes due until then is somebody's from now on; false where somebody was first. Before anything starts, so that nothing
+    /// starts twice. Blocks.
     ///
     /// # Errors
     /// As [`Schedules::keep`].
-    pub fn take(&self, project: &str, until: Timestamp) -> Result<Option<Timestamp>, SchedulesError> {
-        let mut since = None;
+    pub fn take(&self, project: &str, until: Timestamp) -> Result<bool, SchedulesError> {
+        let mut is_ours = false;
         self.change(|all| {
-            let open = all.iter_mut().find(|it| it.project == project && it.looked_at < until);
-            since = open.map(|kept| std::mem::replace(&mut kept.looked_at, until));
+            if let Some(kept) = all.iter_mut().find(|it| it.project == project && it.looked_at < until) {
+                (kept.looked_at, is_ours) = (until, true);
+            }
         })?;
-        Ok(since)
+        Ok(is_ours)
+    }
+
+    /// Of a clock that was ahead: what it looked at has not come yet. Nothing starts by this. Blocks.
+    ///
+    /// # Errors
+    /// As [`Schedules::keep`].
+    pub fn put_back(&self, project: &str, until: Timestamp) -> Result<(), SchedulesError> {
+        self.change(|all| all.iter_mut().filter(|it| it.project == project).for_each(|kept| kept.looked_at = until))
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Kept>)) -> Result<(), SchedulesError> {
         let failed = |doing| move |source| SchedulesError { doing, path: self.lock.clone(), source };
+        let unwritten = |source| SchedulesError { doing: "written", path: self.file.clone(), source };
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.lock).map_err(failed("opened"))?;
         lock.lock().map_err(failed("locked"))?;
         let mut all = self.all()?;
         change(&mut all);
         all.sort_by(|left, right| left.project.cmp(&right.project));
-        let text = serde_json::to_vec(&all).map_err(|error| failed("written")(error.into()))?;
-        durable::replace(&self.file, &text).map_err(failed("written"))
+        let text = serde_json::to_vec(&all).map_err(|error| unwritten(error.into()))?;
+        durable::replace(&self.file, &text).map_err(unwritten)
     }
 }
 
@@ -125,12 +137,15 @@ mod tests {
         one.keep(kept("a", 60)).unwrap();
         one.keep(kept("b", 60)).unwrap();
         let until = Timestamp::from_ms(120);
-        assert_eq!(one.take("a", until).unwrap(), Some(Timestamp::from_ms(60)));
-        assert_eq!(other.take("a", until).unwrap(), None, "somebody was first");
-        assert_eq!(other.take("a", Timestamp::from_ms(119)).unwrap(), None, "a clock that was put back");
-        assert_eq!(other.take("b", until).unwrap(), Some(Timestamp::from_ms(60)));
+        assert!(one.take("a", until).unwrap());
+        assert!(!other.take("a", until).unwrap(), "somebody was first");
+        assert!(!other.take("a", Timestamp::from_ms(119)).unwrap(), "a clock that was put back");
+        assert!(other.take("b", until).unwrap());
+        one.keep(kept("b", 60)).unwrap();
+        assert!(!one.take("b", until).unwrap(), "asking for it again starts nothing again");
         assert!(one.remove("a").unwrap() && !other.remove("a").unwrap());
-        assert_eq!(one.take("a", Timestamp::from_ms(180)).unwrap(), None, "nobody asks for it any more");
-        assert_eq!(one.all().unwrap(), [kept("b", 120)]);
+        assert!(!one.take("a", Timestamp::from_ms(180)).unwrap(), "nobody asks for it any more");
+        other.put_back("b", Timestamp::from_ms(90)).unwrap();
+        assert_eq!(one.all().unwrap(), [kept("b", 90)]);
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::{Env, Freeze, OfDir};
 use crate::compose::{LOCAL, project_above};
 use crate::exit;
 use crate::failure::{Failure, Result};
-use crate::server::{Demand, EnvironmentAsk};
+use crate::server::{Demand, EnvironmentAsk, EnvironmentView};
 use crate::terminal::Terminal;
 use crate::world;
 
@@ -35,10 +35,14 @@ async fn freeze(args: &Freeze, terminal: &Terminal) -> Result<u8> {
 /// Puts it on record, and says what that means.
 pub(super) async fn ask(of: &OfDir, demand: Demand, terminal: &Terminal) -> Result<u8> {
     let client = running().await?;
+    let project = project_of(&of.dir)?;
     if project_above(&of.dir).is_some() {
-        return Err(Failure::not_found("this folder is no project of its own"));
+        let known: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={project}")).await?;
+        if known.is_empty() {
+            return Err(Failure::not_found("this folder is no project of its own"));
+        }
     }
-    let ask = EnvironmentAsk { project: project_of(&of.dir)?, environment: LOCAL.to_string(), by: actor(), demand };
+    let ask = EnvironmentAsk { project, environment: LOCAL.to_string(), by: actor(), demand };
     let event: EnvironmentEvent = client.post("/api/v1/environments/ask", &ask).await?;
     if terminal.json {
         terminal.json(&event);

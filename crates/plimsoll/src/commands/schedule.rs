@@ -62,7 +62,12 @@ fn off(of: &OfDir, terminal: &Terminal) -> Result<u8> {
 
 fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     let starts = starts(&project_of(&of.dir)?.to_string())?;
-    tell(Told { starts, schedules: of_folder(&folder(of)?) }, terminal);
+    let schedules = of_folder(&folder(of)?);
+    if let Some(above) = project_above(&of.dir).filter(|_| schedules.is_empty() && !terminal.json) {
+        terminal.say(&format!("the folder above is a project: `plimsoll schedule list -C {above}`"));
+        return Ok(exit::OK);
+    }
+    tell(Told { starts, schedules }, terminal);
     Ok(exit::OK)
 }
 
@@ -74,7 +79,7 @@ pub(super) fn starts(project: &str) -> Result<bool> {
 
 fn folder(of: &OfDir) -> Result<PathBuf> {
     let place = host::git::place(&of.dir).map_err(git_failure)?;
-    Ok(place.root.join(place.subtree))
+    Ok(if place.subtree.is_empty() { place.root } else { place.root.join(place.subtree) })
 }
 
 fn tell(told: Told, terminal: &Terminal) {
@@ -87,7 +92,7 @@ fn tell(told: Told, terminal: &Terminal) {
     terminal.say(match (told.schedules.is_empty(), told.starts) {
         (true, _) => "no workflow of this project has a schedule that can be read",
         (false, true) => {
-            "they start while the server of this machine runs, of the files as they lie here; `plimsoll run list` shows their runs"
+            "they start while the server of this machine runs, of the files as they lie here, with the project's secrets and without jobs that have an `environment:`; `plimsoll run list` shows their runs"
         }
         (false, false) => "nothing of it starts by the clock; `plimsoll schedule on` lets the server of this machine start it",
     });

@@ -131,12 +131,16 @@ impl Driver {
     }
 
     async fn keep(self: Arc<Self>, project: ProjectId, name: String) {
+        let mut told = Vec::new();
         loop {
             match tick_environment(&self.world, &self.cache, project, &name).await {
                 Ok(ticked) => {
-                    for trouble in &ticked.trouble {
+                    // Once, and not at every look as long as it lasts.
+                    let troubles: Vec<String> = ticked.trouble.iter().map(ToString::to_string).collect();
+                    for trouble in troubles.iter().filter(|trouble| !told.contains(*trouble)) {
                         tracing::warn!(%trouble, environment = name, "environment");
                     }
+                    told = troubles;
                     if ticked.moved {
                         self.catch_up().await;
                     }

@@ -27,9 +27,9 @@ impl Truth {
     pub fn update_begins(&mut self) {
         let found = |update: Update<'_>| (update.release, self.of(&update) + self.target.gaps(update.new));
         let Some((release, there)) = self.update().map(found) else { return };
-        if self.found.is_none_or(|(known, _)| known != release) {
-            self.found = Some((release, there));
-        }
+        // What has gone since is not there to be taken over any more.
+        let before = self.found.filter(|(known, _)| *known == release).map_or(u32::MAX, |(_, there)| there);
+        self.found = Some((release, before.min(there)));
     }
 
     /// After an instance of the revision was started at this generation. The way back may make room for one that is in its way, what

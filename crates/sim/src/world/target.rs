@@ -39,7 +39,7 @@ pub(crate) struct Instance {
     was_ready: bool,
     /// It was not ready when it was asked to end.
     was_lost: bool,
-    /// It is ready again after it had not been.
+    /// It is ready again after it had not been for so long that it counted as lost.
     came_back: bool,
     restarts: u32,
     message: Option<&'static str>,
@@ -52,6 +52,9 @@ type Key = (RevisionId, u32);
 
 /// Longer than between a look and what follows from it.
 const BACK_MS: i64 = 10_000;
+
+/// What is not ready for so long counts as lost, by a clock that is not quite the world's.
+const LOST_MS: i64 = 9_000;
 
 pub(crate) struct SimTarget {
     pub border: Border,
@@ -253,13 +256,14 @@ fn become_ready(sim: &Arc<Sim>, key: Key, life: u64) {
         return;
     }
     let nature = truth.nature(&key);
+    let away = sim.now() - truth.target.instances[&key].since;
     let Some(life) = truth.target.renew(&key, InstancePhase::Ready, sim.now(), None) else { return };
     truth.target.ports += 1;
     let address = format!("127.0.0.1:{}", 41_000 + truth.target.ports);
     sim.trace(format_args!("target: {}/{} is ready at {address}", key.0, key.1));
     truth.target.instances.get_mut(&key).expect("it was renewed").address.get_or_insert(address);
     let it = truth.target.instances.get_mut(&key).expect("it was renewed");
-    (it.came_back, it.was_ready) = (it.was_ready, true);
+    (it.came_back, it.was_ready) = (it.was_ready && away >= LOST_MS, true);
     let ready = truth.target.ready(&key.0);
     let most = truth.target.ready_max.entry(key.0.clone()).or_default();
     *most = ready.max(*most);
