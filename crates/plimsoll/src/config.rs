@@ -439,6 +439,11 @@ impl Reader {
         };
         let mut env = BTreeMap::new();
         for (key, value) in mapping.iter() {
+            if key.text == "PORT" {
+                let message = "every instance is given a `PORT` of its own";
+                let hint = "`port:` says where an application listens that ignores it";
+                self.diagnostics.push(Diagnostic::error(VALUE, key.span, message).hint(hint));
+            }
             match value.value() {
                 yaml::Value::String(text) => env.insert(key.text.clone(), text.clone()),
                 yaml::Value::Number(number) => env.insert(key.text.clone(), number.to_string()),

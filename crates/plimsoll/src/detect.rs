@@ -137,6 +137,12 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
         0 => "`Dockerfile`, run as a process here and not in a container".to_string(),
         lines => format!("`Dockerfile`, run as a process here and not in a container; its {lines} `RUN` left out"),
     };
+    let why = match command.split_whitespace().find(|word| is_script(word) && !has(files, word.trim_start_matches("./"))) {
+        Some(script) => {
+            format!("{why}, and where its `COPY` puts `{script}` is not known: `start:` in plimsoll.yaml says how it starts here")
+        }
+        None => why,
+    };
     // `EXPOSE` says nothing of whether it heeds `PORT`; where it listens is seen when it runs.
     let detected = plain(command, why)?;
     // What an image would have installed is installed here.
@@ -149,6 +155,8 @@ fn dockerfile(files: &dyn Files) -> Option<Detected> {
 fn image_environment(dockerfile: &str) -> BTreeMap<String, String> {
     let mut stages: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let (mut name, mut given) = (None, BTreeMap::new());
+    // What a build is given unless somebody says otherwise, which nobody does here.
+    let mut arguments: BTreeMap<String, String> = BTreeMap::new();
     for line in logical_lines(dockerfile) {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((&line, ""));
         if word.eq_ignore_ascii_case("FROM") {
@@ -159,8 +167,14 @@ fn image_environment(dockerfile: &str) -> BTreeMap<String, String> {
             name = words.get(2).map(|name| name.to_lowercase());
         } else if word.eq_ignore_ascii_case("ENV") {
             // Of one line, each value is what it was before the line.
-            let own: Vec<(String, String)> = env_pairs(rest.trim(), &given);
-            given.extend(own);
+            let known = arguments.iter().chain(&given).map(|(name, value)| (name.clone(), value.clone())).collect();
+            given.extend(env_pairs(rest.trim(), &known));
+        } else if word.eq_ignore_ascii_case("ARG") {
+            let own = rest
+                .split_whitespace()
+                .filter_map(|word| word.split_once('='))
+                .map(|(name, value)| (name.to_string(), value.trim_matches('"').to_string()));
+            arguments.extend(own);
         }
     }
     // These are of the machine, and where it listens is not an image's to say.
@@ -253,6 +267,10 @@ impl Words<'_> {
             _ => known,
         }
     }
+}
+
+fn is_script(word: &str) -> bool {
+    [".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".sh"].iter().any(|end| word.ends_with(end))
 }
 
 /// `/app/server.py` of an image whose folder is `/app` is `server.py` here, where the project has it.
@@ -371,7 +389,9 @@ fn python(files: &dyn Files) -> Option<Detected> {
         let start = "python3 manage.py runserver --noreload \"127.0.0.1:$PORT\"";
         return plain(start, "`manage.py`: Django, with its server for development");
     }
-    let main = PYTHON_MAINS.iter().find(|file| has(files, file))?;
+    let Some(main) = PYTHON_MAINS.iter().find(|file| has(files, file)) else {
+        return files.list().iter().filter(|file| is_in_package(file)).find_map(|file| python_server(files, file));
+    };
     if let Some(detected) = python_server(files, main) {
         return Some(detected);
     }
@@ -383,6 +403,13 @@ fn python(files: &dyn Files) -> Option<Detected> {
 
 /// Where packages lie below `src`, which installing them would find.
 const SRC: &str = "PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} ";
+
+/// `svc/main.py`, `src/svc/__init__.py`.
+fn is_in_package(file: &str) -> bool {
+    let parts: Vec<&str> = file.strip_prefix("src/").unwrap_or(file).split('/').collect();
+    matches!(parts.as_slice(), [package, name] if !["test", "tests", "docs", "examples"].contains(package)
+        && (PYTHON_MAINS.contains(name) || ["asgi.py", "__init__.py"].contains(name)))
+}
 
 const PYTHON_MAINS: [&str; 4] = ["app.py", "main.py", "server.py", "wsgi.py"];
 
@@ -406,19 +433,26 @@ fn python_server(files: &dyn Files, main: &str) -> Option<Detected> {
     let makes =
         |kind: &str| text.lines().find_map(|line| Some(line.split_once('=')?.0.trim()).filter(|_| line.contains(&format!("{kind}("))));
     let wanted = ["requirements.txt", "pyproject.toml", "setup.py"].iter().filter_map(|file| files.read(file)).collect::<String>();
-    let module = main.trim_end_matches(".py");
+    let in_src = main.starts_with("src/");
+    let module = main.trim_start_matches("src/").trim_end_matches(".py").trim_end_matches("/__init__").replace('/', ".");
+    // What a function makes has a name of its own there.
+    let makes = |kind: &str| if text.contains("def create_app(") { makes(kind).map(|_| "create_app()") } else { makes(kind) };
     let (server, start) = match (makes("FastAPI").or_else(|| makes("Starlette")), makes("Flask")) {
+        (Some("create_app()"), _) if wanted.contains("uvicorn") => {
+            ("uvicorn", format!("python3 -m uvicorn --factory {module}:create_app --host 127.0.0.1 --port \"$PORT\""))
+        }
         (Some(name), _) if wanted.contains("uvicorn") => {
             ("uvicorn", format!("python3 -m uvicorn {module}:{name} --host 127.0.0.1 --port \"$PORT\""))
         }
         (_, Some(name)) if wanted.contains("gunicorn") => {
-            ("gunicorn", format!("python3 -m gunicorn --bind \"127.0.0.1:$PORT\" {module}:{name}"))
+            ("gunicorn", format!("python3 -m gunicorn --bind \"127.0.0.1:$PORT\" {}", quote(&format!("{module}:{name}"))))
         }
         (_, Some(_)) if !text.contains(".run(") => {
             ("Flask's own server", format!("python3 -m flask --app {module} run --host 127.0.0.1 --port \"$PORT\""))
         }
         _ => return None,
     };
+    let start = if in_src { format!("{SRC}{start}") } else { start };
     plain(start, format!("`{main}` makes an application for {server}, which must be installed here"))
 }
 
@@ -506,6 +540,21 @@ mod tests {
             &[("requirements.txt", "flask\ngunicorn\n"), ("app.py", "from flask import Flask\napp = Flask(__name__)\n")],
             "python3 -m gunicorn --bind \"127.0.0.1:$PORT\" app:app",
         );
+        check(
+            &[
+                ("pyproject.toml", "dependencies = [\"fastapi\", \"uvicorn\"]"),
+                ("src/svc/main.py", "app = FastAPI()\n"),
+                ("tests/main.py", "x = FastAPI()\n"),
+            ],
+            "PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} python3 -m uvicorn svc.main:app --host 127.0.0.1 --port \"$PORT\"",
+        );
+        check(
+            &[
+                ("requirements.txt", "flask\ngunicorn\n"),
+                ("site1/__init__.py", "def create_app():\n    app = Flask(__name__)\n    return app\n"),
+            ],
+            "python3 -m gunicorn --bind \"127.0.0.1:$PORT\" 'site1:create_app()'",
+        );
         check(&[("requirements.txt", "flask\n"), ("app.py", "app = Flask(__name__)\napp.run(port=1)\n")], "python3 app.py");
         check(
             &[("pyproject.toml", "dependencies = [\"fastapi\", \"uvicorn\"]"), ("main.py", "api = FastAPI()\n")],
@@ -540,6 +589,7 @@ mod tests {
             ("ENV B the rest `is` $A one", vec!["A=old", "B=the rest `is` old one"]),
             ("ENV B=1 \\\r\n  # note x=1\r\n  spring.profiles.active=prod\r", vec!["A=old", "B=1", "spring.profiles.active=prod"]),
             ("env HOST=0.0.0.0 PATH=/x:$PATH LD_PRELOAD=x B=2", vec!["A=old", "B=2"]),
+            ("ARG V=1.2\nENV VER=$V", vec!["A=old", "VER=1.2"]),
             ("ENV", vec!["A=old"]),
         ] {
             assert_eq!(of_line(line), expected, "{line}");

@@ -22,7 +22,7 @@ pub const TABLE: &[(u8, &str)] = &[
     (USAGE, "usage or configuration: the command line or a file is wrong, or it is not the moment for what it asks"),
     (DENIED, "denied by a gate, or overtaken by a later release"),
     (NOT_AUTHORISED, "not authorised"),
-    (WAITING, "waiting: for an approval, or `--wait` ran out"),
+    (WAITING, "waiting: for an approval, for hours or a freeze to end, or `--wait` ran out"),
     (ROLLED_BACK, "rolled back, safe"),
     (ROLLBACK_FAILED, "rollback failed, a person is needed"),
     (INFRASTRUCTURE, "infrastructure: the server, a disk, a tool"),

@@ -24,6 +24,8 @@ pub enum FailureKind {
     Infrastructure,
     NotFound,
     Conflict,
+    /// Nothing moves forward in the environment now.
+    Closed,
     Timeout,
     Differences,
 }
@@ -33,6 +35,7 @@ impl FailureKind {
         match self {
             FailureKind::Failed => exit::FAILED,
             FailureKind::Usage | FailureKind::Conflict => exit::USAGE,
+            FailureKind::Closed => exit::WAITING,
             FailureKind::NotAuthorised => exit::NOT_AUTHORISED,
             FailureKind::Infrastructure => exit::INFRASTRUCTURE,
             FailureKind::NotFound => exit::NOT_FOUND,
@@ -46,7 +49,7 @@ impl FailureKind {
             FailureKind::Usage | FailureKind::Failed | FailureKind::Differences => 400,
             FailureKind::NotAuthorised => 401,
             FailureKind::NotFound => 404,
-            FailureKind::Conflict => 409,
+            FailureKind::Conflict | FailureKind::Closed => 409,
             FailureKind::Timeout => 504,
             FailureKind::Infrastructure => 503,
         }

@@ -37,20 +37,34 @@ pub struct Due {
     pub at: Timestamp,
 }
 
-/// Of the files as they lie there; one that can't be read has none.
-pub fn of_folder(folder: &Path) -> Vec<Scheduled> {
-    let Ok(entries) = std::fs::read_dir(folder.join(FOLDER)) else { return Vec::new() };
+/// Of the files as they lie in a project.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub schedules: Vec<Scheduled>,
+    /// Files with mistakes in them, of which none starts.
+    pub unreadable: Vec<String>,
+}
+
+pub fn of_folder(folder: &Path) -> Found {
+    let mut found = Found::default();
+    let Ok(entries) = std::fs::read_dir(folder.join(FOLDER)) else { return found };
     let mut names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| name.ends_with(".yml") || name.ends_with(".yaml"));
     names.sort();
-    names.iter().flat_map(|name| of_file(folder, format!("{FOLDER}/{name}"))).collect()
+    for file in names.into_iter().map(|name| format!("{FOLDER}/{name}")) {
+        match of_file(folder, &file) {
+            Some(schedules) => found.schedules.extend(schedules),
+            None => found.unreadable.push(file),
+        }
+    }
+    found
 }
 
-fn of_file(folder: &Path, file: String) -> Vec<Scheduled> {
-    let Ok(text) = std::fs::read_to_string(folder.join(&file)) else { return Vec::new() };
-    let (workflow, _) = workflow::github::parse(&Source::new(file.as_str(), text));
-    let entries = workflow.as_ref().map(schedule::entries).unwrap_or_default();
-    entries.into_iter().map(|entry| Scheduled { file: file.clone(), cron: entry.cron, timezone: entry.timezone }).collect()
+fn of_file(folder: &Path, file: &str) -> Option<Vec<Scheduled>> {
+    let text = std::fs::read_to_string(folder.join(file)).ok()?;
+    let (workflow, _) = workflow::github::parse(&Source::new(file, text));
+    let scheduled = |entry: schedule::Entry| Scheduled { file: file.to_string(), cron: entry.cron, timezone: entry.timezone };
+    Some(schedule::entries(&workflow?).into_iter().map(scheduled).collect())
 }
 
 impl Scheduled {
@@ -58,6 +72,12 @@ impl Scheduled {
     pub fn line(&self, now: Timestamp) -> String {
         let name = self.file.rsplit('/').next().unwrap_or(&self.file);
         format!("{name}: {}", line(&schedule::Entry { cron: self.cron.clone(), timezone: self.timezone.clone() }, now))
+    }
+
+    /// The next moments, as many as show the rhythm; none where the machine doesn't know the time zone, or there is none.
+    pub fn next(&self, now: Timestamp) -> Vec<Timestamp> {
+        let Ok(zone) = TimeZone::get(self.timezone.as_deref().unwrap_or("UTC")) else { return Vec::new() };
+        std::iter::successors(schedule::next(&self.cron, &zone, now), |last| schedule::next(&self.cron, &zone, *last)).take(SHOWN).collect()
     }
 
     /// The last moment in (`since`, `until`]; however often it came due meanwhile, it is started once.
@@ -76,7 +96,7 @@ impl Scheduled {
 
 /// Every schedule of the folder's workflows that came due in (`since`, `until`].
 pub fn due(folder: &Path, since: Timestamp, until: Timestamp) -> Vec<Due> {
-    of_folder(folder).iter().filter_map(|scheduled| scheduled.due(since, until)).collect()
+    of_folder(folder).schedules.iter().filter_map(|scheduled| scheduled.due(since, until)).collect()
 }
 
 fn line(entry: &schedule::Entry, now: Timestamp) -> String {
@@ -85,12 +105,8 @@ fn line(entry: &schedule::Entry, now: Timestamp) -> String {
     let Ok(zone) = TimeZone::get(name) else {
         return format!("schedule `{cron}`: this machine knows no time zone `{name}`");
     };
-    let mut moments = Vec::new();
-    let mut last = now;
-    while let Some(next) = schedule::next(cron, &zone, last).filter(|_| moments.len() < SHOWN) {
-        last = next;
-        moments.push(shown(next, &zone));
-    }
+    let scheduled = Scheduled { file: String::new(), cron: cron.clone(), timezone: entry.timezone.clone() };
+    let moments: Vec<String> = scheduled.next(now).into_iter().map(|moment| shown(moment, &zone)).collect();
     if moments.is_empty() {
         format!("schedule `{cron}` never comes due")
     } else {
@@ -131,10 +147,10 @@ mod tests {
         write("notes.txt", format!("on: {{schedule: [{{cron: '* * * * *'}}]}}\n{job}"));
         let found = of_folder(folder.path());
         assert_eq!(
-            found.iter().map(|it| (it.file.as_str(), it.cron.as_str())).collect::<Vec<_>>(),
+            found.schedules.iter().map(|it| (it.file.as_str(), it.cron.as_str())).collect::<Vec<_>>(),
             [(".github/workflows/night.yml", "0 3 * * *"), (".github/workflows/night.yml", "0 12 * * 1"),]
         );
-        assert!(of_folder(&folder.path().join("nowhere")).is_empty());
+        assert!(of_folder(&folder.path().join("nowhere")).schedules.is_empty());
     }
 
     #[test]

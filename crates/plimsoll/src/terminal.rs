@@ -102,7 +102,8 @@ impl Terminal {
 
     pub fn failure(&self, failure: &Failure) {
         if self.json {
-            self.json(&serde_json::json!({ "error": failure }));
+            // On one line, also where a command answers line by line.
+            self.json_line(&serde_json::json!({ "error": failure }));
         }
         self.write(&format!("{} {}", self.paint("error:", Tone::Bad), failure.message));
         for hint in &failure.hints {

@@ -117,6 +117,8 @@ pub enum Command {
 pub enum Refusal {
     /// It makes no sense now.
     Untimely(String),
+    /// The environment is closed.
+    Closed(String),
     /// It is not this person's to say.
     NotTheirs(String),
 }

@@ -130,10 +130,11 @@ fn unreadable(problems: &[PolicyDiagnostic]) -> Failure {
 fn read_input(path: &Path) -> Result<Value> {
     let mut text = String::new();
     let doing = format!("read {}", path.display());
-    match path.to_str() {
-        Some("-") => std::io::stdin().read_to_string(&mut text).doing(&doing)?,
-        _ => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)).doing(&doing)?,
+    let read = match path.to_str() {
+        Some("-") => std::io::stdin().read_to_string(&mut text),
+        _ => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
     };
+    read.map_err(|error| Failure::usage(format!("failed to {doing}: {error}")))?;
     serde_json::from_str(&text).map_err(|error| Failure::usage(format!("`{}` is no JSON document: {error}", path.display())))
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use base::Timestamp;
 use host::schedules::{Kept, Schedules, SchedulesError};
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::client::Client;
 use crate::compose::{git_failure, project_above};
 use crate::exit;
 use crate::failure::{Failure, Result};
-use crate::schedules::{Scheduled, of_folder};
+use crate::schedules::{Found, Scheduled, of_folder};
 use crate::terminal::Terminal;
 use crate::world;
 
@@ -20,7 +21,25 @@ use crate::world;
 struct Told {
     /// Whether the server of this machine starts them.
     starts: bool,
-    schedules: Vec<Scheduled>,
+    schedules: Vec<Next>,
+    /// Files with mistakes in them, of which nothing starts.
+    unreadable: Vec<String>,
+}
+
+/// With when it comes due next.
+#[derive(Debug, Serialize)]
+struct Next {
+    #[serde(flatten)]
+    scheduled: Scheduled,
+    next: Vec<Timestamp>,
+}
+
+impl Told {
+    fn new(starts: bool, found: Found) -> Told {
+        let now = world::now();
+        let schedules = found.schedules.into_iter().map(|scheduled| Next { next: scheduled.next(now), scheduled });
+        Told { starts, schedules: schedules.collect(), unreadable: found.unreadable }
+    }
 }
 
 pub async fn schedule(command: Schedule, terminal: &Terminal) -> Result<u8> {
@@ -34,8 +53,8 @@ pub async fn schedule(command: Schedule, terminal: &Terminal) -> Result<u8> {
 async fn on(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     let project = project_of(&of.dir)?.to_string();
     let folder = folder(of)?;
-    let schedules = of_folder(&folder);
-    if schedules.is_empty() {
+    let found = of_folder(&folder);
+    if found.schedules.is_empty() {
         let failure = Failure::not_found(format!("no workflow in `{}` has an `on: schedule` that can be read", folder.display()));
         let hint = "`plimsoll lint` says what is wrong with a file";
         return Err(if project_above(&of.dir).is_some() { failure } else { failure.hint(hint) });
@@ -44,7 +63,7 @@ async fn on(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     Client::connect(&dirs).await?;
     let now = world::now();
     Schedules::new(&dirs).keep(Kept { project, folder, by: actor(), at: now, looked_at: now }).map_err(|error| failed(&error))?;
-    tell(Told { starts: true, schedules }, terminal);
+    tell(&Told::new(true, found), terminal);
     Ok(exit::OK)
 }
 
@@ -54,7 +73,7 @@ fn off(of: &OfDir, terminal: &Terminal) -> Result<u8> {
         return Err(Failure::not_found("nothing of this project starts by the clock"));
     }
     match terminal.json {
-        true => terminal.json(&Told { starts: false, schedules: of_folder(&folder(of)?) }),
+        true => terminal.json(&Told::new(false, of_folder(&folder(of)?))),
         false => terminal.say("nothing of this project starts by the clock any more"),
     }
     Ok(exit::OK)
@@ -62,12 +81,12 @@ fn off(of: &OfDir, terminal: &Terminal) -> Result<u8> {
 
 fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     let starts = starts(&project_of(&of.dir)?.to_string())?;
-    let schedules = of_folder(&folder(of)?);
-    if let Some(above) = project_above(&of.dir).filter(|_| schedules.is_empty() && !terminal.json) {
+    let found = of_folder(&folder(of)?);
+    if let Some(above) = project_above(&of.dir).filter(|_| found.schedules.is_empty() && !terminal.json) {
         terminal.say(&format!("the folder above is a project: `plimsoll schedule list -C {above}`"));
         return Ok(exit::OK);
     }
-    tell(Told { starts, schedules }, terminal);
+    tell(&Told::new(starts, found), terminal);
     Ok(exit::OK)
 }
 
@@ -82,13 +101,16 @@ fn folder(of: &OfDir) -> Result<PathBuf> {
     Ok(if place.subtree.is_empty() { place.root } else { place.root.join(place.subtree) })
 }
 
-fn tell(told: Told, terminal: &Terminal) {
+fn tell(told: &Told, terminal: &Terminal) {
     if terminal.json {
-        terminal.json(&told);
+        terminal.json(told);
         return;
     }
     let now = world::now();
-    told.schedules.iter().for_each(|scheduled| terminal.data(&scheduled.line(now)));
+    told.schedules.iter().for_each(|it| terminal.data(&it.scheduled.line(now)));
+    for file in &told.unreadable {
+        terminal.warn(&format!("nothing of `{file}` starts, it has mistakes: `plimsoll lint` shows them"));
+    }
     terminal.say(match (told.schedules.is_empty(), told.starts) {
         (true, _) => "no workflow of this project has a schedule that can be read",
         (false, true) => {

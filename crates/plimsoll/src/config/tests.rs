@@ -195,6 +195,7 @@ fn the_schema_judges_as_the_parser_does() {
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"canary\":{\"steps\":[{\"setWeight\":101}]}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":\"blueGreen\"}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":\"blue-green\"}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"env\":{\"PORT\":\"3\"}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":\"sideways\"}", false),
         (
             "{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"blueGreen\":{\"autoPromotionSeconds\":30,\"scaleDownDelaySeconds\":\"5m\"}}}",

@@ -324,6 +324,7 @@ async fn command(
 fn refused(refusal: release::Refusal) -> Failure {
     match refusal {
         release::Refusal::Untimely(sentence) => Failure::new(FailureKind::Conflict, sentence),
+        release::Refusal::Closed(sentence) => Failure::new(FailureKind::Closed, sentence),
         release::Refusal::NotTheirs(sentence) => Failure::new(FailureKind::NotAuthorised, sentence)
             .hint("`plimsoll inbox` shows who is asked; `PLIMSOLL_ACTOR` says who you are"),
     }

@@ -241,7 +241,8 @@ fn up_again_while_the_same_commit_is_under_way() {
     third.until_it_says("release-1 of this commit is under way already: following it");
     third.interrupt();
     let left = third.wait();
-    assert!(left.code == 130 && left.err.contains("stopped watching; release-1 goes on"), "who comes later ends nothing: {left:?}");
+    // By its number, or just so when it stops before it has seen anything.
+    assert!(left.code == 130 && left.err.contains("stopped watching; ") && left.err.contains(" goes on"), "who comes later ends nothing: {left:?}");
     open_gate(&gate);
     first.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
     second.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);

@@ -196,10 +196,10 @@ fn nothing_is_promoted_in_a_freeze_to_happen_at_its_end() {
     up.until_it_says("step 2 of 2 is a pause until somebody says `plimsoll release resume`");
     assert_eq!(place.say(&["env", "freeze", "--reason", "the sale"]).code, 0);
     let refused = place.say(&["release", "promote", "--full"]);
-    assert_eq!(refused.code, 2, "{refused:?}");
+    assert_eq!(refused.code, 5, "{refused:?}");
     let why = "error: release-2 can't move on now: environment `local` is closed: frozen (the sale)";
     assert!(refused.err.contains(why) && refused.err.contains("`plimsoll gate override --reason WHY` goes past it"), "{refused:?}");
-    assert_eq!(place.say(&["release", "resume"]).code, 2, "it would move all traffic");
+    assert_eq!(place.say(&["release", "resume"]).code, 5, "it would move all traffic");
     assert_eq!(place.say(&["release", "pause"]).code, 0);
     assert_eq!(place.say(&["release", "resume"]).code, 0, "one's own pause ends");
     assert_eq!(place.say(&["env", "unfreeze"]).code, 0);

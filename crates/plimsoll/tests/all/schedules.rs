@@ -39,4 +39,12 @@ fn without_a_schedule_there_is_nothing_to_start() {
     let on = place.say(&["schedule", "on"]);
     assert!(on.code == 9 && on.err.contains("has an `on: schedule` that can be read"), "{on:?}");
     place.say(&["schedule", "list"]).ends(0, &["no workflow of this project has a schedule that can be read"]);
+    place.write(
+        ".github/workflows/night.yml",
+        "on: {schedule: [{cron: '61 * * * *'}, {cron: '0 5 * * *'}]}\njobs: {a: {runs-on: x, steps: [{run: 'true'}]}}\n",
+    );
+    let list = place.say(&["schedule", "list"]);
+    let why = "warning: nothing of `.github/workflows/night.yml` starts, it has mistakes: `plimsoll lint` shows them";
+    assert!(list.code == 0 && list.err.contains(why), "{list:?}");
+    assert!(place.say(&["lint"]).out.contains("`61` is no minute"), "as it says");
 }

@@ -69,7 +69,7 @@ impl Release {
         };
         let Some(why) = self.closed(environment, now).filter(|_| moves) else { return Ok(()) };
         let closed = Waiting::Closed { name: self.plan.environment.clone(), why, opens: None }.sentence();
-        Err(Refusal::Untimely(format!("release-{} can't move on now: {closed}", self.plan.number)))
+        Err(Refusal::Closed(format!("release-{} can't move on now: {closed}", self.plan.number)))
     }
 
     /// Why no traffic may move to a change now.
