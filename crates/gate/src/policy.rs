@@ -7,6 +7,7 @@ mod fired;
 mod load;
 mod refuse;
 mod test;
+mod unbound;
 
 use base::{Digest, Source};
 

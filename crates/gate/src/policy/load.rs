@@ -7,7 +7,7 @@ use base::{Diagnostic, Digest, Source, Span};
 use regorus::unstable::{Expr, Lexer, Module, Ref, Rule, RuleHead, Token, TokenKind};
 use regorus::{Engine, Value};
 
-use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, refuse};
+use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, refuse, unbound};
 use crate::plan::GatePlan;
 
 /// The package that decides; a repository that defines it replaces the default.
@@ -116,6 +116,10 @@ pub(super) fn load(mut sources: Vec<Source>) -> Result<Loaded, Vec<PolicyDiagnos
     }
     let modules: Vec<_> = engine.get_modules().clone();
     diagnostics.extend(refuse::check(&modules, &loaded));
+    for (module, (source, _)) in modules.iter().zip(&loaded) {
+        let unbound = unbound::check(module, &modules).into_iter();
+        diagnostics.extend(unbound.map(|diagnostic| PolicyDiagnostic { source: source.clone(), diagnostic }));
+    }
     let packages = packages(&modules, &loaded);
     diagnostics.extend(silent(&modules, &loaded, &packages));
     // Some mistakes (a variable nobody binds) only show when the rules are put in order.

@@ -242,7 +242,10 @@ fn up_again_while_the_same_commit_is_under_way() {
     third.interrupt();
     let left = third.wait();
     // By its number, or just so when it stops before it has seen anything.
-    assert!(left.code == 130 && left.err.contains("stopped watching; ") && left.err.contains(" goes on"), "who comes later ends nothing: {left:?}");
+    assert!(
+        left.code == 130 && left.err.contains("stopped watching; ") && left.err.contains(" goes on"),
+        "who comes later ends nothing: {left:?}"
+    );
     open_gate(&gate);
     first.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
     second.wait().ends(0, &["✔ verified   the new revision carries all traffic and stayed ready"]);
