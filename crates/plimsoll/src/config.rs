@@ -471,6 +471,11 @@ impl Reader {
     }
 
     fn health(&mut self, node: &Node) -> Option<Health> {
+        if let Some(path) = node.as_str() {
+            let hint = format!("`health: {{ready: {path}}}`");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`startup`, `ready` and `live` have a path each").hint(hint));
+            return None;
+        }
         let mapping = self.closed(node, &["startup", "ready", "live"])?;
         Some(Health {
             startup: self.at(mapping, "startup", Self::probe),

@@ -212,7 +212,7 @@ impl Supervisor {
 /// The last words of an application, with what a person can do where they are known.
 fn explained(line: &str) -> String {
     let lower = line.to_lowercase();
-    if lower.contains("address already in use") || lower.contains("eaddrinuse") {
+    if ["address already in use", "eaddrinuse", "is in use by another program"].iter().any(|words| lower.contains(words)) {
         return format!(
             "{line}; somebody else has that port, perhaps the version before: let it listen on $PORT, or name it by `port:` in plimsoll.yaml, and one version is replaced by the other in its place"
         );

@@ -232,7 +232,7 @@ impl Watch {
         if self.elsewhere.looks >= LOOKS {
             self.address = format!("127.0.0.1:{port}");
             self.given = None;
-            self.notes.push(format!("{sentence}, where it is reached; two instances can't run beside each other like that"));
+            self.notes.push(format!("{sentence}, where it is reached; two instances can't run beside each other like that, and `port: {port}` in plimsoll.yaml puts one in the place of the other"));
         }
         Some(sentence)
     }

@@ -39,7 +39,9 @@ pub(super) fn listen(port: u16, service: u64, workers: &Rc<Vec<Handle>>, limits:
 pub(super) fn sentence(port: u16, error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::AddrInUse => {
-            format!("port {port} is taken by another process; stop it (`ss -ltnp 'sport = :{port}'` names it) or choose another port")
+            format!(
+                "port {port} is taken by another process; stop it (`ss -ltnp 'sport = :{port}'` names it) or choose another port; an application that ignores PORT may have it itself"
+            )
         }
         ErrorKind::PermissionDenied => {
             format!("port {port} may not be listened on by this user; ports below 1024 are usually kept for root, choose a higher one")

@@ -46,6 +46,9 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     let accepted = propose(&client, &composed.proposal).await?;
     if accepted.attached {
         terminal.say(&format!("release-{} of this commit is under way already: following it", accepted.number));
+        if args.port.is_some() || args.strategy.is_some() {
+            terminal.warn("`--port` and `--strategy` don't count for it; `plimsoll release abort` ends it, and another `up` takes them");
+        }
     }
     if args.detach {
         return detached(&accepted, &folder_flag(&composed.proposal.project), terminal);

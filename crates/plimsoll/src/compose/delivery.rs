@@ -49,6 +49,10 @@ const IN_PLACE: Strategy = Strategy::RollingUpdate { max_surge: Amount::Count(0)
 pub(super) fn crowded(delivery: &Delivery) -> Option<Failure> {
     let port = delivery.fixed_port?;
     let let_it = "let it listen on $PORT, which every instance has its own of, and leave `port` out";
+    if delivery.port == port {
+        let message = format!("`--port {port}` is where users come, and `port: {port}` is where the application listens itself");
+        return Some(Failure::usage(message).hint("without `--port` a free one is found"));
+    }
     if delivery.replicas > 1 {
         let message = format!("`port: {port}` has room for one instance, and `replicas` asks for {}", delivery.replicas);
         return Some(Failure::usage(message).hint(let_it));

@@ -8,7 +8,7 @@ use base::Timestamp;
 use base::name::{ProjectId, ReleaseId, RunId};
 use engine::Cache;
 use record::{Append, AppendError, Index, NewFact, ProjectEntry, ledger};
-use release::{Delivery, Environment, EnvironmentEvent, Kind, Live, Plan, Project, Workflows};
+use release::{Delivery, Environment, EnvironmentEvent, Kind, Live, Plan, Workflows};
 use rollout::RevisionId;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ impl Book {
             return Ok(known);
         }
         let entry = self.journal.index().projects.get(&proposal.project.id).cloned();
-        let port = self.port(entry.as_ref(), &proposal.project, &proposal.environment, proposal.delivery.port)?;
+        let port = self.port(entry.as_ref(), &proposal)?;
         let (plan, last_run, runs_of) = self.plan(proposal, entry.as_ref(), port)?;
         self.record(plan, entry, last_run, runs_of).await
     }
@@ -277,15 +277,17 @@ impl Book {
         Ok(Accepted { id: plan.id, number: plan.number, port, attached: false })
     }
 
-    /// The project's own port, remembered; the lowest free one for a new project.
-    fn port(&self, entry: Option<&ProjectEntry>, project: &Project, environment: &str, asked: u16) -> Result<u16> {
+    /// The project's own port, remembered; the lowest free one for a new project, and never the one at which its application listens.
+    fn port(&self, entry: Option<&ProjectEntry>, proposal: &Proposal) -> Result<u16> {
+        let (project, asked, own) = (&proposal.project, proposal.delivery.port, proposal.delivery.fixed_port);
         let index = self.journal.index();
         let live_here = index
             .environments
-            .get(&(project.id, environment.to_string()))
+            .get(&(project.id, proposal.environment.clone()))
             .and_then(|environment| environment.live())
             .map(|live| live.delivery.port);
-        let kept = if asked != 0 { Some(asked) } else { entry.map(|entry| entry.port) };
+        let remembered = entry.map(|entry| entry.port).filter(|port| Some(*port) != own);
+        let kept = if asked != 0 { Some(asked) } else { remembered };
         let taken_by = |port: u16| index.projects.values().find(|other| other.project.id != project.id && other.port == port);
         if let Some(port) = kept {
             if let Some(other) = taken_by(port) {
@@ -303,7 +305,7 @@ impl Book {
                 .hint(format!("end that process (`ss -ltnp 'sport = :{port}'` names it), or choose another port with `--port`")));
         }
         (FIRST_PORT..FIRST_PORT + PORTS)
-            .find(|port| taken_by(*port).is_none() && is_free(*port))
+            .find(|port| Some(*port) != own && taken_by(*port).is_none() && is_free(*port))
             .ok_or_else(|| Failure::infrastructure(format!("no free port from {FIRST_PORT} on")).hint("`--port` chooses one"))
     }
 }

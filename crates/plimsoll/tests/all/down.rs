@@ -69,6 +69,9 @@ fn one_port_has_room_for_one_instance_and_one_version() {
     let plan = place.up(&["--dry-run"]);
     assert!(plan.code == 0 && plan.out.contains("rolling: the instance is replaced in its place"), "{plan:?}");
     assert_eq!(place.up(&["--dry-run", "--strategy", "immediate"]).code, 2);
+    place
+        .say(&["up", "--dry-run", "--port", "9191"])
+        .ends(2, &["error: `--port 9191` is where users come, and `port: 9191` is where the application listens itself"]);
 }
 
 #[test]
