@@ -174,7 +174,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let mut summary = vec![
         ("commit", summary::commit(&commit, !repository.dirty.is_empty())),
         ("runs", why_runs),
-        ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source)),
+        ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source, choices.dirty)),
         ("gate", summary::gate(&gate)),
         ("starts", format!("{start} ({why_start})")),
         ("traffic", summary::traffic(&delivery)),
@@ -350,10 +350,11 @@ pub fn config_of(text: Option<String>) -> Config {
 
 fn read_config(tree: &Tree) -> Result<(Config, bool)> {
     let Some(bytes) = tree.bytes("plimsoll.yaml") else {
-        return match tree.list().iter().any(|path| path == "plimsoll.yml") {
-            true => Err(Failure::usage("`plimsoll.yml` is not read: the file is called `plimsoll.yaml`")
-                .hint("`git mv plimsoll.yml plimsoll.yaml`, and commit it")),
-            false => Ok((Config::default(), false)),
+        let is_meant = |path: &&String| ["plimsoll.yml", "plimsoll.yaml"].iter().any(|name| path.eq_ignore_ascii_case(name));
+        return match tree.list().iter().find(is_meant) {
+            Some(near) => Err(Failure::usage(format!("`{near}` is not read: the file is called `plimsoll.yaml`"))
+                .hint(format!("`git mv {near} plimsoll.yaml`, and commit it"))),
+            None => Ok((Config::default(), false)),
         };
     };
     let (source, unread) = Source::decode("plimsoll.yaml", &bytes);

@@ -68,14 +68,18 @@ fn choose(route: &LocalRoute, parts: &Parts) -> Result<Choice, Failure> {
     head::check(parts)?;
     let wish = parts.headers.get(head::REVISION);
     if let Some(wish) = wish.filter(|it| it.as_bytes() != b"?") {
-        let revision = route.table.named(wish.as_bytes()).ok_or_else(|| {
-            let wish = String::from_utf8_lossy(wish.as_bytes());
-            Failure::client(StatusCode::NOT_FOUND, format!("no revision `{wish}` is served here"))
-        })?;
+        let revision = route.table.named(wish.as_bytes()).ok_or_else(|| not_served(wish.as_bytes()))?;
         return Ok(Choice { revision, asked: true });
     }
-    if let Some(revision) = named_by_host(route, parts) {
-        return Ok(Choice { revision, asked: true });
+    if let Some(label) = first_label(parts) {
+        let named = route.table.named(label);
+        if let Some(revision) = named.filter(|_| route.table.revisions.len() > 1) {
+            return Ok(Choice { revision, asked: true });
+        }
+        // Other names below the project's are the application's own.
+        if named.is_none() && looks_like_a_revision(label) {
+            return Err(not_served(label));
+        }
     }
     let revision = route.table.next().ok_or_else(|| {
         Failure::backend(StatusCode::SERVICE_UNAVAILABLE, "no revision takes traffic here at the moment (all weights are 0)".to_owned())
@@ -84,12 +88,19 @@ fn choose(route: &LocalRoute, parts: &Parts) -> Result<Choice, Failure> {
 }
 
 /// `http://REVISION.shop.localhost:8000/` is for a browser what the header is for a program. With one revision there is no choice.
-fn named_by_host(route: &LocalRoute, parts: &Parts) -> Option<usize> {
-    if route.table.revisions.len() < 2 {
-        return None;
-    }
+fn first_label(parts: &Parts) -> Option<&[u8]> {
     let host = parts.uri.host().map(str::as_bytes).or_else(|| parts.headers.get(header::HOST).map(HeaderValue::as_bytes))?;
-    route.table.named(host.split(|byte| *byte == b'.').next()?)
+    let mut labels = host.split(|byte| *byte == b'.');
+    labels.next().filter(|_| labels.next().is_some())
+}
+
+/// Twelve hexadecimal digits.
+fn looks_like_a_revision(label: &[u8]) -> bool {
+    label.len() == 12 && label.iter().all(u8::is_ascii_hexdigit)
+}
+
+fn not_served(wish: &[u8]) -> Failure {
+    Failure::client(StatusCode::NOT_FOUND, format!("no revision `{}` is served here", String::from_utf8_lossy(wish)))
 }
 
 fn refuse(failure: &Failure, ticket: Ticket) -> Response<Body> {

@@ -56,12 +56,20 @@ async fn a_revision_is_chosen_and_named_on_request_only() {
     }
     assert_eq!((old.requests.load(SeqCst), new.requests.load(SeqCst)), (2, 1));
 
-    for (host, named) in [("new.shop.localhost:80", Some("new")), ("old.shop.localhost", Some("old")), ("shop.localhost", None)] {
+    let lost = connection.begin(request("GET", "/", &[("host", "0123456789ab.shop.localhost")])).await;
+    assert_eq!(lost.status().as_u16(), 404, "a revision that is not there is not another one");
+    for (host, named) in [
+        ("new.shop.localhost:80", Some("new")),
+        ("old.shop.localhost", Some("old")),
+        ("shop.localhost", None),
+        ("tenant.shop.localhost", None),
+        ("0123456789ab", None),
+    ] {
         let answer = connection.begin(request("GET", "/", &[("host", host)])).await;
         let found = answer.headers().get("x-plimsoll-revision").map(|it| it.to_str().expect("text").to_owned());
         assert_eq!((answer.status().as_u16(), found.as_deref()), (200, named), "{host}");
     }
-    assert_eq!((old.requests.load(SeqCst), new.requests.load(SeqCst)), (4, 2));
+    assert_eq!(old.requests.load(SeqCst) + new.requests.load(SeqCst), 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -57,12 +57,13 @@ pub(super) fn commit(commit: &Commit, differs: bool) -> String {
     format!("{} {}{changes} ({})", short(&commit.sha), commit.subject, commit.git_ref.trim_start_matches("refs/heads/"))
 }
 
-pub(super) fn ships(ships: &Ships, build: Option<&str>, configured: bool) -> String {
+pub(super) fn ships(ships: &Ships, build: Option<&str>, configured: bool, dirty: bool) -> String {
+    let files = if dirty { "the files as they lie here" } else { "the commit's files" };
     match (ships, build) {
         (_, Some(build)) => format!("what `{build}` makes (detected)"),
         (Ships::Left(what), None) => format!("`{what}`, which the workflow leaves"),
-        (Ships::Source, None) if configured => "the commit's files (`plimsoll.yaml` names no artifact)".to_string(),
-        (Ships::Source, None) => "the commit's files (no `plimsoll.yaml` names an artifact)".to_string(),
+        (Ships::Source, None) if configured => format!("{files} (`plimsoll.yaml` names no artifact)"),
+        (Ships::Source, None) => format!("{files} (no `plimsoll.yaml` names an artifact)"),
     }
 }
 

@@ -267,7 +267,7 @@ pub fn evidence_line(summary: &gate::evidence::Summary) -> String {
     if let Some(tests) = &summary.tests {
         let failed = tests.failed + tests.errors;
         parts.push(if failed == 0 {
-            format!("{} tests passed", tests.passed)
+            format!("{} passed", counted(usize::try_from(tests.passed).unwrap_or(usize::MAX), "test"))
         } else {
             format!("{failed} of {} tests failed", tests.passed + failed)
         });

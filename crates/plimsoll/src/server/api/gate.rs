@@ -89,7 +89,9 @@ pub(super) async fn input(Extract(state): Extract<State>, Path(name): Path<Strin
             let is_same = Digest::of(document.to_string().as_bytes()) == decision.input_digest;
             Ok(Json(Asked { number, document, is_same }))
         }
-        _ => Err(Failure::not_found(format!("the gate has not been asked about release-{number}")).into()),
+        _ => Err(Failure::not_found(format!("the gate has not been asked about release-{number}"))
+            .hint("`--release N` asks about another one; `plimsoll release list` shows them")
+            .into()),
     }
 }
 
