@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod cache;
 mod fired;
+mod idle;
 mod load;
 mod refuse;
 mod test;
@@ -12,7 +13,8 @@ mod unbound;
 use base::{Digest, Source};
 
 pub use answer::{Answer, Statement};
-pub use load::{Idle, PolicyDiagnostic};
+pub use idle::Idle;
+pub use load::PolicyDiagnostic;
 pub use test::{TestOutcome, TestResult, test};
 
 pub(crate) use cache::compiled;
@@ -59,6 +61,11 @@ impl Policies {
     /// Files that take no part in a decision.
     pub fn idle(&self) -> &[Idle] {
         &self.idle
+    }
+
+    /// What is wrong with those of them that are meant to decide.
+    pub fn unheard(&self) -> Vec<PolicyDiagnostic> {
+        self.idle.iter().filter_map(|idle| idle.meant.clone()).collect()
     }
 
     /// Any question about the document, answered as `opa eval` does: `{"result": [{"expressions": […]}]}`.

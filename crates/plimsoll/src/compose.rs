@@ -456,9 +456,9 @@ fn read_policies(tree: &Tree, warnings: &mut Vec<String>) -> Result<Vec<gate::Po
     loop {
         let sources = files.iter().map(|file| Source::new(file.path.as_str(), file.text.as_str())).collect();
         let policies = gate::Policies::compile(sources).map_err(|problems| unreadable(&problems))?;
-        let meant: Vec<PolicyDiagnostic> = policies.idle().iter().filter_map(|idle| idle.meant.clone()).collect();
-        if !meant.is_empty() {
-            return Err(unreadable(&meant));
+        let unheard = policies.unheard();
+        if !unheard.is_empty() {
+            return Err(unreadable(&unheard));
         }
         if policies.idle().is_empty() {
             return Ok(files);

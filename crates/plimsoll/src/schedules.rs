@@ -6,7 +6,7 @@ use base::{Source, Timestamp};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use workflow::model::Workflow;
-use workflow::schedule;
+use workflow::schedule::{self, Entry};
 
 const FOLDER: &str = ".github/workflows";
 
@@ -24,9 +24,8 @@ pub fn lines(workflow: &Workflow, now: Timestamp) -> Vec<String> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scheduled {
     pub file: String,
-    pub cron: String,
-    /// Nothing for UTC.
-    pub timezone: Option<String>,
+    #[serde(flatten)]
+    pub entry: Entry,
 }
 
 /// What came due, and when the last time.
@@ -63,34 +62,32 @@ pub fn of_folder(folder: &Path) -> Found {
 fn of_file(folder: &Path, file: &str) -> Option<Vec<Scheduled>> {
     let text = std::fs::read_to_string(folder.join(file)).ok()?;
     let (workflow, _) = workflow::github::parse(&Source::new(file, text));
-    let scheduled = |entry: schedule::Entry| Scheduled { file: file.to_string(), cron: entry.cron, timezone: entry.timezone };
-    Some(schedule::entries(&workflow?).into_iter().map(scheduled).collect())
+    Some(schedule::entries(&workflow?).into_iter().map(|entry| Scheduled { file: file.to_string(), entry }).collect())
 }
 
 impl Scheduled {
     /// `ci.yml: schedule …` with the next moments.
     pub fn line(&self, now: Timestamp) -> String {
         let name = self.file.rsplit('/').next().unwrap_or(&self.file);
-        format!("{name}: {}", line(&schedule::Entry { cron: self.cron.clone(), timezone: self.timezone.clone() }, now))
+        format!("{name}: {}", line(&self.entry, now))
     }
 
     /// The next moments, as many as show the rhythm; none where the machine doesn't know the time zone, or there is none.
     pub fn next(&self, now: Timestamp) -> Vec<Timestamp> {
-        let Ok(zone) = TimeZone::get(self.timezone.as_deref().unwrap_or("UTC")) else { return Vec::new() };
-        std::iter::successors(schedule::next(&self.cron, &zone, now), |last| schedule::next(&self.cron, &zone, *last)).take(SHOWN).collect()
+        zone(&self.entry).map(|zone| next(&self.entry, &zone, now)).unwrap_or_default()
     }
 
     /// The last moment in (`since`, `until`]; however often it came due meanwhile, it is started once.
     fn due(&self, since: Timestamp, until: Timestamp) -> Option<Due> {
-        let zone = TimeZone::get(self.timezone.as_deref().unwrap_or("UTC")).ok()?;
-        let next = |after| schedule::next(&self.cron, &zone, after).filter(|at| *at <= until);
+        let zone = zone(&self.entry)?;
+        let next = |after| schedule::next(&self.entry.cron, &zone, after).filter(|at| *at <= until);
         // Of a long time only its end.
         let since = since.max(Timestamp::from_ms(until.as_ms() - DAY_MS));
         let mut at = next(since)?;
         while let Some(later) = next(at) {
             at = later;
         }
-        Some(Due { file: self.file.clone(), cron: self.cron.clone(), at })
+        Some(Due { file: self.file.clone(), cron: self.entry.cron.clone(), at })
     }
 }
 
@@ -99,14 +96,23 @@ pub fn due(folder: &Path, since: Timestamp, until: Timestamp) -> Vec<Due> {
     of_folder(folder).schedules.iter().filter_map(|scheduled| scheduled.due(since, until)).collect()
 }
 
-fn line(entry: &schedule::Entry, now: Timestamp) -> String {
+/// Nothing where the machine doesn't know it.
+fn zone(entry: &Entry) -> Option<TimeZone> {
+    TimeZone::get(entry.timezone.as_deref().unwrap_or("UTC")).ok()
+}
+
+fn next(entry: &Entry, zone: &TimeZone, now: Timestamp) -> Vec<Timestamp> {
+    let after = |last| schedule::next(&entry.cron, zone, last);
+    std::iter::successors(after(now), |last| after(*last)).take(SHOWN).collect()
+}
+
+fn line(entry: &Entry, now: Timestamp) -> String {
     let name = entry.timezone.as_deref().unwrap_or("UTC");
     let cron = &entry.cron;
-    let Ok(zone) = TimeZone::get(name) else {
+    let Some(zone) = zone(entry) else {
         return format!("schedule `{cron}`: this machine knows no time zone `{name}`");
     };
-    let scheduled = Scheduled { file: String::new(), cron: cron.clone(), timezone: entry.timezone.clone() };
-    let moments: Vec<String> = scheduled.next(now).into_iter().map(|moment| shown(moment, &zone)).collect();
+    let moments: Vec<String> = next(entry, &zone, now).into_iter().map(|moment| shown(moment, &zone)).collect();
     if moments.is_empty() {
         format!("schedule `{cron}` never comes due")
     } else {
@@ -126,7 +132,8 @@ mod tests {
     #[test]
     fn what_came_due_is_started_once_however_often_it_did() {
         let at = |text: &str| -> Timestamp { format!("2026-03-28T{text}Z").parse().unwrap() };
-        let scheduled = |cron: &str| Scheduled { file: "a.yml".into(), cron: cron.into(), timezone: Some("Europe/Berlin".into()) };
+        let entry = |cron: &str| Entry { cron: cron.into(), timezone: Some("Europe/Berlin".into()) };
+        let scheduled = |cron: &str| Scheduled { file: "a.yml".into(), entry: entry(cron) };
         let due = |cron, since, until| scheduled(cron).due(at(since), at(until)).map(|due| due.at);
         assert_eq!(due("0 3 * * *", "01:59:00", "02:00:00"), Some(at("02:00:00")), "three o'clock in Berlin");
         assert_eq!(due("0 3 * * *", "02:00:00", "02:01:00"), None, "a moment belongs to one look");
@@ -147,7 +154,7 @@ mod tests {
         write("notes.txt", format!("on: {{schedule: [{{cron: '* * * * *'}}]}}\n{job}"));
         let found = of_folder(folder.path());
         assert_eq!(
-            found.schedules.iter().map(|it| (it.file.as_str(), it.cron.as_str())).collect::<Vec<_>>(),
+            found.schedules.iter().map(|it| (it.file.as_str(), it.entry.cron.as_str())).collect::<Vec<_>>(),
             [(".github/workflows/night.yml", "0 3 * * *"), (".github/workflows/night.yml", "0 12 * * 1"),]
         );
         assert!(of_folder(&folder.path().join("nowhere")).schedules.is_empty());
@@ -155,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_schedule_is_shown_in_its_own_time_zone() {
-        let entry = |cron: &str, timezone: Option<&str>| schedule::Entry { cron: cron.to_string(), timezone: timezone.map(str::to_string) };
+        let entry = |cron: &str, timezone: Option<&str>| Entry { cron: cron.to_string(), timezone: timezone.map(str::to_string) };
         let now = "2026-03-27T12:00:00Z".parse().unwrap();
         assert_eq!(
             line(&entry("0 2 * * *", None), now),

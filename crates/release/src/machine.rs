@@ -662,9 +662,7 @@ impl Release {
 /// Where instances are replaced and not put beside each other, they are on the way back too: there may be no room or no second port.
 /// Where they may, the way back is the one that is fastest.
 fn in_place(delivery: &Delivery) -> Option<Strategy> {
-    let Strategy::RollingUpdate { max_surge, max_unavailable } = delivery.strategy else { return None };
-    let (surge, _) = rollout::rolling::resolve(max_surge, max_unavailable, delivery.replicas);
-    (surge == 0).then(|| delivery.strategy.clone())
+    delivery.strategy.is_in_place(delivery.replicas).then(|| delivery.strategy.clone())
 }
 
 fn one(event: Event) -> Advance {

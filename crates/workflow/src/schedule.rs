@@ -4,12 +4,13 @@ use base::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Span, ToSpan};
+use serde::Serialize;
 
 use crate::model::Workflow;
 use crate::schema::cron;
 
 /// One `cron:` of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     pub cron: String,
     /// As written; nothing for UTC.

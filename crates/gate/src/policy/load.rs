@@ -7,11 +7,11 @@ use base::{Diagnostic, Digest, Source, Span};
 use regorus::unstable::{Expr, Lexer, Module, Ref, Rule, RuleHead, Token, TokenKind};
 use regorus::{Engine, Value};
 
-use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, refuse, unbound};
+use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, idle, refuse, unbound};
 use crate::plan::GatePlan;
 
 /// The package that decides; a repository that defines it replaces the default.
-const MAIN_PACKAGE: &str = "plimsoll.gate";
+pub(super) const MAIN_PACKAGE: &str = "plimsoll.gate";
 /// The rules by which a package takes part in the decision.
 pub(super) const ASKED: [&str; 8] = ["allow", "deny", "violations", "warn", "warnings", "requires", "strategy", "decision"];
 /// A list as long as this is a mistake; one as long as the number allows ends the process.
@@ -79,7 +79,7 @@ pub(super) fn compile(mut sources: Vec<Source>) -> Result<Policies, Vec<PolicyDi
     sources.retain(|source| !is_test(source));
     let Loaded { engine, modules, files } = load(sources)?;
     let packages = packages(&modules, &files);
-    let idle = idle(&modules, &files, &packages);
+    let idle = idle::idle(&modules, &files, &packages);
     Ok(Policies { engine, packages, idle, digest: digest(&files), limit_ms: GatePlan::default().policy_limit_ms })
 }
 
@@ -244,7 +244,7 @@ fn is_asked(package: &Package) -> bool {
     !package.declared.is_empty() && (denies || is_ours(&package.name))
 }
 
-fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     name == "plimsoll" || name.starts_with("plimsoll.")
 }
 
@@ -267,68 +267,6 @@ fn silent(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Packag
         Some((name, near)) => diagnostic.hint(format!("did you mean `{near}` instead of `{name}`?")),
         None => diagnostic.hint("to add rules to the default policy, use another package, as `package plimsoll.team`"),
     };
-    Some(PolicyDiagnostic { source: source.clone(), diagnostic })
-}
-
-/// A file that takes no part in a decision: nobody asks its package, and no file of another package names it.
-#[derive(Debug, Clone)]
-pub struct Idle {
-    pub path: String,
-    pub package: String,
-    /// Where it is meant to decide: it has a rule that is asked elsewhere, or its package would be asked.
-    pub meant: Option<PolicyDiagnostic>,
-}
-
-/// `plimsoll.gate` is looked at by [`silent`].
-fn idle(modules: &[Ref<Module>], loaded: &[(Source, bool)], packages: &[Package]) -> Vec<Idle> {
-    let names: Vec<String> = modules.iter().map(|module| package_name(module).1).collect();
-    let texts: Vec<String> = loaded.iter().map(|(source, _)| without_comments(&source.text)).collect();
-    let is_named = |name: &str| (0..texts.len()).any(|other| names[other] != name && names_package(&texts[other], name));
-    let mut all = Vec::new();
-    for ((module, (source, _)), name) in modules.iter().zip(loaded).zip(&names) {
-        let is_asked = name == MAIN_PACKAGE || packages.iter().any(|package| package.name == *name);
-        if !is_asked && !is_test(source) && !is_named(name) {
-            let meant = unheard(module, source, name);
-            all.push(Idle { path: source.name.to_string(), package: name.clone(), meant });
-        }
-    }
-    all
-}
-
-fn without_comments(text: &str) -> String {
-    text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n")
-}
-
-/// `data.lib.words`, or all of `data.lib`.
-fn names_package(text: &str, package: &str) -> bool {
-    let path = format!("data.{package}");
-    let ends: Vec<usize> = path.match_indices('.').map(|(at, _)| at).skip(1).chain([path.len()]).collect();
-    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
-    ends.iter().any(|end| {
-        let is_whole = *end == path.len();
-        text.match_indices(&path[..*end]).any(|(at, found)| {
-            let next = text[at + found.len()..].chars().next().unwrap_or(' ');
-            !goes_on(next) && (is_whole || next != '.')
-        })
-    })
-}
-
-fn unheard(module: &Module, source: &Source, package: &str) -> Option<PolicyDiagnostic> {
-    let heads = module.policy.iter().filter_map(|rule| match rule.as_ref() {
-        Rule::Default { refr, .. } => leftmost(refr),
-        Rule::Spec { .. } => leftmost(head_of(rule)?.0),
-    });
-    let heads: Vec<&regorus::unstable::Span> = heads.collect();
-    let asked = heads.iter().find(|head| ASKED.contains(&head.text()));
-    let near = heads.iter().find_map(|head| Some((head, base::name::nearest(head.text(), ASKED)?)));
-    let (head, hint) = match (asked, near) {
-        (Some(head), _) => (head, "a package under `plimsoll` is asked, as `package plimsoll.team`, and one with `deny`, `violations` or `decision`; what is for another tool lies better outside `policy/`".to_string()),
-        (None, _) if !is_ours(package) => return None,
-        (None, Some((head, near))) => (head, format!("did you mean `{near}`?")),
-        (None, None) => (heads.first()?, format!("asked are {}", ASKED.map(|name| format!("`{name}`")).join(", "))),
-    };
-    let message = format!("nobody asks `{}` of `package {package}`, so it decides nothing", head.text());
-    let diagnostic = Diagnostic::error("policy/unheard", span_of(head), message).hint(hint);
     Some(PolicyDiagnostic { source: source.clone(), diagnostic })
 }
 

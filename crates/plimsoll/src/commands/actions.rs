@@ -60,7 +60,7 @@ impl Project {
     fn used(&self, resolver: &mut Resolver<'_>) -> Result<Vec<Used>> {
         let mut all = Vec::new();
         let mut wrong = Vec::new();
-        for file in workflow_files(&self.root, "actions list -C")? {
+        for file in workflow_files(&self.root)? {
             let bytes = std::fs::read(&file).doing(&format!("read {}", file.display()))?;
             let path = file.strip_prefix(&self.root).unwrap_or(&file).display().to_string();
             let source = match wrong::text(&path, &bytes) {

@@ -37,7 +37,7 @@ fn github(file: Option<&Path>) -> Result<Vec<Graph>> {
     let root = run::root_of(file)?;
     let files = match file.filter(|file| !file.is_dir()) {
         Some(file) => vec![file.to_path_buf()],
-        None => run::workflow_files(&root, "graph")?,
+        None => run::workflow_files(&root).map_err(|failure| run::or_workflows_above(failure, &root, "graph"))?,
     };
     if files.is_empty() {
         return Err(Failure::not_found(format!("there is no workflow below `{}`", root.join(".github/workflows").display())));

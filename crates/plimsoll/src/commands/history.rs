@@ -6,8 +6,8 @@ use record::StrategyKind;
 use release::Outcome;
 use serde::Serialize;
 
-use super::listed;
-use super::release::{mark, nothing_of, what};
+use super::release::{mark, what};
+use super::{listed, or_above};
 use crate::cli::OfDir;
 use crate::exit;
 use crate::failure::Result;
@@ -36,7 +36,7 @@ pub async fn history(of: &OfDir, terminal: &Terminal) -> Result<u8> {
         return Ok(exit::OK);
     }
     if entries.is_empty() {
-        terminal.data(&nothing_of(&of.dir, "history", "no release yet; `plimsoll up` makes the first"));
+        terminal.data(&or_above(&of.dir, "release history", "no release yet; `plimsoll up` makes the first"));
     }
     for entry in &entries {
         terminal.data(&line(entry, terminal));

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use workflow::lint::{self, Finding, Fix, Kind, Options, Persona, Security, Severity};
 
 use crate::cli::{Lint, LintFormat, PersonaChoice};
-use crate::compose::workflows_above;
+use crate::commands::run::or_workflows_above;
 use crate::config::{self, Config};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
@@ -26,10 +26,8 @@ pub fn lint(args: &Lint, terminal: &Terminal) -> Result<u8> {
     let files = if args.files.is_empty() { of_project(&root)? } else { named(&args.files)? };
     if files.is_empty() {
         let failure = Failure::not_found(format!("there is nothing to lint in `{}`", root.display()));
-        return Err(match workflows_above(&root) {
-            Some(above) => failure.hint(format!("a folder above has workflows: `plimsoll lint {above}`")),
-            None => failure.hint("workflows lie in `.github/workflows`; other files can be named: `plimsoll lint FILE`"),
-        });
+        let failure = failure.hint("workflows lie in `.github/workflows`; other files can be named: `plimsoll lint FILE`");
+        return Err(or_workflows_above(failure, &root, "lint"));
     }
     let format = if terminal.json { LintFormat::Json } else { args.format };
     // Beside data for a program a change is told to the person.

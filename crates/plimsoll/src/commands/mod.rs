@@ -118,6 +118,14 @@ async fn listed<T: serde::de::DeserializeOwned>(what: &str, folder: &Path) -> Re
     }
 }
 
+/// What is said where a list is empty: the project above the folder, if it is none itself, and how that is asked.
+fn or_above(folder: &Path, command: &str, otherwise: &str) -> String {
+    match compose::project_above(folder) {
+        Some(above) => format!("nothing here; the folder above is a project: `plimsoll {command} -C {above}`"),
+        None => otherwise.to_string(),
+    }
+}
+
 /// The project a folder belongs to.
 fn project_of(folder: &Path) -> Result<ProjectId> {
     let place = host::git::place(folder).map_err(|error| match error {

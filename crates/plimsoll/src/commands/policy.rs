@@ -58,9 +58,9 @@ pub async fn eval(args: &PolicyEval, terminal: &Terminal) -> Result<u8> {
         _ => Vec::new(),
     };
     let policies = Policies::compile(sources).map_err(|problems| unreadable(&problems))?;
-    let meant: Vec<PolicyDiagnostic> = policies.idle().iter().filter_map(|idle| idle.meant.clone()).collect();
-    if !meant.is_empty() {
-        return Err(unreadable(&meant));
+    let unheard = policies.unheard();
+    if !unheard.is_empty() {
+        return Err(unreadable(&unheard));
     }
     let document = match &args.input {
         Some(path) => read_input(path)?,

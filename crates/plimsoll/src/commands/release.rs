@@ -1,7 +1,5 @@
 //! `plimsoll release …`: look at releases and steer them.
 
-use std::path::Path;
-
 use base::name::{ProjectId, ReleaseId};
 use base::time::format_duration_ms;
 use gate::approval::Vote;
@@ -9,10 +7,10 @@ use record::ReleaseEntry;
 use release::Outcome;
 
 use super::history::few_words;
-use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, project_of, running};
+use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, or_above, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
-use crate::compose::{LOCAL, project_above, short};
+use crate::compose::{LOCAL, short};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
@@ -51,17 +49,9 @@ async fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     }
     if entries.is_empty() {
         let nothing = "no release of this folder yet; `plimsoll up` makes the first, and `plimsoll status` shows what runs elsewhere";
-        terminal.data(&nothing_of(&of.dir, "list", nothing));
+        terminal.data(&or_above(&of.dir, "release list", nothing));
     }
     Ok(exit::OK)
-}
-
-/// Where no release is listed: the project above a folder, if it is none itself, or what else is said.
-pub(super) fn nothing_of(folder: &Path, verb: &str, otherwise: &str) -> String {
-    match project_above(folder) {
-        Some(above) => format!("no release of this folder; the folder above is a project: `plimsoll release {verb} -C {above}`"),
-        None => otherwise.to_string(),
-    }
 }
 
 fn entry_line(entry: &ReleaseEntry, terminal: &Terminal) -> String {

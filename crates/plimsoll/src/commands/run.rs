@@ -387,7 +387,7 @@ impl Project {
 
     /// Whether a file filters by paths or reads the event; asking git for what few files want to know takes longer than a short job.
     fn asks_what_changed(&self, args: &RunArgs) -> bool {
-        let files = one_file(args).map_or_else(|| workflow_files(&self.root(), "run").unwrap_or_default(), |file| vec![file.clone()]);
+        let files = one_file(args).map_or_else(|| workflow_files(&self.root()).unwrap_or_default(), |file| vec![file.clone()]);
         let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
         texts.into_iter().any(|text| text.contains("paths") || text.contains("github.event"))
     }
@@ -410,7 +410,10 @@ impl Project {
         let named = one_file(args).is_some();
         let files = match one_file(args) {
             Some(file) => vec![file.clone()],
-            None => workflow_files(&self.root(), "run")?,
+            None => workflow_files(&self.root()).map_err(|failure| {
+                let failure = failure.hint("`plimsoll run FILE` runs a file that lies elsewhere");
+                or_workflows_above(failure, &self.root(), "run")
+            })?,
         };
         let read = |path: &str| std::fs::read_to_string(self.root().join(path)).ok();
         let config = self.config()?;
@@ -470,7 +473,7 @@ impl Project {
         if !file.is_file() {
             return None;
         }
-        let github = workflow_files(&self.root(), "run").is_ok_and(|files| !files.is_empty());
+        let github = workflow_files(&self.root()).is_ok_and(|files| !files.is_empty());
         if github {
             let text = format!("`{0}` is left alone beside `.github/workflows`; `plimsoll run {0}` runs it instead", gitlab::FILE);
             terminal.say(&terminal.paint(&text, Tone::Faint));
@@ -585,6 +588,14 @@ fn one_file(args: &RunArgs) -> Option<&PathBuf> {
     args.file.as_ref().filter(|file| !file.is_dir())
 }
 
+/// With the folder above that has workflows, for the command that found none.
+pub(super) fn or_workflows_above(failure: Failure, root: &Path, command: &str) -> Failure {
+    match workflows_above(root) {
+        Some(above) => failure.hint(format!("a folder above has workflows: `plimsoll {command} {above}`")),
+        None => failure,
+    }
+}
+
 /// The folder above `.github/workflows`, else the file's own.
 fn project_folder(file: &Path) -> Option<PathBuf> {
     let folder = file.parent()?;
@@ -593,19 +604,11 @@ fn project_folder(file: &Path) -> Option<PathBuf> {
     folder.is_dir().then(|| folder.to_path_buf())
 }
 
-/// For the command of that name.
-pub(super) fn workflow_files(root: &Path, command: &str) -> Result<Vec<PathBuf>> {
+pub(super) fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join(".github/workflows");
-    let entries = std::fs::read_dir(&folder).map_err(|error| {
-        let failure = match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::not_found(format!("there are no workflows: no folder `{}`", folder.display())),
-            _ => Failure::usage(format!("failed to read `{}`: {error}", folder.display())),
-        };
-        let failure = if command == "run" { failure.hint("`plimsoll run FILE` runs a file that lies elsewhere") } else { failure };
-        match workflows_above(root) {
-            Some(above) => failure.hint(format!("a folder above has workflows: `plimsoll {command} {above}`")),
-            None => failure,
-        }
+    let entries = std::fs::read_dir(&folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::not_found(format!("there are no workflows: no folder `{}`", folder.display())),
+        _ => Failure::usage(format!("failed to read `{}`: {error}", folder.display())),
     })?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path)).collect();
     files.sort();

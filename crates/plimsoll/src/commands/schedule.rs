@@ -1,12 +1,12 @@
 //! `plimsoll schedule …`: whether this machine's server starts the project's workflows by the clock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::Timestamp;
 use host::schedules::{Kept, Schedules, SchedulesError};
 use serde::Serialize;
 
-use super::{actor, dirs, dirs_to_read, project_of};
+use super::{actor, dirs, dirs_to_read, or_above, project_of};
 use crate::cli::{OfDir, Schedule};
 use crate::client::Client;
 use crate::compose::{git_failure, project_above};
@@ -63,7 +63,7 @@ async fn on(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     Client::connect(&dirs).await?;
     let now = world::now();
     Schedules::new(&dirs).keep(Kept { project, folder, by: actor(), at: now, looked_at: now }).map_err(|error| failed(&error))?;
-    tell(&Told::new(true, found), terminal);
+    tell(&Told::new(true, found), &of.dir, terminal);
     Ok(exit::OK)
 }
 
@@ -82,11 +82,7 @@ fn off(of: &OfDir, terminal: &Terminal) -> Result<u8> {
 fn list(of: &OfDir, terminal: &Terminal) -> Result<u8> {
     let starts = starts(&project_of(&of.dir)?.to_string())?;
     let found = of_folder(&folder(of)?);
-    if let Some(above) = project_above(&of.dir).filter(|_| found.schedules.is_empty() && !terminal.json) {
-        terminal.say(&format!("the folder above is a project: `plimsoll schedule list -C {above}`"));
-        return Ok(exit::OK);
-    }
-    tell(&Told::new(starts, found), terminal);
+    tell(&Told::new(starts, found), &of.dir, terminal);
     Ok(exit::OK)
 }
 
@@ -101,7 +97,7 @@ fn folder(of: &OfDir) -> Result<PathBuf> {
     Ok(if place.subtree.is_empty() { place.root } else { place.root.join(place.subtree) })
 }
 
-fn tell(told: &Told, terminal: &Terminal) {
+fn tell(told: &Told, folder: &Path, terminal: &Terminal) {
     if terminal.json {
         terminal.json(told);
         return;
@@ -111,12 +107,13 @@ fn tell(told: &Told, terminal: &Terminal) {
     for file in &told.unreadable {
         terminal.warn(&format!("nothing of `{file}` starts, it has mistakes: `plimsoll lint` shows them"));
     }
-    terminal.say(match (told.schedules.is_empty(), told.starts) {
-        (true, _) => "no workflow of this project has a schedule that can be read",
+    terminal.say(&match (told.schedules.is_empty(), told.starts) {
+        (true, _) => or_above(folder, "schedule list", "no workflow of this project has a schedule that can be read"),
         (false, true) => {
             "they start while the server of this machine runs, of the files as they lie here, with the project's secrets and without jobs that have an `environment:`; `plimsoll run list` shows their runs"
+                .to_string()
         }
-        (false, false) => "nothing of it starts by the clock; `plimsoll schedule on` lets the server of this machine start it",
+        (false, false) => "nothing of it starts by the clock; `plimsoll schedule on` lets the server of this machine start it".to_string(),
     });
 }
 

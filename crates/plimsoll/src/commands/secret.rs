@@ -7,7 +7,7 @@ use host::secrets::{Kept, Scope, SecretStore, SecretsError, VALUE_MAX, complaint
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use super::{actor, dirs, project_of};
+use super::{actor, dirs, or_above, project_of};
 use crate::cli::{OfDir, Secret, SecretName};
 use crate::compose::project_above;
 use crate::exit;
@@ -42,10 +42,7 @@ fn list(args: &OfDir, terminal: &Terminal) -> Result<u8> {
         return Ok(exit::OK);
     }
     if all.is_empty() {
-        terminal.say(&match project_above(&args.dir) {
-            Some(above) => format!("the folder above is a project: `plimsoll secret list -C {above}`"),
-            None => "this project has no secret; `plimsoll secret set NAME` gives it one".to_string(),
-        });
+        terminal.say(&or_above(&args.dir, "secret list", "this project has no secret; `plimsoll secret set NAME` gives it one"));
     }
     let width = all.iter().map(|kept| kept.name.len()).max().unwrap_or(0);
     for kept in &all {
@@ -75,9 +72,8 @@ fn named(args: &SecretName) -> Result<(String, Scope)> {
     }
     let folder = &args.of.dir;
     let project = project_of(folder)?.to_string();
-    if let Some(above) = project_above(folder) {
-        let message = "this folder is no project of its own, and no job would have the secret";
-        return Err(Failure::usage(message).hint(format!("the folder above is a project: `plimsoll secret … -C {above}`")));
+    if project_above(folder).is_some() {
+        return Err(Failure::usage("this folder is no project of its own, and no job would have the secret"));
     }
     Ok((args.name.to_ascii_uppercase(), Scope { project, environment: args.environment.clone() }))
 }

@@ -23,9 +23,6 @@ const COME_BACK: Duration = Duration::from_secs(15);
 
 const LOOK: Duration = Duration::from_millis(100);
 
-/// In the reason of a release that the router did not follow.
-const NOT_MOVED: &str = "did not move the traffic";
-
 pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     let wait_ms = args.wait.as_deref().map(wait_duration).transpose()?;
     let choices = choices(args)?;
@@ -235,6 +232,17 @@ async fn waited_long_enough(client: &Client, accepted: &Accepted, folder: &str, 
     Ok(exit::WAITING)
 }
 
+/// What a router said last that did not follow.
+fn in_the_way(ended: &Ended) -> Option<&str> {
+    use rollout::Outcome as Delivered;
+    let (Delivered::RolledBack { reason } | Delivered::Failed { reason } | Delivered::RollbackFailed { reason }) =
+        ended.release.rollout()?.outcome()?
+    else {
+        return None;
+    };
+    ended.waited_for.as_deref().filter(|_| matches!(reason, rollout::Reason::RouterRefuses { .. }))
+}
+
 fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&ended.release.status());
@@ -253,6 +261,10 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
                 "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up{dir}` again, or `plimsoll status{dir}`"
             ));
         }
+        // The application is not to blame, and who answers at the port is not known.
+        Outcome::RolledBack { .. } | Outcome::Failed { .. } | Outcome::RollbackFailed { .. } if in_the_way(ended).is_some() => {
+            terminal.say(&format!("the last it said: {}", in_the_way(ended).unwrap_or_default()));
+        }
         Outcome::RolledBack { .. } => {
             let revision = ended
                 .release
@@ -270,10 +282,6 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
             terminal.say(&format!("`plimsoll release view{folder}` shows who was asked; `plimsoll up{dir}` asks again"));
         }
         Outcome::RunFailed { .. } => terminal.say(&finished_line(&ended.release, &folder)),
-        // The application is not to blame.
-        Outcome::Failed { reason } | Outcome::RollbackFailed { reason } if reason.contains(NOT_MOVED) && ended.waited_for.is_some() => {
-            terminal.say(&format!("the last it said: {}", ended.waited_for.as_deref().unwrap_or_default()));
-        }
         Outcome::Failed { .. } | Outcome::RollbackFailed { .. } => {
             terminal.say(&format!("what the application wrote: `plimsoll logs{folder}`"));
         }

@@ -2,7 +2,6 @@
 
 use clap::ValueEnum as _;
 use release::Delivery;
-use rollout::rolling::resolve;
 use rollout::{Amount, JudgePlan, Limits, Probe, Probes, SmokeCheck, Strategy, SyntheticPlan};
 
 use super::Choices;
@@ -58,7 +57,7 @@ pub(super) fn crowded(delivery: &Delivery) -> Option<Failure> {
         return Some(Failure::usage(message).hint(let_it));
     }
     let way = match &delivery.strategy {
-        Strategy::RollingUpdate { max_surge, max_unavailable } if resolve(*max_surge, *max_unavailable, 1).0 == 0 => return None,
+        strategy if strategy.is_in_place(delivery.replicas) => return None,
         Strategy::RollingUpdate { .. } => "a rolling update with `maxSurge`",
         Strategy::Canary { .. } => "a canary",
         Strategy::BlueGreen { .. } => "blue-green",

@@ -5,13 +5,11 @@ mod run;
 
 use std::path::Path;
 
-use ::rollout::Strategy;
-use ::rollout::rolling::resolve;
 use base::people::same;
 use base::time::format_duration_ms;
 use base::{Timestamp, counted};
 use gate::approval::Vote;
-use release::{Delivery, Event, Outcome, Project, Release};
+use release::{Event, Outcome, Project, Release};
 
 use crate::terminal::{Terminal, Tone};
 
@@ -91,12 +89,6 @@ impl Mark {
     }
 }
 
-/// The old instances leave before new ones come.
-fn is_in_place(delivery: &Delivery) -> bool {
-    let Strategy::RollingUpdate { max_surge, max_unavailable } = delivery.strategy else { return false };
-    resolve(max_surge, max_unavailable, delivery.replicas).0 == 0
-}
-
 pub fn marked(terminal: &Terminal, mark: Mark, text: &str) -> String {
     let (glyph, tone) = mark.glyph();
     format!("{} {text}", terminal.paint(glyph, tone))
@@ -145,7 +137,7 @@ impl<'a> Narrator<'a> {
                     Some(stable) if stable.id == instance.revision => {
                         format!("revision   {} is live already; its port, or how many instances it has, changes", instance.revision)
                     }
-                    Some(stable) if is_in_place(&release.plan().delivery) => {
+                    Some(stable) if release.plan().delivery.strategy.is_in_place(release.plan().delivery.replicas) => {
                         format!("revision   {} starts in the place of {}", instance.revision, stable.id)
                     }
                     Some(stable) => format!("revision   {} starts beside {}", instance.revision, stable.id),

@@ -497,7 +497,7 @@ fn a_folder_inside_a_project_is_shown_the_way_up() {
     say(&["lint"]).ends(9, &["hint: a folder above has workflows: `plimsoll lint ../..`"]);
     for (command, noun) in [("release list", "list"), ("release history", "history")] {
         let said = say(&command.split(' ').collect::<Vec<_>>());
-        let way = format!("no release of this folder; the folder above is a project: `plimsoll release {noun} -C ../..`");
+        let way = format!("nothing here; the folder above is a project: `plimsoll release {noun} -C ../..`");
         assert!(said.code == 0 && said.out.contains(&way), "{command}: {said:?}");
     }
     assert!(!place.say(&["status"]).err.contains("above"));

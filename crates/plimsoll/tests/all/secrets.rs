@@ -98,7 +98,7 @@ fn a_run_has_a_kept_secret_only_when_it_is_named() {
     std::fs::create_dir_all(place.project().join("sub")).unwrap();
     below.current_dir(place.project().join("sub")).stdin(std::fs::File::open(place.path("value")).unwrap());
     let below = place.start(below).wait();
-    assert!(below.code == 2 && below.err.contains("the folder above is a project: `plimsoll secret … -C ..`"), "{below:?}");
+    assert!(below.code == 2 && below.err.contains("the folder above is a project: `plimsoll secret set -C ..`"), "{below:?}");
     let said = place.say(&["run", "--secret", "OTHER"]);
     assert!(
         said.code == 2 && said.err.contains("the environment has none, and `plimsoll secret list` has none that is for all jobs"),

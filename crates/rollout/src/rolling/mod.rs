@@ -64,6 +64,14 @@ pub fn resolve(max_surge: Amount, max_unavailable: Amount, replicas: u32) -> (u3
     }
 }
 
+impl Strategy {
+    /// Old instances leave before new ones come: never does one stand beside the other.
+    pub fn is_in_place(&self, replicas: u32) -> bool {
+        let Strategy::RollingUpdate { max_surge, max_unavailable } = *self else { return false };
+        resolve(max_surge, max_unavailable, replicas).0 == 0
+    }
+}
+
 /// So many instances of each revision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scale {

@@ -7,7 +7,7 @@ use workflow::job::Conclusion;
 use super::kept::{self, Read, View, commit, minute};
 use super::unkept;
 use crate::cli::{RunList, RunView};
-use crate::compose::project_above;
+use crate::commands::or_above;
 use crate::exit;
 use crate::failure::Result;
 use crate::terminal::{Terminal, Tone};
@@ -22,10 +22,7 @@ pub(super) fn list(args: &RunList, terminal: &Terminal) -> Result<u8> {
         return Ok(exit::OK);
     }
     if all.is_empty() {
-        terminal.say(&match project_above(&args.of.dir) {
-            Some(above) => format!("nothing was run here; the folder above is a project: `plimsoll run list -C {above}`"),
-            None => "nothing was run here yet".to_string(),
-        });
+        terminal.say(&or_above(&args.of.dir, "run list", "nothing was run here yet"));
     }
     let rows: Vec<[String; 7]> = all.iter().map(|(summary, kept)| row(summary, kept)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
