@@ -345,6 +345,11 @@ mod tests {
         );
         check("a: {b: 1\n", &Options::default(), &["1:4 this isn't YAML: unclosed bracket '{'"]);
         check("a:\n  - b\n c: d\n", &Options::default(), &["3:2 a key was expected here: is the line above or this one indented rightly?"]);
+        // A parser tells of a tab where the line before it ends, if at all.
+        let tab = "indent with spaces: a tab isn't allowed here";
+        check("a: b\n\tc: d\n", &Options::default(), &[&format!("2:1 {tab}")]);
+        check("a:\n  b: c\n \td: e\n", &Options::default(), &[&format!("3:2 {tab}")]);
+        check("a:\n\tb: c\n", &Options::default(), &[&format!("2:1 {tab}")]);
         check("a: b: c\n", &Options::default(), &["1:5 this isn't YAML: mapping values are not allowed in this context"]);
         check("a: 1\nA: 2\n", &Options { ignore_key_case: true, ..Options::default() }, &["2:1 the key `A` is given twice"]);
         check("a: 1\n---\nb: 2\n", &Options::default(), &["3:1 only one document is expected, and here a second one begins"]);

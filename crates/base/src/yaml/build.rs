@@ -23,6 +23,8 @@ pub(super) fn build(text: &str, options: &Options) -> (Vec<Node>, Vec<Diagnostic
     }
 }
 
+const TAB: &str = "indent with spaces: a tab isn't allowed here";
+
 type Read = (Vec<Node>, Vec<Diagnostic>);
 
 /// The documents, or the mistake that ended the reading with everything that was found up to it.
@@ -277,14 +279,28 @@ impl Builder<'_> {
     }
 
     fn syntax(&self, error: &ScanError, lenient: &Lenient<'_>) -> Diagnostic {
-        let start = error.marker().byte_offset().map_or(self.text.len(), |at| lenient.original(at)).min(self.text.len());
+        let at = error.marker().byte_offset().map_or(self.text.len(), |at| lenient.original(at)).min(self.text.len());
+        let tab = tab_in_indentation(self.text, at, error.kind());
+        let start = tab.unwrap_or(at);
         let end = self.text[start..].chars().next().map_or(start, |letter| start + letter.len_utf8());
         let span = Span::new(start, end);
         match error.kind() {
             ErrorKind::RecursionLimitExceeded => *self.too_deep(span),
+            _ if tab.is_some() => Diagnostic::error("yaml/syntax", span, TAB),
             kind => Diagnostic::error("yaml/syntax", span, explain(kind)),
         }
     }
+}
+
+/// The tab that indents the line of a mistake; a plain text runs on over its end, so there it is of a line below.
+fn tab_in_indentation(text: &str, at: usize, kind: &ErrorKind) -> Option<usize> {
+    let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let lines_looked_at = if matches!(kind, ErrorKind::TabInPlainScalar) { usize::MAX } else { 1 };
+    let starts = std::iter::once(line).chain(text[line..].match_indices('\n').map(|(newline, _)| line + newline + 1));
+    starts.take(lines_looked_at).find_map(|start| {
+        let indentation = text[start..].len() - text[start..].trim_start_matches([' ', '\t']).len();
+        text[start..start + indentation].find('\t').map(|tab| start + tab)
+    })
 }
 
 impl Open {
@@ -368,7 +384,7 @@ fn explain(kind: &ErrorKind) -> String {
         }
         ErrorKind::ExpectedBlockMappingKey => "a key was expected here: is the line above or this one indented rightly?".to_owned(),
         ErrorKind::ExpectedBlockSequenceEntry => "a `-` was expected here: is the line above or this one indented rightly?".to_owned(),
-        ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => "indent with spaces: a tab isn't allowed here".to_owned(),
+        ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => TAB.to_owned(),
         ErrorKind::InvalidIndentation => "this line is indented in a way that fits nothing above it".to_owned(),
         other => format!("this isn't YAML: {other}"),
     }

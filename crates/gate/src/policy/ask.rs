@@ -43,7 +43,18 @@ pub(super) fn query(policies: &Policies, query: &str, document: &serde_json::Val
     let input = Value::deserialize(document).map_err(|error| format!("the policies can't be given the input: {error}"))?;
     match results_of(&mut policies.engine.clone(), policies.limit_ms, query, &input) {
         Ok(results) => serde_json::to_value(results).map_err(|error| format!("the answer is no JSON: {error}")),
-        Err(error) => Err(said(&error, policies.limit_ms)),
+        Err(error) => Err(said_of_query(query, &error, policies.limit_ms)),
+    }
+}
+
+fn said_of_query(query: &str, error: &str, limit_ms: u64) -> String {
+    match place_and_message(error) {
+        (_, message) if message == "expecting" => "it ends where more is needed".to_string(),
+        (Some((_, 1, column)), message) if message == "expecting EOF" => {
+            let rest: String = query.chars().skip(column - 1).collect();
+            format!("it is complete before `{rest}`")
+        }
+        _ => said(error, limit_ms),
     }
 }
 

@@ -65,7 +65,12 @@ pub enum Error {
     #[error("the repository `{}` has no commit yet", .0.display())]
     NoCommits(PathBuf),
     #[error("the folder `{subtree}` is not in commit {sha}")]
-    NotInCommit { subtree: String, sha: String },
+    NotInCommit {
+        subtree: String,
+        sha: String,
+        /// It has no file at all.
+        is_empty: bool,
+    },
     #[error("git could not {doing}: {why}")]
     Failed { doing: String, why: String },
 }
@@ -76,6 +81,9 @@ impl Error {
         match self {
             Error::NoGit => Some("install git with the system's package manager"),
             Error::NotARepository(_) => Some("`git init && git add . && git commit` makes one"),
+            Error::NotInCommit { is_empty: true, .. } => {
+                Some("the folder is empty: put the application there, then `git add . && git commit`")
+            }
             Error::NoCommits(_) | Error::NotInCommit { .. } => Some("`git add . && git commit` makes one that holds what is there"),
             Error::Failed { why, .. } if why.contains("dubious ownership") => {
                 Some("the folder is somebody else's; `git config --global --add safe.directory FOLDER` says that you trust it")

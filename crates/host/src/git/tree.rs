@@ -52,7 +52,8 @@ pub(super) fn list(root: &Path, sha: &str, subtree: &str) -> Result<Vec<Entry>, 
     let treeish = format!("{sha}:{subtree}");
     let listed = match git(root, "list the commit's files", &["ls-tree", "-r", "-z", &treeish]) {
         Err(Error::Failed { why, .. }) if !subtree.is_empty() && why.to_lowercase().contains("not a valid object name") => {
-            return Err(Error::NotInCommit { subtree: subtree.to_string(), sha: sha.to_string() });
+            let is_empty = std::fs::read_dir(root.join(subtree)).is_ok_and(|mut entries| entries.next().is_none());
+            return Err(Error::NotInCommit { subtree: subtree.to_string(), sha: sha.to_string(), is_empty });
         }
         listed => listed?,
     };

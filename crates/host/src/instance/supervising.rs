@@ -145,7 +145,7 @@ impl Supervisor {
                 how = app.ended() => {
                     app.kill().await;
                     let why = log::last_line(&self.dir, said_before)
-                        .map_or_else(|| format!("{how} without a word of why"), |line| format!("{how}: {}", explained(&line)));
+                        .map_or_else(|| format!("{how} without a word of why"), |line| format!("{how}: {}", explained(&line, plan.fixed_port)));
                     return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
                 }
                 how = asked(&mut self.cancel) => {
@@ -210,12 +210,15 @@ impl Supervisor {
 }
 
 /// The last words of an application, with what a person can do where they are known.
-fn explained(line: &str) -> String {
+fn explained(line: &str, fixed_port: Option<u16>) -> String {
     let lower = line.to_lowercase();
     if ["address already in use", "eaddrinuse", "is in use by another program"].iter().any(|words| lower.contains(words)) {
-        return format!(
-            "{line}; somebody else has that port, perhaps the version before: let it listen on $PORT, or name it by `port:` in plimsoll.yaml, and one version is replaced by the other in its place"
-        );
+        return match fixed_port {
+            Some(port) => format!("{line}; somebody else has port {port}: `ss -ltnp 'sport = :{port}'` names it"),
+            None => format!(
+                "{line}; somebody else has that port, perhaps the version before: let it listen on $PORT, or name it by `port:` in plimsoll.yaml, and one version is replaced by the other in its place"
+            ),
+        };
     }
     if lower.starts_with("modulenotfounderror") {
         return format!(

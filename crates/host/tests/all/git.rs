@@ -96,7 +96,9 @@ fn what_is_missing_is_named_with_what_to_do() {
     let sha = repository.commit("one");
     repository.run(&["checkout", "--quiet", "--detach"]);
     assert_eq!(git::open(here).unwrap().branch, None);
-    assert!(matches!(git::tree(here, &sha, "later"), Err(Error::NotInCommit { .. })));
+    assert!(matches!(git::tree(here, &sha, "later"), Err(Error::NotInCommit { is_empty: false, .. })));
+    std::fs::create_dir(here.join("later")).unwrap();
+    assert!(matches!(git::tree(here, &sha, "later"), Err(Error::NotInCommit { is_empty: true, .. })));
     let bare = here.join("bare.git");
     repository.run(&["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()]);
     assert!(matches!(git::open(&bare), Err(Error::Bare(_))));

@@ -1,7 +1,6 @@
 //! Planning: a proposal gets its number, its port and what the record knows, and becomes a release's plan, durably.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::sync::Arc;
 
 use base::Timestamp;
@@ -15,15 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::api::{Demand, DownRequest, EnvironmentAsk, EnvironmentDown};
 use super::history::ways_back;
 use super::journal::{Journal, with_numbers};
+use super::ports;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::{Accepted, Proposal};
 use crate::world::Host;
-
-/// Where the first project's port is looked for; the next projects take the ones above.
-const FIRST_PORT: u16 = 8080;
-
-/// Ports that are tried for a new project.
-const PORTS: u16 = 1000;
 
 #[derive(Debug)]
 pub struct Book {
@@ -60,7 +54,7 @@ impl Book {
             return Ok(known);
         }
         let entry = self.journal.index().projects.get(&proposal.project.id).cloned();
-        let port = self.port(entry.as_ref(), &proposal)?;
+        let port = ports::choose(&self.journal.index(), entry.as_ref(), &proposal)?;
         let (plan, last_run, runs_of) = self.plan(proposal, entry.as_ref(), port)?;
         self.record(plan, entry, last_run, runs_of).await
     }
@@ -276,38 +270,6 @@ impl Book {
         self.journal.catch_up().await?;
         Ok(Accepted { id: plan.id, number: plan.number, port, attached: false })
     }
-
-    /// The project's own port, remembered; the lowest free one for a new project, and never the one at which its application listens.
-    fn port(&self, entry: Option<&ProjectEntry>, proposal: &Proposal) -> Result<u16> {
-        let (project, asked, own) = (&proposal.project, proposal.delivery.port, proposal.delivery.fixed_port);
-        let index = self.journal.index();
-        let live_here = index
-            .environments
-            .get(&(project.id, proposal.environment.clone()))
-            .and_then(|environment| environment.live())
-            .map(|live| live.delivery.port);
-        let remembered = entry.map(|entry| entry.port).filter(|port| Some(*port) != own);
-        let kept = if asked != 0 { Some(asked) } else { remembered };
-        let taken_by = |port: u16| index.projects.values().find(|other| other.project.id != project.id && other.port == port);
-        if let Some(port) = kept {
-            if let Some(other) = taken_by(port) {
-                let message = format!("port {port} belongs to project `{}`", other.project.name);
-                return Err(Failure::usage(message).hint("`--port` chooses another"));
-            }
-            // A release that is under way may have moved the proxy to it.
-            let is_moving = index.releases.values().any(|release| release.project == project.id && release.outcome.is_none());
-            let is_ours = live_here == Some(port) || is_moving && entry.is_some_and(|entry| entry.port == port);
-            if is_ours || is_free(port) {
-                return Ok(port);
-            }
-            let message = format!("port {port} is taken by another process");
-            return Err(Failure::usage(message)
-                .hint(format!("end that process (`ss -ltnp 'sport = :{port}'` names it), or choose another port with `--port`")));
-        }
-        (FIRST_PORT..FIRST_PORT + PORTS)
-            .find(|port| Some(*port) != own && taken_by(*port).is_none() && is_free(*port))
-            .ok_or_else(|| Failure::infrastructure(format!("no free port from {FIRST_PORT} on")).hint("`--port` chooses one"))
-    }
 }
 
 /// What was live before what is live now, and was left neither by a rollback nor by a canary that failed.
@@ -323,8 +285,4 @@ fn way_back<'a>(index: &Index, environment: &'a Environment, request: &RollbackR
         }
         _ => Failure::not_found(format!("nothing was live in `{}` before", request.environment)),
     })
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }

@@ -7,6 +7,7 @@ mod follow;
 mod history;
 mod journal;
 mod logs;
+mod ports;
 mod schedules;
 
 use std::path::PathBuf;

@@ -32,14 +32,28 @@ fn a_version_that_another_one_answers_for_is_not_ready() {
     place.git(&["init", "--quiet", "--initial-branch", "main"]);
     place.write("app.py", &STUBBORN.replace("FIXED", &fixed));
     place.write("plimsoll.yaml", &format!("{}start: exec python3 app.py\nport: {fixed}\n", SMALL.replace("ready: 30s", "ready: 4s")));
+    // It comes between the plan and the start.
+    let gate = place.path("gate");
+    place.write(
+        CI,
+        &format!(
+            "on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: 'until [ -e {} ]; do sleep 0.05; done'}}]}}}}\n",
+            gate.display()
+        ),
+    );
     place.commit("first");
-    let other = place.project().join("app.py");
-    let mut other = place.at_home("python3").arg(other).spawn().unwrap();
+    let mut first = place.start_up(&[]);
+    first.until_it_says("started");
     let port: u16 = fixed.parse().unwrap();
+    let mut other = place.at_home("python3").arg(place.project().join("app.py")).spawn().unwrap();
     assert!(until(DEADLINE, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).is_ok());
-    let first = place.up(&[]);
+    common::open_gate(&gate);
+    let first = first.wait();
     assert_eq!(first.code, 1, "{first:?}");
     assert!(first.err.contains("is held by another process, which answers there; let it listen on $PORT"), "{first:?}");
+    let planned = format!("error: port {fixed}, where the application listens by `port: {fixed}`, is taken by another process");
+    let again = place.up(&[]);
+    assert!(again.code == 2 && again.err.contains(&planned), "{again:?}");
     other.kill().unwrap();
     other.wait().unwrap();
     assert_eq!(place.up(&[]).code, 0);
@@ -47,6 +61,26 @@ fn a_version_that_another_one_answers_for_is_not_ready() {
     place.commit("second");
     let second = place.up(&[]);
     assert!(second.code == 0 && second.err.contains("rolling: the instance is replaced in its place"), "{second:?}");
+}
+
+#[test]
+fn what_listens_at_one_port_is_not_planned_at_that_of_another_project() {
+    let place = Place::with_app();
+    let fixed = common::free_port();
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &format!("{config}port: {fixed}\n"));
+    place.write("app.py", &APP.replace("int(os.environ[\"PORT\"])", &fixed.to_string()));
+    place.commit("at its own port");
+    assert_eq!(place.up(&[]).code, 0);
+    let other = |port: u16| {
+        place.write("other/plimsoll.yaml", &format!("{config}port: {port}\n"));
+        place.commit("another");
+        place.say(&["up", "other", "--port", &common::free_port().to_string()])
+    };
+    let listens = format!("error: `port: {fixed}` is where the application of project `app` in environment `local` listens too");
+    let users = "error: `port: PORT` is where this application listens, and where users of project `app` come";
+    other(fixed).ends(2, &[&listens]);
+    other(place.port).ends(2, &[users, "hint: `plimsoll up --port OTHER` there moves that project"]);
 }
 
 #[test]

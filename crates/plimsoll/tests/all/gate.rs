@@ -364,8 +364,11 @@ fn policies_answer_about_an_input_and_about_a_release() {
     assert!(query.code == 0 && query.out == "false\n", "{query:?}");
     let undefined = place.say(&["policy", "eval", "--input", "input.json", "data.nothing.here"]);
     assert!(undefined.code == 0 && undefined.out == "undefined\n", "{undefined:?}");
-    let wrong = place.say(&["policy", "eval", "--input", "input.json", "data.x ==="]);
-    assert!(wrong.code == 2 && wrong.err.contains("`data.x ===` has no answer"), "{wrong:?}");
+    for (query, why) in [("data.x ===", ""), ("[1,", ": it ends where more is needed"), ("data.x] + 1", ": it is complete before `] + 1`")]
+    {
+        let wrong = place.say(&["policy", "eval", "--input", "input.json", query]);
+        assert!(wrong.code == 2 && wrong.err.contains(&format!("`{query}` has no answer{why}")), "{wrong:?}");
+    }
 
     assert_eq!(place.up(&AT_ONCE).code, 0);
     let allowed = place.say(&["policy", "eval"]);

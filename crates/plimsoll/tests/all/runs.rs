@@ -279,6 +279,14 @@ fn a_run_is_compared_with_the_last_that_succeeded() {
     }
     let diff = json(&place.say(&["run", "diff", "run-2", "--json"]));
     assert_eq!((&diff["run"], &diff["green"], &diff["files"]), (&2.into(), &1.into(), &serde_json::json!([CI, "more.txt"])));
+
+    let only = run(&place, &["--job", "build"]);
+    assert_eq!(only.code, 0, "{only:?}");
+    let diff = json(&place.say(&["run", "diff", "--json"]));
+    assert_eq!(diff["results"], serde_json::json!([]), "one job says nothing of the others");
+    assert_eq!(diff["outputs"][0]["name"], "build.tag");
+    let none = place.say(&["run", "list", "-n", "0"]);
+    assert!(none.code == 0 && none.out.is_empty() && none.err.is_empty(), "{none:?}");
 }
 
 #[test]

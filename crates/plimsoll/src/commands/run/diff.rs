@@ -1,6 +1,6 @@
 //! `plimsoll run diff`: what is different from the last run before it that succeeded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use base::time::format_duration_ms;
@@ -107,6 +107,9 @@ fn compare(green: &Read, read: &Read) -> Difference {
     let pinned = |read: &Read| -> Named {
         read.asked.plan.workflow.actions.iter().map(|(key, pinned)| (key.clone(), pinned.commit.clone())).collect()
     };
+    // A run of one job says nothing of the others.
+    let there: BTreeSet<String> = jobs_of(read).into_iter().map(|(name, _)| name).collect();
+    let is_asked = |job: &str| read.asked.plan.only_job.is_none() || there.contains(job);
     Difference {
         run: read.number(),
         green: green.number(),
@@ -119,8 +122,8 @@ fn compare(green: &Read, read: &Read) -> Difference {
         workflow_changed: green.asked.plan.workflow != read.asked.plan.workflow,
         actions: changes(&pinned(green), &pinned(read)),
         tools: changes(&tools(green), &tools(read)),
-        results: changes(&results(green), &results(read)),
-        outputs: changes(&outputs(green), &outputs(read)),
+        results: changes(&results(green, is_asked), &results(read, is_asked)),
+        outputs: changes(&outputs(green, is_asked), &outputs(read, is_asked)),
         durations: durations(green, read),
     }
 }
@@ -139,25 +142,31 @@ fn tools(read: &Read) -> Named {
     read.tools.iter().map(|tool| (format!("{} in {}", tool.name, name_of(&read.run, &tool.id.key)), tool.version.clone())).collect()
 }
 
-fn results(read: &Read) -> Named {
-    let status = read.run.status();
-    let word = |state| match state {
-        State::Finished(conclusion) => Some(conclusion.word().to_string()),
+fn results(read: &Read, is_asked: impl Fn(&str) -> bool) -> Named {
+    let finished = |(name, state): (String, State)| match state {
+        State::Finished(conclusion) if is_asked(&name) => Some((name, conclusion.word().to_string())),
         _ => None,
     };
-    let of_job = |job: &workflow::run::JobStatus| match job.legs.as_slice() {
-        [] => word(job.state).map(|word| (job.name.clone(), word)).into_iter().collect::<Vec<_>>(),
-        legs => legs.iter().filter_map(|leg| Some((leg.name.clone(), word(leg.state)?))).collect(),
-    };
-    status.jobs.iter().flat_map(of_job).collect()
+    jobs_of(read).into_iter().filter_map(finished).collect()
 }
 
-fn outputs(read: &Read) -> Named {
+/// A job with a matrix is each of its legs.
+fn jobs_of(read: &Read) -> Vec<(String, State)> {
+    let of_job = |job: workflow::run::JobStatus| match job.legs.as_slice() {
+        [] => vec![(job.name, job.state)],
+        legs => legs.iter().map(|leg| (leg.name.clone(), leg.state)).collect(),
+    };
+    read.run.status().jobs.into_iter().flat_map(of_job).collect()
+}
+
+fn outputs(read: &Read, is_asked: impl Fn(&str) -> bool) -> Named {
     let mut named = Named::new();
     for event in &read.events {
         if let Event::JobFinished { id, outcome, .. } = event {
             let job = name_of(&read.run, &id.key);
-            named.extend(outcome.outputs.iter().map(|(name, value)| (format!("{job}.{name}"), value.clone())));
+            if is_asked(&job) {
+                named.extend(outcome.outputs.iter().map(|(name, value)| (format!("{job}.{name}"), value.clone())));
+            }
         }
     }
     named

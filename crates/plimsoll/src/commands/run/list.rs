@@ -21,7 +21,7 @@ pub(super) fn list(args: &RunList, terminal: &Terminal) -> Result<u8> {
         terminal.json(&all.iter().map(|(summary, _)| summary).collect::<Vec<_>>());
         return Ok(exit::OK);
     }
-    if all.is_empty() {
+    if all.is_empty() && args.limit > 0 {
         terminal.say(&or_above(&args.of.dir, "run list", "nothing was run here yet"));
     }
     let rows: Vec<[String; 7]> = all.iter().map(|(summary, kept)| row(summary, kept)).collect();
