@@ -124,10 +124,11 @@ impl Calendar {
         }
     }
 
-    /// `Thu 2026-11-26 09:00 CET`: a moment by the calendar's clock, for people.
+    /// `Thu 2026-11-26 09:00 CET`: a moment by the calendar's clock, for people; with seconds where a freeze ends in a minute's midst.
     pub fn clock(&self, at: Timestamp) -> String {
-        let zone = self.zone().unwrap_or(TimeZone::UTC);
-        at.instant().to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
+        let at = at.instant().to_zoned(self.zone().unwrap_or(TimeZone::UTC));
+        let time = if at.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
+        at.strftime(&format!("%a %Y-%m-%d {time} %Z")).to_string()
     }
 }
 

@@ -86,7 +86,7 @@ impl Router for ProxyRouter {
     }
 
     async fn shift(&self, service: &str, route: &Route) -> Result<(), WorldError> {
-        let doing = || format!("route port {} of {service}", route.port);
+        let doing = || format!("route port {}", route.port);
         let client = self.client().await?;
         match client.put_route(service, &to_proxy(route)).await {
             Ok(RouteAnswer::Applied | RouteAnswer::Stale { .. }) => Ok(()),
@@ -96,7 +96,7 @@ impl Router for ProxyRouter {
     }
 
     async fn remove(&self, service: &str, generation: u64) -> Result<(), WorldError> {
-        let doing = || format!("remove the route of {service}");
+        let doing = || "remove the route".to_string();
         let Ok(client) = self.running().await else { return Ok(()) };
         match client.remove(service, generation).await {
             Ok(RemoveAnswer::Removed | RemoveAnswer::Stale { .. }) => Ok(()),

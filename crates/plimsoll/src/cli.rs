@@ -600,7 +600,7 @@ pub struct Approve {
     #[arg(long, value_name = "NAME")]
     pub environment: Option<String>,
     /// Kept on the record
-    #[arg(short = 'm', long, default_value = "", value_name = "TEXT")]
+    #[arg(short = 'm', long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     pub comment: String,
 }
 

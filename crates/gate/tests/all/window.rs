@@ -91,6 +91,9 @@ fn what_closes_beats_what_opens() {
     assert_eq!(state.sentence(&berlin), "closed: frozen (the database is being moved); no opening is in sight");
     let open = berlin.state(&called, at("2027-01-04T09:00:00Z"));
     assert_eq!(open.sentence(&berlin), "open until Mon 2027-01-04 11:00 CET, then frozen (the database is being moved)");
+    let for_a_while = [period("2027-01-04T10:00:00Z", Some("2027-01-04T10:30:20Z"), "a look")];
+    let frozen = berlin.state(&for_a_while, at("2027-01-04T10:10:00Z")).sentence(&berlin);
+    assert!(frozen.starts_with("closed: frozen (a look); opens Mon 2027-01-04 11:30:20 CET"), "{frozen}");
 }
 
 #[test]

@@ -54,9 +54,16 @@ impl Book {
             return Ok(known);
         }
         let entry = self.journal.index().projects.get(&proposal.project.id).cloned();
-        let port = ports::choose(&self.journal.index(), entry.as_ref(), &proposal)?;
+        let listens = self.listens(&proposal).await;
+        let port = ports::choose(&self.journal.index(), entry.as_ref(), listens, &proposal)?;
         let (plan, last_run, runs_of) = self.plan(proposal, entry.as_ref(), port)?;
         self.record(plan, entry, last_run, runs_of).await
+    }
+
+    /// Whether the router listens for what is live; after a reboot somebody else may have its port.
+    async fn listens(&self, proposal: &Proposal) -> bool {
+        let seen = self.world.router.observe(&release::plan::scope(proposal.project.id, &proposal.environment)).await;
+        seen.is_some_and(|seen| seen.generation > 0)
     }
 
     /// # Errors

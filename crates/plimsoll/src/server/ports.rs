@@ -16,7 +16,7 @@ const FIRST_PORT: u16 = 8080;
 const PORTS: u16 = 1000;
 
 /// The project's own port, remembered; the lowest free one for a new project, and never the one at which its application listens.
-pub(super) fn choose(index: &Index, entry: Option<&ProjectEntry>, proposal: &Proposal) -> Result<u16> {
+pub(super) fn choose(index: &Index, entry: Option<&ProjectEntry>, listens: bool, proposal: &Proposal) -> Result<u16> {
     own_is_free(index, proposal)?;
     let (project, asked, own) = (&proposal.project, proposal.delivery.port, proposal.delivery.fixed_port);
     let live_here = index
@@ -33,7 +33,7 @@ pub(super) fn choose(index: &Index, entry: Option<&ProjectEntry>, proposal: &Pro
             return Err(Failure::usage(message).hint("`--port` chooses another"));
         }
         // A release that is under way may have moved the proxy to it.
-        let is_ours = live_here == Some(port) || is_moving(index, project.id) && entry.is_some_and(|entry| entry.port == port);
+        let is_ours = listens && live_here == Some(port) || is_moving(index, project.id) && entry.is_some_and(|entry| entry.port == port);
         if is_ours || is_free(port) {
             return Ok(port);
         }

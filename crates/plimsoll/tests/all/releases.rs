@@ -91,6 +91,20 @@ fn instances_come_back_when_all_that_kept_them_was_killed() {
 }
 
 #[test]
+fn nothing_is_shipped_to_a_port_that_somebody_else_has_since_a_reboot() {
+    let place = Place::with_app();
+    bring_up(&place, "1");
+    place.kill_everything();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", place.port)).unwrap();
+    place.write("app.py", &format!("{APP}# 2\n"));
+    place.commit("version 2");
+    place.up(&[]).ends(2, &["error: port PORT is taken by another process"]);
+    drop(taken);
+    until(DEADLINE, || answers(&place)).expect("what was live answers again");
+    assert_eq!(place.up(&["--strategy", "immediate"]).code, 0);
+}
+
+#[test]
 fn blue_green_shows_the_new_version_before_anybody_gets_it() {
     let place = Place::with_app();
     bring_up(&place, "1");
