@@ -157,6 +157,15 @@ impl Decision {
         }
     }
 
+    /// A yes becomes a no for one more reason; a no stays what it is.
+    #[must_use]
+    pub fn denied(self, violation: Violation) -> Decision {
+        match self.outcome {
+            Outcome::Allowed { warnings, .. } => Decision { outcome: Outcome::Denied { violations: vec![violation], warnings }, ..self },
+            Outcome::Denied { .. } => self,
+        }
+    }
+
     /// A no becomes a yes that somebody answers for; a yes stays what it is.
     #[must_use]
     pub fn overridden(self, by: &Override) -> Decision {

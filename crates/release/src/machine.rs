@@ -430,7 +430,7 @@ impl Release {
         }
         let moment = Moment { slo, rollbacks_24h: environment.rollbacks_24h(now), at: now };
         let fresh = self.decision.as_deref().filter(|decision| moment.is_of(decision));
-        let decide = || gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, moment));
+        let decide = || self.with_room(gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, moment)));
         let mut decision = fresh.cloned().unwrap_or_else(decide);
         if let Some(by) = consent::overridden(workflows, environment, now) {
             decision = decision.overridden(by);
@@ -635,7 +635,7 @@ impl Release {
     pub fn decided_by(&self, rules: &gate::GatePlan) -> Option<Decision> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
         let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
-        Some(gate::decide(&rules, &self.gate_input(workflows, artifact, Moment::of(decision))))
+        Some(self.with_room(gate::decide(&rules, &self.gate_input(workflows, artifact, Moment::of(decision)))))
     }
 
     /// The document that the policies were shown for the decision.
@@ -647,6 +647,19 @@ impl Release {
     fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), moment: Moment) -> gate::Input {
         let evidence = self.evidence.as_deref().expect("the gate is asked after evidence was read");
         crate::input::gate_input(&self.plan, workflows, artifact, evidence, self.runs(), moment)
+    }
+
+    /// No strategy starts one version beside the other where both would have the same port.
+    fn with_room(&self, decision: Decision) -> Decision {
+        let Delivery { fixed_port, strategy, replicas, .. } = &self.plan.delivery;
+        let (Some(port), Some(name)) = (fixed_port, decision.strategy()) else { return decision };
+        if Strategy::named(name, strategy).is_none_or(|asked| asked.is_in_place(*replicas)) {
+            return decision;
+        }
+        let message = format!(
+            "the policy asks for the strategy `{name}`, which starts one version beside the other, and `port: {port}` has room for one: let the application listen on $PORT"
+        );
+        decision.denied(gate::Violation { id: "strategy/no-room".to_string(), message, evidence: Vec::new(), rule: None })
     }
 
     /// I5: nothing goes out without a yes on record for this very digest.

@@ -178,11 +178,11 @@ fn the_old_instances_that_a_rolling_update_has_ended_stay_ended() {
 #[test]
 fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
     let environment = Environment::replay(&live_by(1, &delivery().instance(Digest::of(b"old")), 1));
-    let moved_at = |asked: &str, at: Timestamp| {
+    let moved_where = |asked: &str, at: Timestamp, own: Delivery| {
         let text = format!("package plimsoll.gate\n\nimport rego.v1\n\nallow := true\n\nstrategy := \"{asked}\"\n");
         let mut plan = plan(&[]);
         plan.number = 2;
-        plan.delivery.strategy = Strategy::Immediate;
+        plan.delivery = own;
         let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
         workflows.gate.policies.push(PolicyFile { path: "policy/gate.rego".to_string(), text });
         let mut release = decide(plan, NOW);
@@ -190,11 +190,16 @@ fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
         release.advance(&seen, at).events.iter().for_each(|event| release.apply(event));
         release.rollout().map(|rollout| rollout.plan().strategy.clone())
     };
+    let moved_at = |asked: &str, at| moved_where(asked, at, Delivery { strategy: Strategy::Immediate, ..delivery() });
     let moved = |asked: &str| moved_at(asked, NOW);
     assert_eq!(moved("canary"), Some(Strategy::default_canary()));
     assert_eq!(moved("rolling"), Some(Strategy::default_rolling_update()));
     assert_eq!(moved("immediate"), Some(Strategy::Immediate));
     assert_eq!(moved("blue"), None, "what there is not denies");
+    let in_place = Strategy::RollingUpdate { max_surge: rollout::Amount::Count(0), max_unavailable: rollout::Amount::Count(1) };
+    let one_port = Delivery { fixed_port: Some(5000), strategy: in_place.clone(), ..delivery() };
+    assert_eq!(moved_where("canary", NOW, one_port.clone()), None, "two versions can't have one port");
+    assert_eq!(moved_where("rolling", NOW, one_port), Some(in_place));
     // Denied nothing when it was decided; asked again in the moment of acting it says something else.
     let later = NOW.plus_ms(3_600_000);
     let by_time = format!("immediate\" if input.time < \"{later}\"\n\nstrategy := \"canary\" if input.time >= \"{later}");

@@ -9,8 +9,9 @@ use release::Live;
 use crate::failure::{Failure, Result};
 use crate::proposal::Proposal;
 
-/// Where the first project's port is looked for; the next projects take the ones above.
-const FIRST_PORT: u16 = 8080;
+/// Where the first project's port is looked for; the next projects take the ones above. No framework listens here by itself:
+/// an application that ignores `PORT` finds its own port free.
+const FIRST_PORT: u16 = 8420;
 
 /// Ports that are tried for a new project.
 const PORTS: u16 = 1000;
