@@ -102,7 +102,7 @@ pub enum Origin {
 /// May this ship? The same plan and input always give the same answer, save for a policy that runs out of time.
 pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
     let document = input.document(plan);
-    let input_digest = Digest::of(document.to_string().as_bytes());
+    let input_digest = document.digest();
     let (answer, policy_digest) = match &*compiled(plan) {
         Ok(policies) => (policies.evaluate(&document), policies.digest()),
         Err(diagnostics) => (unreadable(diagnostics), texts_digest(plan)),

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use base::{Digest, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::evidence::{DistinctFinding, Summary};
@@ -67,20 +68,78 @@ impl Input {
     }
 
     /// The document a policy sees: this, and the limits of the plan.
-    pub fn document(&self, plan: &GatePlan) -> Value {
-        let mut document = serde_json::to_value(self).expect("an input has text keys and finite numbers only");
-        let previous: BTreeSet<EvidenceKind> = self.previous.evidence.union(&plan.previous_evidence).copied().collect();
-        document["previous"] = json!({ "evidence": previous });
-        document["limits"] = json!({
+    pub fn document<'a>(&'a self, plan: &GatePlan) -> Document<'a> {
+        let evidence: BTreeSet<EvidenceKind> = self.previous.evidence.union(&plan.previous_evidence).copied().collect();
+        let mut limits = json!({
             "coverage_min_percent": finite_or_all(plan.coverage_min_percent),
             "findings_max": plan.findings_max,
             "evidence_required": plan.evidence_required,
         });
         if !plan.slos.is_empty() {
             let slos = &plan.slos;
-            document["limits"]["slo"] = json!({ "unknown": slos.unknown, "budget_min_percent": slos.budget_min_percent });
+            limits["slo"] = json!({ "unknown": slos.unknown, "budget_min_percent": slos.budget_min_percent });
         }
-        document
+        Document { input: self, previous: Previous { evidence }, limits }
+    }
+}
+
+/// What policies are asked about. Its text as JSON, whose digest a decision names, is written without being put together first: of
+/// ten thousand findings that would take longer than the decision.
+#[derive(Debug)]
+pub struct Document<'a> {
+    input: &'a Input,
+    /// With what the plan knows of releases before.
+    previous: Previous,
+    limits: Value,
+}
+
+impl Document<'_> {
+    pub fn json(&self) -> Value {
+        serde_json::to_value(self).expect("an input has text keys and finite numbers only")
+    }
+
+    /// Of its text as JSON.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).expect("an input has text keys and finite numbers only"))
+    }
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Named one by one, so that none is forgotten.
+        let Input {
+            release,
+            project,
+            environment,
+            artifact,
+            commit,
+            runs,
+            evidence,
+            findings,
+            previous: _,
+            slo,
+            rollbacks_24h,
+            time,
+            actor,
+        } = self.input;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("release", release)?;
+        map.serialize_entry("project", project)?;
+        map.serialize_entry("environment", environment)?;
+        map.serialize_entry("artifact", artifact)?;
+        map.serialize_entry("commit", commit)?;
+        map.serialize_entry("runs", runs)?;
+        map.serialize_entry("evidence", evidence)?;
+        map.serialize_entry("findings", findings)?;
+        map.serialize_entry("previous", &self.previous)?;
+        if !slo.is_empty() {
+            map.serialize_entry("slo", slo)?;
+        }
+        map.serialize_entry("rollbacks_24h", rollbacks_24h)?;
+        map.serialize_entry("time", time)?;
+        map.serialize_entry("actor", actor)?;
+        map.serialize_entry("limits", &self.limits)?;
+        map.end()
     }
 }
 

@@ -15,6 +15,6 @@ pub mod window;
 
 pub use decision::{Decision, Origin, Outcome, Overridden, Override, Violation, decide, explain};
 pub use evidence::{Evidence, EvidenceKind};
-pub use input::{Artifact, Commit, Input, Previous, RunResult};
+pub use input::{Artifact, Commit, Document, Input, Previous, RunResult};
 pub use plan::{FindingsMax, GatePlan, PolicyFile};
 pub use policy::Policies;

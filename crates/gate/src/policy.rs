@@ -9,6 +9,7 @@ mod load;
 mod refuse;
 mod test;
 mod unbound;
+mod value;
 
 use base::{Digest, Source};
 
@@ -77,7 +78,7 @@ impl Policies {
     }
 
     /// Asks every package about the document.
-    pub fn evaluate(&self, document: &serde_json::Value) -> Answer {
+    pub fn evaluate(&self, document: &impl serde::Serialize) -> Answer {
         ask::ask(self, document)
     }
 }

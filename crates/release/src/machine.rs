@@ -641,7 +641,7 @@ impl Release {
     /// The document that the policies were shown for the decision.
     pub fn asked(&self) -> Option<serde_json::Value> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
-        Some(self.gate_input(workflows, artifact, Moment::of(decision)).document(&workflows.gate))
+        Some(self.gate_input(workflows, artifact, Moment::of(decision)).document(&workflows.gate).json())
     }
 
     fn gate_input(&self, workflows: &Workflows, artifact: (Digest, u64), moment: Moment) -> gate::Input {

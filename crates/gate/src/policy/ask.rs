@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, QueryResults, Value};
-use serde::Deserialize;
+use serde::Serialize;
 
 use super::answer::{self, Answer, Statement};
 use super::load::{Package, place_and_message};
-use super::{Policies, fired};
+use super::{Policies, fired, value};
 
 /// Rules between two looks at the time.
 const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).expect("not zero");
 
-pub(super) fn ask(policies: &Policies, document: &serde_json::Value) -> Answer {
+pub(super) fn ask(policies: &Policies, document: &impl Serialize) -> Answer {
     let mut answer = Answer::default();
-    // Not `Value::from`, which makes nothing of what it can't take: a policy that sees nothing finds nothing to deny.
-    let input = match Value::deserialize(document) {
+    let input = match value::value_of(document) {
         Ok(input) => input,
         Err(error) => {
             answer.violations.push(Statement::new("policy/error", format!("the policies can't be given the input: {error}")));
@@ -40,7 +39,7 @@ pub(super) fn ask(policies: &Policies, document: &serde_json::Value) -> Answer {
 }
 
 pub(super) fn query(policies: &Policies, query: &str, document: &serde_json::Value) -> Result<serde_json::Value, String> {
-    let input = Value::deserialize(document).map_err(|error| format!("the policies can't be given the input: {error}"))?;
+    let input = value::value_of(document).map_err(|error| format!("the policies can't be given the input: {error}"))?;
     match results_of(&mut policies.engine.clone(), policies.limit_ms, query, &input) {
         Ok(results) => serde_json::to_value(results).map_err(|error| format!("the answer is no JSON: {error}")),
         Err(error) => Err(said_of_query(query, &error, policies.limit_ms)),

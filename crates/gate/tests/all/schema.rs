@@ -60,7 +60,7 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
 #[test]
 fn the_schema_takes_a_document_without_any_evidence() {
     let validator = jsonschema::validator_for(&schema()).expect("the schema is one");
-    let document = input().document(&GatePlan::default());
+    let document = input().document(&GatePlan::default()).json();
     assert!(validator.is_valid(&document), "{document}");
 }
 
@@ -115,7 +115,7 @@ fn the_schema_of_suppressions_takes_what_the_reader_takes() {
 #[test]
 fn a_minimum_that_is_no_number_asks_for_everything() {
     for percent in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let document = input().document(&GatePlan { coverage_min_percent: percent, ..GatePlan::default() });
+        let document = input().document(&GatePlan { coverage_min_percent: percent, ..GatePlan::default() }).json();
         assert_eq!(document["limits"]["coverage_min_percent"], json!(100.0));
     }
 }
@@ -151,7 +151,9 @@ fn example() -> Value {
         measured("mail", Err("Prometheus can't be reached".into())),
     ]);
     assert_eq!(input.findings[0].severity, Severity::Low);
-    input.document(&plan)
+    let document = input.document(&plan);
+    assert_eq!(document.digest(), Digest::of(document.json().to_string().as_bytes()), "whoever puts it together again finds it");
+    document.json()
 }
 
 fn slos() -> Slos {

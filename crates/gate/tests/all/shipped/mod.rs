@@ -68,7 +68,7 @@ pub fn documents() -> Vec<Value> {
             if evidence != Evidence::default() {
                 input = input.with_evidence(&evidence);
             }
-            res.push(input.document(&plan));
+            res.push(input.document(&plan).json());
         }
     }
     assert!(res.len() >= 170);
