@@ -99,13 +99,23 @@ pub enum Origin {
     Text(String),
 }
 
+/// Findings from which on a decision is taken by several threads; of fewer, one takes longer to start than the decision.
+pub(crate) const MUCH: usize = 1_000;
+
 /// May this ship? The same plan and input always give the same answer, save for a policy that runs out of time.
 pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
     let document = input.document(plan);
-    let input_digest = document.digest();
-    let (answer, policy_digest) = match &*compiled(plan) {
+    let answer = || match &*compiled(plan) {
         Ok(policies) => (policies.evaluate(&document), policies.digest()),
         Err(diagnostics) => (unreadable(diagnostics), texts_digest(plan)),
+    };
+    let ((answer, policy_digest), input_digest) = if input.findings.len() < MUCH {
+        (answer(), document.digest())
+    } else {
+        std::thread::scope(|scope| {
+            let digest = scope.spawn(|| document.digest());
+            (answer(), digest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
     };
     let outcome = outcome(answer, input);
     Decision {

@@ -1,7 +1,8 @@
 //! One question to each package, with a limit on its time; everything that goes wrong is a violation.
 
-use std::num::NonZeroU32;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use regorus::utils::limits::ExecutionTimerConfig;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use super::answer::{self, Answer, Statement};
 use super::load::{Package, place_and_message};
 use super::{Policies, fired, value};
+use crate::decision::MUCH;
 
 /// Rules between two looks at the time.
 const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).expect("not zero");
@@ -24,9 +26,9 @@ pub(super) fn ask(policies: &Policies, document: &impl Serialize) -> Answer {
             return answer;
         }
     };
-    for package in &policies.packages {
+    for (package, value) in policies.packages.iter().zip(values(policies, &input)) {
         let before = answer.violations.len() + answer.warnings.len() + answer.requires.len();
-        match value_of(policies.engine.clone(), policies.limit_ms, &package.path, &input) {
+        match value {
             Ok(value) => answer::read(package, value.as_ref(), &mut answer),
             Err(error) => answer.violations.push(failure(package, &error, policies.limit_ms)),
         }
@@ -36,6 +38,34 @@ pub(super) fn ask(policies: &Policies, document: &impl Serialize) -> Answer {
     }
     answer.sort();
     answer
+}
+
+/// Of each package, in their order.
+fn values(policies: &Policies, input: &Value) -> Vec<Result<Option<Value>, String>> {
+    let packages = &policies.packages;
+    let value = |package: &Package| value_of(&mut policies.engine.clone(), policies.limit_ms, &package.path, input);
+    let is_much = input["findings"].as_array().is_ok_and(|findings| findings.len() >= MUCH);
+    // No more than can run at a time: each has a limit on its time.
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(packages.len());
+    if !is_much || threads < 2 {
+        return packages.iter().map(value).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<(usize, Result<Option<Value>, String>)> {
+        std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)))
+            .map_while(|at| packages.get(at).map(|package| (at, value(package))))
+            .collect()
+    };
+    let mut values = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut values = work();
+        for other in others {
+            values.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        values
+    });
+    values.sort_by_key(|(at, _)| *at);
+    values.into_iter().map(|(_, value)| value).collect()
 }
 
 pub(super) fn query(policies: &Policies, query: &str, document: &serde_json::Value) -> Result<serde_json::Value, String> {
@@ -69,8 +99,8 @@ pub(super) fn said(error: &str, limit_ms: u64) -> String {
 }
 
 /// All rules of one package, asked once; `None` when it has no value at all.
-pub(super) fn value_of(mut engine: Engine, limit_ms: u64, path: &str, input: &Value) -> Result<Option<Value>, String> {
-    let results = results_of(&mut engine, limit_ms, path, input)?;
+pub(super) fn value_of(engine: &mut Engine, limit_ms: u64, path: &str, input: &Value) -> Result<Option<Value>, String> {
+    let results = results_of(engine, limit_ms, path, input)?;
     Ok(results.result.into_iter().next().and_then(|result| result.expressions.into_iter().next()).map(|expression| expression.value))
 }
 

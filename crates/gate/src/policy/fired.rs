@@ -13,15 +13,19 @@ use super::{Policies, ask};
 const COPY_PREFIX: &str = "plimsoll_fired_";
 
 pub(super) fn locate(package: &Package, policies: &Policies, input: &Value, answer: &mut Answer) {
-    let definitions: Vec<&Definition> = package.files.iter().flat_map(|file| &file.rules).filter(|rule| rule.is_partial).collect();
-    let mut several: BTreeMap<&str, usize> = BTreeMap::new();
-    definitions.iter().for_each(|definition| *several.entry(definition.name).or_default() += 1);
-    if several.values().all(|count| *count < 2) {
+    let statements = || answer.violations.iter().chain(&answer.warnings).chain(&answer.requires);
+    // Statements of packages asked earlier are found among theirs.
+    let said = |name: &str| package.declared.get(name).is_some_and(|place| statements().any(|it| it.rule.as_ref() == Some(place)));
+    let mut several: BTreeMap<&str, Vec<&Definition>> = BTreeMap::new();
+    for rule in package.files.iter().flat_map(|file| &file.rules).filter(|rule| rule.is_partial && said(rule.name)) {
+        several.entry(rule.name).or_default().push(rule);
+    }
+    several.retain(|_, definitions| definitions.len() > 1);
+    if several.is_empty() {
         return;
     }
-    let Some(places) = places(package, &definitions, policies, input) else { return };
+    let Some(places) = places(package, |name| several.contains_key(name), policies, input) else { return };
     for statement in answer.violations.iter_mut().chain(&mut answer.warnings).chain(&mut answer.requires) {
-        // Statements of packages asked earlier are found among theirs.
         let mine = statement.rule.as_ref().is_some_and(|rule| package.declared.values().any(|place| place == rule));
         if mine
             && let Some(raw) = &statement.raw
@@ -32,16 +36,17 @@ pub(super) fn locate(package: &Package, policies: &Policies, input: &Value, answ
     }
 }
 
-/// From what is said to the first rule that says it.
-fn places(package: &Package, definitions: &[&Definition], policies: &Policies, input: &Value) -> Option<BTreeMap<String, String>> {
+/// From what is said to the first rule that says it. Only rules of wanted names are asked, one by one: to ask for the whole package is
+/// to ask everything twice.
+fn places(package: &Package, is_wanted: impl Fn(&str) -> bool, policies: &Policies, input: &Value) -> Option<BTreeMap<String, String>> {
     let mut engine = new_engine();
-    let mut number = 0;
+    let mut copies = Vec::new();
     for file in &package.files {
         let mut text = file.source.text.to_string();
-        for rule in file.rules.iter().filter(|rule| rule.is_partial) {
+        for rule in file.rules.iter().filter(|rule| rule.is_partial && is_wanted(rule.name)) {
             let body = file.source.text.get(rule.head.end..rule.whole.end)?;
-            text.push_str(&format!("\n{COPY_PREFIX}{number}{body}\n"));
-            number += 1;
+            text.push_str(&format!("\n{COPY_PREFIX}{}{body}\n", copies.len()));
+            copies.push(rule);
         }
         add_as(&mut engine, &Source::new(file.source.name.clone(), text), file.v0)?;
     }
@@ -49,18 +54,17 @@ fn places(package: &Package, definitions: &[&Definition], policies: &Policies, i
     for other in policies.engine.get_policies().ok()?.iter().filter(|other| !mine.contains(&other.get_path().as_str())) {
         add(&mut engine, &Source::new(other.get_path().as_str(), other.get_contents().as_str())).ok()?;
     }
-    let value = ask::value_of(engine, policies.limit_ms, &package.path, input).ok()??;
-    let object = value.as_object().ok()?;
     let mut res = BTreeMap::new();
-    for (number, definition) in definitions.iter().enumerate() {
-        let said = object.get(&Value::from(format!("{COPY_PREFIX}{number}"))).map(serde_json::to_value);
+    for (number, rule) in copies.iter().enumerate() {
+        let path = format!("{}.{COPY_PREFIX}{number}", package.path);
+        let said = ask::value_of(&mut engine, policies.limit_ms, &path, input).ok()?.map(serde_json::to_value);
         let elements = match said {
             Some(Ok(serde_json::Value::Array(elements))) => elements,
             Some(Ok(serde_json::Value::Object(entries))) => entries.into_iter().map(|(key, _)| serde_json::Value::String(key)).collect(),
             _ => continue,
         };
         for element in elements {
-            res.entry(element.to_string()).or_insert_with(|| definition.place.clone());
+            res.entry(element.to_string()).or_insert_with(|| rule.place.clone());
         }
     }
     Some(res)
