@@ -249,7 +249,7 @@ impl Void {
     pub fn sentence(self) -> &'static str {
         match self {
             Void::OwnChange => "nobody approves their own change",
-            Void::NotAsked => "nobody asked this person",
+            Void::NotAsked => "no rule that is open asks this person",
             Void::OtherBytes => "it is about another artifact",
             Void::OtherRules => "it is about other rules than those that hold",
             Void::Expired => "it has expired",

@@ -9,7 +9,9 @@ mod load;
 mod refuse;
 mod test;
 mod unbound;
+mod unseen;
 mod value;
+mod walk;
 
 use base::{Digest, Source};
 
@@ -33,6 +35,7 @@ pub struct Policies {
     engine: regorus::Engine,
     packages: Vec<Package>,
     idle: Vec<Idle>,
+    unseen: Vec<PolicyDiagnostic>,
     digest: Digest,
     limit_ms: u64,
 }
@@ -62,6 +65,11 @@ impl Policies {
     /// Files that take no part in a decision.
     pub fn idle(&self) -> &[Idle] {
         &self.idle
+    }
+
+    /// Fields of the input that rules ask for and no input has.
+    pub fn unseen(&self) -> &[PolicyDiagnostic] {
+        &self.unseen
     }
 
     /// What is wrong with those of them that are meant to decide.

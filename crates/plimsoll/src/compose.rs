@@ -2,7 +2,7 @@
 
 mod delivery;
 mod environments;
-mod secrets;
+pub mod secrets;
 mod summary;
 mod workflows;
 
@@ -279,6 +279,11 @@ impl Tree {
         Ok(Tree { repository: repository.clone(), paths: paths.map_err(git_failure)?, snapshot })
     }
 
+    /// Whether git knows it: of a commit every file, of a working tree what it does not say to be new.
+    fn is_tracked(&self, path: &str) -> bool {
+        self.snapshot.is_none() || git::files(&self.repository, &self.repository.sha).is_ok_and(|files| files.iter().any(|it| it == path))
+    }
+
     fn folder(&self) -> PathBuf {
         self.repository.root.join(&self.repository.subtree)
     }
@@ -353,7 +358,7 @@ fn read_config(tree: &Tree) -> Result<(Config, bool)> {
         let is_meant = |path: &&String| ["plimsoll.yml", "plimsoll.yaml"].iter().any(|name| path.eq_ignore_ascii_case(name));
         return match tree.list().iter().find(is_meant) {
             Some(near) => Err(Failure::usage(format!("`{near}` is not read: the file is called `plimsoll.yaml`"))
-                .hint(format!("`git mv {near} plimsoll.yaml`, and commit it"))),
+                .hint(format!("`{} {near} plimsoll.yaml`, and commit it", if tree.is_tracked(near) { "git mv" } else { "mv" }))),
             None => Ok((Config::default(), false)),
         };
     };
@@ -461,6 +466,7 @@ fn read_policies(tree: &Tree, warnings: &mut Vec<String>) -> Result<Vec<gate::Po
             return Err(unreadable(&unheard));
         }
         if policies.idle().is_empty() {
+            warnings.extend(policies.unseen().iter().map(told));
             return Ok(files);
         }
         for Idle { path, package, .. } in policies.idle() {
@@ -468,6 +474,12 @@ fn read_policies(tree: &Tree, warnings: &mut Vec<String>) -> Result<Vec<gate::Po
             files.retain(|file| file.path != *path);
         }
     }
+}
+
+/// A warning about a policy in a line: where, what, and what to do.
+pub fn told(problem: &PolicyDiagnostic) -> String {
+    let hints = problem.diagnostic.hint.iter().map(|hint| format!("; {hint}"));
+    std::iter::once(problem.to_string()).chain(hints).collect()
 }
 
 /// The hours of the configuration, with the holidays of the file it names.

@@ -7,7 +7,7 @@ use base::{Diagnostic, Digest, Source, Span};
 use regorus::unstable::{Expr, Lexer, Module, Ref, Rule, RuleHead, Token, TokenKind};
 use regorus::{Engine, Value};
 
-use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, idle, refuse, unbound};
+use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, idle, refuse, unbound, unseen};
 use crate::plan::GatePlan;
 
 /// The package that decides; a repository that defines it replaces the default.
@@ -80,7 +80,8 @@ pub(super) fn compile(mut sources: Vec<Source>) -> Result<Policies, Vec<PolicyDi
     let Loaded { engine, modules, files } = load(sources)?;
     let packages = packages(&modules, &files);
     let idle = idle::idle(&modules, &files, &packages);
-    Ok(Policies { engine, packages, idle, digest: digest(&files), limit_ms: GatePlan::default().policy_limit_ms })
+    let unseen = unseen::check(&modules, &files);
+    Ok(Policies { engine, packages, idle, unseen, digest: digest(&files), limit_ms: GatePlan::default().policy_limit_ms })
 }
 
 /// Files that were read, the default policy among them unless it is replaced, and found to be in order.

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Diagnostic, Source, Span};
-use regorus::unstable::{BUILTINS, Expr, Literal, Module, Query, Ref, Rule, RuleAssign, RuleHead};
+use regorus::unstable::{BUILTINS, Expr, Module, Ref, Rule, RuleHead};
 
 use super::load::{PolicyDiagnostic, span_of};
+use super::walk::{self, Part};
 
 const REFUSED: [(&str, &str); 10] = [
     ("http.send", "a policy has no network: what it needs must be in `input`"),
@@ -128,13 +129,29 @@ impl FileCalls {
         }
         for rule in &module.policy {
             let mut calls = Vec::new();
-            walk_rule(rule, &mut calls);
+            walk::rule(rule, &mut |part| calls.extend(call_of(part)));
             match function_name(rule) {
                 Some(name) => res.functions.entry(name).or_default().extend(calls),
                 None => res.rules.extend(calls),
             }
         }
         res
+    }
+}
+
+/// `with` can put one function in another's place: the replacement is named, not called.
+fn call_of(part: Part<'_>) -> Option<Call> {
+    match part {
+        Part::Expr(Expr::Call { fcn, .. }) => {
+            let name: String = fcn.span().text().chars().filter(|c| !c.is_whitespace()).collect();
+            Some(Call { name, span: span_of(fcn.span()) })
+        }
+        Part::Replacement(expr) => {
+            let name = expr.span().text();
+            let is_refused = REFUSED.iter().any(|(refused, _)| *refused == name);
+            is_refused.then(|| Call { name: name.to_string(), span: span_of(expr.span()) })
+        }
+        Part::Expr(_) | Part::Each { .. } => None,
     }
 }
 
@@ -145,97 +162,4 @@ fn function_name(rule: &Rule) -> Option<String> {
         _ => return None,
     };
     Some(refr.span().text().rsplit('.').next().unwrap_or_default().to_string())
-}
-
-fn walk_rule(rule: &Rule, calls: &mut Vec<Call>) {
-    let assign = |assign: &Option<RuleAssign>, calls: &mut Vec<Call>| {
-        if let Some(assign) = assign {
-            walk_expr(&assign.value, calls);
-        }
-    };
-    match rule {
-        Rule::Default { value, .. } => walk_expr(value, calls),
-        Rule::Spec { head, bodies, .. } => {
-            match head {
-                RuleHead::Compr { refr, assign: value, .. } => {
-                    walk_expr(refr, calls);
-                    assign(value, calls);
-                }
-                RuleHead::Set { key, .. } => key.iter().for_each(|key| walk_expr(key, calls)),
-                RuleHead::Func { args, assign: value, .. } => {
-                    args.iter().for_each(|it| walk_expr(it, calls));
-                    assign(value, calls);
-                }
-            }
-            for body in bodies {
-                assign(&body.assign, calls);
-                walk_query(&body.query, calls);
-            }
-        }
-    }
-}
-
-fn walk_query(query: &Query, calls: &mut Vec<Call>) {
-    for statement in &query.stmts {
-        for with in &statement.with_mods {
-            // `with` can put one function in another's place: the replacement is named, not called.
-            walk_expr(&with.r#as, calls);
-            let name = with.r#as.span().text();
-            if REFUSED.iter().any(|(refused, _)| *refused == name) {
-                calls.push(Call { name: name.to_string(), span: span_of(with.r#as.span()) });
-            }
-        }
-        match &statement.literal {
-            Literal::SomeVars { .. } => {}
-            Literal::SomeIn { key, value, collection, .. } => {
-                key.iter().chain([value, collection]).for_each(|it| walk_expr(it, calls));
-            }
-            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => walk_expr(expr, calls),
-            Literal::Every { domain, query, .. } => {
-                walk_expr(domain, calls);
-                walk_query(query, calls);
-            }
-        }
-    }
-}
-
-fn walk_expr(expr: &Expr, calls: &mut Vec<Call>) {
-    match expr {
-        Expr::String { .. } | Expr::RawString { .. } | Expr::Number { .. } | Expr::Bool { .. } | Expr::Null { .. } | Expr::Var { .. } => {}
-        Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().for_each(|it| walk_expr(it, calls)),
-        Expr::Object { fields, .. } => fields.iter().for_each(|(_, key, value)| {
-            walk_expr(key, calls);
-            walk_expr(value, calls);
-        }),
-        Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
-            walk_expr(term, calls);
-            walk_query(query, calls);
-        }
-        Expr::ObjectCompr { key, value, query, .. } => {
-            walk_expr(key, calls);
-            walk_expr(value, calls);
-            walk_query(query, calls);
-        }
-        Expr::Call { fcn, params, .. } => {
-            let name: String = fcn.span().text().chars().filter(|c| !c.is_whitespace()).collect();
-            calls.push(Call { name, span: span_of(fcn.span()) });
-            params.iter().for_each(|it| walk_expr(it, calls));
-        }
-        Expr::UnaryExpr { expr, .. } => walk_expr(expr, calls),
-        Expr::RefDot { refr, .. } => walk_expr(refr, calls),
-        Expr::RefBrack { refr, index, .. } => {
-            walk_expr(refr, calls);
-            walk_expr(index, calls);
-        }
-        Expr::BinExpr { lhs, rhs, .. }
-        | Expr::BoolExpr { lhs, rhs, .. }
-        | Expr::ArithExpr { lhs, rhs, .. }
-        | Expr::AssignExpr { lhs, rhs, .. } => {
-            walk_expr(lhs, calls);
-            walk_expr(rhs, calls);
-        }
-        Expr::Membership { key, value, collection, .. } => {
-            key.iter().chain([value, collection]).for_each(|it| walk_expr(it, calls));
-        }
-    }
 }

@@ -104,7 +104,10 @@ fn policies_are_read_as_expected() {
     for case in cases("policy") {
         let sources = files(&case, |name| name.ends_with(".rego")).map(|(name, bytes)| Source::new(format!("policy/{name}"), text(bytes)));
         let seen = match Policies::compile(sources.collect()) {
-            Ok(policies) => policies.packages().map(|name| format!("asked: {name}\n")).collect(),
+            Ok(policies) => {
+                let asked = policies.packages().map(|name| format!("asked: {name}\n"));
+                asked.chain(policies.unseen().iter().map(|it| it.render(false) + "\n")).collect()
+            }
             Err(diagnostics) => diagnostics.iter().map(|it| it.render(false) + "\n").collect::<Vec<_>>().join("\n"),
         };
         check(&case.join("expected.txt"), &seen);

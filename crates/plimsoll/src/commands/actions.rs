@@ -246,6 +246,10 @@ fn verify(args: &ActionsVerify, terminal: &Terminal) -> Result<u8> {
         terminal.data(&findings.join("\n\n"));
     }
     if findings.is_empty() {
+        if project.lock.dependencies.is_empty() {
+            terminal.say("no action needs to be locked: what workflows use is built in, or of this repository");
+            return Ok(exit::OK);
+        }
         let how = if args.offline { "nobody was asked whether a tag moved" } else { "and it is what their sources have" };
         terminal.say(&format!("{} actions are locked, {how}", project.lock.dependencies.len()));
         return Ok(exit::OK);

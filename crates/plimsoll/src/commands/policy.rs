@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{project_of, running};
 use crate::cli::{OneRelease, PolicyEval, PolicyFmt, PolicyTest};
+use crate::compose;
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::server::Asked;
@@ -62,6 +63,7 @@ pub async fn eval(args: &PolicyEval, terminal: &Terminal) -> Result<u8> {
     if !unheard.is_empty() {
         return Err(unreadable(&unheard));
     }
+    policies.unseen().iter().for_each(|problem| terminal.warn(&compose::told(problem)));
     let document = match &args.input {
         Some(path) => read_input(path)?,
         None => input_of_release(args, terminal).await?,

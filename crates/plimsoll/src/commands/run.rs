@@ -34,6 +34,7 @@ use workflow::trigger::{Event, Triggered, matches};
 
 use super::{actor, pairs};
 use crate::cli::{ImagesChoice, Run as RunArgs, RunCommand};
+use crate::compose::secrets::{empty, is_empty_in};
 use crate::compose::{git_failure, load, project_id, ready, stays_out, workflows_above};
 use crate::config::{self, Config};
 use crate::detect::quote;
@@ -83,7 +84,7 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     }
     let stages = found.stages.clone();
     let found_not_run = found.not_run.clone();
-    for warning in without_effect(args, &event, &found) {
+    for warning in without_effect(args, &event, &found).into_iter().chain(empty_secrets(args, &found, &secrets)) {
         terminal.warn(&warning);
     }
     let plans = plan(args, &project, &event, found, terminal)?;
@@ -131,6 +132,21 @@ fn without_effect(args: &RunArgs, event: &Event, found: &Found) -> Vec<String> {
         said.push(format!("`--input {first}` has no effect: `{}` has no inputs; `--event workflow_dispatch` has", event.name));
     }
     said
+}
+
+/// What jobs use and nobody gave; of one job that was asked for alone, what that one uses.
+fn empty_secrets(args: &RunArgs, found: &Found, given: &BTreeMap<String, String>) -> Vec<String> {
+    let is_asked = |job: &Job| found.only_job.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&job.id));
+    let runs = |job: &Job| is_asked(job) && (job.environment.is_none() || !args.allow_environments.is_empty());
+    let is_given = |_: &Job, name: &str| given.keys().any(|given| given.eq_ignore_ascii_case(name));
+    let empty = empty(&found.workflows, runs, is_given);
+    let remark = |(name, jobs): (String, Vec<&Job>)| {
+        format!(
+            "{}; `--secret {name}=VALUE` gives it one, `--secret {name}` the one that `plimsoll secret set` keeps",
+            is_empty_in(&name, &jobs)
+        )
+    };
+    empty.into_iter().map(remark).collect()
 }
 
 /// Leaves of a job one step, and before it those that use actions: they lay the ground for it.

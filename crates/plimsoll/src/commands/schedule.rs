@@ -108,7 +108,7 @@ fn tell(told: &Told, folder: &Path, terminal: &Terminal) {
         terminal.warn(&format!("nothing of `{file}` starts, it has mistakes: `plimsoll lint` shows them"));
     }
     terminal.say(&match (told.schedules.is_empty(), told.starts) {
-        (true, _) => or_above(folder, "schedule list", "no workflow of this project has a schedule that can be read"),
+        (true, _) => or_above(folder, "schedule list", "no workflow of this project has a schedule"),
         (false, true) => {
             "they start while the server of this machine runs, of the files as they lie here, with the project's secrets and without jobs that have an `environment:`; `plimsoll run list` shows their runs"
                 .to_string()

@@ -9,22 +9,35 @@ use workflow::model::{Job, Template, Workflow};
 
 /// A remark for each secret that would be empty in some job that runs. One that can't be looked up is the server's to tell.
 pub(super) fn missing(workflows: &[Workflow], project: &str, deliver_by_workflow: bool) -> Vec<String> {
-    let mut wanted: BTreeMap<String, Vec<&Job>> = BTreeMap::new();
     let Ok(store) = Dirs::named().map(|dirs| SecretStore::new(&dirs)) else { return Vec::new() };
+    let runs = |job: &Job| job.environment.is_none() || deliver_by_workflow;
+    let mut is_readable = true;
+    let empty = empty(workflows, runs, |job, name| match store.of_job(project, environment(job)) {
+        Ok(given) => given.contains_key(name),
+        Err(_) => {
+            is_readable = false;
+            false
+        }
+    });
+    if is_readable { empty.into_iter().map(|(name, jobs)| remark(&name, &jobs)).collect() } else { Vec::new() }
+}
+
+/// Secrets, in upper case, that nobody has given, each with the jobs that run and use it.
+pub fn empty<'a>(
+    workflows: &'a [Workflow],
+    runs: impl Fn(&Job) -> bool,
+    mut is_given: impl FnMut(&Job, &str) -> bool,
+) -> BTreeMap<String, Vec<&'a Job>> {
+    let mut empty: BTreeMap<String, Vec<&Job>> = BTreeMap::new();
     for workflow in workflows {
         let everywhere = serde_json::to_value(&workflow.env).map(|env| named(&env)).unwrap_or_default();
-        for job in &workflow.jobs {
-            let is_left_out = job.environment.is_some() && !deliver_by_workflow || workflow.runners.skips(job);
-            let names: BTreeSet<String> = serde_json::to_value(job).map(|job| named(&job)).unwrap_or_default();
-            let names: BTreeSet<String> = names.union(&everywhere).cloned().collect();
-            if is_left_out || names.is_empty() {
-                continue;
-            }
-            let Ok(given) = store.of_job(project, environment(job)) else { return Vec::new() };
-            names.into_iter().filter(|name| !given.contains_key(name)).for_each(|name| wanted.entry(name).or_default().push(job));
+        for job in workflow.jobs.iter().filter(|job| runs(job) && !workflow.runners.skips(job)) {
+            let own: BTreeSet<String> = serde_json::to_value(job).map(|job| named(&job)).unwrap_or_default();
+            let wanted = own.union(&everywhere).filter(|name| !is_given(job, name));
+            wanted.for_each(|name| empty.entry(name.clone()).or_default().push(job));
         }
     }
-    wanted.into_iter().map(|(name, jobs)| remark(&name, &jobs)).collect()
+    empty
 }
 
 fn environment(job: &Job) -> Option<&str> {
@@ -39,8 +52,13 @@ fn remark(name: &str, jobs: &[&Job]) -> String {
     let first = jobs.first().and_then(|job| environment(job));
     let alone = first.filter(|first| jobs.iter().all(|job| environment(job) == Some(first)));
     let alone = alone.map(|environment| format!(" --environment {environment}")).unwrap_or_default();
+    format!("{}; `plimsoll secret set {name}{alone}` gives it a value", is_empty_in(name, jobs))
+}
+
+/// `secrets.TOKEN` is empty in `test`, `deploy`.
+pub fn is_empty_in(name: &str, jobs: &[&Job]) -> String {
     let jobs: Vec<String> = jobs.iter().map(|job| format!("`{}`", job.id)).collect();
-    format!("`secrets.{name}` is empty in {}; `plimsoll secret set {name}{alone}` gives it a value", jobs.join(", "))
+    format!("`secrets.{name}` is empty in {}", jobs.join(", "))
 }
 
 /// In upper case.

@@ -2,10 +2,11 @@
 
 use base::Diagnostic;
 use base::name::nearest;
+use base::time::parse_duration_ms;
 use base::yaml::Node;
 use rollout::{Amount, Step, Strategy};
 
-use super::{Reader, VALUE};
+use super::{Reader, TYPE, VALUE};
 
 pub(super) const STRATEGY: &[&str] = &["canary", "blueGreen", "rollingUpdate", "immediate"];
 pub(super) const CANARY: &[&str] = &["steps", SCALE_DOWN_DELAY];
@@ -100,6 +101,15 @@ impl Reader {
         match (mapping.get("setWeight"), mapping.get("pause")) {
             (Some(weight), None) => self.number(weight, 0.01, 100.0).map(|percent| Step::SetWeight((percent * 100.0).round() as u32)),
             (None, Some(pause)) if pause.is_null() => Some(Step::Pause { duration_ms: None }),
+            (None, Some(pause)) if pause.as_mapping().is_none() => {
+                let message = format!("a mapping is expected here, this is {}", pause.kind());
+                let length = pause.as_str().filter(|text| parse_duration_ms(text).is_some()).unwrap_or("10m");
+                self.diagnostics.push(
+                    Diagnostic::error(TYPE, pause.span, message)
+                        .hint(format!("`pause: {{duration: {length}}}`, or `pause: {{}}` until somebody promotes")),
+                );
+                None
+            }
             (None, Some(pause)) => {
                 let pause = self.closed(pause, &["duration"])?;
                 Some(Step::Pause { duration_ms: self.at(pause, "duration", Self::duration) })

@@ -326,7 +326,8 @@ fn refused(refusal: release::Refusal) -> Failure {
         release::Refusal::Untimely(sentence) => Failure::new(FailureKind::Conflict, sentence),
         release::Refusal::Closed(sentence) => Failure::new(FailureKind::Closed, sentence),
         release::Refusal::NotTheirs(sentence) => Failure::new(FailureKind::NotAuthorised, sentence)
-            .hint("`plimsoll inbox` shows who is asked; `PLIMSOLL_ACTOR` says who you are"),
+            .hint("`plimsoll inbox` shows who is asked; `PLIMSOLL_ACTOR` says who you are")
+            .hint("`plimsoll release abort` ends a release, and asks for nobody's approval"),
     }
 }
 

@@ -25,7 +25,10 @@ pub(super) fn choose(index: &Index, entry: Option<&ProjectEntry>, listens: bool,
         .get(&(project.id, proposal.environment.clone()))
         .and_then(|environment| environment.live())
         .map(|live| live.delivery.port);
-    let remembered = entry.map(|entry| entry.port).filter(|port| Some(*port) != own);
+    // One at which nobody was ever reached is no better than another.
+    let was_reached = index.environments.iter().any(|((of, _), environment)| *of == project.id && environment.generation() > 0);
+    let is_good = |port: &u16| Some(*port) != own && (was_reached || is_free(*port));
+    let remembered = entry.map(|entry| entry.port).filter(is_good);
     let kept = if asked != 0 { Some(asked) } else { remembered };
     let taken_by = |port: u16| index.projects.values().find(|other| other.project.id != project.id && other.port == port);
     if let Some(port) = kept {

@@ -95,6 +95,17 @@ fn the_port_is_taken() {
 }
 
 #[test]
+fn a_port_at_which_nobody_was_ever_reached_is_chosen_anew() {
+    let place =
+        Place::with(&[(".github/workflows/ci.yml", "on: push\npermissions: {}\njobs: {a: {runs-on: x, steps: [{run: 'exit 1'}]}}\n")]);
+    place.say(&["up"]).ends(1, &[]);
+    let projects = place.say(&["release", "view", "--json"]);
+    let port = serde_json::from_str::<serde_json::Value>(&projects.raw).unwrap()["port"].as_u64().unwrap() as u16;
+    let _other = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    place.say(&["up"]).ends(1, &[]);
+}
+
+#[test]
 fn the_application_ignores_port() {
     let own = free_port().to_string();
     let app = common::APP.replace("int(os.environ[\"PORT\"])", &own);
@@ -532,6 +543,7 @@ fn what_a_project_most_likely_meant_is_said_before_anything_starts() {
     let place = Place::with_app();
     place.git(&["rm", "-q", "plimsoll.yaml"]);
     place.write("plimsoll.yml", &format!("{SMALL}{start}"));
+    place.up(&["--dry-run", "--dirty"]).ends(2, &["hint: `mv plimsoll.yml plimsoll.yaml`, and commit it"]);
     place.commit("the other ending");
     place.up(&["--dry-run"]).ends(
         2,
@@ -542,6 +554,9 @@ fn what_a_project_most_likely_meant_is_said_before_anything_starts() {
     );
 
     place.git(&["rm", "-q", "plimsoll.yml"]);
+    place.write("plimsoll.yaml", &format!("{SMALL}{start}strategy: {{canary: {{steps: [{{setWeight: 50}}, {{pause: 1m}}]}}}}\n"));
+    let pause = place.up(&["--dry-run", "--dirty"]);
+    assert!(pause.code == 2 && pause.err.contains("= help: `pause: {duration: 1m}`, or `pause: {}` until somebody promotes"), "{pause:?}");
     place.write("plimsoll.yaml", "");
     place.commit("empty");
     let empty = place.up(&["--dry-run"]);

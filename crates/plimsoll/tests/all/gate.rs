@@ -41,7 +41,7 @@ fn a_release_waits_for_people_who_did_not_make_it() {
     let own = as_person(&place, &author, &["approve"]);
     assert!(own.code == 4 && own.err.contains("does not count: nobody approves their own change"), "{own:?}");
     let stranger = as_person(&place, "eve", &["approve", "-m", "why not"]);
-    assert!(stranger.code != 0 && stranger.err.contains("nobody asked this person"), "{stranger:?}");
+    assert!(stranger.code != 0 && stranger.err.contains("no rule that is open asks this person"), "{stranger:?}");
     assert_eq!(as_person(&place, "bo", &["approve", "release-1", "-m", "looks good"]).code, 0);
     up.wait().ends(0, &["✔ approved   by bo: looks good"]);
 
@@ -329,6 +329,20 @@ fn a_policy_that_nobody_asks_is_refused_or_named_and_not_told_to_be_in_force() {
     );
     assert!(said.err.contains("`policy/chain.rego` takes no part"), "{said:?}");
     assert!(!said.err.contains("policy/lib.rego") && said.out.contains("and 2 policy files:"), "{said:?}");
+}
+
+#[test]
+fn a_field_that_no_input_has_is_said_before_a_rule_waits_for_it_in_vain() {
+    let place = Place::with_app();
+    place.write("policy/mine.rego", "package mine\n\ndeny[msg] {\n\tinput.commit.subject == \"wip\"\n\tmsg := \"no wip\"\n}\n");
+    place.commit("wip");
+    let warning = "policy/mine.rego:4:15: no input has `input.commit.subject`, so it is undefined, and a rule that needs it says nothing; there are `sha`, `message`, `author`";
+    for said in [place.up(&["--dry-run"]), {
+        place.write("input.json", "{}");
+        place.say(&["policy", "eval", "--input", "input.json", "1"])
+    }] {
+        assert!(said.code == 0 && said.err.contains(warning), "{said:?}");
+    }
 }
 
 #[test]

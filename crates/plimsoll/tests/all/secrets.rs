@@ -61,6 +61,9 @@ fn a_release_has_the_projects_secrets_and_shows_them_to_nobody() {
         assert!(plan.err.contains(line), "{line}\n{plan:?}");
     }
     assert!(!plan.err.contains("MISSING"), "a file's name is no secret: {plan:?}");
+    let run = place.say(&["run", "--dry-run", "--secret", "NPM_TOKEN=npm-secret"]);
+    let empty = "warning: `secrets.DEPLOY_KEY` is empty in `test`; `--secret DEPLOY_KEY=VALUE` gives it one, `--secret DEPLOY_KEY` the one that `plimsoll secret set` keeps";
+    assert!(run.err.contains(empty) && !run.err.contains("NPM_TOKEN"), "{run:?}");
     assert_eq!(place.say(&["secret", "list"]).err, "this project has no secret; `plimsoll secret set NAME` gives it one\n");
     set(&place, &format!("{VALUE}\n"), &["npm_token"]).ends(0, &["`NPM_TOKEN` is set for all jobs"]);
     assert_eq!(set(&place, "to-production-alone", &["DEPLOY_KEY", "--environment", "production"]).code, 0);

@@ -1,0 +1,6 @@
+package plimsoll.old
+
+deny[msg] {
+	input.commit.subject == "wip"
+	msg := "no wip"
+}
