@@ -33,10 +33,14 @@ const PURE: &[&str] = &["base", "workflow", "gate", "rollout", "release"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "SystemTime::now", "Instant::now", "HashMap", "fastrand", "async fn"];
 
-/// Gate policies run under a time limit, which needs a clock; the limit can only turn a yes into a no. The maps only look things up by
-/// name: nothing walks them, so their order can't be seen.
+/// Gate policies run under a time limit, which needs a clock; the limit can only turn a yes into a no. Its packages are asked side by side
+/// and answer in their order, whoever is ready first. The maps only look things up by name: nothing walks them, so their order can't be
+/// seen.
 const IMPURE_ALLOWED: &[(&str, &str)] = &[
     ("crates/gate/src/policy", "Instant::now"),
+    ("crates/gate/src/policy/ask.rs", "std::thread"),
+    ("crates/gate/src/policy/value.rs", "HashMap"),
+    ("crates/gate/src/decision.rs", "std::thread"),
     ("crates/gate/src/evidence/sarif.rs", "HashMap"),
     ("crates/workflow/src/expr/value.rs", "HashMap"),
 ];

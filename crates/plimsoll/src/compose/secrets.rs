@@ -23,11 +23,11 @@ pub(super) fn missing(workflows: &[Workflow], project: &str, deliver_by_workflow
 }
 
 /// Secrets, in upper case, that nobody has given, each with the jobs that run and use it.
-pub fn empty<'a>(
-    workflows: &'a [Workflow],
+pub fn empty(
+    workflows: &[Workflow],
     runs: impl Fn(&Job) -> bool,
     mut is_given: impl FnMut(&Job, &str) -> bool,
-) -> BTreeMap<String, Vec<&'a Job>> {
+) -> BTreeMap<String, Vec<&Job>> {
     let mut empty: BTreeMap<String, Vec<&Job>> = BTreeMap::new();
     for workflow in workflows {
         let everywhere = serde_json::to_value(&workflow.env).map(|env| named(&env)).unwrap_or_default();

@@ -556,7 +556,10 @@ fn what_a_project_most_likely_meant_is_said_before_anything_starts() {
     place.git(&["rm", "-q", "plimsoll.yml"]);
     place.write("plimsoll.yaml", &format!("{SMALL}{start}strategy: {{canary: {{steps: [{{setWeight: 50}}, {{pause: 1m}}]}}}}\n"));
     let pause = place.up(&["--dry-run", "--dirty"]);
-    assert!(pause.code == 2 && pause.err.contains("= help: `pause: {duration: 1m}`, or `pause: {}` until somebody promotes"), "{pause:?}");
+    assert!(
+        pause.code == 2 && pause.err.contains("= help: `pause: {duration: TIME}`, or `pause: {}` until somebody promotes"),
+        "{pause:?}"
+    );
     place.write("plimsoll.yaml", "");
     place.commit("empty");
     let empty = place.up(&["--dry-run"]);
