@@ -95,7 +95,12 @@ fn nothing_is_shipped_to_a_port_that_somebody_else_has_since_a_reboot() {
     let place = Place::with_app();
     bring_up(&place, "1");
     place.kill_everything();
-    let taken = std::net::TcpListener::bind(("127.0.0.1", place.port)).unwrap();
+    let mut taken = None;
+    let take = || {
+        taken = std::net::TcpListener::bind(("127.0.0.1", place.port)).ok();
+        taken.is_some()
+    };
+    until(DEADLINE, take).expect("the port is free once the router is dead");
     place.write("app.py", &format!("{APP}# 2\n"));
     place.commit("version 2");
     place.up(&[]).ends(2, &["error: port PORT is taken by another process"]);
