@@ -164,18 +164,19 @@ impl Problem {
     }
 }
 
-/// The first `max` characters on one line, for people.
+/// The first `max` characters on one line, for people. Hundreds of thousands of them may be kept: nothing is kept in reserve.
 pub(crate) fn shorten(text: &str, max: usize) -> String {
-    let mut res = String::new();
-    for (count, character) in text.trim().chars().enumerate() {
-        if count == max {
-            res.push('…');
-            break;
-        }
-        res.push(if character.is_control() { ' ' } else { character });
+    let text = text.trim();
+    // A character has one byte at least.
+    let end = if text.len() <= max { None } else { text.char_indices().nth(max).map(|(end, _)| end) };
+    let kept = &text[..end.unwrap_or(text.len())];
+    let mut res = String::with_capacity(kept.len() + end.map_or(0, |_| '…'.len_utf8()));
+    if kept.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control()) {
+        res.push_str(kept);
+    } else {
+        res.extend(kept.chars().map(|character| if character.is_control() { ' ' } else { character }));
     }
-    // Hundreds of thousands of them may be kept.
-    res.shrink_to_fit();
+    res.extend(end.map(|_| '…'));
     res
 }
 
