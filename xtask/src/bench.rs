@@ -7,6 +7,7 @@ pub fn small() -> Result<(), String> {
     run::script("bench/run/run.sh", &[])?;
     run::script("bench/proxy/run.sh", &["--rounds", "2", "--seconds", "2"])?;
     run::script("bench/memory.sh", &[])?;
+    run::script("bench/gate/run.sh", &["100"])?;
     run::script("bench/way-back.sh", &["3"])
 }
 
@@ -16,6 +17,7 @@ pub fn large() -> Result<(), String> {
     run::script("bench/proxy/run.sh", &[])?;
     run::built("examples/judge_table", &[])?;
     run::script("bench/memory.sh", &[])?;
+    run::script("bench/gate/run.sh", &["1000"])?;
     run::script("bench/way-back.sh", &["20"])?;
     run::script("bench/no-failures.sh", &[])
 }

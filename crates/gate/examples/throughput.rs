@@ -1,17 +1,24 @@
-//! How fast evidence is read and a decision is taken: `cargo run --release -p gate --example throughput [MB]`.
+//! How fast evidence is read and a decision is taken: `cargo run --release -p gate --example throughput [MB [FOLDER]]`.
+//!
+//! In the folder the policies and the document of the last decision are left, and how many milliseconds it took, for others to be measured
+//! by: `bench/gate/run.sh`.
 //!
 //! The reports are generated while they are read, so that what is measured in memory is the reader alone.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use base::{Digest, Timestamp};
 use gate::evidence::{Reading, read_from};
+use gate::policy::DEFAULT_POLICY;
 use gate::{Artifact, Commit, Decision, Evidence, GatePlan, Input, PolicyFile, Previous, RunResult, decide};
 
 fn main() -> io::Result<()> {
     let megabytes: u64 = std::env::args().nth(1).and_then(|argument| argument.parse().ok()).unwrap_or(100);
+    let folder = std::env::args().nth(2).map(PathBuf::from);
     let mut out = io::stdout().lock();
     for (name, megabytes, report) in [
         ("big.xml", megabytes, Report::junit(megabytes << 20)),
@@ -49,10 +56,24 @@ fn main() -> io::Result<()> {
                 Ok(0)
             })?);
         }
+        if let Some(folder) = &folder {
+            leave(folder, &plan, &input, best)?;
+        }
         let violations = decision.as_ref().map_or(0, |decision: &Decision| decision.violations().len());
         writeln!(out, "decision over {} findings, 5 policies: {:.2} ms, {violations} violations", input.findings.len(), best * 1000.0)?;
     }
     Ok(())
+}
+
+fn leave(folder: &Path, plan: &GatePlan, input: &Input, seconds: f64) -> io::Result<()> {
+    let policies = folder.join("policy");
+    fs::create_dir_all(&policies)?;
+    fs::write(policies.join("gate.rego"), DEFAULT_POLICY)?;
+    for file in &plan.policies {
+        fs::write(folder.join(&file.path), &file.text)?;
+    }
+    fs::write(folder.join("input.json"), input.document(plan).json().to_string())?;
+    fs::write(folder.join("ours_ms"), format!("{:.3}", seconds * 1000.0))
 }
 
 fn time(run: impl FnOnce() -> io::Result<u64>) -> io::Result<f64> {
