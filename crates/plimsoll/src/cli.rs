@@ -630,7 +630,7 @@ pub struct Freeze {
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// How long: `2h`; until `env unfreeze` when absent
-    #[arg(long = "for", value_name = "DURATION", conflicts_with = "until")]
+    #[arg(long = "for", value_name = "DURATION", conflicts_with = "until", allow_hyphen_values = true)]
     pub lasts: Option<String>,
     /// Until when: `2026-12-24T18:00:00Z`
     #[arg(long, value_name = "TIME")]

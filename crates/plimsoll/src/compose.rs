@@ -13,6 +13,7 @@ use base::name::{ProjectId, ReleaseId};
 use base::{Diagnostic, Digest, Severity, Source, Timestamp, diagnostic};
 use gate::policy::{Idle, PolicyDiagnostic};
 use host::git::{self, Repository};
+use host::harvest::archive::leading_outside;
 use release::{CodeSource, Commit, Project, Ships};
 use workflow::model::Workflow;
 use workflow::trigger::Event;
@@ -79,7 +80,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     }
     // Whatever is wrong with any file is said at once.
     let mut problems = Problems::default();
-    let (config, config_source) = problems.or_default(read_config(&tree));
+    let (config, config_source) = problems.or_default(read_config(&tree, &mut warnings));
     let detected = detect(&tree);
     let name = config.name.clone().unwrap_or_else(|| project_name(&repository));
     let project = Project {
@@ -141,6 +142,9 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         }
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
+    }
+    if ships == Ships::Source {
+        tree.leads_nowhere_else()?;
     }
     let mut delivery = delivery(&config, start.clone(), choices);
     delivery.env = given.into_iter().chain(delivery.env).collect();
@@ -279,6 +283,23 @@ impl Tree {
         Ok(Tree { repository: repository.clone(), paths: paths.map_err(git_failure)?, snapshot })
     }
 
+    /// What ships is complete in itself. Of a working tree that has been seen when it was taken.
+    fn leads_nowhere_else(&self) -> Result<()> {
+        if self.snapshot.is_some() {
+            return Ok(());
+        }
+        let links = git::links(&self.repository.root, &self.repository.sha, &self.repository.subtree).map_err(git_failure)?;
+        let target = |link: &git::TreeFile| PathBuf::from(String::from_utf8_lossy(&link.bytes).into_owned());
+        let links: Vec<(String, PathBuf)> = links.iter().map(|link| (link.path.clone(), target(link))).collect();
+        let outside = leading_outside(links.iter().map(|(path, target)| (path.as_str(), target.as_path())));
+        if outside.is_empty() {
+            return Ok(());
+        }
+        let message = format!("what ships has links that lead out of the folder: {}", outside.join(", "));
+        Err(Failure::usage(message)
+            .hint("a copy in a link's place ships, and so does a folder that a workflow leaves, named by `artifact:` in plimsoll.yaml"))
+    }
+
     /// Whether git knows it: of a commit every file, of a working tree what it does not say to be new.
     fn is_tracked(&self, path: &str) -> bool {
         self.snapshot.is_none() || git::files(&self.repository, &self.repository.sha).is_ok_and(|files| files.iter().any(|it| it == path))
@@ -353,7 +374,7 @@ pub fn config_of(text: Option<String>) -> Config {
     text.map(|text| config::parse(&Source::new("plimsoll.yaml", text)).0).unwrap_or_default()
 }
 
-fn read_config(tree: &Tree) -> Result<(Config, bool)> {
+fn read_config(tree: &Tree, warnings: &mut Vec<String>) -> Result<(Config, bool)> {
     let Some(bytes) = tree.bytes("plimsoll.yaml") else {
         let is_meant = |path: &&String| ["plimsoll.yml", "plimsoll.yaml"].iter().any(|name| path.eq_ignore_ascii_case(name));
         return match tree.list().iter().find(is_meant) {
@@ -366,6 +387,7 @@ fn read_config(tree: &Tree) -> Result<(Config, bool)> {
     refuse(&source, unread.as_slice())?;
     let (config, diagnostics) = config::parse(&source);
     refuse(&source, &diagnostics)?;
+    warnings.extend(diagnostics.iter().map(|diagnostic| told(&source, diagnostic)));
     Ok((config, true))
 }
 
@@ -466,7 +488,7 @@ fn read_policies(tree: &Tree, warnings: &mut Vec<String>) -> Result<Vec<gate::Po
             return Err(unreadable(&unheard));
         }
         if policies.idle().is_empty() {
-            warnings.extend(policies.unseen().iter().map(told));
+            warnings.extend(policies.unseen().iter().map(|it| told(&it.source, &it.diagnostic)));
             return Ok(files);
         }
         for Idle { path, package, .. } in policies.idle() {
@@ -476,10 +498,11 @@ fn read_policies(tree: &Tree, warnings: &mut Vec<String>) -> Result<Vec<gate::Po
     }
 }
 
-/// A warning about a policy in a line: where, what, and what to do.
-pub fn told(problem: &PolicyDiagnostic) -> String {
-    let hints = problem.diagnostic.hint.iter().map(|hint| format!("; {hint}"));
-    std::iter::once(problem.to_string()).chain(hints).collect()
+/// A warning about a file in a line: where, what, and what to do.
+pub fn told(source: &Source, warning: &Diagnostic) -> String {
+    let (line, column) = source.line_column(warning.span.start);
+    let hint = warning.hint.iter().map(|hint| format!("; {hint}"));
+    std::iter::once(format!("{}:{line}:{column}: {}", source.name, warning.message)).chain(hint).collect()
 }
 
 /// The hours of the configuration, with the holidays of the file it names.

@@ -41,12 +41,23 @@ fn main() -> ExitCode {
     };
     let terminal = terminal::Terminal::new(&cli.global);
     match commands::dispatch(cli, &terminal) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => ExitCode::from(with_all_written(code, &terminal)),
         Err(failure) => {
             let failure = pointing_up(failure, &matches);
             terminal.failure(&failure);
             ExitCode::from(failure.kind.exit_code())
         }
+    }
+}
+
+/// What a script was to read is part of what was to be done.
+fn with_all_written(code: u8, terminal: &terminal::Terminal) -> u8 {
+    match terminal::unwritten() {
+        Some(failure) => {
+            terminal.failure(&failure);
+            if code == exit::OK { failure.kind.exit_code() } else { code }
+        }
+        None => code,
     }
 }
 
@@ -106,20 +117,19 @@ fn takes_flag(command: &clap::Command) -> bool {
 
 /// A command line that is no command, or one that asks for help or the version; in JSON where that is asked for.
 fn misused(error: &clap::Error) -> ExitCode {
-    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
+    let code = u8::try_from(error.exit_code()).unwrap_or(exit::USAGE);
     // What follows `--` is no option.
     let json =
         std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).take_while(|arg| arg != "--").any(|arg| arg == "--json");
-    if !json {
-        let _ = error.print();
-        return code;
-    }
     let text = error.render().to_string();
     let terminal = terminal::Terminal::new(&cli::Global { json, color: cli::ColorChoice::Auto, quiet: false, verbose: false });
     match error.kind() {
+        _ if !json => {
+            terminal::written(error.print());
+        }
         ErrorKind::DisplayHelp => terminal.json(&serde_json::json!({ "help": text.trim_end() })),
         ErrorKind::DisplayVersion => terminal.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
         _ => terminal.failure(&Failure::usage(text.trim_start_matches("error: ").trim_end())),
     }
-    code
+    ExitCode::from(with_all_written(code, &terminal))
 }

@@ -3,8 +3,8 @@
 mod fit;
 pub mod harmless;
 
-use std::io::{IsTerminal as _, Write as _};
-use std::sync::Mutex;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::{Mutex, OnceLock};
 
 use crate::cli::{ColorChoice, Global};
 use crate::failure::Failure;
@@ -66,16 +66,14 @@ impl Terminal {
     pub fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let columns = self.wraps_data.then(|| columns(std::io::stdout())).flatten();
-        let _ = writeln!(out, "{}", self.shown(text, columns));
-        let _ = out.flush();
+        written(writeln!(out, "{}", self.shown(text, columns)).and_then(|()| out.flush()));
     }
 
     /// What a program has written, as it is; to a terminal what does no harm there.
     pub fn data_bytes(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         let harmless = self.harmless.as_ref().map(|it| it.lock().expect("no holder panics").pass(bytes));
-        let _ = out.write_all(harmless.as_deref().unwrap_or(bytes));
-        let _ = out.flush();
+        written(out.write_all(harmless.as_deref().unwrap_or(bytes)).and_then(|()| out.flush()));
     }
 
     pub fn json<T: serde::Serialize>(&self, value: &T) {
@@ -181,6 +179,25 @@ impl Terminal {
         let _ = out.flush();
         *drawn = 0;
     }
+}
+
+/// Why data could not be written.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Whether data was written. A reader that has gone away has enough; whatever else keeps it back is told at the end.
+pub fn written(result: std::io::Result<()>) -> bool {
+    if let Err(error) = &result
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        // The first reason is the one.
+        let _ = UNWRITTEN.set(error.to_string());
+    }
+    result.is_ok()
+}
+
+/// Why not all data was written that should have been.
+pub fn unwritten() -> Option<Failure> {
+    UNWRITTEN.get().map(|why| Failure::infrastructure(format!("standard output takes no more: {why}")))
 }
 
 /// From the first column on: a `^C` that the terminal shows when it is typed stands below the last line.

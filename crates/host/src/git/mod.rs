@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use command::{git, text};
 pub use head::{Head, head};
-pub use tree::{TreeFile, TreeFileKind, tree, tree_where};
+pub use tree::{TreeFile, TreeFileKind, links, tree, tree_where};
 
 use crate::harvest::archive::{self, Content};
 
@@ -192,7 +192,7 @@ pub fn new_folders(place: &Place) -> Result<Vec<String>, Error> {
 /// The working files as a tar that depends on nothing else.
 pub fn snapshot(place: &Place) -> Result<Vec<u8>, Error> {
     let folder = place.root.join(&place.subtree);
-    let failed = |error: archive::Error| Error::Failed { doing: "take the working tree as it is".into(), why: error.to_string() };
+    let failed = |error: archive::Error| Error::Failed { doing: "ship the working tree as it is".into(), why: error.to_string() };
     let mut archive = archive::Archive::default();
     for path in working_files(place)? {
         archive.add(&path, Content::of(&folder.join(&path)).map_err(failed)?).map_err(failed)?;

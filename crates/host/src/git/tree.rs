@@ -33,8 +33,18 @@ pub fn tree(root: &Path, sha: &str, subtree: &str) -> Result<Vec<TreeFile>, Erro
 
 /// The same of those whose path is wanted; no other is read.
 pub fn tree_where(root: &Path, sha: &str, subtree: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<TreeFile>, Error> {
-    let mut entries = list(root, sha, subtree)?;
-    entries.retain(|entry| is_wanted(&entry.path));
+    read(root, list(root, sha, subtree)?.into_iter().filter(|entry| is_wanted(&entry.path)).collect())
+}
+
+/// The same of links alone.
+pub fn links(root: &Path, sha: &str, subtree: &str) -> Result<Vec<TreeFile>, Error> {
+    read(root, list(root, sha, subtree)?.into_iter().filter(|entry| matches!(entry.kind, TreeFileKind::Link)).collect())
+}
+
+fn read(root: &Path, entries: Vec<Entry>) -> Result<Vec<TreeFile>, Error> {
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
     let asked: String = entries.iter().map(|entry| format!("{}\n", entry.object)).collect();
     let answer = git_with(root, "read the commit's files", &["cat-file", "--batch"], asked.into_bytes())?;
     let mut rest = answer.as_slice();

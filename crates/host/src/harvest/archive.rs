@@ -169,6 +169,12 @@ fn append(builder: &mut tar::Builder<Vec<u8>>, path: &str, content: &Content) ->
     }
 }
 
+/// Of links, each by its path, those that lead out of the folder.
+pub fn leading_outside<'a>(links: impl Iterator<Item = (&'a str, &'a Path)>) -> Vec<String> {
+    let leads_outside = |path: &str, target: &Path| !stays_inside(Path::new(path).parent().unwrap_or(Path::new("")), target);
+    links.filter(|(path, target)| leads_outside(path, target)).map(|(path, target)| format!("`{path}` → `{}`", target.display())).collect()
+}
+
 /// Whether a path, taken from a place inside, stays inside all the way.
 fn stays_inside(from: &Path, path: &Path) -> bool {
     let mut depth = from.components().count();

@@ -46,7 +46,7 @@ fn github(file: Option<&Path>) -> Result<Vec<Graph>> {
 }
 
 fn read(root: &Path, file: &Path) -> Result<Workflow> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(|error| super::run::unread(file, &error))?;
     let name = file.strip_prefix(root).unwrap_or(file).display().to_string();
     let mut workflow = parsed(&name, text)?;
     let mut open: Vec<String> = calls(&workflow, None);

@@ -12,6 +12,7 @@ use crate::commands::run::or_workflows_above;
 use crate::config::{self, Config};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
+use crate::gitlab;
 use crate::security;
 use crate::terminal::Terminal;
 
@@ -23,7 +24,13 @@ pub fn lint(args: &Lint, terminal: &Terminal) -> Result<u8> {
     let config = read_config(&root)?;
     let options = Options { persona: persona(args.persona), forbidden: config.workflows.forbidden.clone(), ..Options::default() };
     let mode = security::mode(args.security, &config);
+    if let Some(file) = args.files.iter().find(|file| gitlab::is_file(&file.display().to_string())) {
+        return Err(no_gitlab(&file.display().to_string()));
+    }
     let files = if args.files.is_empty() { of_project(&root)? } else { named(&args.files)? };
+    if files.is_empty() && root.join(gitlab::FILE).is_file() {
+        return Err(no_gitlab(gitlab::FILE));
+    }
     if files.is_empty() {
         let failure = Failure::not_found(format!("there is nothing to lint in `{}`", root.display()));
         let failure = failure.hint("workflows lie in `.github/workflows`; other files can be named: `plimsoll lint FILE`");
@@ -50,6 +57,11 @@ pub fn lint(args: &Lint, terminal: &Terminal) -> Result<u8> {
     })
 }
 
+fn no_gitlab(file: &str) -> Failure {
+    Failure::usage(format!("`{file}` is of GitLab, whose files have no lints here"))
+        .hint("`plimsoll run --dry-run` says what is wrong in it and what it would run")
+}
+
 /// One file and all that is said of it.
 struct Checked {
     source: Source,
@@ -61,7 +73,7 @@ struct Checked {
 impl Checked {
     fn of(path: &Path, kind: Kind, options: &Options, fix: Option<&dyn Fn(&str)>) -> Result<Checked> {
         let name = typed(path);
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("failed to read `{name}`: {error}")))?;
+        let text = std::fs::read_to_string(path).map_err(|error| super::run::unread(path, &error))?;
         let mut source = Source::new(name.as_str(), text);
         let mut findings = lint::lint(&source, kind, options);
         if let Some(tell) = fix {

@@ -63,7 +63,7 @@ pub async fn eval(args: &PolicyEval, terminal: &Terminal) -> Result<u8> {
     if !unheard.is_empty() {
         return Err(unreadable(&unheard));
     }
-    policies.unseen().iter().for_each(|problem| terminal.warn(&compose::told(problem)));
+    policies.unseen().iter().for_each(|problem| terminal.warn(&compose::told(&problem.source, &problem.diagnostic)));
     let document = match &args.input {
         Some(path) => read_input(path)?,
         None => input_of_release(args, terminal).await?,

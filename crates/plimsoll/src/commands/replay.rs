@@ -14,11 +14,15 @@ use crate::view::Narrator;
 
 pub fn replay(args: &Replay, terminal: &Terminal) -> Result<u8> {
     let name = args.file.display().to_string();
-    if !args.file.is_file() {
+    if name != "-" && (!args.file.exists() || args.file.is_dir()) {
         return Err(Failure::not_found(format!("there is no file `{name}`"))
             .hint("`plimsoll release view --record` writes one; docs/rollout.md says what a script looks like"));
     }
-    let text = std::fs::read_to_string(&args.file).doing(&format!("read {name}"))?;
+    let text = match name.as_str() {
+        "-" => std::io::read_to_string(std::io::stdin()),
+        _ => std::fs::read_to_string(&args.file),
+    };
+    let text = text.doing(&format!("read {name}"))?;
     if text.starts_with('{') {
         return replay_record(&name, &text, terminal);
     }

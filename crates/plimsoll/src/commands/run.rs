@@ -374,8 +374,7 @@ impl Project {
         let payload = match &args.event_file {
             None => serde_json::json!({}),
             Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+                let text = std::fs::read_to_string(file).map_err(|error| unread(file, &error))?;
                 serde_json::from_str(&text).map_err(|error| Failure::usage(format!("`{}` is not JSON: {error}", file.display())))?
             }
         };
@@ -441,7 +440,7 @@ impl Project {
         let mut wrong = Wrong::default();
         let mut not_run = Vec::new();
         for file in files {
-            let text = std::fs::read(&file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+            let text = std::fs::read(&file).map_err(|error| unread(&file, &error))?;
             let name = file.strip_prefix(self.root()).unwrap_or(&file).display().to_string();
             let source = match wrong::text(&name, &text) {
                 Ok(source) => source,
@@ -498,7 +497,7 @@ impl Project {
     }
 
     fn gitlab(&self, file: &Path, args: &RunArgs, event: &Event, secrets: Vec<String>, terminal: &Terminal) -> Result<Gitlab> {
-        let text = std::fs::read(file).map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
+        let text = std::fs::read(file).map_err(|error| unread(file, &error))?;
         let root = self.root();
         let here = std::env::current_dir().doing("find the current folder")?;
         let name = here.join(file).strip_prefix(&root).unwrap_or(file).display().to_string();
@@ -612,12 +611,29 @@ pub(super) fn or_workflows_above(failure: Failure, root: &Path, command: &str) -
     }
 }
 
-/// The folder above `.github/workflows`, else the file's own.
+/// The folder above `.github/workflows`; of a file that lies elsewhere the nearest folder that says it is a project, up to the
+/// repository's, else the file's own.
 fn project_folder(file: &Path) -> Option<PathBuf> {
     let folder = file.parent()?;
-    let in_github = folder.ends_with(".github/workflows");
-    let folder = if in_github { folder.parent()?.parent()? } else { folder };
-    folder.is_dir().then(|| folder.to_path_buf())
+    if folder.ends_with(".github/workflows") {
+        return folder.parent()?.parent().filter(|folder| folder.is_dir()).map(Path::to_path_buf);
+    }
+    let says_so = |folder: &&Path| [".git", ".github/workflows", "plimsoll.yaml"].iter().any(|name| folder.join(name).exists());
+    let project = folder.ancestors().find(says_so).unwrap_or(folder);
+    project.is_dir().then(|| project.to_path_buf())
+}
+
+/// A file that is named and can't be read; one that isn't there may be meant of the workflows.
+pub(super) fn unread(file: &Path, error: &std::io::Error) -> Failure {
+    let shown = file.display();
+    let among_workflows = Path::new(".github/workflows").join(file);
+    match error.kind() {
+        std::io::ErrorKind::NotFound if among_workflows.is_file() => {
+            Failure::not_found(format!("there is no file `{shown}`")).hint(format!("did you mean `{}`?", among_workflows.display()))
+        }
+        std::io::ErrorKind::NotFound => Failure::not_found(format!("there is no file `{shown}`")),
+        _ => Failure::usage(format!("failed to read `{shown}`: {error}")),
+    }
 }
 
 pub(super) fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {

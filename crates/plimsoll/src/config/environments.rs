@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base::name::nearest;
 use base::people::same;
 use base::yaml::Node;
 use base::{Diagnostic, People};
@@ -66,6 +67,12 @@ impl Reader {
     fn reviewer(&mut self, node: &Node, teams: &Teams) -> Option<Reviewer> {
         let name = self.text(node)?;
         let team = teams.get(&name).cloned();
+        if team.is_none()
+            && let Some(near) = nearest(&name, teams.keys().map(String::as_str))
+        {
+            let message = format!("`{name}` is no team, so a person of that name is asked");
+            self.diagnostics.push(Diagnostic::warning(VALUE, node.span, message).hint(format!("did you mean the team `{near}`?")));
+        }
         if team.as_ref().is_some_and(BTreeSet::is_empty) {
             let message = format!("nobody is in the team `{name}`, so it could never review anything");
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("list who is in it under `gate.teams`"));

@@ -106,6 +106,51 @@ fn a_port_at_which_nobody_was_ever_reached_is_chosen_anew() {
 }
 
 #[test]
+fn an_answer_that_could_not_be_written_is_no_answer() {
+    let place = Place::with_app();
+    for asked in [&["help", "exit-codes"][..], &["--version"], &["up", "--dry-run"], &["run", "list", "--json"], &["completions", "bash"]] {
+        let mut command = place.plimsoll(asked);
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let output = command.stdout(full).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(8), "{asked:?}: {err}");
+        assert!(err.contains("error: standard output takes no more: No space left on device"), "{asked:?}: {err}");
+    }
+}
+
+#[test]
+fn what_ships_has_no_links_that_lead_elsewhere() {
+    let place = Place::with_app();
+    let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, place.project().join(name)).unwrap();
+    link("../LICENSE", "LICENSE");
+    link("/etc/hostname", "host");
+    link("app.py", "same.py");
+    place.commit("links");
+    let said = "error: what ships has links that lead out of the folder: `LICENSE` → `../LICENSE`, `host` → `/etc/hostname`";
+    place.up(&["--dry-run"]).ends(
+        2,
+        &[said, "hint: a copy in a link's place ships, and so does a folder that a workflow leaves, named by `artifact:` in plimsoll.yaml"],
+    );
+    std::fs::remove_file(place.project().join("LICENSE")).unwrap();
+    std::fs::remove_file(place.project().join("host")).unwrap();
+    place.commit("no more");
+    assert_eq!(place.up(&["--dry-run"]).code, 0, "one that stays inside ships");
+}
+
+#[test]
+fn a_file_that_is_named_by_its_name_alone_is_pointed_to() {
+    let place = Place::with(&[(".github/workflows/ci.yml", "on: push\njobs: {a: {runs-on: x, steps: [{run: 'true'}]}}\n")]);
+    for command in ["run", "graph", "lint"] {
+        place.say(&[command, "ci.yml"]).ends(9, &["error: there is no file `ci.yml`", "hint: did you mean `.github/workflows/ci.yml`?"]);
+    }
+    place.write(".gitlab-ci.yml", "test: {script: 'true'}\n");
+    let refused = ["error: `.gitlab-ci.yml` is of GitLab, whose files have no lints here"];
+    place.say(&["lint", ".gitlab-ci.yml"]).ends(2, &refused);
+    std::fs::remove_dir_all(place.project().join(".github")).unwrap();
+    place.say(&["lint"]).ends(2, &refused);
+}
+
+#[test]
 fn the_application_ignores_port() {
     let own = free_port().to_string();
     let app = common::APP.replace("int(os.environ[\"PORT\"])", &own);

@@ -49,6 +49,14 @@ fn left(place: &Place, name: &str) -> bool {
 }
 
 #[test]
+fn a_reviewer_who_is_nearly_a_team_is_asked_about() {
+    let place = delivering("gate:\n  teams: {ops: [bo, cy]}\nenvironments:\n  production: {reviewers: [opps, dee]}\n");
+    let plan = place.up(&["--dry-run"]);
+    let warning = "`opps` is no team, so a person of that name is asked; did you mean the team `ops`?";
+    assert!(plan.code == 0 && plan.err.contains(warning) && !plan.err.contains("`dee`"), "{plan:?}");
+}
+
+#[test]
 fn a_job_waits_for_its_reviewers_and_outlives_the_server() {
     let place =
         delivering("gate:\n  teams: {ops: [bo, cy]}\nenvironments:\n  production: {reviewers: [dee, ops], preventSelfReview: true}\n");
@@ -187,8 +195,8 @@ fn on_ones_own_machine_nothing_is_delivered_unless_one_says_so() {
     place.say(&["run"]).ends(
         0,
         &[
-            "stage is left out: it delivers to staging; `--allow-environment staging` runs it here",
-            "deploy is left out: it delivers to production, which is protected (a review by bo); `plimsoll up` with `deliver: workflow` asks for that, `--allow-environment production` runs it here without",
+            "stage is left out: it delivers to staging; `--allow-environment staging` lets it run here",
+            "deploy is left out: it delivers to production, which is protected (a review by bo); `plimsoll up` with `deliver: workflow` asks for that, `--allow-environment production` lets it run here without",
         ],
     );
     assert!(!left(&place, "staged"));

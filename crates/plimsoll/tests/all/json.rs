@@ -167,6 +167,10 @@ fn a_replay_answers_in_json() {
     let record = place.say(&["release", "view", "--record"]);
     place.write("record.jsonl", &record.raw);
     let replay = asked.value(0, "replay record.jsonl");
+    let mut piped = place.at_home("sh");
+    piped.args(["-c", &format!("cat record.jsonl | {} replay - --json", env!("CARGO_BIN_EXE_plimsoll"))]);
+    let piped = place.start(piped).wait();
+    assert_eq!(serde_json::from_str::<Json>(&piped.raw).unwrap(), replay, "{piped:?}");
     assert_eq!(replay["release"]["number"], 1);
     assert!(replay["events"].as_array().unwrap().iter().all(|event| event["at"].is_string() && event["kind"].is_string()));
     let message =

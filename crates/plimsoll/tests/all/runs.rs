@@ -290,6 +290,21 @@ fn a_run_is_compared_with_the_last_that_succeeded() {
 }
 
 #[test]
+fn a_file_outside_the_folder_of_workflows_runs_in_the_repository_it_lies_in() {
+    let file =
+        "on: push\npermissions: {}\njobs: {it: {runs-on: x, steps: [{uses: actions/checkout@v4}, {run: 'ls; git log --format=%s'}]}}\n";
+    let place = Place::with(&[("ci/q.yml", file), ("there.txt", "")]);
+    let said = place.say(&["run", "ci/q.yml"]);
+    assert!(said.code == 0 && said.out.contains("there.txt") && said.out.contains("first"), "{said:?}");
+    assert!(place.say(&["run", "list"]).out.contains("run-1"), "it is a run of the project");
+    place.write("sub/plimsoll.yaml", "apiVersion: plimsoll/v1alpha1\n");
+    place.write("sub/jobs/q.yml", &file.replace("; git log --format=%s", ""));
+    place.commit("another");
+    let said = place.say(&["run", "sub/jobs/q.yml"]);
+    assert!(said.code == 0 && !said.out.contains("there.txt") && said.out.contains("plimsoll.yaml"), "{said:?}");
+}
+
+#[test]
 fn a_plan_is_drawn() {
     let place = Place::with(&[
         (

@@ -260,7 +260,7 @@ impl crate::plan::Plan {
 
     /// Why a job is not run on somebody's own machine.
     pub(crate) fn not_here(&self, environment: &str) -> String {
-        let all_the_same = format!("`--allow-environment {environment}` runs it here");
+        let all_the_same = format!("`--allow-environment {environment}` lets it run here");
         let protection = self.environments.protection(environment);
         match protection.and_then(|protection| protection.sentence(&self.environments.people, self.asked_by())) {
             Some(asked) => format!(
@@ -275,7 +275,7 @@ impl crate::plan::Plan {
         let (only, environment) = (self.environments.only.as_ref()?, job.environment.as_ref()?);
         match &environment.name {
             Template::String(name) => (self.environments.runs_here(name) != Some(true)).then(|| self.not_here(name)),
-            _ if only.is_empty() => Some("it delivers to an environment; `--allow-environment NAME` runs it here".to_string()),
+            _ if only.is_empty() => Some("it delivers to an environment; `--allow-environment NAME` lets it run here".to_string()),
             _ => None,
         }
     }

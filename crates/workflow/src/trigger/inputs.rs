@@ -17,7 +17,11 @@ pub fn dispatch_inputs(workflow: &Workflow, given: &Map<String, Json>) -> Result
     let mut wrong = Vec::new();
     for key in given.keys().filter(|key| declared_key(declared, key).is_none()) {
         let suggestion = nearest(key, declared.keys().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
-        wrong.push(format!("`{}` has no input `{key}`{}", workflow.path, suggestion.unwrap_or_default()));
+        let known = || match declared.is_empty() {
+            true => "; it has none".to_string(),
+            false => format!("; there are {}", declared.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        };
+        wrong.push(format!("`{}` has no input `{key}`{}", workflow.path, suggestion.unwrap_or_else(known)));
     }
     for (name, config) in declared {
         let value = given.iter().find(|(key, _)| declared_key(declared, key) == Some(name)).map(|(_, value)| value);

@@ -87,6 +87,9 @@ impl Checkout<'_> {
 
     /// The commit that a name stands for in the local repository.
     fn commit(&self, name: &str) -> Result<String, String> {
+        if name.is_empty() {
+            return Err(format!("`{}` is in no git repository, so there is no commit to check out", self.source.repository));
+        }
         let candidates = [name.to_string(), format!("origin/{name}")];
         let resolve = |name: &String| {
             let revision = format!("{name}^{{commit}}");

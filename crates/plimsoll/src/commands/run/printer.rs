@@ -13,6 +13,7 @@ use workflow::job::{Conclusion, JobId, Mark, StepSeen, StepState};
 
 use super::stage::Heard;
 use crate::terminal::harmless::{self, Harmless};
+use crate::terminal::written;
 use crate::world;
 
 /// Of a step that doesn't succeed, so much of its log's end is kept.
@@ -37,7 +38,7 @@ impl Screen {
     fn write(&mut self, bytes: &[u8]) {
         if !self.failed {
             let mut out = std::io::stdout().lock();
-            self.failed = out.write_all(bytes).and_then(|()| out.flush()).is_err();
+            self.failed = !written(out.write_all(bytes).and_then(|()| out.flush()));
         }
     }
 }
