@@ -41,6 +41,7 @@ pub use cancel::Cancel;
 pub use check::{Checked, MISSING_TOOL, check, check_called};
 pub use environment::{Home, inherited};
 pub use pause::Paused;
+pub use sweep::end_all_below;
 
 pub(crate) use action::artifact as artifacts;
 pub(crate) use hash::file as digest;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -200,6 +201,17 @@ pub(super) fn marked_with(mark: &str) -> Marked {
     let found: BTreeMap<i32, Stat> = marked.filter_map(|pid| Some((pid, Stat::of(pid).filter(|stat| stat.lives)?))).collect();
     let first = found.values().filter(|stat| !found.contains_key(&stat.parent));
     Marked { groups: first.map(|stat| stat.group).collect(), pids: found.keys().copied().collect() }
+}
+
+/// Ends what steps started that work below a folder, whoever's children they are: of a run that was killed they live on, and nobody is
+/// left to end them. Says whether that worked.
+pub fn end_all_below(folder: &Path) -> bool {
+    let below = format!("{MARK}={}/", folder.display());
+    let works_there = |pid: &i32| variable_of(*pid).is_some_and(|variable| variable.starts_with(&below));
+    kill_until_none(|| {
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| *pid != own_pid() && works_there(pid) && Stat::of(*pid).is_some_and(|stat| stat.lives)).collect()
+    })
 }
 
 /// Reaps what ended in a process group; its living members may go on.

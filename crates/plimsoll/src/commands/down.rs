@@ -56,6 +56,10 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
         let above = project_above(&args.here.dir).map(|above| format!("; the folder above is a project: `plimsoll down {above}`"));
         return nothing(&format!("nothing of this project is live{others}{}", above.unwrap_or_default()));
     };
+    let runs = view.live.is_some() || view.changing.is_some() || view.instances.as_ref().is_none_or(|all| !all.is_empty());
+    if !runs && view.route.is_none() {
+        return nothing(&format!("nothing of {} is live", view.project_name));
+    }
     let folder = typed(&view.folder);
     let (argument, flag) = match args.here.dir == Path::new(".") {
         true => (String::new(), String::new()),
@@ -148,6 +152,9 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
                 end_without_server(dirs).await?;
             }
         }
+    }
+    if !host::job::end_all_below(dirs.state()) {
+        terminal.warn("a step of a run that was killed does not end");
     }
     let rest = removed(dirs).await.doing("remove what is kept")?;
     if terminal.json {

@@ -374,7 +374,8 @@ impl Project {
         let payload = match &args.event_file {
             None => serde_json::json!({}),
             Some(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| unread(file, &error))?;
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| Failure::usage(format!("failed to read `{}`: {error}", file.display())))?;
                 serde_json::from_str(&text).map_err(|error| Failure::usage(format!("`{}` is not JSON: {error}", file.display())))?
             }
         };

@@ -109,6 +109,27 @@ fn one_port_has_room_for_one_instance_and_one_version() {
 }
 
 #[test]
+fn a_purge_ends_what_a_killed_run_has_left() {
+    let place = Place::empty();
+    place.git(&["init", "--quiet", "--initial-branch", "main"]);
+    let pid = place.path("pid");
+    let step = format!("echo $$ > {}.new; mv {0}.new {0}; exec sleep 10000", pid.display());
+    place.write(CI, &format!("on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: '{step}'}}]}}}}\n"));
+    place.commit("first");
+    let run = place.start(place.plimsoll(&["run"]));
+    until(DEADLINE, || pid.exists()).expect("the step runs");
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    let pid = std::fs::read_to_string(&pid).unwrap();
+    // Of one that has ended and was not waited for, nothing is left to read.
+    let lives = || std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty());
+    assert!(lives(), "nobody has ended it");
+    let purged = place.say(&["down", "--purge"]);
+    assert!(purged.code == 0 && purged.err.contains("everything is down and removed"), "{purged:?}");
+    assert!(!lives(), "and nothing of it runs any more");
+}
+
+#[test]
 fn what_runs_is_taken_down_when_its_folder_is_gone() {
     let place = Place::with_app();
     assert_eq!(place.up(&[]).code, 0);

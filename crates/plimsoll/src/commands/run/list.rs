@@ -77,7 +77,7 @@ fn lines(read: &Read, terminal: &Terminal) -> Vec<String> {
     let mut lines = vec![
         format!("run-{} {}: {word}", read.number(), status.title.as_ref().unwrap_or(&status.name)),
         format!("{} on {}, {git_ref} {}", read.asked.plan.workflow.path, status.event, commit(&source.sha, source.snapshot.is_some())),
-        format!("attempt {}{}, by {}, {}", read.attempt.number, again(&read.attempt.again), read.attempt.by, minute(read.attempt.at)),
+        format!("attempt {}{}, by {}, {}", read.attempt.number, again(read), read.attempt.by, minute(read.attempt.at)),
     ];
     lines.extend(view::job_lines(&status, terminal));
     for (key, attempt) in &read.attempt.reused {
@@ -93,11 +93,12 @@ fn lines(read: &Read, terminal: &Terminal) -> Vec<String> {
     lines
 }
 
-fn again(again: &Again) -> String {
-    match again {
+fn again(read: &Read) -> String {
+    let name = |job: &str| view::name_of(&read.run, job);
+    match &read.attempt.again {
         Again::All => String::new(),
         Again::Failed => " of what failed".to_string(),
-        Again::Job { job } => format!(" of `{job}`"),
-        Again::Step { job, step } => format!(" of `{job}` from `{step}` on"),
+        Again::Job { job } => format!(" of `{}`", name(job)),
+        Again::Step { job, step } => format!(" of `{}` from `{step}` on", name(job)),
     }
 }
