@@ -11,10 +11,11 @@ use record::ledger::{self, Unreadable};
 use record::{Append, AppendError, NewFact, Store, StoreError};
 use release::{
     Action, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Observed, Outcome, Phase, Plan, Release, Waiting,
+    Workflows,
 };
 
 use crate::smoke::SmokeBoard;
-use crate::world::{Clock, Executor, Harvest, JobStart, Metrics, Route, Router, Stop, Target, WorldError};
+use crate::world::{Clock, Executor, Harvest, JobStart, Occasion, Outside, Route, Router, Stop, Target, WorldError};
 
 /// Everything the engine needs of a world.
 #[derive(Clone)]
@@ -25,7 +26,7 @@ pub struct World {
     pub target: Arc<dyn Target>,
     pub router: Arc<dyn Router>,
     pub harvest: Arc<dyn Harvest>,
-    pub metrics: Arc<dyn Metrics>,
+    pub outside: Arc<dyn Outside>,
     pub smoke: Arc<SmokeBoard>,
 }
 
@@ -251,12 +252,24 @@ async fn observe(world: &World, release: &Release, environment: Arc<Environment>
             Err(error) => trouble.push(error),
         },
         Phase::Delivering => observe_rollout(world, release, &mut seen).await,
-        Phase::Deciding if release.advance(&seen, world.clock.now()).waiting == Some(Waiting::Objectives) => {
-            seen.objectives = Some(world.metrics.objectives(&workflows.gate.slos).await);
+        Phase::Deciding if matches!(release.advance(&seen, world.clock.now()).waiting, Some(Waiting::Circumstances { .. })) => {
+            seen.answers = world.outside.ask(&occasion(release, workflows), &workflows.gate).await;
         }
         Phase::Deciding | Phase::Finished => {}
     }
     seen
+}
+
+fn occasion(release: &Release, workflows: &Workflows) -> Occasion {
+    let plan = release.plan();
+    Occasion {
+        project: plan.project.id.to_string(),
+        name: plan.project.name.clone(),
+        environment: plan.environment.clone(),
+        release: Some(format!("release-{}", plan.number)),
+        artifact: release.artifact(),
+        commit: workflows.commit.sha.clone(),
+    }
 }
 
 async fn observe_rollout(world: &World, release: &Release, seen: &mut Observed) {

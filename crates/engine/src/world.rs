@@ -93,11 +93,25 @@ pub struct Route {
     pub synthetic: Option<Synthetic>,
 }
 
-/// Counts events of the past. Any node may ask at any time; nothing changes by it.
+/// Knows what a release depends on besides itself. Any node may ask at any time; nothing changes by it.
 #[async_trait]
-pub trait Metrics: Send + Sync {
-    /// Of every objective what was counted, or why nothing was; in bounded time.
-    async fn objectives(&self, slos: &gate::slo::Slos) -> Vec<gate::slo::Measured>;
+pub trait Outside: Send + Sync {
+    /// What is so now, or why nobody knows; nothing as long as it is being found out, which a repeat does not begin anew. What is known
+    /// is told once: somebody is about to act on it.
+    async fn ask(&self, occasion: &Occasion, gate: &gate::GatePlan) -> Option<gate::Answers>;
+}
+
+/// What is about to go where, for those who are asked whether it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occasion {
+    pub project: String,
+    /// The project's, as people know it.
+    pub name: String,
+    pub environment: String,
+    /// `release-7`; nothing where somebody asks who ships nothing.
+    pub release: Option<String>,
+    pub artifact: Option<Digest>,
+    pub commit: String,
 }
 
 /// Content-addressed bytes. Writing the same bytes twice is one blob.

@@ -190,7 +190,7 @@ fn input() -> Input {
         evidence: Default::default(),
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::new() },
-        slo: Vec::new(),
+        circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(0),
         actor: "ada".into(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::SourceRef;
 use crate::policy::{Answer, DEFAULT_POLICY, PolicyDiagnostic, Statement, compiled};
-use crate::{EvidenceKind, GatePlan, Input, slo};
+use crate::{Circumstances, EvidenceKind, GatePlan, Input};
 
 /// What the gate said, about which bytes, by which policy, knowing what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,9 +18,9 @@ pub struct Decision {
     /// Of the document the policy saw.
     pub input_digest: Digest,
     pub at: Timestamp,
-    /// How what users are promised was kept then.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub slo: Vec<slo::Status>,
+    /// What was so besides.
+    #[serde(flatten)]
+    pub circumstances: Circumstances,
     /// How often traffic had gone back in the 24 hours before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rollbacks_24h: u32,
@@ -124,7 +124,7 @@ pub fn decide(plan: &GatePlan, input: &Input) -> Decision {
         policy_digest,
         input_digest,
         at: input.time,
-        slo: input.slo.clone(),
+        circumstances: input.circumstances.clone(),
         rollbacks_24h: input.rollbacks_24h,
     }
 }
@@ -152,7 +152,7 @@ pub fn explain(decision: &Decision) -> Vec<String> {
     let mut res = vec![head];
     res.extend(reasons.iter().map(|violation| sentence("Denied", violation)));
     res.extend(warnings.iter().map(|warning| sentence("Warning", warning)));
-    res.extend(decision.slo.iter().map(|status| format!("Promised: {}.", status.sentence())));
+    res.extend(decision.circumstances.sentences());
     let Decision { policy_digest, input_digest, at, .. } = decision;
     res.push(format!("Decided at {} by policy {} on input {}.", at.date_and_clock(), policy_digest.short(), input_digest.short()));
     res

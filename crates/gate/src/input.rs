@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::evidence::{DistinctFinding, Summary};
-use crate::{Evidence, EvidenceKind, GatePlan, slo};
+use crate::{Circumstances, Evidence, EvidenceKind, GatePlan};
 
 /// What is decided about, as it was seen; `docs/schema/gate-input.json` describes the document a policy gets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,9 +21,8 @@ pub struct Input {
     pub evidence: Summary,
     pub findings: Vec<DistinctFinding>,
     pub previous: Previous,
-    /// How what users are promised is kept; empty where nothing is promised.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub slo: Vec<slo::Status>,
+    #[serde(flatten)]
+    pub circumstances: Circumstances,
     /// How often traffic of the environment went back to an older version in the 24 hours before.
     #[serde(default)]
     pub rollbacks_24h: u32,
@@ -79,6 +78,9 @@ impl Input {
             let slos = &plan.slos;
             limits["slo"] = json!({ "unknown": slos.unknown, "budget_min_percent": slos.budget_min_percent });
         }
+        if let Some(incidents) = &plan.incidents {
+            limits["incidents"] = json!({ "unknown": incidents.unknown, "priorities": incidents.priorities });
+        }
         Document { input: self, previous: Previous { evidence }, limits }
     }
 }
@@ -117,7 +119,7 @@ impl Serialize for Document<'_> {
             evidence,
             findings,
             previous: _,
-            slo,
+            circumstances: Circumstances { slo, incidents, incidents_unknown, checks },
             rollbacks_24h,
             time,
             actor,
@@ -134,6 +136,15 @@ impl Serialize for Document<'_> {
         map.serialize_entry("previous", &self.previous)?;
         if !slo.is_empty() {
             map.serialize_entry("slo", slo)?;
+        }
+        if let Some(incidents) = incidents {
+            map.serialize_entry("incidents", incidents)?;
+        }
+        if let Some(why) = incidents_unknown {
+            map.serialize_entry("incidents_unknown", why)?;
+        }
+        if !checks.is_empty() {
+            map.serialize_entry("checks", checks)?;
         }
         map.serialize_entry("rollbacks_24h", rollbacks_24h)?;
         map.serialize_entry("time", time)?;

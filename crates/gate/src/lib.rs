@@ -4,8 +4,11 @@
 
 pub mod approval;
 pub mod attest;
+pub mod check;
+mod circumstances;
 mod decision;
 pub mod evidence;
+pub mod incident;
 mod input;
 mod plan;
 pub mod policy;
@@ -13,6 +16,7 @@ pub mod sbom;
 pub mod slo;
 pub mod window;
 
+pub use circumstances::{Answers, Circumstances};
 pub use decision::{Decision, Origin, Outcome, Overridden, Override, Violation, decide, explain};
 pub use evidence::{Evidence, EvidenceKind};
 pub use input::{Artifact, Commit, Document, Input, Previous, RunResult};

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvidenceKind;
 use crate::approval::Approvals;
+use crate::check::Check;
+use crate::incident::Incidents;
 use crate::slo::Slos;
 use crate::window::Calendar;
 
@@ -32,6 +34,11 @@ pub struct GatePlan {
     /// What users are promised, and must still be able to be kept.
     #[serde(skip_serializing_if = "Slos::is_empty")]
     pub slos: Slos,
+    /// Who knows which incidents are open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incidents: Option<Incidents>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -53,6 +60,8 @@ impl Default for GatePlan {
             approvals: Approvals::default(),
             override_people: 1,
             slos: Slos::default(),
+            incidents: None,
+            checks: Vec::new(),
         }
     }
 }

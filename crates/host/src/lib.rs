@@ -18,6 +18,7 @@ pub mod job;
 pub mod keys;
 pub mod locked;
 pub mod metrics;
+pub mod outside;
 pub mod owned;
 pub mod proxy;
 pub mod results;

@@ -1,10 +1,8 @@
 //! Prometheus, asked over plain HTTP. Whatever goes wrong is a reason why nothing is known, never a number.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use engine::world::Metrics;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use gate::slo::{Counts, Measured, Objective, Slos, answer};
 use http::{HeaderValue, Method, Request, Uri, header};
@@ -23,62 +21,22 @@ const AT_ONCE: usize = 8;
 /// The answer is one number.
 const ANSWER_MAX: usize = 256 * 1024;
 
-/// That nobody knows is believed for so long, for a release that waits is looked at many times a second. What is known is asked for
-/// every time: somebody is about to act on it.
-const UNKNOWN_KEPT: Duration = Duration::from_secs(5);
-
-/// A server asks about the promises of a handful of projects at a time.
-const KEPT_MAX: usize = 16;
-
-/// Asks the Prometheus that a plan names.
-#[derive(Debug, Default)]
-pub struct Prometheus {
-    /// Held while somebody asks, so that nobody else asks the same; what nobody knew a moment ago.
-    kept: tokio::sync::Mutex<Vec<Kept>>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    slos: Slos,
-    since: Instant,
-    measured: Vec<Measured>,
-}
-
-#[async_trait]
-impl Metrics for Prometheus {
-    async fn objectives(&self, slos: &Slos) -> Vec<Measured> {
-        let mut kept = self.kept.lock().await;
-        kept.retain(|it| it.since.elapsed() < UNKNOWN_KEPT);
-        if let Some(known) = kept.iter().find(|it| it.slos == *slos) {
-            return known.measured.clone();
-        }
-        // As old as its first question.
-        let since = Instant::now();
-        let measured = Prometheus::measured(slos).await;
-        if kept.len() < KEPT_MAX && measured.iter().any(|it| it.counts.is_err()) {
-            kept.push(Kept { slos: slos.clone(), since, measured: measured.clone() });
-        }
-        measured
+/// Of every objective what was counted, or why nothing was.
+pub async fn objectives(slos: &Slos) -> Vec<Measured> {
+    let mut res = Vec::new();
+    let mut unreachable: Option<String> = None;
+    for objective in &slos.objectives {
+        // One that can't be reached is not waited for again and again.
+        let counts = match &unreachable {
+            Some(why) => Err(why.clone()),
+            None => counted(&slos.prometheus, objective).await.map_err(|trouble| match trouble {
+                Trouble::Unreachable(why) => unreachable.insert(format!("Prometheus can't be reached{why}")).clone(),
+                Trouble::NoNumber(why) => why,
+            }),
+        };
+        res.push(Measured { objective: objective.name.clone(), counts });
     }
-}
-
-impl Prometheus {
-    async fn measured(slos: &Slos) -> Vec<Measured> {
-        let mut res = Vec::new();
-        let mut unreachable: Option<String> = None;
-        for objective in &slos.objectives {
-            // One that can't be reached is not waited for again and again.
-            let counts = match &unreachable {
-                Some(why) => Err(why.clone()),
-                None => counted(&slos.prometheus, objective).await.map_err(|trouble| match trouble {
-                    Trouble::Unreachable(why) => unreachable.insert(format!("Prometheus can't be reached{why}")).clone(),
-                    Trouble::NoNumber(why) => why,
-                }),
-            };
-            res.push(Measured { objective: objective.name.clone(), counts });
-        }
-        res
-    }
+    res
 }
 
 /// Why nothing is known.
@@ -169,7 +127,7 @@ mod tests {
         second.name = "b".into();
         let slos = Slos { prometheus: url.into(), objectives: vec![objective, second], ..Slos::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut measured = runtime.block_on(Prometheus::default().objectives(&slos));
+        let mut measured = runtime.block_on(objectives(&slos));
         assert_eq!(measured.iter().map(|it| it.objective.as_str()).collect::<Vec<_>>(), ["a", "b"], "every objective is answered for");
         assert_eq!(measured[0].counts, measured[1].counts);
         measured.remove(0).counts

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use base::name::{ProjectId, ReleaseId};
 use base::{Diagnostic, Digest, Severity, Source, Timestamp, diagnostic};
+use gate::incident;
 use gate::policy::{Idle, PolicyDiagnostic};
 use host::git::{self, Repository};
 use host::harvest::archive::leading_outside;
@@ -175,6 +176,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     gate.calendar = calendar;
     gate.approvals = config.gate.approvals.clone();
     gate.slos = slos;
+    gate.incidents = config.gate.incidents.clone().map(|incidents| placed(incidents, &repository));
+    gate.checks = config.gate.checks.clone();
     let mut summary = vec![
         ("commit", summary::commit(&commit, !repository.dirty.is_empty())),
         ("runs", why_runs),
@@ -533,6 +536,15 @@ fn read_slos(tree: &Tree, config: &Config) -> Result<gate::slo::Slos> {
     }
     config::slos_of(&config.gate.slo, &sources)
         .map_err(|wrong| Failure::usage(format!("what is promised can't be read, so nothing was started\n\n{}", wrong.join("\n\n"))))
+}
+
+/// A file of the project's is known to the server by its whole path, and read as it is then.
+fn placed(incidents: incident::Incidents, repository: &Repository) -> incident::Incidents {
+    let source = match incidents.source {
+        incident::Source::File(path) => incident::Source::File(repository.root.join(&repository.subtree).join(path).display().to_string()),
+        other => other,
+    };
+    incident::Incidents { source, ..incidents }
 }
 
 pub fn short(sha: &str) -> &str {

@@ -4,6 +4,7 @@
 
 mod environments;
 mod gate;
+mod outside;
 mod slo;
 mod strategy;
 mod workflows;
@@ -202,6 +203,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.approvals.rules.*", gate::RULE),
     ("gate.slo", slo::SLO),
     ("gate.slo.objectives.*", slo::OBJECTIVE),
+    ("gate.incidents", outside::INCIDENTS),
+    ("gate.checks.*", outside::CHECK),
     ("environments.*", environments::ENVIRONMENT),
     ("actions", ACTIONS),
     ("gitlab", GITLAB),

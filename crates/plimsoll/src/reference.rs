@@ -235,6 +235,9 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("gate.slo.unknown", code(serde_json::to_value(slos.unknown).unwrap().as_str().unwrap().to_string())),
         ("gate.slo.budgetMin", code(slos.budget_min_percent.to_string())),
         ("gate.slo.eventsMin", code(slos.events_min.to_string())),
+        ("gate.incidents.unknown", code(serde_json::to_value(gate::slo::WhenUnknown::default()).unwrap().as_str().unwrap().to_string())),
+        ("gate.incidents.priorities", gate::incident::PRIORITIES.map(|it| code(it.to_string())).join(", ")),
+        ("gate.checks[].timeout", time(gate::check::TIMEOUT_MS)),
         ("deliver", code(if Config::default().deliver_by_workflow { "workflow" } else { "plimsoll" }.to_string())),
     ])
 }

@@ -79,7 +79,7 @@ pub async fn open(dirs: &Dirs) -> Result<Host> {
         target: target.clone(),
         router: Arc::new(ProxyRouter::new(dirs.runtime())),
         harvest: Arc::new(harvest),
-        metrics: Arc::new(host::metrics::Prometheus::default()),
+        outside: Arc::new(host::outside::HostOutside::new(dirs)),
         smoke: Arc::new(SmokeBoard::new(Box::new(|checks| {
             tokio::spawn(checks);
         }))),

@@ -9,7 +9,7 @@ use crate::plan::{Plan, Workflows};
 
 /// What the gate is shown beside the release: it moves while the release waits.
 pub(crate) struct Moment {
-    pub slo: Vec<gate::slo::Status>,
+    pub circumstances: gate::Circumstances,
     pub rollbacks_24h: u32,
     pub at: Timestamp,
 }
@@ -17,13 +17,13 @@ pub(crate) struct Moment {
 impl Moment {
     /// Of a decision that was made.
     pub fn of(decision: &gate::Decision) -> Moment {
-        Moment { slo: decision.slo.clone(), rollbacks_24h: decision.rollbacks_24h, at: decision.at }
+        Moment { circumstances: decision.circumstances.clone(), rollbacks_24h: decision.rollbacks_24h, at: decision.at }
     }
 
     /// Whether a decision was made with the same before it. The time alone says nothing: another server's clock may say the same
     /// instant, and it has seen something else.
     pub fn is_of(&self, decision: &gate::Decision) -> bool {
-        decision.at == self.at && decision.slo == self.slo && decision.rollbacks_24h == self.rollbacks_24h
+        decision.at == self.at && decision.circumstances == self.circumstances && decision.rollbacks_24h == self.rollbacks_24h
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn gate_input<'a>(
         evidence: Summary::default(),
         findings: Vec::new(),
         previous: gate::Previous::default(),
-        slo: moment.slo,
+        circumstances: moment.circumstances,
         rollbacks_24h: moment.rollbacks_24h,
         time: moment.at,
         actor: plan.actor.clone(),

@@ -65,8 +65,8 @@ pub struct Observed {
     pub runs: workflow::run::Observed,
     pub packaged: Option<Packaged>,
     pub evidence: Option<Evidence>,
-    /// Of the objectives of the plan; nothing when nobody has asked, which the machine waits for by [`Waiting::Objectives`].
-    pub objectives: Option<Vec<gate::slo::Measured>>,
+    /// To what the gate's plan asks; nothing when nobody has asked, which the machine waits for by [`Waiting::Circumstances`].
+    pub answers: Option<gate::Answers>,
     pub environment: Arc<Environment>,
     pub rollout: rollout::Observed,
 }
@@ -420,15 +420,15 @@ impl Release {
             return self.wait_for(occupied_by);
         }
         // Asked for when nothing else is missing, so that it is known of the moment of acting.
-        let slos = &workflows.gate.slos;
-        let Some(measured) = seen.objectives.as_deref().or(slos.is_empty().then_some(&[])) else {
-            return Advance { waiting: Some(Waiting::Objectives), wake: Some(now), ..Advance::default() };
+        let circumstances = match (workflows.gate.asks(), &seen.answers) {
+            (Some(what), None) => return Advance { waiting: Some(Waiting::Circumstances { what }), wake: Some(now), ..Advance::default() },
+            (Some(_), Some(answers)) => workflows.gate.assess(answers),
+            (None, _) => gate::Circumstances::default(),
         };
-        let slo = slos.assess(measured);
-        if let Some(held) = self.decision.as_deref().and_then(|_| self.held_by_objectives(workflows, &slo, environment, now)) {
+        if let Some(held) = self.decision.as_deref().and_then(|_| self.held_by_circumstances(workflows, &circumstances, environment, now)) {
             return held;
         }
-        let moment = Moment { slo, rollbacks_24h: environment.rollbacks_24h(now), at: now };
+        let moment = Moment { circumstances, rollbacks_24h: environment.rollbacks_24h(now), at: now };
         let fresh = self.decision.as_deref().filter(|decision| moment.is_of(decision));
         let decide = || self.with_room(gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, moment)));
         let mut decision = fresh.cloned().unwrap_or_else(decide);
@@ -631,11 +631,16 @@ impl Release {
         (!failed.is_empty()).then(|| failed.join(", "))
     }
 
-    /// What other rules would have said of it, of the same evidence and at the same moment; nothing where it never got so far.
-    pub fn decided_by(&self, rules: &gate::GatePlan) -> Option<Decision> {
+    /// What other rules would have said of it, of the same evidence and at the same moment, knowing what was known then or what is said
+    /// here; nothing where it never got so far.
+    pub fn decided_by(&self, rules: &gate::GatePlan, circumstances: Option<&gate::Circumstances>) -> Option<Decision> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
         let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
-        Some(self.with_room(gate::decide(&rules, &self.gate_input(workflows, artifact, Moment::of(decision)))))
+        let mut moment = Moment::of(decision);
+        if let Some(known) = circumstances {
+            moment.circumstances = known.clone();
+        }
+        Some(self.with_room(gate::decide(&rules, &self.gate_input(workflows, artifact, moment))))
     }
 
     /// The document that the policies were shown for the decision.

@@ -34,10 +34,16 @@ pub enum Waiting {
         why: String,
         opens: Option<base::Timestamp>,
     },
-    /// How what users are promised is kept is being asked.
-    Objectives,
+    /// What the release depends on besides itself is being asked.
+    Circumstances {
+        what: String,
+    },
     /// Nobody knows how what users are promised is kept.
     ObjectivesUnknown {
+        why: String,
+    },
+    /// Nobody knows which incidents are open.
+    IncidentsUnknown {
         why: String,
     },
     /// An override would let it go on, and needs another person.
@@ -81,9 +87,12 @@ impl Waiting {
             Waiting::Closed { name, why, .. } => {
                 format!("environment `{name}` is {why}; in an emergency `plimsoll gate override --reason WHY` goes past it")
             }
-            Waiting::Objectives => "what is left of the error budgets is being asked".to_string(),
+            Waiting::Circumstances { what } => format!("it is being found out {what}"),
             Waiting::ObjectivesUnknown { why } => format!(
                 "nobody knows what is left of the error budget of {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
+            ),
+            Waiting::IncidentsUnknown { why } => format!(
+                "nobody knows which incidents are open: {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
             ),
             Waiting::Unconfirmed { by, else_waits } => {
                 format!("the override {by} asked for needs a second person: `plimsoll gate override --confirm`; without it: {else_waits}")

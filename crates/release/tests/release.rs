@@ -283,7 +283,8 @@ fn a_budget_is_asked_for_again_in_the_moment_of_acting() {
     workflows.gate.slos = gate::slo::Slos { objectives: vec![objective.clone()], ..gate::slo::Slos::default() };
     let bad = |bad: f64| {
         let counts = objective.questions().iter().map(|it| (it.window_ms, gate::slo::Counts { part: bad, total: 1_000.0 })).collect();
-        Some(vec![gate::slo::Measured { objective: "availability".to_string(), counts: Ok(counts) }])
+        let objectives = vec![gate::slo::Measured { objective: "availability".to_string(), counts: Ok(counts) }];
+        Some(gate::Answers { objectives, ..gate::Answers::default() })
     };
     let mut release = Release::new(Arc::new(plan));
     let mut seen = packed();
@@ -293,35 +294,86 @@ fn a_budget_is_asked_for_again_in_the_moment_of_acting() {
         advance
     };
     let unasked = look(&mut release, &seen, NOW);
-    assert_eq!((unasked.waiting, release.decision()), (Some(Waiting::Objectives), None), "nothing is decided before it was asked");
+    let asked = Some(Waiting::Circumstances { what: "what is left of the error budgets".to_string() });
+    assert_eq!((unasked.waiting, release.decision()), (asked.clone(), None), "nothing is decided before it was asked");
 
-    seen.objectives = bad(0.0);
+    seen.answers = bad(0.0);
     look(&mut release, &seen, NOW);
     let decision = release.decision().expect("the gate was asked");
-    assert!(decision.is_allowed() && decision.slo[0].budget_left_percent == Some(100.0), "{decision:?}");
+    assert!(decision.is_allowed() && decision.circumstances.slo[0].budget_left_percent == Some(100.0), "{decision:?}");
     let document = release.asked().expect("it was asked");
     assert_eq!(Digest::of(document.to_string().as_bytes()), decision.input_digest, "what it was shown can be put together again");
 
-    seen.objectives = None;
+    seen.answers = None;
     let occupied = look(&mut release, &seen, NOW);
     assert!(matches!(occupied.waiting, Some(Waiting::Environment { .. })), "nobody is asked while another release has the environment");
     seen.environment = Arc::default();
-    assert_eq!(look(&mut release, &seen, NOW).waiting, Some(Waiting::Objectives), "and then somebody is");
+    assert_eq!(look(&mut release, &seen, NOW).waiting, asked, "and then somebody is");
     // Clocks of servers differ: what another one decided may seem to have been decided just now.
     let mut twin = release.clone();
-    seen.objectives = bad(500.0);
+    seen.answers = bad(500.0);
     look(&mut twin, &seen, NOW);
     assert!(matches!(twin.outcome(), Some(Outcome::Denied { .. })), "{:?}", twin.outcome());
 
     let down = gate::slo::Measured { objective: "availability".to_string(), counts: Err("it is down".to_string()) };
-    seen.objectives = Some(vec![down]);
+    seen.answers = Some(gate::Answers { objectives: vec![down], ..gate::Answers::default() });
     let later = NOW.plus_ms(60_000);
     let held = look(&mut release, &seen, later);
     assert_eq!((held.events, held.actions), (vec![], vec![]), "what was known a minute ago is no yes now");
     assert_eq!(held.waiting, Some(Waiting::ObjectivesUnknown { why: "`availability`: it is down".to_string() }));
     assert!(held.wake.is_some_and(|wake| wake > later));
 
-    seen.objectives = bad(500.0);
+    seen.answers = bad(500.0);
+    look(&mut release, &seen, later);
+    assert!(matches!(release.outcome(), Some(Outcome::Denied { .. })), "{:?}", release.outcome());
+}
+
+/// None open when the gate decided, unknown in the moment of acting, one open when it is known again; a check that fails meanwhile.
+#[test]
+fn incidents_and_checks_are_asked_for_again_in_the_moment_of_acting() {
+    use gate::check::{Check, Checked, How};
+    use gate::incident::{Incident, Incidents, Source};
+    let mut plan = plan(&[]);
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    let (source, unknown) = (Source::File("/incidents.json".to_string()), gate::slo::WhenUnknown::Hold);
+    workflows.gate.incidents = Some(Incidents { source, token: None, unknown, priorities: vec!["P1".to_string()] });
+    workflows.gate.checks = vec![Check { name: "capacity".to_string(), how: How::Run("true".to_string()), timeout_ms: 1_000 }];
+    let answers = |incidents: Result<Vec<Incident>, String>, check: Checked| {
+        Some(gate::Answers { objectives: Vec::new(), incidents, checks: vec![check] })
+    };
+    let incident = Incident { id: "INC-7".into(), title: "it is down".into(), priority: "P1".into(), url: None, opened: None };
+    let mut release = Release::new(Arc::new(plan));
+    let mut seen = packed();
+    let look = |release: &mut Release, seen: &Observed, now| {
+        let advance = release.advance(seen, now);
+        advance.events.iter().for_each(|event| release.apply(event));
+        advance
+    };
+    let what = "which incidents are open, how the check `capacity` ends".to_string();
+    assert_eq!(look(&mut release, &seen, NOW).waiting, Some(Waiting::Circumstances { what }));
+
+    seen.answers = answers(Ok(Vec::new()), Checked::passed("capacity"));
+    look(&mut release, &seen, NOW);
+    let decision = release.decision().expect("the gate was asked").clone();
+    assert!(decision.is_allowed() && decision.circumstances.incidents == Some(Vec::new()), "{decision:?}");
+    let again = release.decided_by(&release.plan().workflows().expect("a change").gate, None);
+    assert_eq!(again, Some(decision.clone()), "the record alone gives the same answer");
+    let known = gate::Circumstances { incidents: Some(vec![incident.clone()]), ..decision.circumstances };
+    let now = release.decided_by(&release.plan().workflows().expect("a change").gate, Some(&known)).expect("it was decided");
+    assert_eq!(now.violations()[0].id, "incidents/open");
+
+    seen.environment = Arc::default();
+    seen.answers = answers(Err("it is down".to_string()), Checked::passed("capacity"));
+    let later = NOW.plus_ms(60_000);
+    let held = look(&mut release, &seen, later);
+    assert_eq!((held.events, held.actions), (vec![], vec![]), "what was known a minute ago is no yes now");
+    assert_eq!(held.waiting, Some(Waiting::IncidentsUnknown { why: "it is down".to_string() }));
+
+    let mut failing = release.clone();
+    seen.answers = answers(Ok(Vec::new()), Checked::failed("capacity", "2 nodes of 3"));
+    look(&mut failing, &seen, later);
+    assert!(matches!(failing.outcome(), Some(Outcome::Denied { .. })), "{:?}", failing.outcome());
+    seen.answers = answers(Ok(vec![incident]), Checked::passed("capacity"));
     look(&mut release, &seen, later);
     assert!(matches!(release.outcome(), Some(Outcome::Denied { .. })), "{:?}", release.outcome());
 }

@@ -27,7 +27,11 @@ pub enum Fault {
     CountsStale,
     HarvestFails,
     MetricsUnknown,
-    /// Users' promises are not kept for a while.
+    IncidentsUnknown,
+    CheckFails,
+    /// What is asked outside is not answered at once.
+    AnswerLater,
+    /// Users' promises are not kept for a while, and an incident is open.
     BudgetBurns,
     ClockSkew,
     Command,
@@ -37,7 +41,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 27] = [
+    pub const ALL: [Fault; 30] = [
         Fault::Crash,
         Fault::Stall,
         Fault::RequestLost,
@@ -59,6 +63,9 @@ impl Fault {
         Fault::CountsStale,
         Fault::HarvestFails,
         Fault::MetricsUnknown,
+        Fault::IncidentsUnknown,
+        Fault::CheckFails,
+        Fault::AnswerLater,
         Fault::BudgetBurns,
         Fault::ClockSkew,
         Fault::Command,

@@ -152,21 +152,35 @@ impl Truth {
         }
     }
 
-    /// I5, of what users are promised: known, freshly, and not long since known to be broken. Who looks late sees what was so then.
+    /// I5, of what a release depends on besides itself: known, freshly, and not long since known to be bad. Who looks late sees what
+    /// was so then.
     fn kept(&self, sim: &Arc<Sim>, id: ReleaseId, at: Timestamp) {
         let Some(release) = self.oracle.releases.get(&id) else { return };
-        let Some(workflows) = release.plan().workflows().filter(|workflows| !workflows.gate.slos.is_empty()) else { return };
+        let Some(workflows) = release.plan().workflows().filter(|workflows| workflows.gate.asks().is_some()) else { return };
         let Some(decision) = release.decision() else { return };
         if self.oracle.overridden(workflows, at) {
             return;
         }
-        let unknown = decision.slo.iter().any(|status| status.unknown.is_some());
-        if decision.slo.is_empty() || decision.at != at || (unknown && workflows.gate.slos.unknown == WhenUnknown::Hold) {
-            let detail = format!("release {id} is admitted at {at} knowing {:?} of {}", decision.slo, decision.at);
-            sim.violate("I5 promises known before it goes", detail);
+        let (gate, known) = (&workflows.gate, &decision.circumstances);
+        let unknown = known.slo.iter().any(|status| status.unknown.is_some());
+        let is_answered = known.slo.is_empty() == gate.slos.is_empty()
+            && (known.incidents.is_some() || known.incidents_unknown.is_some()) == gate.incidents.is_some()
+            && known.checks.len() == gate.checks.len();
+        let holds = (unknown && gate.slos.unknown == WhenUnknown::Hold)
+            || (known.incidents_unknown.is_some() && gate.incidents.as_ref().is_some_and(|it| it.unknown == WhenUnknown::Hold));
+        if !is_answered || decision.at != at || holds {
+            let detail = format!("release {id} is admitted at {at} knowing {known:?} of {}", decision.at);
+            sim.violate("I5 circumstances known before it goes", detail);
         }
-        if self.burning_since.is_some_and(|since| sim.now() > since + 2 * STALL_MAX_MS) && !unknown {
+        let long_since = self.burning_since.is_some_and(|since| sim.now() > since + 2 * STALL_MAX_MS);
+        if long_since && !gate.slos.is_empty() && !unknown {
             sim.violate("I5 promises kept before it goes", format!("release {id} is admitted with its budget used up long since"));
+        }
+        if (long_since && known.incidents.is_some()) || known.incidents.as_ref().is_some_and(|open| !open.is_empty()) {
+            sim.violate("I5 no incident before it goes", format!("release {id} is admitted with an incident open, knowing {known:?}"));
+        }
+        if known.checks.iter().any(|check| !check.passed) {
+            sim.violate("I5 checks passed before it goes", format!("release {id} is admitted, and {:?}", known.checks));
         }
     }
 

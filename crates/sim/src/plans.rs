@@ -7,6 +7,8 @@ use base::name::{ProjectId, ReleaseId, RunId};
 use base::{Digest, Source, Timestamp};
 use fastrand::Rng;
 use gate::approval::{Approvals, Rule};
+use gate::check::{Check, How};
+use gate::incident::{Incidents, Source as Knows};
 use gate::slo::{Objective, Part, Slos, WhenUnknown};
 use gate::window::{Calendar, Period};
 use gate::{GatePlan, PolicyFile};
@@ -71,6 +73,8 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
             override_people: 1 + u32::from(number.is_multiple_of(3)),
             approvals: asked(rng),
             slos: promised(rng),
+            incidents: watched(rng),
+            checks: checked(rng),
             ..GatePlan::default()
         },
     };
@@ -113,6 +117,23 @@ fn promised(rng: &mut Rng) -> Slos {
     };
     let unknown = if rng.u32(0..4) == 0 { WhenUnknown::Allow } else { WhenUnknown::Hold };
     Slos { prometheus: "http://prometheus:9090".to_string(), objectives: vec![objective], unknown, ..Slos::default() }
+}
+
+/// Most ask for no incidents.
+fn watched(rng: &mut Rng) -> Option<Incidents> {
+    if rng.u32(0..4) > 0 {
+        return None;
+    }
+    let unknown = if rng.u32(0..4) == 0 { WhenUnknown::Allow } else { WhenUnknown::Hold };
+    let priorities = gate::incident::PRIORITIES.map(str::to_string).into();
+    Some(Incidents { source: Knows::File("/incidents.json".to_string()), token: None, unknown, priorities })
+}
+
+/// Most check nothing.
+fn checked(rng: &mut Rng) -> Vec<Check> {
+    let names = ["capacity", "monitoring"].into_iter().filter(|_| rng.u32(0..8) == 0);
+    let check = |name: &str| Check { name: name.to_string(), how: How::Run("true".to_string()), timeout_ms: gate::check::TIMEOUT_MS };
+    names.map(check).collect()
 }
 
 /// Whose agreement a release needs, where it needs any.
@@ -209,9 +230,9 @@ fn workflow_file(with_test: bool, delivers: bool) -> Workflow {
     files[usize::from(with_test) + 2 * usize::from(delivers)].clone()
 }
 
-/// Two rules: the default policy is tested where it is written, and reading it takes longer than a whole schedule.
+/// A few rules: the default policy is tested where it is written, and reading it takes longer than a whole schedule.
 fn policy() -> PolicyFile {
-    let text = "package plimsoll.gate\n\nimport rego.v1\n\nviolations contains {\"id\": \"author/unknown\", \"message\": \"nobody knows the author\"} if input.commit.author == \"mallory\"\n\nviolations contains \"the budget is used up\" if {\n\tsome objective in input.slo\n\tobjective.budget_left_percent <= 0\n}\n";
+    let text = "package plimsoll.gate\n\nimport rego.v1\n\nviolations contains {\"id\": \"author/unknown\", \"message\": \"nobody knows the author\"} if input.commit.author == \"mallory\"\n\nviolations contains \"the budget is used up\" if {\n\tsome objective in input.slo\n\tobjective.budget_left_percent <= 0\n}\n\nviolations contains \"an incident is open\" if count(input.incidents) > 0\n\nviolations contains \"a check failed\" if {\n\tsome check in input.checks\n\tnot check.passed\n}\n";
     PolicyFile { path: "policy/gate.rego".to_string(), text: text.to_string() }
 }
 

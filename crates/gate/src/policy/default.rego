@@ -141,6 +141,29 @@ warnings contains {"id": "slo/few-events", "message": message} if {
 	message := sprintf("there were too few events over %s to judge %s", [objective.window, objective.name])
 }
 
+# Incidents and checks
+
+violations contains {"id": "incidents/open", "message": message, "evidence": links(incident)} if {
+	some incident in input.incidents
+	message := sprintf("%s incident %s is open: %s", [incident.priority, incident.id, incident.title])
+}
+
+violations contains {"id": "incidents/unknown", "message": message} if {
+	input.limits.incidents.unknown == "deny"
+	message := sprintf("nobody knows which incidents are open: %s", [input.incidents_unknown])
+}
+
+warnings contains {"id": "incidents/unknown", "message": message} if {
+	input.limits.incidents.unknown != "deny"
+	message := sprintf("nobody knows which incidents are open: %s", [input.incidents_unknown])
+}
+
+violations contains {"id": "checks/failed", "message": message} if {
+	some check in input.checks
+	not check.passed
+	message := sprintf("the check `%s` failed: %s", [check.name, object.get(check, "reason", "nobody knows why")])
+}
+
 # Words
 
 speed(burn) := sprintf("%v times as fast as it lasts, over %s, and %v times over %s; %v is the limit", [burn.long_rate, burn.long, burn.short_rate, burn.short, burn.factor])
@@ -162,6 +185,10 @@ listed_one_by_one(severity, most) if {
 }
 
 paths(evidence) := [source.path | some source in evidence.sources]
+
+links(incident) := [incident.url] if {
+	incident.url
+} else := []
 
 place(broken) := [sprintf("%s:%d", [broken.path, broken.line])] if {
 	broken.line

@@ -146,3 +146,41 @@ test_a_budget_that_nobody_knows if {
 }
 
 test_too_few_events_warn if warned_of("slo/few-events", promised({"too_few_events": true}))
+
+test_no_open_incident if {
+	gate.allow with input as but({"incidents": []})
+	count(gate.warnings) == 0 with input as but({"incidents": []})
+}
+
+test_an_open_incident if {
+	incident := {"id": "INC-7", "title": "the shop is down", "priority": "P1", "url": "https://example.org/7"}
+	denied_for("incidents/open", but({"incidents": [incident]}))
+	some violation in gate.violations with input as but({"incidents": [incident]})
+	violation.message == "P1 incident INC-7 is open: the shop is down"
+	violation.evidence == ["https://example.org/7"]
+}
+
+test_an_open_incident_without_a_page if {
+	denied_for("incidents/open", but({"incidents": [{"id": "INC-7", "title": "the shop is down", "priority": "P1"}]}))
+}
+
+nobody_knows(answer) := object.union(well, {
+	"incidents_unknown": "it is down",
+	"limits": {"incidents": {"unknown": answer, "priorities": ["P1"]}},
+})
+
+test_incidents_that_nobody_knows if {
+	warned_of("incidents/unknown", nobody_knows("hold"))
+	denied_for("incidents/unknown", nobody_knows("deny"))
+}
+
+test_a_check_that_passed if gate.allow with input as but({"checks": [{"name": "capacity", "passed": true}]})
+
+test_a_check_that_failed if {
+	failed := but({"checks": [{"name": "capacity", "passed": false, "reason": "2 nodes of 3"}]})
+	denied_for("checks/failed", failed)
+	some violation in gate.violations with input as failed
+	violation.message == "the check `capacity` failed: 2 nodes of 3"
+}
+
+test_a_check_that_failed_and_does_not_say_why if denied_for("checks/failed", but({"checks": [{"name": "capacity", "passed": false}]}))

@@ -5,6 +5,7 @@ mod approval;
 mod attest;
 mod golden;
 mod hostile;
+mod incidents;
 mod merging;
 mod opa;
 mod patch;

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use base::{Digest, Timestamp};
+use gate::check::{Check, Checked, How};
 use gate::evidence::{Severity, read};
-use gate::slo::{Counts, Measured, Objective, Part, Question, Slos};
-use gate::{Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
+use gate::incident::{Incidents, Source};
+use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
+use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
 use serde_json::{Value, json};
 
 #[test]
@@ -43,6 +45,12 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "events",
         "errors",
         "burn",
+        "incidents",
+        "incidents_unknown",
+        "url",
+        "opened",
+        "checks",
+        "reason",
     ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
@@ -139,17 +147,25 @@ fn example() -> Value {
         previous_evidence: BTreeSet::from([EvidenceKind::Coverage]),
         evidence_required: BTreeSet::from([EvidenceKind::Tests]),
         slos: slos(),
+        incidents: Some(incidents()),
+        checks: ["capacity", "monitoring"].map(check).into(),
         ..GatePlan::default()
     };
     let mut input = input().with_evidence(&evidence);
     let counts = |total: f64| move |question: Question| (question.window_ms, Counts { part: total / 50.0, total });
     let measured = |objective: &str, counts| Measured { objective: objective.into(), counts };
     let questions = || slos().objectives[0].questions().into_iter();
-    input.slo = slos().assess(&[
+    let objectives = vec![
         measured("availability", Ok(questions().map(counts(1000.0)).collect())),
         measured("search", Ok(questions().map(counts(3.0)).collect())),
         measured("mail", Err("Prometheus can't be reached".into())),
-    ]);
+    ];
+    let open = r#"[{"id": "INC-7", "title": "the shop is down", "priority": "P1", "url": "https://example.org/7", "opened": "2026-11-20T09:00:00Z"}]"#;
+    let incidents = gate::incident::read(open).map(|page| page.open);
+    let checks = vec![Checked::passed("monitoring"), Checked::failed("capacity", "2 nodes of 3")];
+    input.circumstances = plan.assess(&Answers { objectives, incidents, checks });
+    // Either is there: what is open, or why nobody knows.
+    input.circumstances.incidents_unknown = plan.assess(&Answers::default()).incidents_unknown;
     assert_eq!(input.findings[0].severity, Severity::Low);
     let document = input.document(&plan);
     assert_eq!(document.digest(), Digest::of(document.json().to_string().as_bytes()), "whoever puts it together again finds it");
@@ -168,6 +184,15 @@ fn slos() -> Slos {
     Slos { prometheus: "http://127.0.0.1:9090".into(), objectives, ..Slos::default() }
 }
 
+fn incidents() -> Incidents {
+    let priorities = gate::incident::PRIORITIES.map(str::to_string).into();
+    Incidents { source: Source::File("/incidents.json".into()), token: None, unknown: WhenUnknown::Hold, priorities }
+}
+
+fn check(name: &str) -> Check {
+    Check { name: name.into(), how: How::Run("exit 0".into()), timeout_ms: gate::check::TIMEOUT_MS }
+}
+
 fn input() -> Input {
     Input {
         release: "release-7".into(),
@@ -183,7 +208,7 @@ fn input() -> Input {
         evidence: Default::default(),
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]) },
-        slo: Vec::new(),
+        circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(1_795_227_177_123),
         actor: "ada".into(),

@@ -163,6 +163,19 @@ pub fn sweep_abandoned(supervisor: &Process, mark: &str) {
     }
 }
 
+/// Kills whatever was started with this line in its environment, until nothing of it is left.
+pub(crate) fn sweep_marked(mark: &str) {
+    let until = Instant::now() + SWEEP_MAX;
+    while Instant::now() < until {
+        let left: Vec<i32> = all().into_iter().filter(|(pid, stat)| stat.lives() && marked(*pid, mark)).map(|(pid, _)| pid).collect();
+        if left.is_empty() {
+            return;
+        }
+        left.into_iter().for_each(kill);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Whether the process was started with this line in its environment.
 fn marked(pid: i32, mark: &str) -> bool {
     std::fs::read(Path::new("/proc").join(pid.to_string()).join("environ"))

@@ -1,7 +1,10 @@
 //! `plimsoll gate`: what it says, said and would have said, and past it in an emergency.
 
 use base::Timestamp;
-use gate::GatePlan;
+use engine::world::Occasion;
+use gate::slo::WhenUnknown;
+use gate::{Circumstances, GatePlan};
+use host::outside::HostOutside;
 
 use super::env::{ask, duration};
 use super::{actor, project_of, running};
@@ -10,6 +13,7 @@ use crate::client::Client;
 use crate::compose::{Choices, LOCAL, compose};
 use crate::exit;
 use crate::failure::{Failure, Result};
+use crate::proposal::Proposal;
 use crate::server::{Again, DecidedAgain, Demand, EnvironmentView, ReleaseView};
 use crate::terminal::Terminal;
 use crate::view::{Mark, marked};
@@ -31,14 +35,56 @@ pub async fn gate(command: Gate, terminal: &Terminal) -> Result<u8> {
 
 /// The rules of a folder as `up` would take them.
 pub(super) fn rules(of: &OfDir, dirty: bool) -> Result<GatePlan> {
-    let choices = Choices { dirty, actor: actor(), ..Choices::default() };
-    Ok(compose(&of.dir, &choices, world::now(), world::random())?.proposal.gate)
+    Ok(proposal(of, dirty)?.gate)
 }
 
-async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp) -> Result<Vec<DecidedAgain>> {
+fn proposal(of: &OfDir, dirty: bool) -> Result<Proposal> {
+    let choices = Choices { dirty, actor: actor(), ..Choices::default() };
+    Ok(compose(&of.dir, &choices, world::now(), world::random())?.proposal)
+}
+
+/// What is so now of what a release would depend on.
+async fn circumstances(proposal: &Proposal) -> Result<Circumstances> {
+    let gate = &proposal.gate;
+    if gate.asks().is_none() {
+        return Ok(Circumstances::default());
+    }
+    let occasion = Occasion {
+        project: proposal.project.id.to_string(),
+        name: proposal.project.name.clone(),
+        environment: proposal.environment.clone(),
+        release: None,
+        artifact: None,
+        commit: proposal.commit.sha.clone(),
+    };
+    Ok(gate.assess(&HostOutside::new(&super::dirs_to_read()?).find_out(&occasion, gate).await))
+}
+
+/// As the default policy has it.
+fn incidents_code(gate: &GatePlan, known: &Circumstances) -> u8 {
+    let unknown = gate.incidents.as_ref().filter(|_| known.incidents_unknown.is_some()).map(|incidents| incidents.unknown);
+    match unknown {
+        Some(WhenUnknown::Hold) => exit::WAITING,
+        Some(WhenUnknown::Deny) => exit::DENIED,
+        _ if known.incidents.iter().flatten().next().is_some() => exit::DENIED,
+        _ => exit::OK,
+    }
+}
+
+fn incident_lines(gate: &GatePlan, known: &Circumstances, terminal: &Terminal) -> Vec<String> {
+    let Some(incidents) = &gate.incidents else { return Vec::new() };
+    let line = |mark, said: String| marked(terminal, mark, &format!("incidents  {said}"));
+    match (known.incidents.as_deref(), &known.incidents_unknown) {
+        (_, Some(why)) => vec![line(Mark::Warn, format!("nobody knows which are open: {why}"))],
+        (Some([]) | None, None) => vec![line(Mark::Good, format!("no {} is open", incidents.which()))],
+        (Some(open), None) => open.iter().map(|incident| line(Mark::Bad, incident.sentence())).collect(),
+    }
+}
+
+async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp, circumstances: Option<Circumstances>) -> Result<Vec<DecidedAgain>> {
     match Client::existing(&super::dirs_to_read()?).await? {
         Some(client) => {
-            let ask = Again { project: project_of(&of.dir)?, rules: rules.clone(), since };
+            let ask = Again { project: project_of(&of.dir)?, rules: rules.clone(), since, circumstances };
             client.post("/api/v1/gate/again", &ask).await
         }
         None => Ok(Vec::new()),
@@ -46,9 +92,11 @@ async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp) -> Result<Vec<Dec
 }
 
 async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
-    let rules = rules(&args.of, args.dirty)?;
+    let composed = proposal(&args.of, args.dirty)?;
+    let rules = composed.gate.clone();
     let now = world::now();
-    let last = again(&args.of, &rules, Timestamp::from_ms(0)).await?.into_iter().next();
+    let known = circumstances(&composed).await?;
+    let last = again(&args.of, &rules, Timestamp::from_ms(0), Some(known.clone())).await?.into_iter().next();
     let project = project_of(&args.of.dir)?;
     let views: Vec<EnvironmentView> = match Client::existing(&super::dirs_to_read()?).await? {
         Some(client) => client.get(&format!("/api/v1/environments?project={project}")).await?,
@@ -58,19 +106,21 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     let state = rules.calendar.state(view.map_or(&[], |view| view.frozen.as_slice()), now);
     let proposed = view.and_then(|view| view.overridden.as_ref());
     let overridden = proposed.filter(|by| by.counts(&rules));
-    let promised = if rules.slos.is_empty() { Vec::new() } else { super::slo::now(&rules.slos).await };
-    let promises = |wanted: u8| promised.iter().any(|status| super::slo::code(&rules.slos, status) == wanted);
+    let promises = |wanted: u8| known.slo.iter().any(|status| super::slo::code(&rules.slos, status) == wanted);
+    let incidents = incidents_code(&rules, &known);
+    let checks_fail = known.checks.iter().any(|check| !check.passed);
     let denied = last.as_ref().is_some_and(|last| !last.now.is_allowed());
     let code = match overridden {
         Some(_) => exit::OK,
-        None if denied || promises(exit::DENIED) => exit::DENIED,
-        None if !state.is_open() || promises(exit::WAITING) => exit::WAITING,
+        None if denied || promises(exit::DENIED) || incidents == exit::DENIED || checks_fail => exit::DENIED,
+        None if !state.is_open() || promises(exit::WAITING) || incidents == exit::WAITING => exit::WAITING,
         None => exit::OK,
     };
     if terminal.json {
         let policy = last.as_ref().map(|last| serde_json::json!({ "of": last.release.number, "decision": last.now }));
         terminal.json(&serde_json::json!({
-            "policy": policy, "hours": state, "approvals": rules.approvals, "overridden": overridden, "slo": promised,
+            "policy": policy, "hours": state, "approvals": rules.approvals, "overridden": overridden, "slo": known.slo,
+            "incidents": known.incidents, "incidents_unknown": known.incidents_unknown, "checks": known.checks,
         }));
         return Ok(code);
     }
@@ -83,8 +133,15 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
         }
         None => terminal.data(&marked(terminal, Mark::Skipped, "policy     no release has left evidence yet that it could be asked about")),
     }
-    for status in &promised {
+    for status in &known.slo {
         terminal.data(&marked(terminal, super::slo::mark(&rules.slos, status), &format!("promised   {}", status.sentence())));
+    }
+    for line in incident_lines(&rules, &known, terminal) {
+        terminal.data(&line);
+    }
+    for check in &known.checks {
+        let mark = if check.passed { Mark::Good } else { Mark::Bad };
+        terminal.data(&marked(terminal, mark, &format!("checked    {}", check.sentence())));
     }
     let mark = if state.is_open() { Mark::Good } else { Mark::Warn };
     terminal.data(&marked(terminal, mark, &format!("hours      {}", state.sentence(&rules.calendar))));
@@ -134,7 +191,7 @@ async fn simulate(args: &Simulate, terminal: &Terminal) -> Result<u8> {
     let now = world::now();
     let since = i64::try_from(duration("--since", &args.since)?).unwrap_or(i64::MAX);
     let since = Timestamp::from_ms(now.as_ms().saturating_sub(since));
-    let all = again(&args.of, &rules(&args.of, args.dirty)?, since).await?;
+    let all = again(&args.of, &rules(&args.of, args.dirty)?, since, None).await?;
     if terminal.json {
         terminal.json(&all);
         return Ok(exit::OK);

@@ -1,9 +1,7 @@
 //! `plimsoll slo`: what is left of the error budgets, as the gate would see it now.
 
-use engine::world::Metrics as _;
 use gate::GatePlan;
 use gate::slo::{Severity, Slos, Status, WhenUnknown};
-use host::metrics::Prometheus;
 
 use crate::cli::{Check, Slo};
 use crate::exit;
@@ -34,8 +32,8 @@ pub async fn slo(command: Slo, terminal: &Terminal) -> Result<u8> {
     Ok(code)
 }
 
-pub(super) async fn now(slos: &Slos) -> Vec<Status> {
-    slos.assess(&Prometheus::default().objectives(slos).await)
+async fn now(slos: &Slos) -> Vec<Status> {
+    slos.assess(&host::metrics::objectives(slos).await)
 }
 
 /// As the default policy has it.

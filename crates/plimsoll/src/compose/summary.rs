@@ -87,11 +87,16 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
         1 => format!("; the error budget of {} lasts", gate.slos.objectives[0].name),
         count => format!("; {count} error budgets last"),
     };
+    let incidents = gate.incidents.as_ref().map(|incidents| format!("; no open {}", incidents.which())).unwrap_or_default();
+    let checks = match gate.checks.len() {
+        0 => String::new(),
+        count => format!("; {}", counted(count, "check")),
+    };
     let coverage = gate.coverage_min_percent;
     let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
     let required: Vec<&str> = gate.evidence_required.iter().map(|kind| kind.as_str()).collect();
     let required = if required.is_empty() { String::new() } else { format!("; evidence of {} must be there", required.join(", ")) };
-    format!("the default policy{besides}: {asked}{required}{promised}{approvals}{hours}")
+    format!("the default policy{besides}: {asked}{required}{promised}{incidents}{checks}{approvals}{hours}")
 }
 
 pub(super) fn traffic(delivery: &Delivery) -> String {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use base::yaml::{Mapping, Node};
 use base::{Diagnostic, People, Source, Timestamp};
 use gate::approval::{Approvals, Rule};
+use gate::check::Check;
+use gate::incident::Incidents;
 use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -26,9 +28,13 @@ pub struct Gate {
     /// How many answer for an override.
     pub override_people: Option<u32>,
     pub slo: Slo,
+    /// Who knows which are open.
+    pub incidents: Option<Incidents>,
+    pub checks: Vec<Check>,
 }
 
-pub(super) const GATE: &[&str] = &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo"];
+pub(super) const GATE: &[&str] =
+    &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
@@ -72,6 +78,8 @@ impl Reader {
         gate.approvals = Approvals { people: People(people), ..approvals };
         gate.override_people = self.at(mapping, "override", Self::override_people);
         gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or_default();
+        gate.incidents = self.at(mapping, "incidents", Self::incidents);
+        gate.checks = self.at(mapping, "checks", Self::checks).unwrap_or_default();
         Some(gate)
     }
 

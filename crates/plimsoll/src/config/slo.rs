@@ -75,7 +75,7 @@ impl Reader {
         None
     }
 
-    fn unknown(&mut self, node: &Node) -> Option<WhenUnknown> {
+    pub(super) fn unknown(&mut self, node: &Node) -> Option<WhenUnknown> {
         let found = WhenUnknown::ALL.into_iter().find(|(word, _)| node.as_str() == Some(word));
         if found.is_none() {
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`hold`, `deny` or `allow` is expected here"));

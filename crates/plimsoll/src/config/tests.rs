@@ -143,6 +143,34 @@ fn what_may_be_a_path_alone_says_so() {
     );
 }
 
+#[test]
+fn all_that_is_wrong_with_incidents_and_checks_is_said() {
+    check(
+        "apiVersion: plimsoll/v1alpha1
+gate:
+  incidents: {command: ./incidents, file: incidents.json, token: PAGERDUTY, unknown: wait, priorities: []}
+  checks:
+    - {name: capacity, run: ./capacity, timeout: 10m}
+    - {name: capacity, url: example.org}
+    - {name: monitoring}
+    - {run: ./ready, command: x}
+    - {name: capacity, url: https://example.org}
+",
+        &[
+            "3:14 one of `command`, `file` and `url` is expected here: who knows the incidents",
+            "3:66 a `token` is shown to a `url`, and to nobody else",
+            "3:104 without priorities no incident counts",
+            "3:86 `hold`, `deny` or `allow` is expected here",
+            "5:50 a check takes a tenth of a second at least, and five minutes at most",
+            "6:29 an address begins with `https://` or `http://`, and has no password in it",
+            "7:7 one of `run` and `url` is expected here: what is looked at",
+            "8:22 unknown key `command`",
+            "8:7 `name` is missing",
+            "5:5 two checks are named `capacity`",
+        ],
+    );
+}
+
 /// The schema and the parser know the same keys at the same places.
 #[test]
 fn the_schema_and_the_parser_are_in_step() {
@@ -236,6 +264,27 @@ fn the_schema_judges_as_the_parser_does() {
             "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"objectives\":[{\"name\":\"a\",\"target\":99,\"window\":\"30d\",\"good\":\"g\",\"bad\":\"b\",\"total\":\"t\"}]}}}",
             false,
         ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"command\":\"./incidents\",\"unknown\":\"allow\",\"priorities\":[\"P1\"]}}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"file\":\"ops/incidents.json\"}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"file\":\"../incidents.json\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"url\":\"https://p/incidents?a=b\",\"token\":\"PD\"}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"url\":\"https://me:pw@p\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"url\":\"p/incidents\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"url\":\"http://p\",\"token\":\"2FA\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"command\":\"a\",\"token\":\"PD\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"command\":\"a\",\"file\":\"b\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"incidents\":{\"command\":\"a\",\"priorities\":[]}}}", false),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"name\":\"a\",\"run\":\"true\",\"timeout\":\"5m\"},{\"name\":\"b\",\"url\":\"http://p/ready\"}]}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"name\":\"a\"}]}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"run\":\"true\"}]}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"name\":\"a\",\"run\":\"true\",\"url\":\"http://p\"}]}}", false),
         (
             "{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"reviewers\":[\"ana\",\"ops\"],\"preventSelfReview\":true,\"waitTimer\":43200,\"branches\":[\"main\"],\"tags\":[\"v*\"]}}}",
             true,

@@ -1,4 +1,5 @@
-//! What keeps an allowed release from going on: people who haven't agreed, hours in which nobody ships, error budgets nobody knows.
+//! What keeps an allowed release from going on: people who haven't agreed, hours in which nobody ships, budgets and incidents nobody
+//! knows.
 //!
 //! A way back is never asked; an override goes past all of them, and says so on record.
 
@@ -30,16 +31,19 @@ impl Release {
         waits.into_iter().flatten().find_map(|waiting| self.wait_unless_overridden(workflows, waiting, state.changes(), environment, now))
     }
 
-    /// Nothing where it is known how what users are promised is kept, or the project ships without knowing.
-    pub(super) fn held_by_objectives(
+    /// Nothing where it is known how what users are promised is kept and which incidents are open, or the project ships without knowing.
+    pub(super) fn held_by_circumstances(
         &self,
         workflows: &Workflows,
-        slo: &[gate::slo::Status],
+        circumstances: &gate::Circumstances,
         environment: &Environment,
         now: Timestamp,
     ) -> Option<Advance> {
-        let waiting = Waiting::ObjectivesUnknown { why: workflows.gate.slos.holds(slo)? };
-        self.wait_unless_overridden(workflows, waiting, Some(now.plus_ms(ASK_AGAIN_MS)), environment, now)
+        let objectives = workflows.gate.slos.holds(&circumstances.slo).map(|why| Waiting::ObjectivesUnknown { why });
+        let incidents = workflows.gate.waits_for_incidents(circumstances).map(|why| Waiting::IncidentsUnknown { why });
+        let wake = Some(now.plus_ms(ASK_AGAIN_MS));
+        let waits = [objectives, incidents].into_iter().flatten();
+        waits.into_iter().find_map(|waiting| self.wait_unless_overridden(workflows, waiting, wake, environment, now))
     }
 
     fn wait_unless_overridden(

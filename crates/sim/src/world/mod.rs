@@ -3,7 +3,7 @@
 mod clock;
 mod executor;
 mod harvest;
-mod metrics;
+mod outside;
 mod router;
 mod store;
 mod target;
@@ -40,7 +40,7 @@ pub(crate) struct Truth {
     pub proposals: BTreeMap<ReleaseId, Proposal>,
     /// The rolling update that began last, and how many instances it found.
     pub found: Option<(ReleaseId, u32)>,
-    /// Users' promises are not kept since then.
+    /// Users' promises are not kept, and an incident is open, since then.
     pub burning_since: Option<i64>,
     /// What each server remembers, while it lives.
     pub caches: BTreeMap<usize, Arc<Cache>>,
@@ -76,7 +76,7 @@ pub(crate) fn world(sim: &Arc<Sim>, server: usize) -> World {
         target: Arc::new(target::SimTarget { border: border.clone() }),
         router: Arc::new(router::SimRouter { border: border.clone(), last: Mutex::default() }),
         harvest: Arc::new(harvest::SimHarvest { border: border.clone() }),
-        metrics: Arc::new(metrics::SimMetrics { border }),
+        outside: Arc::new(outside::SimOutside { border }),
         smoke: Arc::new(SmokeBoard::new(Box::new(move |work| spawning.spawn(Owner::Server(server), work)))),
     }
 }

@@ -1,0 +1,102 @@
+//! What a release depends on besides itself: promises that are kept, incidents that are open, checks that pass.
+//!
+//! All of it is asked for in the moment of acting, and what was known then is part of the decision.
+
+use base::number::counted;
+use serde::{Deserialize, Serialize};
+
+use crate::check::Checked;
+use crate::incident::Incident;
+use crate::slo::WhenUnknown;
+use crate::{GatePlan, slo};
+
+/// As the world answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    pub objectives: Vec<slo::Measured>,
+    /// All that are open, or why nobody knows.
+    pub incidents: Result<Vec<Incident>, String>,
+    pub checks: Vec<Checked>,
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        Answers { objectives: Vec::new(), incidents: Err("nobody has looked yet".to_string()), checks: Vec::new() }
+    }
+}
+
+/// As the gate sees it, and policies do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Circumstances {
+    /// How what users are promised is kept; empty where nothing is promised.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<slo::Status>,
+    /// Those that count; nothing where nobody is asked, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incidents: Option<Vec<Incident>>,
+    /// Why nobody knows which are open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incidents_unknown: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Checked>,
+}
+
+impl GatePlan {
+    /// What has to be found out; nothing where nothing has.
+    pub fn asks(&self) -> Option<String> {
+        let mut asked = Vec::new();
+        if !self.slos.is_empty() {
+            asked.push("what is left of the error budgets".to_string());
+        }
+        if self.incidents.is_some() {
+            asked.push("which incidents are open".to_string());
+        }
+        match self.checks.as_slice() {
+            [] => {}
+            [check] => asked.push(format!("how the check `{}` ends", check.name)),
+            checks => asked.push(format!("how {} end", counted(checks.len(), "check"))),
+        }
+        (!asked.is_empty()).then(|| asked.join(", "))
+    }
+
+    /// What nobody has looked at is unknown, and a check that was not made has failed.
+    pub fn assess(&self, answers: &Answers) -> Circumstances {
+        let incidents = self.incidents.as_ref().map(|incidents| answers.incidents.as_ref().map(|open| incidents.of(open)));
+        let checked = |name: &str| answers.checks.iter().find(|checked| checked.name == name).cloned();
+        let checks =
+            self.checks.iter().map(|check| checked(&check.name).unwrap_or_else(|| Checked::failed(&check.name, "it was not made")));
+        Circumstances {
+            slo: self.slos.assess(&answers.objectives),
+            incidents: incidents.as_ref().and_then(|known| known.as_ref().ok().cloned()),
+            incidents_unknown: incidents.and_then(Result::err).cloned(),
+            checks: checks.collect(),
+        }
+    }
+
+    /// Why nobody knows which incidents are open; nothing where all is known, or the project doesn't wait for it.
+    pub fn waits_for_incidents(&self, circumstances: &Circumstances) -> Option<String> {
+        self.incidents.as_ref().filter(|incidents| incidents.unknown == WhenUnknown::Hold)?;
+        circumstances.incidents_unknown.clone()
+    }
+
+    /// Whether a release waits until more is known.
+    pub fn waits(&self, circumstances: &Circumstances) -> bool {
+        self.slos.holds(&circumstances.slo).is_some() || self.waits_for_incidents(circumstances).is_some()
+    }
+}
+
+impl Circumstances {
+    /// `Promised: …`, `Incidents: …`, `Checked: …`, for those who ask what was known.
+    pub fn sentences(&self) -> Vec<String> {
+        let mut res: Vec<String> = self.slo.iter().map(|status| format!("Promised: {}.", status.sentence())).collect();
+        match self.incidents.as_deref() {
+            Some([]) => res.push("Incidents: none that counts is open.".to_string()),
+            Some(open) => res.extend(open.iter().map(|incident| format!("Incidents: {}.", incident.sentence()))),
+            None => {}
+        }
+        res.extend(self.incidents_unknown.iter().map(|why| format!("Incidents: nobody knows which are open: {why}.")));
+        res.extend(self.checks.iter().map(|check| format!("Checked: {}.", check.sentence())));
+        res
+    }
+}

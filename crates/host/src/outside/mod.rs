@@ -1,0 +1,211 @@
+//! What a release depends on besides itself: error budgets by Prometheus, incidents by whoever knows them, checks of the project's own.
+//!
+//! Finding it out may take minutes and blocks nobody: it goes on in the background, and is ended where nobody asks for it any more.
+
+mod checks;
+mod curl;
+mod incidents;
+mod process;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use base::mask::Mask;
+use engine::world::{Occasion, Outside};
+use gate::check::Checked;
+use gate::{Answers, GatePlan};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::dirs::Dirs;
+use crate::metrics;
+use crate::secrets::SecretStore;
+
+/// Most answers come within this, and the look that asks has them at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// That nobody knows is believed for so long, for a release that waits is looked at many times a second. What is known is asked for
+/// every time: somebody is about to act on it.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(5);
+
+/// As long as something else is unknown, checks are not made every few seconds.
+const CHECKS_KEPT: Duration = Duration::from_secs(60);
+
+/// Who asks looks again within a second or so; for whoever stays away longer than this nothing is found out any more.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+
+/// Asks on this machine.
+#[derive(Debug)]
+pub struct HostOutside {
+    secrets: SecretStore,
+    /// By project and release.
+    asked: Mutex<BTreeMap<(String, Option<String>), Asked>>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    looked: Instant,
+    wanted: watch::Sender<()>,
+    under_way: Option<Task>,
+    /// What nobody knew a moment ago.
+    unknown: Option<(Instant, Answers)>,
+    checks: Option<(Instant, Vec<Checked>)>,
+}
+
+/// Ends with its owner, and all that it started with it.
+#[derive(Debug)]
+struct Task(JoinHandle<Option<Found>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Found {
+    answers: Answers,
+    /// Whether the checks were made now, and not a moment ago.
+    checked: bool,
+}
+
+#[async_trait]
+impl Outside for HostOutside {
+    async fn ask(&self, occasion: &Occasion, gate: &GatePlan) -> Option<Answers> {
+        let key = (occasion.project.clone(), occasion.release.clone());
+        let mut task = match self.begin(&key, occasion, gate) {
+            Begun::Known(answers) => return Some(answers),
+            Begun::UnderWay(task) => task,
+        };
+        let ended = tokio::time::timeout(PATIENCE, &mut task.0).await;
+        let mut asked = self.asked.lock().expect("no holder panics");
+        let asked = asked.get_mut(&key)?;
+        match ended {
+            Ok(Ok(None)) => None,
+            Ok(Ok(Some(Found { answers, checked }))) => {
+                let now = Instant::now();
+                if checked {
+                    asked.checks = Some((now, answers.checks.clone()));
+                }
+                asked.unknown = gate.waits(&gate.assess(&answers)).then(|| (now, answers.clone()));
+                Some(answers)
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "what a release depends on can't be found out");
+                None
+            }
+            Err(_) => {
+                asked.under_way = Some(task);
+                None
+            }
+        }
+    }
+}
+
+enum Begun {
+    Known(Answers),
+    UnderWay(Task),
+}
+
+impl HostOutside {
+    pub fn new(dirs: &Dirs) -> HostOutside {
+        HostOutside { secrets: SecretStore::new(dirs), asked: Mutex::default() }
+    }
+
+    /// All of it, however long it takes.
+    pub async fn find_out(&self, occasion: &Occasion, gate: &GatePlan) -> Answers {
+        find_out(self.secrets.clone(), Arc::new((occasion.clone(), gate.clone())), None).await.answers
+    }
+
+    fn begin(&self, key: &(String, Option<String>), occasion: &Occasion, gate: &GatePlan) -> Begun {
+        let now = Instant::now();
+        let mut all = self.asked.lock().expect("no holder panics");
+        all.retain(|other, it| other == key || it.looked.elapsed() < FORGOTTEN);
+        let new = || Asked { looked: now, wanted: watch::Sender::default(), under_way: None, unknown: None, checks: None };
+        let asked = all.entry(key.clone()).or_insert_with(new);
+        asked.looked = now;
+        asked.wanted.send_replace(());
+        if let Some((_, answers)) = asked.unknown.as_ref().filter(|(since, _)| since.elapsed() < UNKNOWN_KEPT) {
+            return Begun::Known(answers.clone());
+        }
+        let checks = asked.unknown.take().and_then(|_| asked.checks.clone());
+        let checks = checks.filter(|(since, _)| since.elapsed() < CHECKS_KEPT).map(|(_, checks)| checks);
+        let about = Arc::new((occasion.clone(), gate.clone()));
+        let begin = || {
+            let (find_out, mut wanted) = (find_out(self.secrets.clone(), about, checks), asked.wanted.subscribe());
+            Task(tokio::spawn(async move {
+                tokio::select! {
+                    found = find_out => Some(found),
+                    () = forgotten(&mut wanted) => None,
+                }
+            }))
+        };
+        Begun::UnderWay(asked.under_way.take().unwrap_or_else(begin))
+    }
+}
+
+/// Returns when nobody has asked for a while.
+async fn forgotten(wanted: &mut watch::Receiver<()>) {
+    while let Ok(Ok(())) = tokio::time::timeout(FORGOTTEN, wanted.changed()).await {}
+}
+
+/// `made` are checks that were made a moment ago, and are good enough as long as something else is unknown.
+async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: Option<Vec<Checked>>) -> Found {
+    let (occasion, gate) = &*about;
+    let shown = Shown::of(secrets, occasion).await;
+    let known = async {
+        tokio::join!(metrics::objectives(&gate.slos), async {
+            match &gate.incidents {
+                Some(incidents) => incidents::open(incidents, occasion, &shown).await,
+                None => Ok(Vec::new()),
+            }
+        })
+    };
+    let answers = |(objectives, incidents), checks| Answers { objectives, incidents, checks };
+    let Some(made) = made else {
+        let (known, checks) = tokio::join!(known, checks::make(&gate.checks, occasion, &shown));
+        return Found { answers: answers(known, checks), checked: true };
+    };
+    let answers = answers(known.await, made);
+    if gate.waits(&gate.assess(&answers)) {
+        return Found { answers, checked: false };
+    }
+    let checks = checks::make(&gate.checks, occasion, &shown).await;
+    Found { answers: Answers { checks, ..answers }, checked: true }
+}
+
+/// The project's secrets: one of them is shown to who asks for it, and none to anybody else.
+struct Shown {
+    secrets: Result<BTreeMap<String, String>, String>,
+    mask: Mask,
+}
+
+impl Shown {
+    async fn of(store: SecretStore, occasion: &Occasion) -> Shown {
+        let (project, environment) = (occasion.project.clone(), occasion.environment.clone());
+        let read =
+            move || store.of_job(&project, Some(&environment)).map_err(|error| format!("the project's secrets can't be read: {error}"));
+        let secrets = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()));
+        let mut mask = Mask::new();
+        secrets.iter().flat_map(BTreeMap::values).for_each(|secret| mask.add(secret));
+        Shown { secrets, mask }
+    }
+
+    fn secret(&self, name: &str) -> Result<&str, String> {
+        let secrets = self.secrets.as_ref().map_err(String::clone)?;
+        let secret = secrets
+            .get(&name.to_ascii_uppercase())
+            .ok_or_else(|| format!("there is no secret `{name}`; `plimsoll secret set {name}` makes it"))?;
+        if secret.contains(char::is_control) { Err(format!("the secret `{name}` is more than one line")) } else { Ok(secret) }
+    }
+
+    /// What others said, as everybody may see it; where it isn't known what has to be covered, nobody does.
+    fn said(&self, text: &str) -> String {
+        match &self.secrets {
+            Ok(_) => gate::incident::plain(&self.mask.apply(text)),
+            Err(why) => format!("what it said is not shown, for {why}"),
+        }
+    }
+}
