@@ -32,7 +32,8 @@ pub(super) async fn open(incidents: &Incidents, occasion: &Occasion, shown: &Sho
             Err(_) => Err(format!("no answer from {url} within {} s", PATIENCE.as_secs())),
         },
     };
-    found.map_err(|why| shown.said(&why))
+    let covered = |incident: Incident| Incident { title: shown.said(&incident.title), ..incident };
+    found.map(|open| open.into_iter().map(covered).collect()).map_err(|why| shown.said(&why))
 }
 
 fn whole(text: &str) -> Result<Vec<Incident>, String> {

@@ -209,3 +209,76 @@ impl Shown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use gate::check::{Check, How};
+    use gate::incident::{Incidents, PRIORITIES, Source};
+    use gate::slo::WhenUnknown;
+
+    use super::*;
+
+    fn occasion() -> Occasion {
+        let (project, name, environment) = ("p".to_string(), "shop".to_string(), "local".to_string());
+        Occasion { project, name, environment, release: Some("release-7".to_string()), artifact: None, commit: "abc".to_string() }
+    }
+
+    /// Whoever knows the incidents, and a check that leaves a word for each time it is made.
+    fn plan(incidents: &str, made: &std::path::Path) -> GatePlan {
+        let source = Source::Command(incidents.to_string());
+        let priorities = PRIORITIES.map(str::to_string).into();
+        let how = How::Run(format!("echo made >> {}", made.display()));
+        GatePlan {
+            incidents: Some(Incidents { source, token: None, unknown: WhenUnknown::Hold, priorities }),
+            checks: vec![Check { name: "capacity".to_string(), how, timeout_ms: 60_000 }],
+            ..GatePlan::default()
+        }
+    }
+
+    fn found(incidents: &str, made: Option<Vec<Checked>>, log: &std::path::Path) -> Found {
+        let temporary = tempfile::tempdir().unwrap();
+        let secrets = SecretStore::new(&Dirs::at(&temporary.path().join("state")).unwrap());
+        let about = Arc::new((occasion(), plan(incidents, log)));
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(find_out(secrets, about, made))
+    }
+
+    #[test]
+    fn checks_of_a_moment_ago_do_while_something_else_is_unknown_and_never_when_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let before = || Some(vec![Checked::failed("capacity", "a moment ago")]);
+        let waits = found("exit 1", before(), &log);
+        assert!(!waits.checked && waits.answers.incidents.is_err() && Some(waits.answers.checks) == before() && !log.exists());
+        let goes = found("echo []", before(), &log);
+        assert!(goes.checked && goes.answers.incidents == Ok(Vec::new()) && goes.answers.checks == [Checked::passed("capacity")]);
+        assert_eq!(fs::read_to_string(&log).unwrap(), "made\n");
+        assert!(found("exit 1", None, &log).checked, "once they are made in any case: somebody reads the first answer");
+    }
+
+    #[test]
+    fn what_can_not_be_heard_out_is_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        let unknown = |command: &str| found(command, None, &folder.path().join("log")).answers.incidents.unwrap_err();
+        assert_eq!(unknown("yes '[]' | head -c 9000000"), "the command that knows them printed too much");
+        assert_eq!(unknown("echo nothing"), "the list of incidents is no JSON: expected ident at line 1 column 2");
+        assert_eq!(unknown("kill -9 $$"), "the command that knows them failed: it was killed by a signal");
+        assert_eq!(unknown("echo '{\"incidents\": [], \"more\": true}'"), "there are more incidents than the list tells (`more`)");
+        assert_eq!(unknown("printf '\\033[1mno\\033[0m\\007 way\\n\\n' >&2; exit 3"), "the command that knows them failed: no way");
+    }
+
+    /// The end of its words is not waited for where somebody else holds the pipe open.
+    #[test]
+    fn what_it_leaves_behind_is_ended_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("left");
+        let command = format!("setsid sh -c 'echo $$ > {0}; exec sleep 600' & until test -s {0}; do :; done; echo []", left.display());
+        assert_eq!(found(&command, None, &folder.path().join("log")).answers.incidents, Ok(Vec::new()));
+        let pid = fs::read_to_string(left).unwrap();
+        assert!(
+            fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|words| words.is_empty())
+                || !std::path::Path::new(&format!("/proc/{}", pid.trim())).exists()
+        );
+    }
+}

@@ -1,14 +1,16 @@
 //! Short programs: run in an empty folder, heard, and ended to the last of their processes at the end of their time.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::time::format_duration_ms;
 use engine::world::Occasion;
+use regex::Regex;
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
@@ -197,16 +199,9 @@ impl Heard {
     }
 }
 
-/// A line without colours and whatever else steers a terminal.
+/// A line without colours; whatever else steers a terminal goes where it is shown.
 fn bare(line: &str) -> String {
-    let mut bare = String::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once('\x1b') {
-        bare.push_str(before);
-        let sequence = after.strip_prefix('[');
-        rest = sequence.map_or(after, |it| it.trim_start_matches(|c: char| matches!(c, ' '..='?')));
-        rest = if sequence.is_some() { rest.get(rest.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default() } else { rest };
-    }
-    bare.push_str(rest);
+    static SEQUENCE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("\\x1b\\[[0-?]*[ -/]*[@-~]").ok());
+    let bare = SEQUENCE.as_ref().map_or(Cow::Borrowed(line), |sequence| sequence.replace_all(line, ""));
     bare.trim().to_string()
 }

@@ -1,7 +1,8 @@
-//! Which secrets jobs name that nobody has given the project.
+//! Which secrets jobs and the gate name that nobody has given the project.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gate::incident::Incidents;
 use host::dirs::Dirs;
 use host::secrets::SecretStore;
 use serde_json::Value;
@@ -38,6 +39,16 @@ pub fn empty(
         }
     }
     empty
+}
+
+/// A remark where whoever knows the incidents can't be shown what it asks for.
+pub(super) fn token_missing(incidents: Option<&Incidents>, project: &str, environment: &str) -> Option<String> {
+    let name = incidents?.token.as_ref()?.to_ascii_uppercase();
+    let store = Dirs::named().map(|dirs| SecretStore::new(&dirs)).ok()?;
+    let given = store.of_job(project, Some(environment)).ok()?;
+    let remark =
+        || format!("`gate.incidents.token` is empty, so nobody will know the incidents; `plimsoll secret set {name}` gives it a value");
+    (!given.contains_key(&name)).then(remark)
 }
 
 fn environment(job: &Job) -> Option<&str> {

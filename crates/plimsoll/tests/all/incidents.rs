@@ -175,6 +175,13 @@ fn a_check_that_hangs_is_ended_with_all_that_it_started() {
     assert_eq!(place.say(&["release", "abort"]).code, 0);
     assert_eq!(up.wait().code, 1);
     until(DEADLINE, || !lives(&away)).unwrap();
+
+    // Nor does a server that goes; whatever is left fails this test.
+    std::fs::remove_file(&away).unwrap();
+    let up = place.start_up(&AT_ONCE);
+    until(DEADLINE, || away.exists()).unwrap();
+    assert_eq!(place.say(&["down", "--purge"]).code, 0);
+    up.wait();
 }
 
 /// Two pages of a hundred and one incidents, to those who show the token.
@@ -221,6 +228,9 @@ fn all_pages_of_a_server_are_read_and_its_token_is_shown_to_nobody_else() {
     let port = free_port();
     configure(&place, &format!("  incidents: {{url: 'http://127.0.0.1:{port}/incidents', token: pagerduty, priorities: [P1, P2]}}\n"));
     let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says(
+        "`gate.incidents.token` is empty, so nobody will know the incidents; `plimsoll secret set PAGERDUTY` gives it a value",
+    );
     up.until_it_says("nobody knows which incidents are open: there is no secret `pagerduty`; `plimsoll secret set pagerduty` makes it");
     assert_eq!(with_secret(&place, "PAGERDUTY", "a-rather-wrong-token").code, 0);
     up.until_it_says(&format!("nobody knows which incidents are open: no answer from http://127.0.0.1:{port}/incidents"));
