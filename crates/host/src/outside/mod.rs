@@ -69,6 +69,7 @@ struct Found {
     answers: Answers,
     /// Whether the checks were made now, and not a moment ago.
     checked: bool,
+    at: Instant,
 }
 
 #[async_trait]
@@ -83,13 +84,13 @@ impl Outside for HostOutside {
         let mut asked = self.asked.lock().expect("no holder panics");
         let asked = asked.get_mut(&key)?;
         match ended {
-            Ok(Ok(None)) => None,
-            Ok(Ok(Some(Found { answers, checked }))) => {
-                let now = Instant::now();
+            // What was found out while nobody looked is found out anew.
+            Ok(Ok(found)) => {
+                let Found { answers, checked, at } = found.filter(|found| found.at.elapsed() < UNKNOWN_KEPT)?;
                 if checked {
-                    asked.checks = Some((now, answers.checks.clone()));
+                    asked.checks = Some((at, answers.checks.clone()));
                 }
-                asked.unknown = gate.waits(&gate.assess(&answers)).then(|| (now, answers.clone()));
+                asked.unknown = gate.waits(&gate.assess(&answers)).then(|| (at, answers.clone()));
                 Some(answers)
             }
             Ok(Err(error)) => {
@@ -122,7 +123,7 @@ impl HostOutside {
     fn begin(&self, key: &(String, Option<String>), occasion: &Occasion, gate: &GatePlan) -> Begun {
         let now = Instant::now();
         let mut all = self.asked.lock().expect("no holder panics");
-        all.retain(|other, it| other == key || it.looked.elapsed() < FORGOTTEN);
+        all.retain(|_, it| it.looked.elapsed() < FORGOTTEN);
         let new = || Asked { looked: now, wanted: watch::Sender::default(), under_way: None, unknown: None, checks: None };
         let asked = all.entry(key.clone()).or_insert_with(new);
         asked.looked = now;
@@ -155,7 +156,7 @@ async fn forgotten(wanted: &mut watch::Receiver<()>) {
 async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: Option<Vec<Checked>>) -> Found {
     let (occasion, gate) = &*about;
     let shown = Shown::of(secrets, occasion).await;
-    let known = async {
+    let known = || async {
         tokio::join!(metrics::objectives(&gate.slos), async {
             match &gate.incidents {
                 Some(incidents) => incidents::open(incidents, occasion, &shown).await,
@@ -163,17 +164,19 @@ async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: 
             }
         })
     };
-    let answers = |(objectives, incidents), checks| Answers { objectives, incidents, checks };
-    let Some(made) = made else {
-        let (known, checks) = tokio::join!(known, checks::make(&gate.checks, occasion, &shown));
-        return Found { answers: answers(known, checks), checked: true };
+    let found = |(objectives, incidents), checks, checked| {
+        let answers = Answers { objectives, incidents, checks };
+        Found { answers, checked, at: Instant::now() }
     };
-    let answers = answers(known.await, made);
-    if gate.waits(&gate.assess(&answers)) {
-        return Found { answers, checked: false };
+    if let Some(made) = made {
+        let found = found(known().await, made, false);
+        if gate.waits(&gate.assess(&found.answers)) {
+            return found;
+        }
     }
+    // Checks may take minutes, and what others know is to be of the moment of acting.
     let checks = checks::make(&gate.checks, occasion, &shown).await;
-    Found { answers: Answers { checks, ..answers }, checked: true }
+    found(known().await, checks, true)
 }
 
 /// The project's secrets: one of them is shown to who asks for it, and none to anybody else.
@@ -255,6 +258,44 @@ mod tests {
         assert!(goes.checked && goes.answers.incidents == Ok(Vec::new()) && goes.answers.checks == [Checked::passed("capacity")]);
         assert_eq!(fs::read_to_string(&log).unwrap(), "made\n");
         assert!(found("exit 1", None, &log).checked, "once they are made in any case: somebody reads the first answer");
+    }
+
+    #[test]
+    fn what_others_know_is_asked_for_when_the_checks_have_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let opened = format!(r#"printf '[{{"id": 7, "title": "%s", "priority": "P1"}}]' "$(cat {})""#, log.display());
+        let incidents = found(&opened, None, &log).answers.incidents;
+        assert_eq!(incidents.map(|open| open[0].title.clone()).as_deref(), Ok("made"));
+    }
+
+    #[test]
+    fn what_was_found_out_while_nobody_looked_is_found_out_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = HostOutside::new(&Dirs::at(&folder.path().join("state")).unwrap());
+        let plan = plan("echo []", &folder.path().join("log"));
+        let ask = async || {
+            let mut answers = None;
+            while answers.is_none() {
+                answers = outside.ask(&occasion(), &plan).await;
+            }
+            answers.unwrap_or_default()
+        };
+        let stale = |ago: Duration| {
+            let then = Instant::now().checked_sub(ago).unwrap();
+            let found = Found { answers: Answers { incidents: Ok(Vec::new()), ..Answers::default() }, checked: true, at: then };
+            let under_way = Some(Task(tokio::spawn(async { Some(found) })));
+            let asked = Asked { looked: then, wanted: watch::Sender::default(), under_way, unknown: None, checks: None };
+            outside.asked.lock().unwrap().insert(("p".to_string(), Some("release-7".to_string())), asked);
+        };
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+            for ago in [UNKNOWN_KEPT, FORGOTTEN, 2 * FORGOTTEN] {
+                stale(ago);
+                assert_eq!(ask().await.checks, [Checked::passed("capacity")], "{ago:?}");
+            }
+            stale(Duration::ZERO);
+            assert_eq!(ask().await.checks, [], "of just now it is taken");
+        });
     }
 
     #[test]
