@@ -51,6 +51,9 @@ pub struct Page {
 /// Whom nobody names otherwise.
 pub const PRIORITIES: [&str; 2] = ["P1", "P2"];
 
+/// Each is a reason on record, and a hundred are as good a no as all.
+const COUNTED_MAX: usize = 100;
+
 /// A title is a sentence; whatever is longer is somebody's whole report.
 const TEXT_MAX: usize = 200;
 
@@ -58,7 +61,7 @@ impl Incidents {
     /// Those that count.
     pub fn of(&self, open: &[Incident]) -> Vec<Incident> {
         let counts = |incident: &&Incident| self.priorities.iter().any(|priority| priority.eq_ignore_ascii_case(&incident.priority));
-        open.iter().filter(counts).cloned().collect()
+        open.iter().filter(counts).take(COUNTED_MAX).cloned().collect()
     }
 
     /// `P1 or P2`.

@@ -73,6 +73,10 @@ fn only_the_priorities_that_are_asked_for_count() {
     let known = plan(WhenUnknown::Hold).assess(&Answers { incidents, ..Answers::default() });
     let ids: Vec<&str> = known.incidents.iter().flatten().map(|it| it.id.as_str()).collect();
     assert_eq!(ids, ["1", "3"]);
+    let many: Vec<String> = (0..10_000).map(|at| format!(r#"{{"id": {at}, "title": "t", "priority": "P1"}}"#)).collect();
+    let incidents = read(&format!("[{}]", many.join(","))).map(|page| page.open);
+    let known = plan(WhenUnknown::Hold).assess(&Answers { incidents, ..Answers::default() });
+    assert_eq!(known.incidents.map(|open| open.len()), Some(100), "a hundred are as good a no as all");
 }
 
 #[test]
