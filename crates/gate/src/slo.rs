@@ -23,6 +23,9 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 pub struct Slos {
     /// `http://prometheus:9090`.
     pub prometheus: String,
+    /// What it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
     pub objectives: Vec<Objective>,
     pub unknown: WhenUnknown,
     /// With so much of a budget left, or less, nothing ships.
@@ -33,7 +36,35 @@ pub struct Slos {
 
 impl Default for Slos {
     fn default() -> Slos {
-        Slos { prometheus: String::new(), objectives: Vec::new(), unknown: WhenUnknown::Hold, budget_min_percent: 0.0, events_min: 100 }
+        Slos {
+            prometheus: String::new(),
+            access: None,
+            objectives: Vec::new(),
+            unknown: WhenUnknown::Hold,
+            budget_min_percent: 0.0,
+            events_min: 100,
+        }
+    }
+}
+
+/// Who asks; secrets by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// `Authorization: Bearer …`.
+    Token(String),
+    Basic {
+        user: String,
+        password: String,
+    },
+}
+
+impl Access {
+    /// The name of what nobody else may know.
+    pub fn secret(&self) -> &str {
+        match self {
+            Access::Token(name) | Access::Basic { password: name, .. } => name,
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! Prometheus, asked over plain HTTP. Whatever goes wrong is a reason why nothing is known, never a number.
+//! Prometheus, asked over plain HTTP, or by `curl` where it wants TLS or to know who asks. Whatever goes wrong is a reason why nothing is known, never a number.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::world::Occasion;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use gate::slo::{Counts, Measured, Objective, Slos, answer};
 use http::{HeaderValue, Method, Request, Uri, header};
@@ -11,6 +12,8 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use crate::outside::curl::{self, Answer, Proof};
 
 /// A query that takes longer than this is no way to decide, and a release waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,15 +24,16 @@ const AT_ONCE: usize = 8;
 /// The answer is one number.
 const ANSWER_MAX: usize = 256 * 1024;
 
-/// Of every objective what was counted, or why nothing was.
-pub async fn objectives(slos: &Slos) -> Vec<Measured> {
+/// Of every objective what was counted, or why nothing was. The proof is what Prometheus is shown, or why it can't be.
+pub(crate) async fn objectives(slos: &Slos, proof: &Result<Option<Proof>, String>, occasion: &Occasion) -> Vec<Measured> {
     let mut res = Vec::new();
-    let mut unreachable: Option<String> = None;
+    let mut unreachable: Option<String> = proof.as_ref().err().map(|why| format!("Prometheus can't be asked: {why}"));
+    let server = Server { url: slos.prometheus.trim_end_matches('/'), proof: proof.as_ref().ok().and_then(Option::as_ref), occasion };
     for objective in &slos.objectives {
         // One that can't be reached is not waited for again and again.
         let counts = match &unreachable {
             Some(why) => Err(why.clone()),
-            None => counted(&slos.prometheus, objective).await.map_err(|trouble| match trouble {
+            None => counted(server, objective).await.map_err(|trouble| match trouble {
                 Trouble::Unreachable(why) => unreachable.insert(format!("Prometheus can't be reached{why}")).clone(),
                 Trouble::NoNumber(why) => why,
             }),
@@ -37,6 +41,13 @@ pub async fn objectives(slos: &Slos) -> Vec<Measured> {
         res.push(Measured { objective: objective.name.clone(), counts });
     }
     res
+}
+
+#[derive(Clone, Copy)]
+struct Server<'a> {
+    url: &'a str,
+    proof: Option<&'a Proof>,
+    occasion: &'a Occasion,
 }
 
 /// Why nothing is known.
@@ -47,9 +58,9 @@ enum Trouble {
     NoNumber(String),
 }
 
-async fn counted(url: &str, objective: &Objective) -> Result<BTreeMap<u64, Counts>, Trouble> {
+async fn counted(server: Server<'_>, objective: &Objective) -> Result<BTreeMap<u64, Counts>, Trouble> {
     let asked = objective.questions().into_iter().map(|question| async move {
-        let (part, total) = tokio::join!(ask(url, &question.part), ask(url, &question.total));
+        let (part, total) = tokio::join!(ask(server, &question.part), ask(server, &question.total));
         Ok::<_, Trouble>((question.window_ms, Counts { part: part? * question.part_scale, total: total? * question.total_scale }))
     });
     // In order, so that of several reasons the same one is told every time.
@@ -57,24 +68,40 @@ async fn counted(url: &str, objective: &Objective) -> Result<BTreeMap<u64, Count
 }
 
 /// The one number that answers a query now.
-async fn ask(url: &str, query: &str) -> Result<f64, Trouble> {
-    let body = match tokio::time::timeout(PATIENCE, exchange(url, query)).await {
+async fn ask(server: Server<'_>, query: &str) -> Result<f64, Trouble> {
+    // In the body a query may be as long as it likes.
+    let form = format!("query={}", encoded(query));
+    let asked = async {
+        match server.proof.is_some() || server.url.starts_with("https://") {
+            true => exchange_by_curl(server, &form).await,
+            false => exchange(server.url, form).await,
+        }
+    };
+    let body = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(body) => body?,
-        Err(_) => return Err(Trouble::Unreachable(format!(": no answer from {url} within {} s", PATIENCE.as_secs()))),
+        Err(_) => return Err(Trouble::Unreachable(format!(": no answer from {} within {} s", server.url, PATIENCE.as_secs()))),
     };
     answer(&body).map_err(|why| Trouble::NoNumber(format!("{why} (`{query}`)")))
 }
 
-async fn exchange(url: &str, query: &str) -> Result<Bytes, Trouble> {
+async fn exchange_by_curl(Server { url, proof, occasion }: Server<'_>, form: &str) -> Result<Bytes, Trouble> {
+    let asked = curl::ask(&format!("{url}/api/v1/query"), Some(form), proof, PATIENCE, occasion).await;
+    let Answer { status, body } = asked.map_err(|why| Trouble::Unreachable(format!(": {why}")))?;
+    match status {
+        401 | 403 => Err(Trouble::Unreachable(format!(" at {url}: it answers {status}, to who asked"))),
+        _ => Ok(body.into()),
+    }
+}
+
+async fn exchange(url: &str, form: String) -> Result<Bytes, Trouble> {
     let failed = |error: &dyn std::fmt::Display| Trouble::Unreachable(format!(" at {url}: {error}"));
-    let uri: Uri = format!("{}/api/v1/query", url.trim_end_matches('/')).parse().map_err(|error| failed(&error))?;
+    let uri: Uri = format!("{url}/api/v1/query").parse().map_err(|error| failed(&error))?;
     let authority = uri.authority().ok_or_else(|| failed(&"it has no host"))?;
     let (host, port) = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
     let stream = TcpStream::connect((host, port)).await.map_err(|error| failed(&error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     let connection = tokio::spawn(connection);
-    // In the body a query may be as long as it likes.
-    let mut request = Request::new(Full::new(Bytes::from(format!("query={}", encoded(query)))));
+    let mut request = Request::new(Full::new(Bytes::from(form)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri.path().parse().map_err(|error| failed(&error))?;
     let host = HeaderValue::from_str(authority.as_str()).map_err(|error| failed(&error))?;
@@ -120,6 +147,11 @@ mod tests {
         url
     }
 
+    fn occasion() -> Occasion {
+        let [project, name, environment, commit] = ["p", "shop", "local", "abc"].map(str::to_string);
+        Occasion { project, name, environment, release: None, artifact: None, commit }
+    }
+
     fn measured(url: &str) -> Result<BTreeMap<u64, Counts>, String> {
         let (part, total) = (Part::Bad("sum(bad_total)".into()), "sum(all_total)".into());
         let objective = Objective { name: "a".into(), target_percent: 99.0, window_ms: 86_400_000, part, total };
@@ -127,7 +159,7 @@ mod tests {
         second.name = "b".into();
         let slos = Slos { prometheus: url.into(), objectives: vec![objective, second], ..Slos::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut measured = runtime.block_on(objectives(&slos));
+        let mut measured = runtime.block_on(objectives(&slos, &Ok(None), &occasion()));
         assert_eq!(measured.iter().map(|it| it.objective.as_str()).collect::<Vec<_>>(), ["a", "b"], "every objective is answered for");
         assert_eq!(measured[0].counts, measured[1].counts);
         measured.remove(0).counts

@@ -123,7 +123,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         warnings.extend(environments::refused(&workflows, &config.environments, &git_ref));
     }
     warnings.extend(secrets::missing(&workflows, &project.id.to_string(), config.deliver_by_workflow));
-    warnings.extend(secrets::token_missing(config.gate.incidents.as_ref(), &project.id.to_string(), LOCAL));
+    warnings.extend(secrets::of_gate_missing(&config.gate, &project.id.to_string(), LOCAL));
     let why_runs = summary::runs(&workflows, &git_ref, config.deliver_by_workflow);
     if workflows.is_empty() {
         warnings.extend(workflows_of_the_root(&repository));

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use gate::check::{Check, Checked, How};
 
 use super::Shown;
-use super::curl::{Answer, get};
+use super::curl::{Answer, ask};
 use super::process::{Program, run};
 
 pub(super) async fn make(checks: &[Check], occasion: &Occasion, shown: &Shown) -> Vec<Checked> {
@@ -32,6 +32,6 @@ async fn ends_well(line: &str, limit: Duration, occasion: &Occasion) -> Result<(
 }
 
 async fn answers_well(url: &str, limit: Duration, occasion: &Occasion) -> Result<(), String> {
-    let Answer { status, .. } = get(url, None, limit, occasion).await?;
+    let Answer { status, .. } = ask(url, None, None, limit, occasion).await?;
     if (200..400).contains(&status) { Ok(()) } else { Err(format!("{url} answers {status}")) }
 }

@@ -6,25 +6,44 @@ use engine::world::Occasion;
 
 use super::process::{Program, run};
 
-pub(super) struct Answer {
+/// What a server is shown, and nobody else.
+pub(crate) enum Proof {
+    Header(String),
+    Basic { user: String, password: String },
+}
+
+pub(crate) struct Answer {
     pub status: u16,
     pub body: String,
 }
 
-/// A redirection is an answer: nobody else is shown the header.
+/// A form is posted, else it is a GET. A redirection is an answer: nobody else is shown what this one is.
 ///
 /// # Errors
 /// Why there is no answer, as a fragment.
-pub(super) async fn get(url: &str, header: Option<&str>, limit: Duration, occasion: &Occasion) -> Result<Answer, String> {
+pub(crate) async fn ask(
+    url: &str,
+    form: Option<&str>,
+    proof: Option<&Proof>,
+    limit: Duration,
+    occasion: &Occasion,
+) -> Result<Answer, String> {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let mut config = format!("url = {}\nheader = \"accept: application/json\"\n", quoted(url));
-    config.extend(header.map(|header| format!("header = {}\n", quoted(header))));
+    config.extend(form.map(|form| format!("data-raw = {}\n", quoted(form))));
+    config.extend(proof.map(|proof| match proof {
+        Proof::Header(header) => format!("header = {}\n", quoted(header)),
+        Proof::Basic { user, password } => format!("user = {}\n", quoted(&format!("{user}:{password}"))),
+    }));
     let arguments =
         ["--disable", "--silent", "--show-error", "--globoff", "--proto", "=http,https", "--write-out", "\n%{http_code}", "--config", "-"];
     let program = Program { name: "curl", arguments: arguments.into(), input: Some(config), apart: true, limit };
     let heard = run(program, occasion).await?;
     if !heard.status.success() {
-        return Err(format!("no answer from {url}: {}", why(&heard.last_words())));
+        // A paragraph may follow.
+        let said = String::from_utf8_lossy(&heard.errors);
+        let first = said.lines().find(|line| line.starts_with("curl: (")).map_or_else(|| heard.last_words(), str::to_string);
+        return Err(format!("no answer from {url}: {}", why(&first)));
     }
     if heard.is_cut {
         return Err(format!("the answer of {url} is too long"));

@@ -6,7 +6,7 @@ use engine::world::Occasion;
 use gate::incident::{Incident, Incidents, Page, Source, read};
 
 use super::Shown;
-use super::curl::{Answer, get};
+use super::curl::{Answer, Proof, ask};
 use super::process::{Program, run};
 
 /// A release waits for the answer.
@@ -61,11 +61,12 @@ async fn written(path: &str) -> Result<String, String> {
 
 /// Page by page, as PagerDuty gives them; a plain list is one page.
 async fn served(url: &str, token: Option<&str>, occasion: &Occasion, shown: &Shown) -> Result<Vec<Incident>, String> {
-    let authorization = token.map(|name| shown.secret(name)).transpose()?.map(|token| format!("authorization: Token token={token}"));
+    let token = token.map(|name| shown.secret(name)).transpose()?;
+    let authorization = token.map(|token| Proof::Header(format!("authorization: Token token={token}")));
     let mut found = Vec::new();
     let mut offset = 0;
     for _ in 0..PAGES_MAX {
-        let Answer { status, body } = get(&page_of(url, offset), authorization.as_deref(), PATIENCE, occasion).await?;
+        let Answer { status, body } = ask(&page_of(url, offset), None, authorization.as_ref(), PATIENCE, occasion).await?;
         if status != 200 {
             return Err(format!("{url} answers {status}"));
         }

@@ -3,7 +3,7 @@
 //! Finding it out may take minutes and blocks nobody: it goes on in the background, and is ended where nobody asks for it any more.
 
 mod checks;
-mod curl;
+pub(crate) mod curl;
 mod incidents;
 mod process;
 
@@ -15,10 +15,12 @@ use async_trait::async_trait;
 use base::mask::Mask;
 use engine::world::{Occasion, Outside};
 use gate::check::Checked;
+use gate::slo::Access;
 use gate::{Answers, GatePlan};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::curl::Proof;
 use crate::dirs::Dirs;
 use crate::metrics;
 use crate::secrets::SecretStore;
@@ -156,8 +158,9 @@ async fn forgotten(wanted: &mut watch::Receiver<()>) {
 async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: Option<Vec<Checked>>) -> Found {
     let (occasion, gate) = &*about;
     let shown = Shown::of(secrets, occasion).await;
+    let proof = gate.slos.access.as_ref().map(|access| shown.proof(access)).transpose();
     let known = || async {
-        tokio::join!(metrics::objectives(&gate.slos), async {
+        tokio::join!(metrics::objectives(&gate.slos, &proof, occasion), async {
             match &gate.incidents {
                 Some(incidents) => incidents::open(incidents, occasion, &shown).await,
                 None => Ok(Vec::new()),
@@ -202,6 +205,14 @@ impl Shown {
             .get(&name.to_ascii_uppercase())
             .ok_or_else(|| format!("there is no secret `{name}`; `plimsoll secret set {name}` makes it"))?;
         if secret.contains(char::is_control) { Err(format!("the secret `{name}` is more than one line")) } else { Ok(secret) }
+    }
+
+    fn proof(&self, access: &Access) -> Result<Proof, String> {
+        let secret = self.secret(access.secret())?;
+        Ok(match access {
+            Access::Token(_) => Proof::Header(format!("authorization: Bearer {secret}")),
+            Access::Basic { user, .. } => Proof::Basic { user: user.clone(), password: secret.to_string() },
+        })
     }
 
     /// What others said, as everybody may see it; where it isn't known what has to be covered, nobody does.

@@ -141,13 +141,19 @@ async fn refuse_to_purge_others(dirs: &host::dirs::Dirs, here: &Path) -> Result<
 /// # Errors
 /// When something does not end.
 pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<()> {
+    // Held to the end: whoever still watches would start another server on what is being removed.
+    let mut no_server = None;
     if dirs.record().exists() {
         dirs.make_room();
         match Client::connect(dirs).await {
-            Ok(client) => end_all(dirs, &client).await?,
+            Ok(client) => {
+                end_all(dirs, &client).await?;
+                no_server = Claim::take(dirs).ok();
+            }
             Err(why) => {
                 // One that runs and doesn't answer may yet; nothing is ended behind its back.
-                let Ok(_no_server) = Claim::take(dirs) else { return Err(why) };
+                let Ok(taken) = Claim::take(dirs) else { return Err(why) };
+                no_server = Some(taken);
                 terminal.say(&format!("no server can be asked, what runs is ended without one: {}", why.message));
                 end_without_server(dirs).await?;
             }
@@ -157,6 +163,7 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
         terminal.warn("a step of a run that was killed does not end");
     }
     let rest = removed(dirs).await.doing("remove what is kept")?;
+    drop(no_server);
     if terminal.json {
         terminal.json(&serde_json::json!({ "purged": dirs.state(), "stays": rest }));
     }

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{actor, dirs};
 use crate::client::Client;
 use crate::exit;
-use crate::failure::{Doing, Failure, Result};
+use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::terminal::harmless;
 use crate::terminal::{Terminal, Tone};
 use crate::view::{Narrator, folder_flag, name_of, typed};
@@ -280,13 +280,24 @@ impl Follower<'_> {
     async fn reconnect(&mut self, failure: Failure) -> Result<Option<Watched>> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while tokio::time::Instant::now() < deadline {
-            if self.client.health().await.is_ok() {
-                return Ok(None);
-            }
-            if let Ok(dirs) = dirs()
-                && Client::connect(&dirs).await.is_ok()
-            {
-                return Ok(None);
+            // Where there is no record nothing is begun anew: it was removed, and the release with it.
+            let found = match dirs() {
+                Ok(dirs) if self.client.health().await.is_err() => Client::existing(&dirs).await,
+                _ => Ok(Some(self.client.clone())),
+            };
+            let release: Option<Result<serde_json::Value>> = match found {
+                Ok(Some(client)) => Some(client.get(&format!("/api/v1/releases/{}", self.id)).await),
+                Ok(None) => Some(Err(Failure::not_found("there is no record"))),
+                Err(_) => None,
+            };
+            match release {
+                Some(Ok(_)) => return Ok(None),
+                Some(Err(failure)) if failure.kind == FailureKind::NotFound => {
+                    return Err(Failure::not_found(
+                        "the release is on no record any more: `plimsoll down --purge` removes all that is kept",
+                    ));
+                }
+                Some(Err(_)) | None => {}
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(200)) => {}

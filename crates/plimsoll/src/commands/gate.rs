@@ -38,13 +38,13 @@ pub(super) fn rules(of: &OfDir, dirty: bool) -> Result<GatePlan> {
     Ok(proposal(of, dirty)?.gate)
 }
 
-fn proposal(of: &OfDir, dirty: bool) -> Result<Proposal> {
+pub(super) fn proposal(of: &OfDir, dirty: bool) -> Result<Proposal> {
     let choices = Choices { dirty, actor: actor(), ..Choices::default() };
     Ok(compose(&of.dir, &choices, world::now(), world::random())?.proposal)
 }
 
 /// What is so now of what a release would depend on.
-async fn circumstances(proposal: &Proposal) -> Result<Circumstances> {
+pub(super) async fn circumstances(proposal: &Proposal) -> Result<Circumstances> {
     let gate = &proposal.gate;
     if gate.asks().is_none() {
         return Ok(Circumstances::default());

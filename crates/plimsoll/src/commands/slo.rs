@@ -11,11 +11,14 @@ use crate::view::{Mark, marked};
 
 pub async fn slo(command: Slo, terminal: &Terminal) -> Result<u8> {
     let (Slo::Status(args) | Slo::Burn(args) | Slo::Budget(args)) = &command;
-    let GatePlan { slos, .. } = super::gate::rules(&args.of, args.dirty)?;
+    let mut proposal = super::gate::proposal(&args.of, args.dirty)?;
+    let slos = proposal.gate.slos.clone();
     if slos.is_empty() {
         return Err(promises_nothing(args));
     }
-    let statuses = now(&slos).await;
+    // Nothing else is asked for here.
+    proposal.gate = GatePlan { slos: slos.clone(), ..GatePlan::default() };
+    let statuses = super::gate::circumstances(&proposal).await?.slo;
     let code = statuses.iter().map(|status| code(&slos, status)).max_by_key(|code| (*code == exit::DENIED, *code)).unwrap_or(exit::OK);
     if terminal.json {
         terminal.json(&statuses);
@@ -30,10 +33,6 @@ pub async fn slo(command: Slo, terminal: &Terminal) -> Result<u8> {
         }
     }
     Ok(code)
-}
-
-async fn now(slos: &Slos) -> Vec<Status> {
-    slos.assess(&host::metrics::objectives(slos).await)
 }
 
 /// As the default policy has it.

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gate::incident::Incidents;
+use gate::slo::Access;
 use host::dirs::Dirs;
 use host::secrets::SecretStore;
 use serde_json::Value;
 use workflow::model::{Job, Template, Workflow};
+
+use crate::config;
 
 /// A remark for each secret that would be empty in some job that runs. One that can't be looked up is the server's to tell.
 pub(super) fn missing(workflows: &[Workflow], project: &str, deliver_by_workflow: bool) -> Vec<String> {
@@ -41,14 +43,25 @@ pub fn empty(
     empty
 }
 
-/// A remark where whoever knows the incidents can't be shown what it asks for.
-pub(super) fn token_missing(incidents: Option<&Incidents>, project: &str, environment: &str) -> Option<String> {
-    let name = incidents?.token.as_ref()?.to_ascii_uppercase();
-    let store = Dirs::named().map(|dirs| SecretStore::new(&dirs)).ok()?;
-    let given = store.of_job(project, Some(environment)).ok()?;
-    let remark =
-        || format!("`gate.incidents.token` is empty, so nobody will know the incidents; `plimsoll secret set {name}` gives it a value");
-    (!given.contains_key(&name)).then(remark)
+/// Remarks where those who are asked before something ships can't be shown what they want to see.
+pub(super) fn of_gate_missing(gate: &config::Gate, project: &str, environment: &str) -> Vec<String> {
+    let token = gate.incidents.as_ref().and_then(|incidents| incidents.token.as_deref());
+    let access = gate.slo.slos.access.as_ref();
+    let wanted = [
+        token.map(|name| ("gate.incidents.token", name, "the incidents")),
+        access.map(|access| match access {
+            Access::Token(name) => ("gate.slo.token", name.as_str(), "the error budgets"),
+            Access::Basic { password, .. } => ("gate.slo.password", password.as_str(), "the error budgets"),
+        }),
+    ];
+    let store = Dirs::named().map(|dirs| SecretStore::new(&dirs));
+    let Some(given) = store.ok().and_then(|store| store.of_job(project, Some(environment)).ok()) else { return Vec::new() };
+    let missing = wanted.into_iter().flatten().filter(|(_, name, _)| !given.contains_key(&name.to_ascii_uppercase()));
+    missing
+        .map(|(key, name, what)| {
+            format!("`{key}` is empty, so nobody will know {what}; `plimsoll secret set {}` gives it a value", name.to_ascii_uppercase())
+        })
+        .collect()
 }
 
 fn environment(job: &Job) -> Option<&str> {

@@ -73,7 +73,7 @@ impl Reader {
         None
     }
 
-    fn secret_name(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn secret_name(&mut self, node: &Node) -> Option<String> {
         let name = self.text(node)?;
         if let Some(why) = host::secrets::complaint(&name) {
             let message = format!("this is no name of a secret: {why}");

@@ -1,8 +1,8 @@
 //! What a project promises its users, and how much of that must be left.
 
-use base::yaml::Node;
+use base::yaml::{Mapping, Node};
 use base::{Diagnostic, Source};
-use gate::slo::{Objective, Part, Slos, WhenUnknown, check_query, objectives};
+use gate::slo::{Access, Objective, Part, Slos, WhenUnknown, check_query, objectives};
 
 use super::{Reader, VALUE};
 
@@ -13,7 +13,7 @@ pub struct Slo {
     pub files: Vec<String>,
 }
 
-pub(super) const SLO: &[&str] = &["prometheus", "files", "objectives", "unknown", "budgetMin", "eventsMin"];
+pub(super) const SLO: &[&str] = &["prometheus", "token", "user", "password", "files", "objectives", "unknown", "budgetMin", "eventsMin"];
 pub(super) const OBJECTIVE: &[&str] = &["name", "target", "window", "good", "bad", "total"];
 
 const HOUR_MS: u64 = 3_600_000;
@@ -54,6 +54,7 @@ impl Reader {
         }
         let slos = Slos {
             prometheus: prometheus.unwrap_or_default(),
+            access: self.access(node, mapping),
             objectives,
             unknown: self.at(mapping, "unknown", Self::unknown).unwrap_or(nothing.unknown),
             budget_min_percent: self
@@ -66,13 +67,30 @@ impl Reader {
 
     fn prometheus(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node)?;
-        let rest = text.strip_prefix("http://");
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
         if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['@', '?', '#', ' ']) && !rest.starts_with(['/', ':'])) {
             return Some(text);
         }
-        let hint = "`http://127.0.0.1:9090`; over TLS, or with a password, it can't be asked yet";
-        self.diagnostics.push(Diagnostic::error(VALUE, node.span, "the address of a Prometheus begins with `http://`").hint(hint));
+        let hint = "`http://127.0.0.1:9090`; who asks is said by `token`, or `user` and `password`";
+        let message = "the address of a Prometheus begins with `http://` or `https://`, and names nobody";
+        self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint(hint));
         None
+    }
+
+    fn access(&mut self, node: &Node, mapping: &Mapping) -> Option<Access> {
+        let token = self.at(mapping, "token", Self::secret_name);
+        let user = self.at(mapping, "user", Self::text);
+        let password = self.at(mapping, "password", Self::secret_name);
+        match (token, user, password) {
+            (Some(token), None, None) => Some(Access::Token(token)),
+            (None, Some(user), Some(password)) => Some(Access::Basic { user, password }),
+            (None, None, None) => None,
+            _ => {
+                let message = "a Prometheus is shown either a `token`, or a `user` and a `password`";
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, message));
+                None
+            }
+        }
     }
 
     pub(super) fn unknown(&mut self, node: &Node) -> Option<WhenUnknown> {

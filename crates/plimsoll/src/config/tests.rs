@@ -240,10 +240,22 @@ fn the_schema_judges_as_the_parser_does() {
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"require\":[\"luck\"]}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"name\":\"Über\"}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p:9090/x\",\"files\":[\"slo.yaml\"]}}}", true),
-        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"https://p\",\"files\":[\"slo.yaml\"]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"https://p\",\"files\":[\"slo.yaml\"]}}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://a:b@p\",\"files\":[\"slo.yaml\"]}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"files\":[\"slo.yaml\"]}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\"}}}", false),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"https://p\",\"token\":\"T\",\"files\":[\"a\"]}}}",
+            true,
+        ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"https://p\",\"user\":\"ana\",\"password\":\"P\",\"files\":[\"a\"]}}}",
+            true,
+        ),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"https://p\",\"token\":\"1\",\"files\":[\"a\"]}}}",
+            false,
+        ),
         (
             "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"slo\":{\"prometheus\":\"http://p\",\"unknown\":\"deny\",\"budgetMin\":10,\"eventsMin\":1,\"objectives\":[{\"name\":\"a\",\"target\":99.5,\"window\":\"30d\",\"bad\":\"b\",\"total\":\"t\"}]}}}",
             true,

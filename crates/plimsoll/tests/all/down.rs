@@ -109,6 +109,31 @@ fn one_port_has_room_for_one_instance_and_one_version() {
 }
 
 #[test]
+fn who_watches_a_release_that_was_removed_is_told_and_begins_nothing_anew() {
+    let place = Place::with_app();
+    let gate = place.path("gate");
+    place.write(
+        CI,
+        &format!(
+            "on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: 'until [ -e {} ]; do sleep 0.05; done'}}]}}}}\n",
+            gate.display()
+        ),
+    );
+    place.commit("first");
+    let mut up = place.start_up(&[]);
+    up.until_it_says("started");
+    up.signal(Signal::SIGSTOP);
+    kill(place.server(), Signal::SIGKILL).unwrap();
+    let aside = place.path("aside");
+    std::fs::rename(place.state(), &aside).unwrap();
+    up.signal(Signal::SIGCONT);
+    up.wait().ends(9, &["error: the release is on no record any more: `plimsoll down --purge` removes all that is kept"]);
+    assert!(!place.state().join("record.sqlite").exists(), "no new record is begun");
+    let _ = std::fs::remove_dir_all(place.state());
+    std::fs::rename(&aside, place.state()).unwrap();
+}
+
+#[test]
 fn a_purge_ends_what_a_killed_run_has_left() {
     let place = Place::empty();
     place.git(&["init", "--quiet", "--initial-branch", "main"]);

@@ -20,6 +20,8 @@ struct Prometheus {
     folder: PathBuf,
     port: u16,
     running: Option<Child>,
+    /// By `web.yml`.
+    protected: bool,
 }
 
 impl Prometheus {
@@ -46,7 +48,7 @@ impl Prometheus {
             .output()
             .unwrap();
         assert!(imported.status.success(), "{imported:?}");
-        let mut prometheus = Prometheus { folder, port, running: None };
+        let mut prometheus = Prometheus { folder, port, running: None, protected: false };
         prometheus.start();
         prometheus
     }
@@ -55,6 +57,7 @@ impl Prometheus {
         let child = Command::new("prometheus")
             .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
             .arg(format!("--web.listen-address=127.0.0.1:{}", self.port))
+            .args(self.protected.then_some("--web.config.file=web.yml"))
             .current_dir(&self.folder)
             .stderr(Stdio::null())
             .spawn()
@@ -63,6 +66,9 @@ impl Prometheus {
         let is_ready = || {
             let ask = || {
                 let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+                if self.protected {
+                    return Some(());
+                }
                 stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").ok()?;
                 let mut said = String::new();
                 stream.read_to_string(&mut said).ok()?;
@@ -152,6 +158,53 @@ fn a_budget_that_lasts_lets_it_go_and_one_that_burns_does_not() {
     let asked = json(&place, &["policy", "eval", "input.slo[0].burn[0].fires", "--json"]);
     assert_eq!(asked["result"][0]["expressions"][0]["value"], true, "{asked}");
     assert_eq!(place.say(&["doctor", "--verify"]).code, 0);
+}
+
+/// As Prometheus' own documentation has it: the password is `test`.
+const HASHED: &str = "$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay";
+
+#[test]
+fn a_prometheus_behind_tls_and_a_password_is_shown_the_projects_secret() {
+    let place = Place::with_app();
+    let mut prometheus = Prometheus::recorded(&place, |_| 0);
+    let folder = prometheus.folder.clone();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+    openssl.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]).current_dir(&folder);
+    assert!(openssl.output().unwrap().status.success());
+    let web = format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem}}\nbasic_auth_users: {{ana: {HASHED}}}\n");
+    std::fs::write(folder.join("web.yml"), web).unwrap();
+    prometheus.die();
+    prometheus.protected = true;
+    prometheus.start();
+    let promised = prometheus.promise("").replace("http://127.0.0.1", "https://localhost");
+    let promised = promised.replace("    objectives:\n", "    user: ana\n    password: PROM_PASSWORD\n    objectives:\n");
+    configure(&place, &promised);
+    let slo = || {
+        let mut slo = place.plimsoll(&["slo", "status"]);
+        slo.env("SSL_CERT_FILE", folder.join("cert.pem"));
+        place.start(slo).wait()
+    };
+    let plan = place.up(&["--dry-run"]);
+    let empty = "`gate.slo.password` is empty, so nobody will know the error budgets; `plimsoll secret set PROM_PASSWORD` gives it a value";
+    assert!(plan.err.contains(empty), "{plan:?}");
+    let without = slo();
+    let why = "Prometheus can't be asked: there is no secret `PROM_PASSWORD`; `plimsoll secret set PROM_PASSWORD` makes it";
+    assert!(without.code == 5 && without.out.contains(why), "{without:?}");
+    let set = |value: &str| {
+        let mut set = place.at_home("sh");
+        set.args(["-c", &format!("printf '{value}' | {} secret set PROM_PASSWORD", env!("CARGO_BIN_EXE_plimsoll"))]);
+        set.current_dir(place.project());
+        assert_eq!(place.start(set).wait().code, 0);
+    };
+    set("not-it-at-all");
+    let wrong = slo();
+    assert!(wrong.code == 5 && wrong.out.contains("it answers 401, to who asked") && !wrong.out.contains("not-it-at-all"), "{wrong:?}");
+    set("test");
+    let known = slo();
+    assert!(known.code == 0 && known.out.contains("availability: 100 % of the error budget is left"), "{known:?}");
+    let unknown_authority = place.say(&["slo", "status"]);
+    assert!(unknown_authority.code == 5 && unknown_authority.out.contains("SSL certificate problem"), "{unknown_authority:?}");
 }
 
 /// One bad minute an hour ago is over; five of ten in the last three minutes are too few to be sure of.
