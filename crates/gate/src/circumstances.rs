@@ -62,14 +62,14 @@ impl GatePlan {
 
     /// What nobody has looked at is unknown, and a check that was not made has failed.
     pub fn assess(&self, answers: &Answers) -> Circumstances {
-        let incidents = self.incidents.as_ref().map(|incidents| answers.incidents.as_ref().map(|open| incidents.of(open)));
+        let incidents = self.incidents.as_ref().map(|incidents| answers.incidents.clone().and_then(|open| incidents.of(&open)));
         let checked = |name: &str| answers.checks.iter().find(|checked| checked.name == name).cloned();
         let checks =
             self.checks.iter().map(|check| checked(&check.name).unwrap_or_else(|| Checked::failed(&check.name, "it was not made")));
         Circumstances {
             slo: self.slos.assess(&answers.objectives),
             incidents: incidents.as_ref().and_then(|known| known.as_ref().ok().cloned()),
-            incidents_unknown: incidents.and_then(Result::err).cloned(),
+            incidents_unknown: incidents.and_then(Result::err),
             checks: checks.collect(),
         }
     }

@@ -59,9 +59,17 @@ const TEXT_MAX: usize = 200;
 
 impl Incidents {
     /// Those that count.
-    pub fn of(&self, open: &[Incident]) -> Vec<Incident> {
+    ///
+    /// # Errors
+    /// Of one whose priority is of another kind than those that count: `high`, or `1`, where `P1` does. Whether it counts nobody knows.
+    pub fn of(&self, open: &[Incident]) -> Result<Vec<Incident>, String> {
+        let is_of_a_kind = |incident: &Incident| self.priorities.iter().any(|it| kind(it) == kind(&incident.priority));
+        if let Some(incident) = open.iter().find(|incident| !is_of_a_kind(incident)) {
+            let Incident { id, priority, .. } = incident;
+            return Err(format!("incident {id} has the priority `{priority}`, and `gate.incidents.priorities` names none of that kind"));
+        }
         let counts = |incident: &&Incident| self.priorities.iter().any(|priority| priority.eq_ignore_ascii_case(&incident.priority));
-        open.iter().filter(counts).take(COUNTED_MAX).cloned().collect()
+        Ok(open.iter().filter(counts).take(COUNTED_MAX).cloned().collect())
     }
 
     /// `P1 or P2`.
@@ -72,6 +80,12 @@ impl Incidents {
             [all @ .., last] => format!("{} or {last}", all.join(", ")),
         }
     }
+}
+
+/// `p` of `P1` and `P4`, nothing of `1`; all words that don't count are of one kind.
+fn kind(priority: &str) -> Option<String> {
+    let letters = priority.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    (letters.len() < priority.len()).then(|| letters.to_lowercase())
 }
 
 impl Incident {

@@ -71,15 +71,11 @@ async fn counted(server: Server<'_>, objective: &Objective) -> Result<BTreeMap<u
 async fn ask(server: Server<'_>, query: &str) -> Result<f64, Trouble> {
     // In the body a query may be as long as it likes.
     let form = format!("query={}", encoded(query));
-    let asked = async {
-        match server.proof.is_some() || server.url.starts_with("https://") {
-            true => exchange_by_curl(server, &form).await,
-            false => exchange(server.url, form).await,
-        }
-    };
-    let body = match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(body) => body?,
-        Err(_) => return Err(Trouble::Unreachable(format!(": no answer from {} within {} s", server.url, PATIENCE.as_secs()))),
+    let body = if server.proof.is_some() || server.url.starts_with("https://") {
+        exchange_by_curl(server, &form).await?
+    } else {
+        let late = |_| Trouble::Unreachable(format!(": no answer from {} within {} s", server.url, PATIENCE.as_secs()));
+        tokio::time::timeout(PATIENCE, exchange(server.url, form)).await.map_err(late)??
     };
     answer(&body).map_err(|why| Trouble::NoNumber(format!("{why} (`{query}`)")))
 }

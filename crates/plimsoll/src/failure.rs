@@ -28,6 +28,9 @@ pub enum FailureKind {
     Closed,
     Timeout,
     Differences,
+    /// By Ctrl-C.
+    Interrupted,
+    Terminated,
 }
 
 impl FailureKind {
@@ -40,6 +43,8 @@ impl FailureKind {
             FailureKind::Infrastructure => exit::INFRASTRUCTURE,
             FailureKind::NotFound => exit::NOT_FOUND,
             FailureKind::Timeout => exit::TIMEOUT,
+            FailureKind::Interrupted => exit::INTERRUPTED,
+            FailureKind::Terminated => exit::TERMINATED,
             FailureKind::Differences => exit::DIFFERENCES,
         }
     }
@@ -51,7 +56,7 @@ impl FailureKind {
             FailureKind::NotFound => 404,
             FailureKind::Conflict | FailureKind::Closed => 409,
             FailureKind::Timeout => 504,
-            FailureKind::Infrastructure => 503,
+            FailureKind::Infrastructure | FailureKind::Interrupted | FailureKind::Terminated => 503,
         }
     }
 }

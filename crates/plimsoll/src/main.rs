@@ -125,7 +125,11 @@ fn misused(error: &clap::Error) -> ExitCode {
     let terminal = terminal::Terminal::new(&cli::Global { json, color: cli::ColorChoice::Auto, quiet: false, verbose: false });
     match error.kind() {
         _ if !json => {
-            terminal::written(error.print());
+            let printed = error.print();
+            // What is wrong is told on standard error, where nobody could be told of it.
+            if !error.use_stderr() {
+                terminal::written(printed);
+            }
         }
         ErrorKind::DisplayHelp => terminal.json(&serde_json::json!({ "help": text.trim_end() })),
         ErrorKind::DisplayVersion => terminal.json(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),

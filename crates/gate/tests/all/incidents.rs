@@ -67,6 +67,25 @@ fn plan(unknown: WhenUnknown) -> GatePlan {
 }
 
 #[test]
+fn a_priority_of_another_kind_is_not_passed_over() {
+    let counts = |counting: &str, open: &str| {
+        let mut plan = plan(WhenUnknown::Hold);
+        plan.incidents.as_mut().unwrap().priorities = counting.split(' ').map(str::to_string).collect();
+        let list = format!(r#"[{{"id": 7, "title": "t", "priority": {open}}}]"#);
+        let known = plan.assess(&Answers { incidents: read(&list).map(|page| page.open), ..Answers::default() });
+        known.incidents.map(|counted| counted.len()).ok_or_else(|| known.incidents_unknown.unwrap())
+    };
+    assert_eq!((counts("P1 P2", r#""P3""#), counts("P1 P2", r#""p2""#), counts("P1 high", r#""low""#)), (Ok(0), Ok(1), Ok(0)));
+    for open in [r#""high""#, "1", r#""SEV1""#] {
+        let why = counts("P1 P2", open).unwrap_err();
+        assert!(
+            why.starts_with("incident 7 has the priority ") && why.ends_with("`gate.incidents.priorities` names none of that kind"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
 fn only_the_priorities_that_are_asked_for_count() {
     let open = r#"[{"id": "1", "title": "t", "priority": "p1"}, {"id": "2", "title": "t", "priority": "P2"}, {"id": "3", "title": "t", "urgency": "high"}]"#;
     let incidents = read(open).map(|page| page.open);

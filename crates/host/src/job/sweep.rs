@@ -203,15 +203,23 @@ pub(super) fn marked_with(mark: &str) -> Marked {
     Marked { groups: first.map(|stat| stat.group).collect(), pids: found.keys().copied().collect() }
 }
 
-/// Ends what steps started that work below a folder, whoever's children they are: of a run that was killed they live on, and nobody is
-/// left to end them. Says whether that worked.
+/// Ends what steps started that work below a folder and that nobody looks after any more: of a run that was killed they live on. Says
+/// whether that worked.
 pub fn end_all_below(folder: &Path) -> bool {
     let below = format!("{MARK}={}/", folder.display());
     let works_there = |pid: &i32| variable_of(*pid).is_some_and(|variable| variable.starts_with(&below));
     kill_until_none(|| {
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| *pid != own_pid() && works_there(pid) && Stat::of(*pid).is_some_and(|stat| stat.lives)).collect()
+        pids.filter(|pid| works_there(pid) && Stat::of(*pid).is_some_and(|stat| stat.lives) && !is_looked_after(*pid)).collect()
     })
+}
+
+/// Whether it is one of ours, or below one that lives.
+fn is_looked_after(pid: i32) -> bool {
+    let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let own = program(own_pid());
+    let above = std::iter::successors(Some(pid), |pid| Stat::of(*pid).map(|stat| stat.parent).filter(|parent| *parent > 0));
+    own.is_some() && above.into_iter().any(|pid| program(pid) == own)
 }
 
 /// Reaps what ended in a process group; its living members may go on.

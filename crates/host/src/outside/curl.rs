@@ -37,7 +37,7 @@ pub(crate) async fn ask(
     }));
     let arguments =
         ["--disable", "--silent", "--show-error", "--globoff", "--proto", "=http,https", "--write-out", "\n%{http_code}", "--config", "-"];
-    let program = Program { name: "curl", arguments: arguments.into(), input: Some(config), apart: true, limit };
+    let program = Program { name: "curl", arguments: arguments.into(), input: Some(config), apart: true, limit, may_scatter: false };
     let heard = run(program, occasion).await?;
     if !heard.status.success() {
         // A paragraph may follow.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine::world::Occasion;
 use gate::incident::{Incident, Incidents, Page, Source, read};
+use tokio::io::AsyncReadExt as _;
 
 use super::Shown;
 use super::curl::{Answer, Proof, ask};
@@ -25,15 +26,17 @@ const PAGES_MAX: usize = 100;
 /// Why nobody knows, as a fragment.
 pub(super) async fn open(incidents: &Incidents, occasion: &Occasion, shown: &Shown) -> Result<Vec<Incident>, String> {
     let found = match &incidents.source {
-        Source::Command(line) => whole(&printed(line, occasion).await.map_err(|why| shown.said(&why))?),
-        Source::File(path) => whole(&written(path).await?),
+        Source::Command(line) => whole(&shown.covered(&printed(line, occasion).await.map_err(|why| shown.said(&why))?)?),
+        Source::File(path) => match tokio::time::timeout(PATIENCE, written(path)).await {
+            Ok(text) => whole(&shown.covered(&text?)?),
+            Err(_) => Err(format!("`{path}` can't be read within {} s", PATIENCE.as_secs())),
+        },
         Source::Url(url) => match tokio::time::timeout(PATIENCE, served(url, incidents.token.as_deref(), occasion, shown)).await {
             Ok(found) => found,
             Err(_) => Err(format!("no answer from {url} within {} s", PATIENCE.as_secs())),
         },
     };
-    let covered = |incident: Incident| Incident { title: shown.said(&incident.title), ..incident };
-    found.map(|open| open.into_iter().map(covered).collect()).map_err(|why| shown.said(&why))
+    found.map_err(|why| shown.said(&why))
 }
 
 fn whole(text: &str) -> Result<Vec<Incident>, String> {
@@ -52,11 +55,17 @@ async fn printed(line: &str, occasion: &Occasion) -> Result<String, String> {
 
 async fn written(path: &str) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("`{path}` can't be read: {error}");
-    let length = tokio::fs::metadata(path).await.map_err(failed)?.len();
-    if length > FILE_MAX {
-        return Err(format!("`{path}` is too large for a list of incidents"));
+    // Whoever waits for the other end of a pipe waits for ever.
+    if !tokio::fs::metadata(path).await.map_err(failed)?.is_file() {
+        return Err(format!("`{path}` is no file"));
     }
-    tokio::fs::read_to_string(path).await.map_err(failed)
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let mut text = String::new();
+    file.take(FILE_MAX + 1).read_to_string(&mut text).await.map_err(failed)?;
+    match text.len() as u64 > FILE_MAX {
+        true => Err(format!("`{path}` is too large for a list of incidents")),
+        false => Ok(text),
+    }
 }
 
 /// Page by page, as PagerDuty gives them; a plain list is one page.
@@ -70,7 +79,7 @@ async fn served(url: &str, token: Option<&str>, occasion: &Occasion, shown: &Sho
         if status != 200 {
             return Err(format!("{url} answers {status}"));
         }
-        let Page { open, told, more } = read(&body).map_err(|why| format!("{why} ({url})"))?;
+        let Page { open, told, more } = read(&shown.covered(&body)?).map_err(|why| format!("{why} ({url})"))?;
         found.extend(open);
         match more {
             false => return Ok(found),

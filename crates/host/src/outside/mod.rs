@@ -160,7 +160,14 @@ async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: 
     let shown = Shown::of(secrets, occasion).await;
     let proof = gate.slos.access.as_ref().map(|access| shown.proof(access)).transpose();
     let known = || async {
-        tokio::join!(metrics::objectives(&gate.slos, &proof, occasion), async {
+        let objectives = async {
+            let mut measured = metrics::objectives(&gate.slos, &proof, occasion).await;
+            for it in &mut measured {
+                it.counts = std::mem::replace(&mut it.counts, Err(String::new())).map_err(|why| shown.said(&why));
+            }
+            measured
+        };
+        tokio::join!(objectives, async {
             match &gate.incidents {
                 Some(incidents) => incidents::open(incidents, occasion, &shown).await,
                 None => Ok(Vec::new()),
@@ -213,6 +220,11 @@ impl Shown {
             Access::Token(_) => Proof::Header(format!("authorization: Bearer {secret}")),
             Access::Basic { user, .. } => Proof::Basic { user: user.clone(), password: secret.to_string() },
         })
+    }
+
+    /// The same, to be read by a program.
+    fn covered(&self, text: &str) -> Result<String, String> {
+        self.secrets.as_ref().map(|_| self.mask.apply(text)).map_err(String::clone)
     }
 
     /// What others said, as everybody may see it; where it isn't known what has to be covered, nobody does.
@@ -318,6 +330,21 @@ mod tests {
         assert_eq!(unknown("kill -9 $$"), "the command that knows them failed: it was killed by a signal");
         assert_eq!(unknown("echo '{\"incidents\": [], \"more\": true}'"), "there are more incidents than the list tells (`more`)");
         assert_eq!(unknown("printf '\\033[1mno\\033[0m\\007 way\\n\\n' >&2; exit 3"), "the command that knows them failed: no way");
+    }
+
+    #[test]
+    fn a_file_that_never_ends_or_never_begins_is_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [pipe.as_path(), std::path::Path::new("/dev/zero")] {
+            let mut plan = plan("", &folder.path().join("log"));
+            plan.incidents.as_mut().unwrap().source = Source::File(path.display().to_string());
+            let secrets = SecretStore::new(&Dirs::at(&folder.path().join("state")).unwrap());
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            let found = runtime.block_on(find_out(secrets, Arc::new((occasion(), plan)), None));
+            assert_eq!(found.answers.incidents.unwrap_err(), format!("`{}` is no file", path.display()));
+        }
     }
 
     /// The end of its words is not waited for where somebody else holds the pipe open.

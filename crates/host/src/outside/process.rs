@@ -46,12 +46,14 @@ pub(super) struct Program<'a> {
     /// Whether what is said as an error is kept apart.
     pub apart: bool,
     pub limit: Duration,
+    /// Whether what it starts may leave its group; it is looked for among all processes, which takes a while.
+    pub may_scatter: bool,
 }
 
 impl Program<'_> {
     /// A line of the project's.
     pub fn line(line: &str, apart: bool, limit: Duration) -> Program<'_> {
-        Program { name: "sh", arguments: vec!["-c", line], input: None, apart, limit }
+        Program { name: "sh", arguments: vec!["-c", line], input: None, apart, limit, may_scatter: true }
     }
 }
 
@@ -70,7 +72,7 @@ pub(super) async fn run(program: Program<'_>, occasion: &Occasion) -> Result<Hea
     let mut child = command.spawn().map_err(failed)?;
     // Ours are closed, so that what it says ends with it.
     drop(command);
-    let group = Group { leader: child.id(), mark: format!("{MARK}={}", folder.path().display()) };
+    let group = Group { leader: child.id(), mark: program.may_scatter.then(|| format!("{MARK}={}", folder.path().display())) };
     let run = async {
         if let (Some(input), Some(mut stdin)) = (&program.input, child.stdin.take()) {
             // Whoever ends before he has read it says why by how he ends.
@@ -110,22 +112,34 @@ fn environment(occasion: &Occasion, folder: &Path) -> Vec<(String, String)> {
 /// The processes of one program; they end with this.
 struct Group {
     leader: Option<u32>,
-    mark: String,
+    /// Nothing where nothing leaves the group, or what did has been looked for.
+    mark: Option<String>,
 }
 
 impl Group {
     /// Where the look for what left the group blocks nobody.
-    async fn end(self) {
-        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    async fn end(mut self) {
+        self.kill();
+        // Its number may be somebody else's soon.
+        self.leader = None;
+        if let Some(mark) = self.mark.take() {
+            let _ = tokio::task::spawn_blocking(move || sweep_marked(&mark)).await;
+        }
+    }
+
+    fn kill(&self) {
+        if let Some(group) = self.leader.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.leader.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        self.kill();
+        if let Some(mark) = self.mark.take() {
+            sweep_marked(&mark);
         }
-        sweep_marked(&self.mark);
     }
 }
 

@@ -148,7 +148,7 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
         match Client::connect(dirs).await {
             Ok(client) => {
                 end_all(dirs, &client).await?;
-                no_server = Claim::take(dirs).ok();
+                no_server = Some(claimed(dirs, &client).await?);
             }
             Err(why) => {
                 // One that runs and doesn't answer may yet; nothing is ended behind its back.
@@ -174,6 +174,20 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
         terminal.say(&format!("`{}` stays: it also holds {}{more}", dirs.state().display(), names.join(", ")));
     }
     Ok(())
+}
+
+/// The server's own claim, which it has until the last of it has ended; one that somebody started meanwhile ends, too.
+async fn claimed(dirs: &host::dirs::Dirs, client: &Client) -> Result<Claim> {
+    let deadline = tokio::time::Instant::now() + DOWN;
+    loop {
+        match Claim::take(dirs) {
+            Err(failure) if failure.kind == FailureKind::Conflict && tokio::time::Instant::now() < deadline => {
+                let _: Result<Health> = client.post("/api/v1/shutdown", &()).await;
+                tokio::time::sleep(LOOK).await;
+            }
+            claim => return claim,
+        }
+    }
 }
 
 /// Where the record can't be read no server starts, and nothing else would end what still runs.

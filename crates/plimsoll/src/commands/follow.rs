@@ -10,7 +10,7 @@ use record::Fact;
 use release::{Event, Outcome, Plan, Release};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{actor, dirs};
+use super::actor;
 use crate::client::Client;
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
@@ -18,6 +18,7 @@ use crate::terminal::harmless;
 use crate::terminal::{Terminal, Tone};
 use crate::view::{Narrator, folder_flag, name_of, typed};
 use crate::world;
+use host::dirs::Dirs;
 
 /// Between two drawings of the live part.
 const FRAME: Duration = Duration::from_millis(120);
@@ -281,7 +282,7 @@ impl Follower<'_> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while tokio::time::Instant::now() < deadline {
             // Where there is no record nothing is begun anew: it was removed, and the release with it.
-            let found = match dirs() {
+            let found = match Dirs::named() {
                 Ok(dirs) if self.client.health().await.is_err() => Client::existing(&dirs).await,
                 _ => Ok(Some(self.client.clone())),
             };

@@ -5,6 +5,7 @@ use engine::world::Occasion;
 use gate::slo::WhenUnknown;
 use gate::{Circumstances, GatePlan};
 use host::outside::HostOutside;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::env::{ask, duration};
 use super::{actor, project_of, running};
@@ -12,7 +13,7 @@ use crate::cli::{Check, Gate, OfDir, OneRelease, Override, Simulate};
 use crate::client::Client;
 use crate::compose::{Choices, LOCAL, compose};
 use crate::exit;
-use crate::failure::{Failure, Result};
+use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::Proposal;
 use crate::server::{Again, DecidedAgain, Demand, EnvironmentView, ReleaseView};
 use crate::terminal::Terminal;
@@ -57,7 +58,16 @@ pub(super) async fn circumstances(proposal: &Proposal) -> Result<Circumstances> 
         artifact: None,
         commit: proposal.commit.sha.clone(),
     };
-    Ok(gate.assess(&HostOutside::new(&super::dirs_to_read()?).find_out(&occasion, gate).await))
+    let outside = HostOutside::new(&super::dirs_to_read()?);
+    let mut interrupt = signal(SignalKind::interrupt()).doing("listen for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).doing("listen for signals")?;
+    // Whatever is being asked ends with the question.
+    let stopped = |kind| Failure::new(kind, format!("stopped while it was being found out {}", gate.asks().unwrap_or_default()));
+    tokio::select! {
+        answers = outside.find_out(&occasion, gate) => Ok(gate.assess(&answers)),
+        _ = interrupt.recv() => Err(stopped(FailureKind::Interrupted)),
+        _ = terminate.recv() => Err(stopped(FailureKind::Terminated)),
+    }
 }
 
 /// As the default policy has it.

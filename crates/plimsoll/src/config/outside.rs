@@ -60,7 +60,7 @@ impl Reader {
         Some(path)
     }
 
-    fn url(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn url(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node)?;
         let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let fits =

@@ -66,20 +66,23 @@ impl Reader {
     }
 
     fn prometheus(&mut self, node: &Node) -> Option<String> {
-        let text = self.text(node)?;
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['@', '?', '#', ' ']) && !rest.starts_with(['/', ':'])) {
-            return Some(text);
+        let url = self.url(node)?;
+        if url.contains('?') {
+            let message = "the address of a Prometheus has no query in it";
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("`http://127.0.0.1:9090`"));
         }
-        let hint = "`http://127.0.0.1:9090`; who asks is said by `token`, or `user` and `password`";
-        let message = "the address of a Prometheus begins with `http://` or `https://`, and names nobody";
-        self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint(hint));
-        None
+        Some(url)
     }
 
     fn access(&mut self, node: &Node, mapping: &Mapping) -> Option<Access> {
         let token = self.at(mapping, "token", Self::secret_name);
         let user = self.at(mapping, "user", Self::text);
+        if let (Some(node), Some(user)) = (mapping.get("user"), &user)
+            && user.contains(|letter: char| letter == ':' || letter.is_control())
+        {
+            let message = "a user's name has neither a `:` nor control characters in it";
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message));
+        }
         let password = self.at(mapping, "password", Self::secret_name);
         match (token, user, password) {
             (Some(token), None, None) => Some(Access::Token(token)),

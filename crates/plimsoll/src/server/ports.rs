@@ -1,5 +1,6 @@
 //! Ports: where users come to a project, and where its application listens whatever `PORT` says.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use base::name::ProjectId;
@@ -54,7 +55,10 @@ fn own_is_free(index: &Index, proposal: &Proposal) -> Result<()> {
     let Some(own) = proposal.delivery.fixed_port else { return Ok(()) };
     let project = proposal.project.id;
     let let_it = "let this application listen on $PORT and leave `port` out, or give it another port";
-    if let Some(other) = index.projects.values().find(|other| other.project.id != project && other.port == own) {
+    let is_in_use =
+        |of: ProjectId| is_moving(index, of) || index.environments.iter().any(|((it, _), it_is)| *it == of && it_is.live().is_some());
+    let comes_there = |other: &&ProjectEntry| other.project.id != project && other.port == own && is_in_use(other.project.id);
+    if let Some(other) = index.projects.values().find(comes_there) {
         let message = format!("`port: {own}` is where this application listens, and where users of project `{}` come", other.project.name);
         return Err(Failure::usage(message).hint("`plimsoll up --port OTHER` there moves that project").hint(let_it));
     }
@@ -67,8 +71,8 @@ fn own_is_free(index: &Index, proposal: &Proposal) -> Result<()> {
         let message = format!("`port: {own}` is where the application of project `{name}` in environment `{environment}` listens too");
         return Err(Failure::usage(message).hint(let_it));
     }
-    let is_live = index.environments.get(&here).is_some_and(|environment| environment.live().is_some());
-    if is_live || is_moving(index, project) || is_free(own) {
+    let is_ours = index.environments.get(&here).is_some_and(|environment| environment.live().is_some_and(listens_there));
+    if is_ours || is_moving(index, project) || !is_taken(own) {
         return Ok(());
     }
     let message = format!("port {own}, where the application listens by `port: {own}`, is taken by another process");
@@ -81,6 +85,11 @@ fn is_moving(index: &Index, project: ProjectId) -> bool {
 
 fn names_it(port: u16) -> String {
     format!("`ss -ltnp 'sport = :{port}'` names it")
+}
+
+/// By somebody; a port that we may not have ourselves may be the application's.
+fn is_taken(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 
 fn is_free(port: u16) -> bool {

@@ -108,6 +108,11 @@ fn one_port_has_room_for_one_instance_and_one_version() {
         .ends(2, &["error: `--port 9191` is where users come, and `port: 9191` is where the application listens itself"]);
 }
 
+/// Of one that has ended and was not waited for, nothing is left to read.
+fn lives_as(pid: &str) -> bool {
+    std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty())
+}
+
 #[test]
 fn who_watches_a_release_that_was_removed_is_told_and_begins_nothing_anew() {
     let place = Place::with_app();
@@ -128,9 +133,30 @@ fn who_watches_a_release_that_was_removed_is_told_and_begins_nothing_anew() {
     std::fs::rename(place.state(), &aside).unwrap();
     up.signal(Signal::SIGCONT);
     up.wait().ends(9, &["error: the release is on no record any more: `plimsoll down --purge` removes all that is kept"]);
-    assert!(!place.state().join("record.sqlite").exists(), "no new record is begun");
-    let _ = std::fs::remove_dir_all(place.state());
+    assert!(!place.state().exists(), "nothing is begun anew");
     std::fs::rename(&aside, place.state()).unwrap();
+}
+
+#[test]
+fn a_purge_is_whole_also_where_somebody_watches() {
+    let place = Place::with_app();
+    let gate = place.path("gate");
+    place.write(
+        CI,
+        &format!(
+            "on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: 'until [ -e {} ]; do sleep 0.05; done'}}]}}}}\n",
+            gate.display()
+        ),
+    );
+    place.commit("first");
+    let mut up = place.start_up(&[]);
+    up.until_it_says("started");
+    let mut watching = place.start(place.plimsoll(&["release", "watch"]));
+    watching.until_it_says("started");
+    assert_eq!(place.say(&["down", "--purge"]).code, 0);
+    assert_ne!(up.wait().code, 0);
+    watching.wait();
+    assert!(!place.state().exists() && place.find_server().is_none(), "nobody has begun it anew");
 }
 
 #[test]
@@ -143,11 +169,12 @@ fn a_purge_ends_what_a_killed_run_has_left() {
     place.commit("first");
     let run = place.start(place.plimsoll(&["run"]));
     until(DEADLINE, || pid.exists()).expect("the step runs");
+    assert_eq!(place.say(&["down", "--purge"]).code, 0);
+    assert!(lives_as(&std::fs::read_to_string(&pid).unwrap()), "of a run that goes on nothing is ended");
     run.signal(Signal::SIGKILL);
     run.wait();
     let pid = std::fs::read_to_string(&pid).unwrap();
-    // Of one that has ended and was not waited for, nothing is left to read.
-    let lives = || std::fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty());
+    let lives = || lives_as(&pid);
     assert!(lives(), "nobody has ended it");
     let purged = place.say(&["down", "--purge"]);
     assert!(purged.code == 0 && purged.err.contains("everything is down and removed"), "{purged:?}");

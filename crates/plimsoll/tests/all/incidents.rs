@@ -184,6 +184,19 @@ fn a_check_that_hangs_is_ended_with_all_that_it_started() {
     up.wait();
 }
 
+#[test]
+fn who_stops_asking_ends_what_was_asked() {
+    let place = Place::with_app();
+    let away = place.path("away");
+    let hangs = format!("echo $$ > {}.new; mv {0}.new {0}; exec sleep 600", away.display());
+    configure(&place, &format!("  checks: [{{name: capacity, run: '{hangs}', timeout: 5m}}]\n"));
+    let asking = place.start(place.plimsoll(&["gate", "check"]));
+    until(DEADLINE, || away.exists()).unwrap();
+    asking.interrupt();
+    asking.wait().ends(130, &["error: stopped while it was being found out how the check `capacity` ends"]);
+    until(DEADLINE, || !lives(&away)).unwrap();
+}
+
 /// Two pages of a hundred and one incidents, to those who show the token.
 const PAGERDUTY: &str = r#"
 import http.server, json, sys, urllib.parse
