@@ -407,8 +407,8 @@ pub fn refuse(source: &Source, diagnostics: &[Diagnostic]) -> Result<()> {
 fn project_name(repository: &Repository) -> String {
     let folder = if repository.subtree.is_empty() { repository.root.clone() } else { PathBuf::from(&repository.subtree) };
     let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let name = name.trim_matches('-').to_string();
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join("-");
     if name.is_empty() { "app".to_string() } else { name }
 }
 

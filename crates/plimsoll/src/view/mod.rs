@@ -141,7 +141,7 @@ impl<'a> Narrator<'a> {
                         format!("revision   {} starts in the place of {}", instance.revision, stable.id)
                     }
                     Some(stable) => format!("revision   {} starts beside {}", instance.revision, stable.id),
-                    None => format!("revision   {} starts, the first in this environment", instance.revision),
+                    None => format!("revision   {} starts, with none before it that is live", instance.revision),
                 };
                 self.line(Mark::Going, &text);
             }

@@ -319,7 +319,7 @@ fn up_while_another_commit_is_under_way() {
     place.write("plimsoll.yaml", &small("", "", &format!("until [ -e {} ]; do sleep 0.05; done; exec python3 app.py", gate.display())));
     place.commit("slow to start");
     let mut first = place.start_up(&AT_ONCE);
-    first.until_it_says("starts, the first in this environment");
+    first.until_it_says("starts, with none before it that is live");
     place.write("app.py", &format!("# changed\n{}", common::APP));
     place.commit("second");
     let mut second = place.start_up(&AT_ONCE);

@@ -34,11 +34,17 @@ impl Truth {
 
     /// After an instance of the revision was started at this generation. The way back may make room for one that is in its way, what
     /// was on its way to the target before the update began is not its doing, and what is live is kept whole whatever else there is.
-    pub fn not_too_many(&self, sim: &Arc<Sim>, generation: u64, revision: &RevisionId) {
+    pub fn not_too_many(&mut self, sim: &Arc<Sim>, generation: u64, revision: &RevisionId) {
         let Some(update) = self.update().filter(|it| matches!(it.phase, Phase::Rolling | Phase::Verifying | Phase::Draining)) else {
             return;
         };
-        if generation <= update.since || revision != update.new {
+        if generation <= update.since {
+            // It is there as if the update had found it, for as long as it is.
+            let release = update.release;
+            self.found = self.found.map(|(known, there)| (known, there + u32::from(known == release)));
+            return;
+        }
+        if revision != update.new {
             return;
         }
         let live = self.of(&update);

@@ -53,7 +53,7 @@ fn input(name: &str, config: &Json, given: Option<&Json>) -> Result<Json, String
     let given = given.filter(|value| !text(value).is_empty());
     let Some(value) = given.or(default).map(text) else {
         return match kind {
-            _ if required => Err(format!("the input `{name}` is required")),
+            _ if required => Err(format!("the input `{name}` is required: `--input {name}=VALUE` gives it")),
             "boolean" => Ok(Json::Bool(false)),
             "number" => Ok(Json::from(0)),
             // A list that people pick from starts with its first entry.

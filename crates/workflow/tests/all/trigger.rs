@@ -92,7 +92,7 @@ fn inputs_are_typed_and_every_mistake_is_named() {
         ask(json!({"levle": "x", "dry": "yes", "count": "many"})).unwrap_err(),
         [
             "`.github/workflows/ci.yml` has no input `levle`; did you mean `level`?",
-            "the input `level` is required",
+            "the input `level` is required: `--input level=VALUE` gives it",
             "the input `dry` is `true` or `false`, not `yes`",
             "the input `count` is a number, not `many`",
         ]
