@@ -302,6 +302,14 @@ fn a_file_outside_the_folder_of_workflows_runs_in_the_repository_it_lies_in() {
     place.commit("another");
     let said = place.say(&["run", "sub/jobs/q.yml"]);
     assert!(said.code == 0 && !said.out.contains("there.txt") && said.out.contains("plimsoll.yaml"), "{said:?}");
+    // A folder is the project that `run` there makes it, also where nothing but a pipeline says so.
+    place.write("lab/.gitlab-ci.yml", "it: {script: [ls -a]}\n");
+    place.commit("a pipeline");
+    for asked in [&["run", "lab"][..], &["run", "lab/.gitlab-ci.yml"]] {
+        let said = place.say(asked);
+        assert!(said.code == 0 && !said.out.contains("there.txt"), "{said:?}");
+    }
+    assert_eq!(place.say(&["run", "list", "-C", "lab"]).out.lines().count(), 2, "both are runs of that folder");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use serde::Serialize;
 use workflow::job::{Conclusion, JobOutcome};
 use workflow::run::{Event, Run};
 
-use super::{Project, unkept};
+use super::project::Project;
+use super::unkept;
 use crate::failure::{Doing, Failure, Result};
 
 /// One attempt at a run, read from its record.
@@ -26,8 +27,7 @@ pub(super) struct Read {
 /// The runs of the project around a folder.
 pub(super) fn runs_of(folder: &Path) -> Result<Runs> {
     let here = std::env::current_dir().doing("find the current folder")?.join(folder);
-    // A file in it stands for the folder.
-    let project = Project::around(Some(&here.join("x")), false)?;
+    let project = Project::around(Some(&here), false)?;
     let dirs = Dirs::open().map_err(|error| Failure::from_error("open the state directory", &error))?;
     Ok(Runs::of(&dirs, &project.id()))
 }

@@ -5,8 +5,9 @@ use std::os::fd::AsFd as _;
 
 use host::watch::{Watch, Woken};
 
+use super::begin;
+use super::project::Project;
 use super::stage::Interrupts;
-use super::{Project, begin};
 use crate::cli::Run as RunArgs;
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
