@@ -34,6 +34,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use claim::shorten;
 pub use claim::{Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
 pub use summary::{CoverageTotals, DistinctFinding, FindingTotals, Summary, TestTotals};
 pub use suppression::{SUPPRESSIONS_PATH, Suppression};

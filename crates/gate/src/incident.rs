@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::evidence::shorten;
 use crate::slo::WhenUnknown;
 
 /// Whom to ask, and what to make of the answer.
@@ -56,6 +57,9 @@ const COUNTED_MAX: usize = 100;
 
 /// A title is a sentence; whatever is longer is somebody's whole report.
 const TEXT_MAX: usize = 200;
+
+/// Longer than any browser takes.
+const URL_MAX: usize = 2_000;
 
 impl Incidents {
     /// Those that count.
@@ -131,17 +135,17 @@ fn one(incident: &Value) -> Result<Incident, &'static str> {
         id: text(&incident["id"]).ok_or("`id`")?,
         title: text(&incident["title"]).ok_or("`title`")?,
         priority: priority.ok_or("`priority`, and no `urgency`")?,
-        url: [&incident["url"], &incident["html_url"]].into_iter().find_map(text),
+        // Of a part of it nothing is to be had.
+        url: [&incident["url"], &incident["html_url"]].into_iter().find_map(Value::as_str).filter(|url| is_plain(url)).map(str::to_string),
         opened: [&incident["opened"], &incident["created_at"]].into_iter().find_map(text),
     })
 }
 
+fn is_plain(url: &str) -> bool {
+    url.len() <= URL_MAX && !url.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+}
+
 /// One line of others, for every terminal and of bounded length.
 pub fn plain(text: &str) -> String {
-    let words: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !c.is_control()).collect();
-    let words = words.trim();
-    match words.char_indices().nth(TEXT_MAX) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words.to_string(),
-    }
+    shorten(text, TEXT_MAX)
 }

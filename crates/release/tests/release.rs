@@ -19,6 +19,13 @@ use workflow::plan::{Repository, Request};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_227_177_123);
 
+/// As the engine does: what it says happened, has.
+fn look(release: &mut Release, seen: &Observed, now: Timestamp) -> release::Advance {
+    let advance = release.advance(seen, now);
+    advance.events.iter().for_each(|event| release.apply(event));
+    advance
+}
+
 #[test]
 fn a_workflow_of_skipped_jobs_is_no_reason_for_a_denial() {
     let skipped = "on: push\njobs:\n  docs:\n    if: false\n    runs-on: ubuntu-latest\n    steps: [{ run: make docs }]\n";
@@ -288,11 +295,6 @@ fn a_budget_is_asked_for_again_in_the_moment_of_acting() {
     };
     let mut release = Release::new(Arc::new(plan));
     let mut seen = packed();
-    let look = |release: &mut Release, seen: &Observed, now| {
-        let advance = release.advance(seen, now);
-        advance.events.iter().for_each(|event| release.apply(event));
-        advance
-    };
     let unasked = look(&mut release, &seen, NOW);
     let asked = Some(Waiting::Circumstances { what: "what is left of the error budgets".to_string() });
     assert_eq!((unasked.waiting, release.decision()), (asked.clone(), None), "nothing is decided before it was asked");
@@ -344,11 +346,6 @@ fn incidents_and_checks_are_asked_for_again_in_the_moment_of_acting() {
     let incident = Incident { id: "INC-7".into(), title: "it is down".into(), priority: "P1".into(), url: None, opened: None };
     let mut release = Release::new(Arc::new(plan));
     let mut seen = packed();
-    let look = |release: &mut Release, seen: &Observed, now| {
-        let advance = release.advance(seen, now);
-        advance.events.iter().for_each(|event| release.apply(event));
-        advance
-    };
     let what = "which incidents are open, how the check `capacity` ends".to_string();
     assert_eq!(look(&mut release, &seen, NOW).waiting, Some(Waiting::Circumstances { what }));
 

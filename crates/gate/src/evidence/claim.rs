@@ -166,7 +166,7 @@ impl Problem {
 
 /// The first `max` characters on one line, for people. Hundreds of thousands of them may be kept: nothing is kept in reserve.
 pub(crate) fn shorten(text: &str, max: usize) -> String {
-    let text = text.trim();
+    let text = text.trim_matches(|character: char| character.is_whitespace() || character.is_control());
     // A character has one byte at least.
     let end = if text.len() <= max { None } else { text.char_indices().nth(max).map(|(end, _)| end) };
     let kept = &text[..end.unwrap_or(text.len())];

@@ -2,6 +2,11 @@
 
 use serde_json::Value;
 
+use crate::evidence::shorten;
+
+/// Of what it says when it refuses.
+const SAID_MAX: usize = 200;
+
 /// Stands in a query for the length of time to look back, as `5m` does; `{{.window}}` is Sloth's way of writing it.
 const PLACEHOLDERS: [&str; 3] = ["$window", "{{.window}}", "{{ .window }}"];
 
@@ -64,7 +69,7 @@ pub fn answer(body: &[u8]) -> Result<f64, String> {
     let answer: Value = serde_json::from_slice(body).map_err(|_| "what answers is no Prometheus".to_string())?;
     match answer["status"].as_str() {
         Some("success") => {}
-        Some(_) => return Err(format!("Prometheus refuses: {}", shortened(answer["error"].as_str().unwrap_or("without a word")))),
+        Some(_) => return Err(format!("Prometheus refuses: {}", shorten(answer["error"].as_str().unwrap_or("without a word"), SAID_MAX))),
         None => return Err("what answers is no Prometheus".to_string()),
     }
     let data = &answer["data"];
@@ -82,12 +87,5 @@ pub fn answer(body: &[u8]) -> Result<f64, String> {
         number if number.is_nan() => Err("the answer is NaN: nothing was counted".to_string()),
         number if number.is_infinite() || number < 0.0 => Err(format!("the answer is {number}, which is no number of events")),
         number => Ok(number),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_string(),
     }
 }

@@ -15,6 +15,8 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid as NixPid;
 use rustix::process::{Pid, Signal};
 
+use crate::supervise::process::{self, sweep};
+
 /// How long we try; what can't be killed in this time waits inside the kernel and can't be helped.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -208,18 +210,17 @@ pub(super) fn marked_with(mark: &str) -> Marked {
 pub fn end_all_below(folder: &Path) -> bool {
     let below = format!("{MARK}={}/", folder.display());
     let works_there = |pid: &i32| variable_of(*pid).is_some_and(|variable| variable.starts_with(&below));
-    kill_until_none(|| {
-        let pids = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| works_there(pid) && Stat::of(*pid).is_some_and(|stat| stat.lives) && !is_looked_after(*pid)).collect()
+    sweep(|all| {
+        all.iter().filter(|(pid, stat)| works_there(pid) && stat.lives() && !is_looked_after(**pid, all)).map(|(pid, _)| *pid).collect()
     })
 }
 
 /// Whether it is one of ours, or below one that lives.
-fn is_looked_after(pid: i32) -> bool {
+fn is_looked_after(pid: i32, all: &BTreeMap<i32, process::Stat>) -> bool {
     let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
     let own = program(own_pid());
-    let above = std::iter::successors(Some(pid), |pid| Stat::of(*pid).map(|stat| stat.parent).filter(|parent| *parent > 0));
-    own.is_some() && above.into_iter().any(|pid| program(pid) == own)
+    let mut above = std::iter::successors(Some(pid), |pid| all.get(pid).map(|stat| stat.parent).filter(|parent| *parent > 0));
+    own.is_some() && above.any(|pid| program(pid) == own)
 }
 
 /// Reaps what ended in a process group; its living members may go on.

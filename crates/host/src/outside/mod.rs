@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(unknown("echo nothing"), "the list of incidents is no JSON: expected ident at line 1 column 2");
         assert_eq!(unknown("kill -9 $$"), "the command that knows them failed: it was killed by a signal");
         assert_eq!(unknown("echo '{\"incidents\": [], \"more\": true}'"), "there are more incidents than the list tells (`more`)");
-        assert_eq!(unknown("printf '\\033[1mno\\033[0m\\007 way\\n\\n' >&2; exit 3"), "the command that knows them failed: no way");
+        assert_eq!(unknown("printf '\\033[1mno\\033[0m\\007 way\\n\\n' >&2; exit 3"), "the command that knows them failed: no  way");
     }
 
     #[test]

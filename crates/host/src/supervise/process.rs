@@ -139,37 +139,28 @@ pub fn sweep_descendants() {
 
 /// Kills what a supervisor left behind that died without sweeping: its session, and whatever carries its mark.
 pub fn sweep_abandoned(supervisor: &Process, mark: &str) {
-    let until = Instant::now() + SWEEP_MAX;
-    loop {
-        let all = all();
-        let same_boot = supervisor.boot == boot();
+    let same_boot = supervisor.boot == boot();
+    let own = std::process::id().cast_signed();
+    sweep(|all| {
         // A session's number stays taken while it has members, so a process of that number that is alive leads a newer session.
         let session_is_ours = same_boot && all.get(&supervisor.session).is_none_or(|leader| leader.started <= supervisor.started);
-        let own = std::process::id().cast_signed();
-        let left: Vec<i32> = all
-            .iter()
-            .filter(|(pid, stat)| {
-                **pid != own && stat.lives() && ((session_is_ours && stat.session == supervisor.session) || marked(**pid, mark))
-            })
-            .map(|(pid, _)| *pid)
-            .collect();
-        if left.is_empty() || Instant::now() > until {
-            return;
-        }
-        for pid in left {
-            kill(pid);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+        let is_left = |pid: i32, stat: &Stat| (session_is_ours && stat.session == supervisor.session) || marked(pid, mark);
+        all.iter().filter(|(pid, stat)| **pid != own && stat.lives() && is_left(**pid, stat)).map(|(pid, _)| *pid).collect()
+    });
 }
 
 /// Kills whatever was started with this line in its environment, until nothing of it is left.
 pub(crate) fn sweep_marked(mark: &str) {
+    sweep(|all| all.iter().filter(|(pid, stat)| stat.lives() && marked(**pid, mark)).map(|(pid, _)| *pid).collect());
+}
+
+/// Kills what is left among all processes, whoever's children they are, again and again until nothing is; says whether that worked.
+pub(crate) fn sweep(left: impl Fn(&BTreeMap<i32, Stat>) -> Vec<i32>) -> bool {
     let until = Instant::now() + SWEEP_MAX;
-    while Instant::now() < until {
-        let left: Vec<i32> = all().into_iter().filter(|(pid, stat)| stat.lives() && marked(*pid, mark)).map(|(pid, _)| pid).collect();
-        if left.is_empty() {
-            return;
+    loop {
+        let left = left(&all());
+        if left.is_empty() || Instant::now() > until {
+            return left.is_empty();
         }
         left.into_iter().for_each(kill);
         std::thread::sleep(Duration::from_millis(1));

@@ -131,15 +131,14 @@ fn without_effect(args: &RunArgs, event: &Event, found: &Found) -> Vec<String> {
 fn empty_secrets(args: &RunArgs, found: &Found, given: &BTreeMap<String, String>) -> Vec<String> {
     let is_asked = |job: &Job| found.only_job.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&job.id));
     let runs = |job: &Job| is_asked(job) && (job.environment.is_none() || !args.allow_environments.is_empty());
-    let is_given = |_: &Job, name: &str| given.keys().any(|given| given.eq_ignore_ascii_case(name));
-    let empty = empty(&found.workflows, runs, is_given);
+    let empty = empty(&found.workflows, runs, |_| Some(given.keys().map(|name| name.to_ascii_uppercase()).collect()));
     let remark = |(name, jobs): (String, Vec<&Job>)| {
         format!(
             "{}; `--secret {name}=VALUE` gives it one, `--secret {name}` the one that `plimsoll secret set` keeps",
             is_empty_in(&name, &jobs)
         )
     };
-    empty.into_iter().map(remark).collect()
+    empty.into_iter().flatten().map(remark).collect()
 }
 
 /// Leaves of a job one step, and before it those that use actions: they lay the ground for it.

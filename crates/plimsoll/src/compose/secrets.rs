@@ -14,33 +14,28 @@ use crate::config;
 pub(super) fn missing(workflows: &[Workflow], project: &str, deliver_by_workflow: bool) -> Vec<String> {
     let Ok(store) = Dirs::named().map(|dirs| SecretStore::new(&dirs)) else { return Vec::new() };
     let runs = |job: &Job| job.environment.is_none() || deliver_by_workflow;
-    let mut is_readable = true;
-    let empty = empty(workflows, runs, |job, name| match store.of_job(project, environment(job)) {
-        Ok(given) => given.contains_key(name),
-        Err(_) => {
-            is_readable = false;
-            false
-        }
-    });
-    if is_readable { empty.into_iter().map(|(name, jobs)| remark(&name, &jobs)).collect() } else { Vec::new() }
+    let given = |job: &Job| Some(store.of_job(project, environment(job)).ok()?.into_keys().collect());
+    empty(workflows, runs, given).into_iter().flatten().map(|(name, jobs)| remark(&name, &jobs)).collect()
 }
 
-/// Secrets, in upper case, that nobody has given, each with the jobs that run and use it.
+/// Secrets, in upper case, that nobody has given, each with the jobs that run and use it; nothing where it isn't known which are given.
 pub fn empty(
     workflows: &[Workflow],
     runs: impl Fn(&Job) -> bool,
-    mut is_given: impl FnMut(&Job, &str) -> bool,
-) -> BTreeMap<String, Vec<&Job>> {
+    given: impl Fn(&Job) -> Option<BTreeSet<String>>,
+) -> Option<BTreeMap<String, Vec<&Job>>> {
     let mut empty: BTreeMap<String, Vec<&Job>> = BTreeMap::new();
     for workflow in workflows {
         let everywhere = serde_json::to_value(&workflow.env).map(|env| named(&env)).unwrap_or_default();
         for job in workflow.jobs.iter().filter(|job| runs(job) && !workflow.runners.skips(job)) {
             let own: BTreeSet<String> = serde_json::to_value(job).map(|job| named(&job)).unwrap_or_default();
-            let wanted = own.union(&everywhere).filter(|name| !is_given(job, name));
-            wanted.for_each(|name| empty.entry(name.clone()).or_default().push(job));
+            let wanted: BTreeSet<String> = own.union(&everywhere).cloned().collect();
+            if !wanted.is_empty() {
+                wanted.difference(&given(job)?).for_each(|name| empty.entry(name.clone()).or_default().push(job));
+            }
         }
     }
-    empty
+    Some(empty)
 }
 
 /// Remarks where those who are asked before something ships can't be shown what they want to see.

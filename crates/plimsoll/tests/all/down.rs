@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::common;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{APP, DEADLINE, Place, SMALL, until};
@@ -25,6 +25,13 @@ except OSError as error:
     time.sleep(10000)
 "#;
 
+/// A commit whose job ends when the file is there.
+fn waits_for(place: &Place, gate: &Path) {
+    let step = format!("until [ -e {} ]; do sleep 0.05; done", gate.display());
+    place.write(CI, &format!("on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: '{step}'}}]}}}}\n"));
+    place.commit("first");
+}
+
 #[test]
 fn a_version_that_another_one_answers_for_is_not_ready() {
     let place = Place::empty();
@@ -34,14 +41,7 @@ fn a_version_that_another_one_answers_for_is_not_ready() {
     place.write("plimsoll.yaml", &format!("{}start: exec python3 app.py\nport: {fixed}\n", SMALL.replace("ready: 30s", "ready: 4s")));
     // It comes between the plan and the start.
     let gate = place.path("gate");
-    place.write(
-        CI,
-        &format!(
-            "on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: 'until [ -e {} ]; do sleep 0.05; done'}}]}}}}\n",
-            gate.display()
-        ),
-    );
-    place.commit("first");
+    waits_for(&place, &gate);
     let mut first = place.start_up(&[]);
     first.until_it_says("started");
     let port: u16 = fixed.parse().unwrap();
@@ -116,15 +116,7 @@ fn lives_as(pid: &str) -> bool {
 #[test]
 fn who_watches_a_release_that_was_removed_is_told_and_begins_nothing_anew() {
     let place = Place::with_app();
-    let gate = place.path("gate");
-    place.write(
-        CI,
-        &format!(
-            "on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: 'until [ -e {} ]; do sleep 0.05; done'}}]}}}}\n",
-            gate.display()
-        ),
-    );
-    place.commit("first");
+    waits_for(&place, &place.path("gate"));
     let mut up = place.start_up(&[]);
     up.until_it_says("started");
     up.signal(Signal::SIGSTOP);
@@ -140,15 +132,7 @@ fn who_watches_a_release_that_was_removed_is_told_and_begins_nothing_anew() {
 #[test]
 fn a_purge_is_whole_also_where_somebody_watches() {
     let place = Place::with_app();
-    let gate = place.path("gate");
-    place.write(
-        CI,
-        &format!(
-            "on: push\npermissions: {{}}\njobs: {{it: {{runs-on: x, steps: [{{run: 'until [ -e {} ]; do sleep 0.05; done'}}]}}}}\n",
-            gate.display()
-        ),
-    );
-    place.commit("first");
+    waits_for(&place, &place.path("gate"));
     let mut up = place.start_up(&[]);
     up.until_it_says("started");
     let mut watching = place.start(place.plimsoll(&["release", "watch"]));
