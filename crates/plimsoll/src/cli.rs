@@ -821,6 +821,9 @@ pub struct Serve {
     /// The port of the API on loopback; 0 lets the system choose
     #[arg(long, default_value_t = 0)]
     pub port: u16,
+    /// End where there is no record: whoever asks only looks at what there is
+    #[arg(long, hide = true)]
+    pub existing: bool,
 }
 
 #[derive(Debug, Clone, Args)]

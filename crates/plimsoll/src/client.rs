@@ -42,7 +42,11 @@ impl Client {
     pub async fn existing(dirs: &Dirs) -> Result<Option<Client>> {
         match Client::find(dirs).await {
             Some(client) => Ok(Some(client)),
-            None if dirs.record().exists() => Client::connect(dirs).await.map(Some),
+            None if dirs.record().exists() => match Client::connected(dirs, true).await {
+                // It was removed meanwhile.
+                Err(_) if !dirs.record().exists() => Ok(None),
+                client => client.map(Some),
+            },
             None => Ok(None),
         }
     }
@@ -52,13 +56,17 @@ impl Client {
     /// # Errors
     /// When it can't be started, with the end of its log.
     pub async fn connect(dirs: &Dirs) -> Result<Client> {
+        Client::connected(dirs, false).await
+    }
+
+    async fn connected(dirs: &Dirs, existing: bool) -> Result<Client> {
         let client = Client { socket: dirs.socket() };
         match client.health().await {
             Ok(health) if health.build == Health::own().build => return Ok(client),
             Ok(health) => client.replace(&health).await?,
             Err(_) => {}
         }
-        client.start(dirs).await
+        client.start(dirs, existing).await
     }
 
     pub async fn health(&self) -> Result<Health> {
@@ -131,7 +139,7 @@ impl Client {
         Err(Failure::infrastructure(format!("the server of another build (process {}) does not step aside", other.pid)))
     }
 
-    async fn start(self, dirs: &Dirs) -> Result<Client> {
+    async fn start(self, dirs: &Dirs, existing: bool) -> Result<Client> {
         if !dirs.record().exists() {
             let others = dirs.foreign().doing("look into the state directory")?;
             if let Some(first) = others.first() {
@@ -140,7 +148,7 @@ impl Client {
             }
         }
         let log = dirs.state().join("server.log");
-        let mut server = spawn_server(dirs, &log)?;
+        let mut server = spawn_server(dirs, existing, &log)?;
         let deadline = Instant::now() + START;
         loop {
             if self.health().await.is_ok() {
@@ -156,12 +164,13 @@ impl Client {
     }
 }
 
-fn spawn_server(dirs: &Dirs, log: &std::path::Path) -> Result<std::process::Child> {
+fn spawn_server(dirs: &Dirs, existing: bool, log: &std::path::Path) -> Result<std::process::Child> {
     let program = std::env::current_exe().doing("find this program")?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).doing(&format!("open {}", log.display()))?;
     let errors = log.try_clone().doing("share the server's log")?;
     std::process::Command::new(program)
         .arg("serve")
+        .args(existing.then_some("--existing"))
         .env("PLIMSOLL_STATE_DIR", dirs.state())
         .stdin(std::process::Stdio::null())
         .stdout(log)

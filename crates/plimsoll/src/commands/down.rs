@@ -148,7 +148,10 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
         match Client::connect(dirs).await {
             Ok(client) => {
                 end_all(dirs, &client).await?;
-                no_server = Some(claimed(dirs, &client).await?);
+                let next = Claim::next(dirs)?;
+                let _: Health = client.post("/api/v1/shutdown", &()).await?;
+                let late = |_| Failure::new(FailureKind::Timeout, "the server does not end").hint("`plimsoll status` says what it does");
+                no_server = Some(tokio::time::timeout(DOWN, next).await.map_err(late)??);
             }
             Err(why) => {
                 // One that runs and doesn't answer may yet; nothing is ended behind its back.
@@ -174,20 +177,6 @@ pub async fn purge_all(dirs: &host::dirs::Dirs, terminal: &Terminal) -> Result<(
         terminal.say(&format!("`{}` stays: it also holds {}{more}", dirs.state().display(), names.join(", ")));
     }
     Ok(())
-}
-
-/// The server's own claim, which it has until the last of it has ended; one that somebody started meanwhile ends, too.
-async fn claimed(dirs: &host::dirs::Dirs, client: &Client) -> Result<Claim> {
-    let deadline = tokio::time::Instant::now() + DOWN;
-    loop {
-        match Claim::take(dirs) {
-            Err(failure) if failure.kind == FailureKind::Conflict && tokio::time::Instant::now() < deadline => {
-                let _: Result<Health> = client.post("/api/v1/shutdown", &()).await;
-                tokio::time::sleep(LOOK).await;
-            }
-            claim => return claim,
-        }
-    }
 }
 
 /// Where the record can't be read no server starts, and nothing else would end what still runs.
@@ -231,11 +220,6 @@ async fn end_all(dirs: &host::dirs::Dirs, client: &Client) -> Result<()> {
         take_down(client, view).await?;
     }
     host::router::ProxyRouter::new(dirs.runtime()).shutdown().await.doing("end the proxy")?;
-    let _: Health = client.post("/api/v1/shutdown", &()).await?;
-    let deadline = tokio::time::Instant::now() + DOWN;
-    while client.health().await.is_ok() && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(LOOK).await;
-    }
     Ok(())
 }
 

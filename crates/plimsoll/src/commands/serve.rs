@@ -7,8 +7,12 @@ use crate::server::{self, Serving};
 
 pub fn serve(args: &Serve) -> Result<u8> {
     log_to_stderr();
+    if args.existing {
+        // What was removed is not made again.
+        server::needs_record(&super::dirs_to_read()?)?;
+    }
     let dirs = super::dirs()?;
-    let serving = Serving { socket: dirs.socket(), tcp_port: args.port };
+    let serving = Serving { socket: dirs.socket(), tcp_port: args.port, existing: args.existing };
     server::serve(&dirs, &serving)?;
     Ok(exit::OK)
 }

@@ -10,10 +10,12 @@ mod logs;
 mod ports;
 mod schedules;
 
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::dirs::Dirs;
+use nix::fcntl::{Flock, FlockArg};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::failure::{Doing, Failure, Result};
@@ -33,6 +35,17 @@ pub struct Serving {
     pub socket: PathBuf,
     /// Loopback only; 0 lets the system choose.
     pub tcp_port: u16,
+    /// Only where there is a record.
+    pub existing: bool,
+}
+
+/// # Errors
+/// Where there is none.
+pub fn needs_record(dirs: &Dirs) -> Result<()> {
+    match dirs.record().exists() {
+        true => Ok(()),
+        false => Err(Failure::not_found(format!("there is no record in {}", dirs.state().display()))),
+    }
 }
 
 /// Serves until it is told to stop; what runs and what is routed goes on without it.
@@ -41,6 +54,9 @@ pub struct Serving {
 /// When the state directory can't be used or another server has it.
 pub fn serve(dirs: &Dirs, serving: &Serving) -> Result<()> {
     let _claim = Claim::take(dirs)?;
+    if serving.existing {
+        needs_record(dirs)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().doing("start the server's threads")?;
     runtime.block_on(async {
         let world = world::open(dirs).await?;
@@ -80,7 +96,7 @@ fn restrict(socket: &std::path::Path) -> Result<()> {
 /// One server a state directory: an advisory lock that the kernel drops with the process.
 #[derive(Debug)]
 pub struct Claim {
-    _file: nix::fcntl::Flock<std::fs::File>,
+    _file: Flock<File>,
 }
 
 impl Claim {
@@ -92,16 +108,45 @@ impl Claim {
     /// # Errors
     /// When another server has it.
     pub fn take(dirs: &Dirs) -> Result<Claim> {
-        let path = dirs.state().join("server.lock");
-        let file =
-            std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).doing(&format!("open {}", path.display()))?;
-        match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+        let path = Claim::path(dirs);
+        match Flock::lock(Claim::open(&path)?, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Claim { _file: file }),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
                 Err(Failure::new(crate::failure::FailureKind::Conflict, format!("another server has {}", dirs.state().display()))
                     .hint("`plimsoll status` talks to it"))
             }
-            Err((_, error)) => Err(Failure::infrastructure(format!("failed to lock {}: {error}", path.display()))),
+            Err((_, error)) => Err(Claim::unlocked(&path, error)),
         }
+    }
+
+    /// The one after whoever has it: who stands in line before that one goes has it before anybody who comes then.
+    ///
+    /// # Errors
+    /// When there can be none.
+    pub fn next(dirs: &Dirs) -> Result<impl Future<Output = Result<Claim>> + use<>> {
+        let path = Claim::path(dirs);
+        let file = Claim::open(&path)?;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // The runtime would wait for one of its own threads.
+        std::thread::spawn(move || tell.send(Flock::lock(file, FlockArg::LockExclusive)));
+        Ok(async move {
+            match told.await {
+                Ok(Ok(file)) => Ok(Claim { _file: file }),
+                Ok(Err((_, error))) => Err(Claim::unlocked(&path, error)),
+                Err(error) => Err(Claim::unlocked(&path, error)),
+            }
+        })
+    }
+
+    fn path(dirs: &Dirs) -> PathBuf {
+        dirs.state().join("server.lock")
+    }
+
+    fn open(path: &Path) -> Result<File> {
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).doing(&format!("open {}", path.display()))
+    }
+
+    fn unlocked(path: &Path, error: impl std::fmt::Display) -> Failure {
+        Failure::infrastructure(format!("failed to lock {}: {error}", path.display()))
     }
 }

@@ -5,6 +5,7 @@
 use crate::common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::{APP, DEADLINE, Place, SMALL, until};
 use nix::sys::signal::{Signal, kill};
@@ -141,6 +142,26 @@ fn a_purge_is_whole_also_where_somebody_watches() {
     assert_ne!(up.wait().code, 0);
     watching.wait();
     assert!(!place.state().exists() && place.find_server().is_none(), "nobody has begun it anew");
+}
+
+#[test]
+fn who_looks_while_everything_is_removed_begins_nothing_on_it() {
+    let place = Place::with_app();
+    assert_eq!(place.up(&[]).code, 0);
+    let done = AtomicBool::new(false);
+    let purged = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                place.say(&["status"]);
+            }
+        });
+        let purged = place.say(&["down", "--purge"]);
+        done.store(true, Ordering::Relaxed);
+        purged
+    });
+    assert_eq!(purged.code, 0, "{purged:?}");
+    until(DEADLINE, || place.find_server().is_none()).expect("no server has begun anew");
+    assert!(!place.state().join("record.sqlite").exists());
 }
 
 #[test]

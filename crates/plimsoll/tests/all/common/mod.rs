@@ -169,7 +169,7 @@ impl Place {
 
     /// The server of this place, where one runs.
     pub fn find_server(&self) -> Option<Pid> {
-        let is_server = |process: &String| process.trim_end().ends_with("plimsoll serve");
+        let is_server = |process: &String| process.trim_end().trim_end_matches(" --existing").ends_with("plimsoll serve");
         let process = self.left().into_iter().find(is_server)?;
         process.split(' ').next().and_then(|pid| pid.parse().ok()).map(Pid::from_raw)
     }
