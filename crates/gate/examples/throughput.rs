@@ -190,6 +190,7 @@ fn input() -> Input {
         evidence: Default::default(),
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::new() },
+        provenance: None,
         circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(0),

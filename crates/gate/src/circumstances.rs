@@ -2,6 +2,7 @@
 //!
 //! All of it is asked for in the moment of acting, and what was known then is part of the decision.
 
+use base::Digest;
 use base::number::counted;
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +18,21 @@ pub struct Answers {
     /// All that are open, or why nobody knows.
     pub incidents: Result<Vec<Incident>, String>,
     pub checks: Vec<Checked>,
+    /// Who signs what ships, or why nobody can.
+    pub signature: Result<Signature, String>,
+}
+
+/// Who answers for what ships being what was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// The fingerprint of its public half.
+    pub key: Digest,
 }
 
 impl Default for Answers {
     fn default() -> Answers {
-        Answers { objectives: Vec::new(), incidents: Err("nobody has looked yet".to_string()), checks: Vec::new() }
+        let nobody = || "nobody has looked yet".to_string();
+        Answers { objectives: Vec::new(), incidents: Err(nobody()), checks: Vec::new(), signature: Err(nobody()) }
     }
 }
 
@@ -29,6 +40,12 @@ impl Default for Answers {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Circumstances {
+    /// Nothing where nobody asks for one, or it can't be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+    /// Why it can't be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature_unknown: Option<String>,
     /// How what users are promised is kept; empty where nothing is promised.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slo: Vec<slo::Status>,
@@ -46,6 +63,9 @@ impl GatePlan {
     /// What has to be found out; nothing where nothing has.
     pub fn asks(&self) -> Option<String> {
         let mut asked = Vec::new();
+        if self.signed {
+            asked.push("who signs what ships".to_string());
+        }
         if !self.slos.is_empty() {
             asked.push("what is left of the error budgets".to_string());
         }
@@ -66,7 +86,10 @@ impl GatePlan {
         let checked = |name: &str| answers.checks.iter().find(|checked| checked.name == name).cloned();
         let checks =
             self.checks.iter().map(|check| checked(&check.name).unwrap_or_else(|| Checked::failed(&check.name, "it was not made")));
+        let signature = self.signed.then(|| answers.signature.clone());
         Circumstances {
+            signature: signature.as_ref().and_then(|known| known.as_ref().ok().cloned()),
+            signature_unknown: signature.and_then(Result::err),
             slo: self.slos.assess(&answers.objectives),
             incidents: incidents.as_ref().and_then(|known| known.as_ref().ok().cloned()),
             incidents_unknown: incidents.and_then(Result::err),
@@ -87,9 +110,12 @@ impl GatePlan {
 }
 
 impl Circumstances {
-    /// `Promised: …`, `Incidents: …`, `Checked: …`, for those who ask what was known.
+    /// `Signed: …`, `Promised: …`, `Incidents: …`, `Checked: …`, for those who ask what was known.
     pub fn sentences(&self) -> Vec<String> {
-        let mut res: Vec<String> = self.slo.iter().map(|status| format!("Promised: {}.", status.sentence())).collect();
+        let signed = self.signature.iter().map(|signature| format!("Signed: by the server, whose key is {}.", signature.key.short()));
+        let unsigned = self.signature_unknown.iter().map(|why| format!("Signed: by nobody: {why}."));
+        let mut res: Vec<String> = signed.chain(unsigned).collect();
+        res.extend(self.slo.iter().map(|status| format!("Promised: {}.", status.sentence())));
         match self.incidents.as_deref() {
             Some([]) => res.push("Incidents: none that counts is open.".to_string()),
             Some(open) => res.extend(open.iter().map(|incident| format!("Incidents: {}.", incident.sentence()))),

@@ -21,6 +21,9 @@ pub struct Input {
     pub evidence: Summary,
     pub findings: Vec<DistinctFinding>,
     pub previous: Previous,
+    /// Where the artifact comes from, as far as it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
     #[serde(flatten)]
     pub circumstances: Circumstances,
     /// How often traffic of the environment went back to an older version in the 24 hours before.
@@ -51,6 +54,17 @@ pub struct RunResult {
     pub conclusion: String,
 }
 
+/// How far what is stated of a build can be believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The build level of SLSA.
+    pub level: u8,
+    pub builder: String,
+    /// Why the level is no higher, each without a full stop; empty at 3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+}
+
 /// What the project's last release had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
@@ -74,6 +88,15 @@ impl Input {
             "findings_max": plan.findings_max,
             "evidence_required": plan.evidence_required,
         });
+        if let Some(level) = plan.level {
+            limits["level"] = json!(level);
+        }
+        if plan.provenance_min > 0 {
+            limits["provenance_min"] = plan.provenance_min.into();
+        }
+        if plan.signed {
+            limits["signed"] = true.into();
+        }
         if !plan.slos.is_empty() {
             let slos = &plan.slos;
             limits["slo"] = json!({ "unknown": slos.unknown, "budget_min_percent": slos.budget_min_percent });
@@ -119,7 +142,8 @@ impl Serialize for Document<'_> {
             evidence,
             findings,
             previous: _,
-            circumstances: Circumstances { slo, incidents, incidents_unknown, checks },
+            provenance,
+            circumstances: Circumstances { signature, signature_unknown, slo, incidents, incidents_unknown, checks },
             rollbacks_24h,
             time,
             actor,
@@ -134,6 +158,15 @@ impl Serialize for Document<'_> {
         map.serialize_entry("evidence", evidence)?;
         map.serialize_entry("findings", findings)?;
         map.serialize_entry("previous", &self.previous)?;
+        if let Some(provenance) = provenance {
+            map.serialize_entry("provenance", provenance)?;
+        }
+        if let Some(signature) = signature {
+            map.serialize_entry("signature", signature)?;
+        }
+        if let Some(why) = signature_unknown {
+            map.serialize_entry("signature_unknown", why)?;
+        }
         if !slo.is_empty() {
             map.serialize_entry("slo", slo)?;
         }

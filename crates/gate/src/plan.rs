@@ -6,6 +6,7 @@ use crate::EvidenceKind;
 use crate::approval::Approvals;
 use crate::check::Check;
 use crate::incident::Incidents;
+use crate::level::Level;
 use crate::slo::Slos;
 use crate::window::Calendar;
 
@@ -13,10 +14,19 @@ use crate::window::Calendar;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GatePlan {
+    /// Of the environment, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
     /// The repository's `policy/*.rego`, as of the commit that ships.
     pub policies: Vec<PolicyFile>,
     pub coverage_min_percent: f64,
     pub findings_max: FindingsMax,
+    /// The least build level of SLSA; 0 asks for none.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub provenance_min: u8,
+    /// Whether what ships must be signed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
     /// Evidence without which nothing ships.
     pub evidence_required: BTreeSet<EvidenceKind>,
     /// Evidence the project's last release had: what was there once may not vanish unnoticed.
@@ -46,12 +56,20 @@ fn is_one(count: &u32) -> bool {
     *count == 1
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_nothing(level: &u8) -> bool {
+    *level == 0
+}
+
 impl Default for GatePlan {
     fn default() -> GatePlan {
         GatePlan {
+            level: None,
             policies: Vec::new(),
             coverage_min_percent: 80.0,
             findings_max: FindingsMax::default(),
+            provenance_min: 0,
+            signed: false,
             evidence_required: BTreeSet::new(),
             previous_evidence: BTreeSet::new(),
             // A decision takes milliseconds; a busy machine must not turn it into a denial.

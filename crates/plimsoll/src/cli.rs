@@ -126,6 +126,9 @@ pub struct Up {
     /// The branch this counts as a push to; needed when HEAD is detached
     #[arg(long = "ref", value_name = "BRANCH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub git_ref: Option<String>,
+    /// Where it goes, with what `environments` says of it; `local` when absent
+    #[arg(long, alias = "env", value_name = "NAME")]
+    pub environment: Option<String>,
     /// Run only this workflow file; may be repeated
     #[arg(long, value_name = "FILE")]
     pub workflow: Vec<String>,
@@ -460,6 +463,15 @@ pub struct OfDir {
 }
 
 #[derive(Debug, Clone, Args)]
+pub struct OfEnvironment {
+    /// Which of the project's environments; needed where it has several
+    #[arg(long, alias = "env", value_name = "NAME")]
+    pub environment: Option<String>,
+    #[command(flatten)]
+    pub of: OfDir,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct OneRelease {
     /// `release-7`, `7` or an id; when absent the last one, and where one is steered the one that moves
     pub release: Option<String>,
@@ -621,7 +633,7 @@ pub enum Env {
     /// Nothing moves forward from now on; the way back stays free
     Freeze(Freeze),
     /// End every freeze that somebody called
-    Unfreeze(OfDir),
+    Unfreeze(OfEnvironment),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -636,7 +648,7 @@ pub struct Freeze {
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     #[command(flatten)]
-    pub of: OfDir,
+    pub at: OfEnvironment,
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -653,6 +665,9 @@ pub enum Gate {
 
 #[derive(Debug, Clone, Args)]
 pub struct Check {
+    /// As this environment asks; `local` when absent
+    #[arg(long, alias = "env", value_name = "NAME")]
+    pub environment: Option<String>,
     /// The rules of the working tree, not of the commit
     #[arg(long)]
     pub dirty: bool,
@@ -662,6 +677,9 @@ pub struct Check {
 
 #[derive(Debug, Clone, Args)]
 pub struct Simulate {
+    /// As this environment asks; `local` when absent
+    #[arg(long, alias = "env", value_name = "NAME")]
+    pub environment: Option<String>,
     /// How far back
     #[arg(long, default_value = "90d", value_name = "DURATION")]
     pub since: String,
@@ -687,7 +705,7 @@ pub struct Override {
     #[arg(long = "for", default_value = "1h", value_name = "DURATION")]
     pub lasts: String,
     #[command(flatten)]
-    pub of: OfDir,
+    pub at: OfEnvironment,
 }
 
 #[derive(Debug, Clone, Subcommand)]
@@ -763,7 +781,7 @@ pub struct Rollback {
     /// A revision that was live before, or the beginning of one
     pub revision: Option<String>,
     #[command(flatten)]
-    pub of: OfDir,
+    pub at: OfEnvironment,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -788,6 +806,9 @@ pub struct Logs {
 pub struct Down {
     #[command(flatten)]
     pub here: Here,
+    /// Which of the project's environments; needed where several are live
+    #[arg(long, alias = "env", value_name = "NAME")]
+    pub environment: Option<String>,
     /// Stop the server too and remove everything Plimsoll keeps, of every project
     #[arg(long)]
     pub purge: bool,

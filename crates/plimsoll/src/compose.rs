@@ -40,6 +40,8 @@ pub use workflows::{load, ready};
 #[derive(Debug, Clone, Default)]
 pub struct Choices {
     pub dirty: bool,
+    /// Where it is to go, as it was typed.
+    pub environment: Option<String>,
     pub git_ref: Option<String>,
     /// Only these workflow files.
     pub workflows: Vec<String>,
@@ -66,8 +68,8 @@ pub struct Composed {
     pub snapshot: Option<Vec<u8>>,
 }
 
-/// The one environment a repository without `plimsoll.yaml` has.
-pub const LOCAL: &str = "local";
+/// Where a release goes when nobody says anything else.
+pub const LOCAL: &str = record::ledger::FIRST_ENVIRONMENT;
 
 /// # Errors
 /// Whatever is wrong with the folder or its files, all at once.
@@ -82,6 +84,11 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     // Whatever is wrong with any file is said at once.
     let mut problems = Problems::default();
     let (config, config_source) = problems.or_default(read_config(&tree, &mut warnings));
+    // A configuration that can't be read may have it.
+    let environment =
+        if problems.is_empty() { environments::of_release(choices.environment.as_deref(), &config) } else { Ok(LOCAL.to_string()) };
+    let environment = problems.or_default(environment);
+    let config = config.at(&environment);
     let detected = detect(&tree);
     let name = config.name.clone().unwrap_or_else(|| project_name(&repository));
     let project = Project {
@@ -123,7 +130,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         warnings.extend(environments::refused(&workflows, &config.environments, &git_ref));
     }
     warnings.extend(secrets::missing(&workflows, &project.id.to_string(), config.deliver_by_workflow));
-    warnings.extend(secrets::of_gate_missing(&config.gate, &project.id.to_string(), LOCAL));
+    warnings.extend(secrets::of_gate_missing(&config.gate, &project.id.to_string(), &environment));
     let why_runs = summary::runs(&workflows, &git_ref, config.deliver_by_workflow);
     if workflows.is_empty() {
         warnings.extend(workflows_of_the_root(&repository));
@@ -169,16 +176,11 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         subtree: repository.subtree.clone(),
         snapshot: snapshot.as_ref().map(|bytes| Digest::of(bytes)),
     };
-    let mut gate = gate::GatePlan { policies, evidence_required: config.gate.require.clone(), ..gate::GatePlan::default() };
-    gate.override_people = config.gate.override_people.unwrap_or(gate.override_people);
-    if let Some(coverage) = config.gate.coverage {
-        gate.coverage_min_percent = coverage;
+    let mut gate = gate::GatePlan { policies, calendar, slos, ..config.gate.plan(config.level(&environment)) };
+    gate.incidents = gate.incidents.map(|incidents| placed(incidents, &repository));
+    if let Some(protection) = config.environments.protection(&environment) {
+        warnings.extend(environments::protect(&environment, protection, &git_ref, &mut gate)?);
     }
-    gate.calendar = calendar;
-    gate.approvals = config.gate.approvals.clone();
-    gate.slos = slos;
-    gate.incidents = config.gate.incidents.clone().map(|incidents| placed(incidents, &repository));
-    gate.checks = config.gate.checks.clone();
     let mut summary = vec![
         ("commit", summary::commit(&commit, !repository.dirty.is_empty())),
         ("runs", why_runs),
@@ -193,7 +195,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let proposal = Proposal {
         id: ReleaseId::new(now, random),
         project,
-        environment: LOCAL.to_string(),
+        environment,
         commit,
         source,
         event,
@@ -546,6 +548,15 @@ fn placed(incidents: incident::Incidents, repository: &Repository) -> incident::
         other => other,
     };
     incident::Incidents { source, ..incidents }
+}
+
+/// The environment of the project in this folder, as its file has it now.
+///
+/// # Errors
+/// When it has none of that name.
+pub fn environment_named(folder: &Path, asked: &str) -> Result<String> {
+    let text = std::fs::read_to_string(folder.join("plimsoll.yaml")).ok();
+    environments::of_release(Some(asked), &config_of(text))
 }
 
 pub fn short(sha: &str) -> &str {

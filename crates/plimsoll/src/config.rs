@@ -17,6 +17,7 @@ use base::{Diagnostic, Source, Span};
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Strategy, SyntheticPlan};
 use workflow::environment::Environments;
 
+pub use environments::Place;
 pub use gate::{Gate, holidays_from};
 pub use slo::slos_of;
 pub use workflows::Workflows;
@@ -46,8 +47,10 @@ pub struct Config {
     pub judge: JudgeConfig,
     pub synthetic: Option<Synthetic>,
     pub gate: Gate,
-    /// What protects the environments that jobs name.
+    /// What protects the environments.
     pub environments: Environments,
+    /// What is different in each, by its name in lower case.
+    pub places: BTreeMap<String, Place>,
     pub gitlab: Gitlab,
     pub workflows: Workflows,
     /// `deliver: workflow`: jobs with `environment:` run too.
@@ -123,7 +126,44 @@ pub struct Gitlab {
     pub mirrors: BTreeMap<String, String>,
 }
 
+impl Config {
+    /// As it is in an environment.
+    #[must_use]
+    pub fn at(&self, environment: &str) -> Config {
+        let mut config = self.clone();
+        let Some(place) = self.places.get(environment).cloned() else { return config };
+        config.replicas = place.replicas.or(config.replicas);
+        config.env.extend(place.env);
+        config.smoke = place.smoke.or(config.smoke);
+        if place.strategy.is_some() {
+            (config.strategy, config.scale_down_delay_ms) = (place.strategy, place.scale_down_delay_ms);
+        }
+        config.limits = place.limits.or(config.limits);
+        config.gate = place.gate.unwrap_or(config.gate);
+        config
+    }
+
+    /// How secure an environment is to be: as it says, or as its name does.
+    pub fn level(&self, environment: &str) -> Option<::gate::Level> {
+        self.places.get(environment).and_then(|place| place.level).or_else(|| ::gate::Level::named(environment))
+    }
+}
+
 impl LimitsConfig {
+    /// What isn't said here is as there.
+    #[must_use]
+    pub fn or(self, other: LimitsConfig) -> LimitsConfig {
+        LimitsConfig {
+            ready_ms: self.ready_ms.or(other.ready_ms),
+            step_min_ms: self.step_min_ms.or(other.step_min_ms),
+            step_max_ms: self.step_max_ms.or(other.step_max_ms),
+            deadline: self.deadline.or(other.deadline),
+            drain_ms: self.drain_ms.or(other.drain_ms),
+            verify_ms: self.verify_ms.or(other.verify_ms),
+            restarts_max: self.restarts_max.or(other.restarts_max),
+        }
+    }
+
     pub fn over(&self, limits: Limits) -> Limits {
         Limits {
             ready_ms: self.ready_ms.unwrap_or(limits.ready_ms),
@@ -195,6 +235,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("judge", JUDGE),
     ("synthetic", SYNTHETIC),
     ("gate", gate::GATE),
+    ("gate.findings", gate::FINDINGS),
     ("gate.window", gate::WINDOW),
     ("gate.window.freezes.*", gate::PERIOD),
     ("gate.window.openings.*", gate::PERIOD),
@@ -257,15 +298,26 @@ pub fn parse(source: &Source) -> (Config, Vec<Diagnostic>) {
     (config, reader.diagnostics)
 }
 
-/// The user's own file: what holds for all projects that say nothing.
-pub fn parse_user(source: &Source) -> (Actions, Vec<Diagnostic>) {
+/// The user's own file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct User {
+    /// For all projects that say nothing.
+    pub actions: Actions,
+    /// `builder: hosted`: nobody works at the machine of the server.
+    pub hosted: bool,
+}
+
+pub fn parse_user(source: &Source) -> (User, Vec<Diagnostic>) {
     let (node, diagnostics) = yaml::parse(source);
     let mut reader = Reader { diagnostics };
-    let actions = node.and_then(|node| {
-        let root = reader.closed(&node, &["apiVersion", "actions"])?.clone();
-        reader.at(&root, "actions", Reader::actions)
+    let user = node.and_then(|node| {
+        let root = reader.closed(&node, &["apiVersion", "actions", "builder"])?.clone();
+        Some(User {
+            actions: reader.at(&root, "actions", Reader::actions).unwrap_or_default(),
+            hosted: reader.at(&root, "builder", Reader::builder).unwrap_or_default(),
+        })
     });
-    (actions.unwrap_or_default(), reader.diagnostics)
+    (user.unwrap_or_default(), reader.diagnostics)
 }
 
 struct Reader {
@@ -291,7 +343,7 @@ impl Reader {
             artifact: self.at(root, "artifact", Self::text),
             start: self.at(root, "start", Self::text),
             port: self.at(root, "port", |reader, node| reader.whole(node, 1, 65_535)).map(|port| port as u16),
-            replicas: self.at(root, "replicas", |reader, node| reader.whole(node, 1, 100)).map(|count| count as u32),
+            replicas: self.at(root, "replicas", Self::replicas),
             env: self.at(root, "env", Self::env).unwrap_or_default(),
             health: self.at(root, "health", Self::health).unwrap_or_default(),
             smoke: self.at(root, "smoke", Self::smoke),
@@ -300,8 +352,9 @@ impl Reader {
             limits: self.at(root, "limits", Self::limits).unwrap_or_default(),
             judge: self.at(root, "judge", Self::judge).unwrap_or_default(),
             synthetic: self.at(root, "synthetic", Self::synthetic),
-            gate: self.at(root, "gate", Self::gate).unwrap_or_default(),
+            gate: self.at(root, "gate", |reader, node| reader.gate(node, &Gate::default())).unwrap_or_default(),
             environments: Environments::default(),
+            places: BTreeMap::new(),
             gitlab: self.at(root, "gitlab", Self::gitlab).unwrap_or_default(),
             workflows: self.at(root, "workflows", Self::workflows).unwrap_or_default(),
             deliver_by_workflow: self.at(root, "deliver", Self::deliver).unwrap_or_default(),
@@ -309,10 +362,13 @@ impl Reader {
             actions: self.at(root, "actions", Self::actions).unwrap_or_default(),
         };
         // Read last: who is in a team stands with the gate.
-        let (teams, people) = (&config.gate.teams, &config.gate.approvals.people);
-        let environments = self.at(root, "environments", |reader, node| reader.environments(node, teams, people));
-        config.environments = environments.unwrap_or_default();
+        let environments = self.at(root, "environments", |reader, node| reader.environments(node, &config.gate));
+        (config.environments, config.places) = environments.unwrap_or_default();
         config
+    }
+
+    fn replicas(&mut self, node: &Node) -> Option<u32> {
+        self.whole(node, 1, 100).map(|count| count as u32)
     }
 
     fn at<T>(&mut self, mapping: &Mapping, key: &str, read: impl FnOnce(&mut Reader, &Node) -> Option<T>) -> Option<T> {
@@ -613,6 +669,17 @@ impl Reader {
             Some("keep") => Some(host::actions::Moved::Keep),
             _ => {
                 self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`refuse` or `keep` is expected here"));
+                None
+            }
+        }
+    }
+
+    fn builder(&mut self, node: &Node) -> Option<bool> {
+        match node.as_str() {
+            Some("hosted") => Some(true),
+            Some("workstation") => Some(false),
+            _ => {
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`hosted` or `workstation` is expected here"));
                 None
             }
         }

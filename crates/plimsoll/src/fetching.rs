@@ -6,7 +6,7 @@ use base::{Source, diagnostic};
 use host::actions::{Lock, Resolver, Sources, Store, lock};
 use host::dirs::Dirs;
 
-use crate::config::{self, Actions};
+use crate::config::{self, Actions, User};
 use crate::failure::{Doing, Failure, Result};
 
 /// Addresses, separated by white space.
@@ -42,7 +42,7 @@ pub fn locked(read: &dyn Fn(&str) -> Option<String>) -> Result<Lock> {
 /// # Errors
 /// When the variable or the user's file is wrong.
 pub fn sources(project: &Actions) -> Result<Sources> {
-    let user = user()?;
+    let user = user()?.actions;
     let variable = from_variable(&std::env::var(VARIABLE).unwrap_or_default())?;
     let templates = variable.or_else(|| project.sources.clone()).or(user.sources).unwrap_or_default();
     Ok(Sources::new(templates, project.moved.or(user.moved).unwrap_or_default()))
@@ -57,19 +57,22 @@ fn from_variable(text: &str) -> Result<Option<Vec<String>>> {
 }
 
 /// `$XDG_CONFIG_HOME/plimsoll/config.yaml`, else below `~/.config`.
-fn user() -> Result<Actions> {
+///
+/// # Errors
+/// When it is there and wrong.
+pub fn user() -> Result<User> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
-    let Some(file) = folder.map(|folder| folder.join("plimsoll/config.yaml")) else { return Ok(Actions::default()) };
+    let Some(file) = folder.map(|folder| folder.join("plimsoll/config.yaml")) else { return Ok(User::default()) };
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Actions::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(User::default()),
         Err(error) => return Err(error).doing(&format!("read {}", file.display())),
     };
     let source = Source::new(file.to_string_lossy(), text);
-    let (actions, diagnostics) = config::parse_user(&source);
+    let (user, diagnostics) = config::parse_user(&source);
     if diagnostics.is_empty() {
-        return Ok(actions);
+        return Ok(user);
     }
     Err(Failure::usage(format!("`{}` is wrong\n\n{}", file.display(), diagnostic::render(&source, &diagnostics, false))))
 }

@@ -36,7 +36,8 @@ pub struct Period {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectEntry {
     pub project: Project,
-    pub port: u16,
+    /// Where users come to each environment.
+    pub ports: BTreeMap<String, u16>,
     pub last_release: u64,
     pub last_run: u64,
     /// How often each workflow file has run.
@@ -134,10 +135,10 @@ impl Index {
 
     fn apply_project(&mut self, event: ProjectEvent, seq: u64, id: &str) {
         match event {
-            ProjectEvent::Registered { project, port, .. } => {
+            ProjectEvent::Registered { project, environment, port, .. } => {
                 let entry = self.projects.entry(project.id).or_insert_with(|| ProjectEntry {
                     project: project.clone(),
-                    port,
+                    ports: BTreeMap::new(),
                     last_release: 0,
                     last_run: 0,
                     runs_of: BTreeMap::new(),
@@ -145,7 +146,7 @@ impl Index {
                     evidence: BTreeSet::new(),
                 });
                 entry.project = project;
-                entry.port = port;
+                entry.ports.insert(environment, port);
                 entry.version = seq;
             }
             ProjectEvent::ReleaseNumbered { number, last_run, runs_of, .. } => {

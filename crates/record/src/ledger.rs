@@ -50,6 +50,9 @@ pub fn project_stream(id: ProjectId) -> String {
 pub enum ProjectEvent {
     Registered {
         project: release::Project,
+        /// Whose port it is.
+        #[serde(default = "first_environment", skip_serializing_if = "is_first")]
+        environment: String,
         port: u16,
         at: Timestamp,
     },
@@ -64,6 +67,17 @@ pub enum ProjectEvent {
         environment: String,
         at: Timestamp,
     },
+}
+
+/// The one there was before there could be several.
+pub const FIRST_ENVIRONMENT: &str = "local";
+
+fn first_environment() -> String {
+    FIRST_ENVIRONMENT.to_string()
+}
+
+fn is_first(environment: &str) -> bool {
+    environment == FIRST_ENVIRONMENT
 }
 
 impl ProjectEvent {

@@ -6,6 +6,7 @@ use workflow::job::Conclusion;
 use workflow::run::Run;
 
 use crate::plan::{Plan, Workflows};
+use crate::provenance;
 
 /// What the gate is shown beside the release: it moves while the release waits.
 pub(crate) struct Moment {
@@ -55,6 +56,7 @@ pub(crate) fn gate_input<'a>(
         evidence: Summary::default(),
         findings: Vec::new(),
         previous: gate::Previous::default(),
+        provenance: Some(provenance::believed(workflows)),
         circumstances: moment.circumstances,
         rollbacks_24h: moment.rollbacks_24h,
         time: moment.at,

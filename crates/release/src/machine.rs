@@ -633,14 +633,25 @@ impl Release {
 
     /// What other rules would have said of it, of the same evidence and at the same moment, knowing what was known then or what is said
     /// here; nothing where it never got so far.
-    pub fn decided_by(&self, rules: &gate::GatePlan, circumstances: Option<&gate::Circumstances>) -> Option<Decision> {
+    pub fn decided_by(
+        &self,
+        rules: &gate::GatePlan,
+        environment: Option<&str>,
+        circumstances: Option<&gate::Circumstances>,
+    ) -> Option<Decision> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
-        let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
+        let mut rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
         let mut moment = Moment::of(decision);
-        if let Some(known) = circumstances {
-            moment.circumstances = known.clone();
+        match circumstances {
+            Some(known) => moment.circumstances = known.clone(),
+            // What nobody asked for then can't be known any more.
+            None => rules.signed &= moment.circumstances.signature.is_some() || moment.circumstances.signature_unknown.is_some(),
         }
-        Some(self.with_room(gate::decide(&rules, &self.gate_input(workflows, artifact, moment))))
+        let mut input = self.gate_input(workflows, artifact, moment);
+        if let Some(environment) = environment {
+            input.environment = environment.to_string();
+        }
+        Some(self.with_room(gate::decide(&rules, &input)))
     }
 
     /// The document that the policies were shown for the decision.

@@ -50,6 +50,9 @@ pub struct Workflows {
     pub runs: Vec<Arc<workflow::plan::Plan>>,
     pub ships: Ships,
     pub gate: gate::GatePlan,
+    /// The machine is there to build and for nothing else, as its owner says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hosted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -341,7 +341,7 @@ fn incidents_and_checks_are_asked_for_again_in_the_moment_of_acting() {
     workflows.gate.incidents = Some(Incidents { source, token: None, unknown, priorities: vec!["P1".to_string()] });
     workflows.gate.checks = vec![Check { name: "capacity".to_string(), how: How::Run("true".to_string()), timeout_ms: 1_000 }];
     let answers = |incidents: Result<Vec<Incident>, String>, check: Checked| {
-        Some(gate::Answers { objectives: Vec::new(), incidents, checks: vec![check] })
+        Some(gate::Answers { incidents, checks: vec![check], ..gate::Answers::default() })
     };
     let incident = Incident { id: "INC-7".into(), title: "it is down".into(), priority: "P1".into(), url: None, opened: None };
     let mut release = Release::new(Arc::new(plan));
@@ -353,10 +353,10 @@ fn incidents_and_checks_are_asked_for_again_in_the_moment_of_acting() {
     look(&mut release, &seen, NOW);
     let decision = release.decision().expect("the gate was asked").clone();
     assert!(decision.is_allowed() && decision.circumstances.incidents == Some(Vec::new()), "{decision:?}");
-    let again = release.decided_by(&release.plan().workflows().expect("a change").gate, None);
+    let again = release.decided_by(&release.plan().workflows().expect("a change").gate, None, None);
     assert_eq!(again, Some(decision.clone()), "the record alone gives the same answer");
     let known = gate::Circumstances { incidents: Some(vec![incident.clone()]), ..decision.circumstances };
-    let now = release.decided_by(&release.plan().workflows().expect("a change").gate, Some(&known)).expect("it was decided");
+    let now = release.decided_by(&release.plan().workflows().expect("a change").gate, None, Some(&known)).expect("it was decided");
     assert_eq!(now.violations()[0].id, "incidents/open");
 
     seen.environment = Arc::default();
@@ -523,7 +523,7 @@ fn plan(workflows: &[&str]) -> Plan {
         dirty: false,
     };
     let source = CodeSource { repository: "/srv/shop".to_string(), sha: "0".repeat(40), subtree: String::new(), snapshot: None };
-    let workflows = Workflows { commit, source, runs, ships: Ships::Source, gate: GatePlan::default() };
+    let workflows = Workflows { commit, source, runs, ships: Ships::Source, gate: GatePlan::default(), hosted: false };
     let project =
         Project { id: ProjectId::new(NOW, 1), name: "shop".to_string(), repository: "/srv/shop".to_string(), subtree: String::new() };
     Plan {

@@ -75,8 +75,10 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
             slos: promised(rng),
             incidents: watched(rng),
             checks: checked(rng),
+            signed: number.is_multiple_of(4),
             ..GatePlan::default()
         },
+        hosted: false,
     };
     let delivery = delivery(rng);
     let plan = plan(rng, number, now, Kind::Change(Box::new(workflows)), delivery);

@@ -144,6 +144,11 @@ impl Protection {
 }
 
 impl Reviewer {
+    /// Under all of the names that stand there.
+    pub fn people(&self) -> BTreeSet<String> {
+        self.names().cloned().collect()
+    }
+
     fn is(&self, people: &People, name: &str) -> bool {
         self.names().any(|own| people.are_one(own, name))
     }
@@ -155,7 +160,8 @@ impl Reviewer {
         }
     }
 
-    fn shown(&self) -> String {
+    /// `alice`, `the team ops`.
+    pub fn shown(&self) -> String {
         if self.team.is_some() { format!("the team {}", self.name) } else { self.name.clone() }
     }
 }

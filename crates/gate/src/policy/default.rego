@@ -98,6 +98,27 @@ warnings contains {"id": "evidence/absent", "message": message} if {
 	message := sprintf("there is no evidence of %s", [subject[kind]])
 }
 
+# Where it comes from, and who answers for it
+
+violations contains {"id": "provenance/low", "message": message} if {
+	least := input.limits.provenance_min
+	provenance := input.provenance
+	provenance.level < least
+	message := sprintf("the build is at level %d of SLSA, at least %d is asked: %s", [provenance.level, least, concat("; ", provenance.because)])
+}
+
+violations contains {"id": "provenance/absent", "message": message} if {
+	least := input.limits.provenance_min
+	not input.provenance
+	message := sprintf("nobody knows where the artifact comes from, at least level %d of SLSA is asked", [least])
+}
+
+violations contains {"id": "signature/absent", "message": message} if {
+	input.limits.signed
+	not input.signature
+	message := sprintf("what ships must be signed, and can't be: %s", [object.get(input, "signature_unknown", "nobody was asked")])
+}
+
 # Error budgets
 
 violations contains {"id": "slo/burning", "message": message} if {

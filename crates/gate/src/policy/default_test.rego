@@ -184,3 +184,24 @@ test_a_check_that_failed if {
 }
 
 test_a_check_that_failed_and_does_not_say_why if denied_for("checks/failed", but({"checks": [{"name": "capacity", "passed": false}]}))
+
+# Where it comes from, and who answers for it
+
+asked(limits) := but({"limits": object.union(well.limits, limits)})
+
+test_a_build_that_nobody_can_believe_enough_is_denied if {
+	low := object.union(asked({"provenance_min": 3}), {"provenance": {"level": 2, "builder": "b", "because": ["the job `build` runs on the machine itself"]}})
+	denied_for("provenance/low", low)
+	some violation in gate.violations with input as low
+	violation.message == "the build is at level 2 of SLSA, at least 3 is asked: the job `build` runs on the machine itself"
+	denied_for("provenance/absent", asked({"provenance_min": 1}))
+	gate.allow with input as object.union(asked({"provenance_min": 2}), {"provenance": {"level": 2, "builder": "b"}})
+	gate.allow with input as but({"provenance": {"level": 1, "builder": "b"}})
+}
+
+test_what_must_be_signed_and_is_not_is_denied if {
+	denied_for("signature/absent", asked({"signed": true}))
+	denied_for("signature/absent", object.union(asked({"signed": true}), {"signature_unknown": "the key is lost"}))
+	gate.allow with input as object.union(asked({"signed": true}), {"signature": {"key": "sha256:ab"}})
+	gate.allow with input as but({"signature_unknown": "the key is lost"})
+}

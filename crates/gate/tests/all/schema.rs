@@ -9,7 +9,7 @@ use gate::check::{Check, Checked, How};
 use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
-use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
+use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Level, Previous, Provenance, RunResult, Signature};
 use serde_json::{Value, json};
 
 #[test]
@@ -51,6 +51,13 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "opened",
         "checks",
         "reason",
+        "provenance",
+        "because",
+        "signature",
+        "signature_unknown",
+        "level",
+        "provenance_min",
+        "signed",
     ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
@@ -149,7 +156,7 @@ fn example() -> Value {
         slos: slos(),
         incidents: Some(incidents()),
         checks: ["capacity", "monitoring"].map(check).into(),
-        ..GatePlan::default()
+        ..GatePlan::at(Some(Level::Staging))
     };
     let mut input = input().with_evidence(&evidence);
     let counts = |total: f64| move |question: Question| (question.window_ms, Counts { part: total / 50.0, total });
@@ -163,9 +170,11 @@ fn example() -> Value {
     let open = r#"[{"id": "INC-7", "title": "the shop is down", "priority": "P1", "url": "https://example.org/7", "opened": "2026-11-20T09:00:00Z"}]"#;
     let incidents = gate::incident::read(open).map(|page| page.open);
     let checks = vec![Checked::passed("monitoring"), Checked::failed("capacity", "2 nodes of 3")];
-    input.circumstances = plan.assess(&Answers { objectives, incidents, checks });
+    input.circumstances = plan.assess(&Answers { objectives, incidents, checks, signature: Ok(Signature { key: Digest::of(b"a key") }) });
     // Either is there: what is open, or why nobody knows.
-    input.circumstances.incidents_unknown = plan.assess(&Answers::default()).incidents_unknown;
+    let unknown = plan.assess(&Answers::default());
+    input.circumstances.incidents_unknown = unknown.incidents_unknown;
+    input.circumstances.signature_unknown = unknown.signature_unknown;
     assert_eq!(input.findings[0].severity, Severity::Low);
     let document = input.document(&plan);
     assert_eq!(document.digest(), Digest::of(document.json().to_string().as_bytes()), "whoever puts it together again finds it");
@@ -208,6 +217,11 @@ fn input() -> Input {
         evidence: Default::default(),
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]) },
+        provenance: Some(Provenance {
+            level: 1,
+            builder: "https://example.org/builder".into(),
+            because: vec!["somebody may work at it".into()],
+        }),
         circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(1_795_227_177_123),

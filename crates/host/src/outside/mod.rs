@@ -16,12 +16,13 @@ use base::mask::Mask;
 use engine::world::{Occasion, Outside};
 use gate::check::Checked;
 use gate::slo::Access;
-use gate::{Answers, GatePlan};
+use gate::{Answers, GatePlan, Signature};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::curl::Proof;
 use crate::dirs::Dirs;
+use crate::keys;
 use crate::metrics;
 use crate::secrets::SecretStore;
 
@@ -41,7 +42,7 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 /// Asks on this machine.
 #[derive(Debug)]
 pub struct HostOutside {
-    secrets: SecretStore,
+    dirs: Dirs,
     /// By project and release.
     asked: Mutex<BTreeMap<(String, Option<String>), Asked>>,
 }
@@ -114,12 +115,12 @@ enum Begun {
 
 impl HostOutside {
     pub fn new(dirs: &Dirs) -> HostOutside {
-        HostOutside { secrets: SecretStore::new(dirs), asked: Mutex::default() }
+        HostOutside { dirs: dirs.clone(), asked: Mutex::default() }
     }
 
     /// All of it, however long it takes.
     pub async fn find_out(&self, occasion: &Occasion, gate: &GatePlan) -> Answers {
-        find_out(self.secrets.clone(), Arc::new((occasion.clone(), gate.clone())), None).await.answers
+        find_out(self.dirs.clone(), Arc::new((occasion.clone(), gate.clone())), None).await.answers
     }
 
     fn begin(&self, key: &(String, Option<String>), occasion: &Occasion, gate: &GatePlan) -> Begun {
@@ -137,7 +138,7 @@ impl HostOutside {
         let checks = checks.filter(|(since, _)| since.elapsed() < CHECKS_KEPT).map(|(_, checks)| checks);
         let about = Arc::new((occasion.clone(), gate.clone()));
         let begin = || {
-            let (find_out, mut wanted) = (find_out(self.secrets.clone(), about, checks), asked.wanted.subscribe());
+            let (find_out, mut wanted) = (find_out(self.dirs.clone(), about, checks), asked.wanted.subscribe());
             Task(tokio::spawn(async move {
                 tokio::select! {
                     found = find_out => Some(found),
@@ -155,9 +156,9 @@ async fn forgotten(wanted: &mut watch::Receiver<()>) {
 }
 
 /// `made` are checks that were made a moment ago, and are good enough as long as something else is unknown.
-async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: Option<Vec<Checked>>) -> Found {
+async fn find_out(dirs: Dirs, about: Arc<(Occasion, GatePlan)>, made: Option<Vec<Checked>>) -> Found {
     let (occasion, gate) = &*about;
-    let shown = Shown::of(secrets, occasion).await;
+    let shown = Shown::of(SecretStore::new(&dirs), occasion).await;
     let proof = gate.slos.access.as_ref().map(|access| shown.proof(access)).transpose();
     let known = || async {
         let objectives = async {
@@ -174,8 +175,9 @@ async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: 
             }
         })
     };
+    let signature = signature(dirs, gate.signed).await;
     let found = |(objectives, incidents), checks, checked| {
-        let answers = Answers { objectives, incidents, checks };
+        let answers = Answers { objectives, incidents, checks, signature: signature.clone() };
         Found { answers, checked, at: Instant::now() }
     };
     if let Some(made) = made {
@@ -187,6 +189,16 @@ async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: 
     // Checks may take minutes, and what others know is to be of the moment of acting.
     let checks = checks::make(&gate.checks, occasion, &shown).await;
     found(known().await, checks, true)
+}
+
+/// Whether the server can sign what ships: its key is there, or can be made, and nobody else has had it.
+async fn signature(dirs: Dirs, asked: bool) -> Result<Signature, String> {
+    if !asked {
+        return Err("nobody has asked".to_string());
+    }
+    let key = tokio::task::spawn_blocking(move || keys::signing_key(&dirs).map_err(|error| error.to_string()));
+    let key = key.await.unwrap_or_else(|error| Err(error.to_string()))?;
+    Ok(Signature { key: key.public().fingerprint() })
 }
 
 /// The project's secrets: one of them is shown to who asks for it, and none to anybody else.
@@ -265,9 +277,9 @@ mod tests {
 
     fn found(incidents: &str, made: Option<Vec<Checked>>, log: &std::path::Path) -> Found {
         let temporary = tempfile::tempdir().unwrap();
-        let secrets = SecretStore::new(&Dirs::at(&temporary.path().join("state")).unwrap());
+        let dirs = Dirs::at(&temporary.path().join("state")).unwrap();
         let about = Arc::new((occasion(), plan(incidents, log)));
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(find_out(secrets, about, made))
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(find_out(dirs, about, made))
     }
 
     #[test]
@@ -340,9 +352,9 @@ mod tests {
         for path in [pipe.as_path(), std::path::Path::new("/dev/zero")] {
             let mut plan = plan("", &folder.path().join("log"));
             plan.incidents.as_mut().unwrap().source = Source::File(path.display().to_string());
-            let secrets = SecretStore::new(&Dirs::at(&folder.path().join("state")).unwrap());
+            let dirs = Dirs::at(&folder.path().join("state")).unwrap();
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-            let found = runtime.block_on(find_out(secrets, Arc::new((occasion(), plan)), None));
+            let found = runtime.block_on(find_out(dirs, Arc::new((occasion(), plan)), None));
             assert_eq!(found.answers.incidents.unwrap_err(), format!("`{}` is no file", path.display()));
         }
     }

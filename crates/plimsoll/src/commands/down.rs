@@ -1,8 +1,10 @@
 //! `plimsoll down`: the environment goes down; with `--purge` the server and everything that is kept go too.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use base::name::ProjectId;
 use engine::world::{Executor as _, Stop};
 use record::ReleaseEntry;
 use rollout::InstancePhase;
@@ -44,7 +46,7 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
     };
     let Some(client) = Client::existing(&dirs).await? else { return nothing("nothing has been brought up here") };
     let views: Vec<EnvironmentView> = client.get("/api/v1/environments").await?;
-    let Some(view) = asked_for(&args.here.dir, &views)? else {
+    let Some(view) = asked_for(args, &views)? else {
         let others: Vec<String> = views.iter().filter(|view| view.live.is_some()).map(named).collect();
         let others = match others.len() {
             0 => String::new(),
@@ -73,7 +75,8 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
         terminal.json(&serde_json::json!({ "down": view.environment }));
     }
     let back = match Path::new(&view.folder).is_dir() {
-        true => format!("`plimsoll up{argument}` brings it back"),
+        true if view.environment == LOCAL => format!("`plimsoll up{argument}` brings it back"),
+        true => format!("`plimsoll up{argument} --environment {}` brings it back", view.environment),
         false => format!("its folder {folder} is gone, so nothing brings it back"),
     };
     terminal.say(&format!("{} → {} is down; {back}", view.project_name, view.environment));
@@ -81,19 +84,21 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
 }
 
 /// The project of the folder, or the one of that name or of a folder that isn't there any more.
-fn asked_for<'a>(dir: &Path, views: &'a [EnvironmentView]) -> Result<Option<&'a EnvironmentView>> {
+fn asked_for<'a>(args: &Down, views: &'a [EnvironmentView]) -> Result<Option<&'a EnvironmentView>> {
+    let dir = args.here.dir.as_path();
     let project = project_of(dir);
     if let Ok(project) = &project
-        && let Some(view) = views.iter().find(|view| view.project == *project)
+        && views.iter().any(|view| view.project == *project)
     {
-        return Ok(Some(view));
+        return one_of(*project, args.environment.as_deref(), views);
     }
     let is_named = |view: &&EnvironmentView| {
         Path::new(&view.project_name) == dir || std::path::absolute(dir).is_ok_and(|dir| Path::new(&view.folder) == dir)
     };
-    let mut of_that_name = views.iter().filter(is_named);
+    let of_that_name: BTreeSet<ProjectId> = views.iter().filter(is_named).map(|view| view.project).collect();
+    let mut of_that_name = of_that_name.into_iter();
     match (of_that_name.next(), of_that_name.next(), project) {
-        (Some(view), None, _) => Ok(Some(view)),
+        (Some(found), None, _) => one_of(found, args.environment.as_deref(), views),
         (Some(_), Some(_), _) => Err(Failure::usage(format!("several projects are called `{}`", dir.display()))
             .hint("name the folder as `plimsoll status` shows it")),
         (None, _, Ok(_)) => Ok(None),
@@ -105,6 +110,23 @@ fn asked_for<'a>(dir: &Path, views: &'a [EnvironmentView]) -> Result<Option<&'a 
                 error.hint(format!("live are {}; `plimsoll down NAME` takes one down", live.join(", ")))
             })
         }
+    }
+}
+
+/// The environment that was named, or the only one that is in use.
+fn one_of<'a>(project: ProjectId, asked: Option<&str>, views: &'a [EnvironmentView]) -> Result<Option<&'a EnvironmentView>> {
+    let mut all = views.iter().filter(|view| view.project == project);
+    if let Some(asked) = asked {
+        let names: Vec<String> = all.clone().map(|view| format!("`{}`", view.environment)).collect();
+        let found = all.find(|view| view.environment.eq_ignore_ascii_case(asked));
+        let missing = || Failure::not_found(format!("nothing of this project is in `{asked}`, but in {}", names.join(", ")));
+        return found.map(Some).ok_or_else(missing);
+    }
+    let in_use: Vec<&EnvironmentView> = all.clone().filter(|view| view.live.is_some() || view.changing.is_some()).collect();
+    match in_use.as_slice() {
+        [] => Ok(all.next()),
+        [only] => Ok(Some(only)),
+        several => Err(super::env::several_environments(&several.iter().map(|view| (*view).clone()).collect::<Vec<_>>())),
     }
 }
 
@@ -243,15 +265,17 @@ async fn removed(dirs: &host::dirs::Dirs) -> std::io::Result<Vec<String>> {
 
 /// Returns when nothing of it runs any more.
 async fn take_down(client: &Client, view: &EnvironmentView) -> Result<()> {
-    let request = DownRequest { project: view.project, environment: LOCAL.to_string(), by: actor() };
+    let request = DownRequest { project: view.project, environment: view.environment.clone(), by: actor() };
     let _: EnvironmentDown = client.post("/api/v1/environments/down", &request).await?;
     let deadline = tokio::time::Instant::now() + DOWN;
     while tokio::time::Instant::now() < deadline {
         let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={}", view.project)).await?;
-        let running = |view: &EnvironmentView| {
-            view.route.is_some() || view.instances.as_ref().is_none_or(|all| all.iter().any(|it| it.phase != InstancePhase::Stopped))
+        let running = |seen: &&EnvironmentView| {
+            seen.environment == view.environment
+                && (seen.route.is_some()
+                    || seen.instances.as_ref().is_none_or(|all| all.iter().any(|it| it.phase != InstancePhase::Stopped)))
         };
-        if !views.iter().any(running) {
+        if !views.iter().any(|seen| running(&seen)) {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;

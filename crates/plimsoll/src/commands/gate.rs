@@ -11,7 +11,7 @@ use super::env::{ask, duration};
 use super::{actor, project_of, running};
 use crate::cli::{Check, Gate, OfDir, OneRelease, Override, Simulate};
 use crate::client::Client;
-use crate::compose::{Choices, LOCAL, compose};
+use crate::compose::{Choices, compose};
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::Proposal;
@@ -25,22 +25,22 @@ pub async fn gate(command: Gate, terminal: &Terminal) -> Result<u8> {
         Gate::Check(args) => check(&args, terminal).await,
         Gate::Explain(one) => explain(&one, terminal).await,
         Gate::Simulate(args) => simulate(&args, terminal).await,
-        Gate::Override(Override { confirm: true, of, .. }) => ask(&of, Demand::Confirm, terminal).await,
-        Gate::Override(Override { reason, ticket, lasts, of, .. }) => {
+        Gate::Override(Override { confirm: true, at, .. }) => ask(&at, Demand::Confirm, terminal).await,
+        Gate::Override(Override { reason, ticket, lasts, at, .. }) => {
             let reason = reason.unwrap_or_default();
             let until = world::now().plus_ms(duration("--for", &lasts)?);
-            ask(&of, Demand::Override { reason, ticket, until }, terminal).await
+            ask(&at, Demand::Override { reason, ticket, until }, terminal).await
         }
     }
 }
 
 /// The rules of a folder as `up` would take them.
-pub(super) fn rules(of: &OfDir, dirty: bool) -> Result<GatePlan> {
-    Ok(proposal(of, dirty)?.gate)
+pub(super) fn rules(of: &OfDir, environment: Option<&str>, dirty: bool) -> Result<GatePlan> {
+    Ok(proposal(of, environment, dirty)?.gate)
 }
 
-pub(super) fn proposal(of: &OfDir, dirty: bool) -> Result<Proposal> {
-    let choices = Choices { dirty, actor: actor(), ..Choices::default() };
+pub(super) fn proposal(of: &OfDir, environment: Option<&str>, dirty: bool) -> Result<Proposal> {
+    let choices = Choices { dirty, environment: environment.map(str::to_string), actor: actor(), ..Choices::default() };
     Ok(compose(&of.dir, &choices, world::now(), world::random())?.proposal)
 }
 
@@ -91,10 +91,11 @@ fn incident_lines(gate: &GatePlan, known: &Circumstances, terminal: &Terminal) -
     }
 }
 
-async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp, circumstances: Option<Circumstances>) -> Result<Vec<DecidedAgain>> {
+async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp, now: Option<(String, Circumstances)>) -> Result<Vec<DecidedAgain>> {
     match Client::existing(&super::dirs_to_read()?).await? {
         Some(client) => {
-            let ask = Again { project: project_of(&of.dir)?, rules: rules.clone(), since, circumstances };
+            let (environment, circumstances) = now.unzip();
+            let ask = Again { project: project_of(&of.dir)?, rules: rules.clone(), since, environment, circumstances };
             client.post("/api/v1/gate/again", &ask).await
         }
         None => Ok(Vec::new()),
@@ -102,17 +103,18 @@ async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp, circumstances: Op
 }
 
 async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
-    let composed = proposal(&args.of, args.dirty)?;
+    let composed = proposal(&args.of, args.environment.as_deref(), args.dirty)?;
     let rules = composed.gate.clone();
     let now = world::now();
     let known = circumstances(&composed).await?;
-    let last = again(&args.of, &rules, Timestamp::from_ms(0), Some(known.clone())).await?.into_iter().next();
+    let last =
+        again(&args.of, &rules, Timestamp::from_ms(0), Some((composed.environment.clone(), known.clone()))).await?.into_iter().next();
     let project = project_of(&args.of.dir)?;
     let views: Vec<EnvironmentView> = match Client::existing(&super::dirs_to_read()?).await? {
         Some(client) => client.get(&format!("/api/v1/environments?project={project}")).await?,
         None => Vec::new(),
     };
-    let view = views.iter().find(|view| view.environment == LOCAL);
+    let view = views.iter().find(|view| view.environment == composed.environment);
     let state = rules.calendar.state(view.map_or(&[], |view| view.frozen.as_slice()), now);
     let proposed = view.and_then(|view| view.overridden.as_ref());
     let overridden = proposed.filter(|by| by.counts(&rules));
@@ -201,7 +203,7 @@ async fn simulate(args: &Simulate, terminal: &Terminal) -> Result<u8> {
     let now = world::now();
     let since = i64::try_from(duration("--since", &args.since)?).unwrap_or(i64::MAX);
     let since = Timestamp::from_ms(now.as_ms().saturating_sub(since));
-    let all = again(&args.of, &rules(&args.of, args.dirty)?, since, None).await?;
+    let all = again(&args.of, &rules(&args.of, args.environment.as_deref(), args.dirty)?, since, None).await?;
     if terminal.json {
         terminal.json(&all);
         return Ok(exit::OK);

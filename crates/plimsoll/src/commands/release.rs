@@ -10,11 +10,11 @@ use super::history::few_words;
 use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, or_above, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
-use crate::compose::{LOCAL, short};
+use crate::compose::short;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
-use crate::server::{ReleaseView, RollbackRequest};
+use crate::server::{EnvironmentView, ReleaseView, RollbackRequest};
 use crate::terminal::{Terminal, Tone};
 use crate::view::{Mark, agreed_before, evidence_line, marked};
 use crate::world;
@@ -258,11 +258,12 @@ pub(super) async fn steer_with(one: &OneRelease, verb: &str, body: serde_json::V
 
 async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
     let client = running().await?;
-    let project = project_of(&args.of.dir)?;
+    let project = project_of(&args.at.of.dir)?;
+    let known: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={project}")).await?;
     let request = RollbackRequest {
         id: ReleaseId::new(world::now(), world::random()),
         project,
-        environment: LOCAL.to_string(),
+        environment: super::env::meant(&args.at, &known)?,
         revision: args.revision.clone(),
         actor: actor(),
     };

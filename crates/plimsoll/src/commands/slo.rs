@@ -11,7 +11,7 @@ use crate::view::{Mark, marked};
 
 pub async fn slo(command: Slo, terminal: &Terminal) -> Result<u8> {
     let (Slo::Status(args) | Slo::Burn(args) | Slo::Budget(args)) = &command;
-    let mut proposal = super::gate::proposal(&args.of, args.dirty)?;
+    let mut proposal = super::gate::proposal(&args.of, args.environment.as_deref(), args.dirty)?;
     let slos = proposal.gate.slos.clone();
     if slos.is_empty() {
         return Err(promises_nothing(args));

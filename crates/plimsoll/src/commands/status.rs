@@ -31,7 +31,9 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
         Some(client) => client.get("/api/v1/environments").await?,
         None => Vec::new(),
     };
-    views.sort_by(|one, other| (&one.project_name, &one.folder).cmp(&(&other.project_name, &other.folder)));
+    views.sort_by(|one, other| {
+        (&one.project_name, &one.folder, &one.environment).cmp(&(&other.project_name, &other.folder, &other.environment))
+    });
     let of_project: Vec<EnvironmentView> = views.iter().filter(|view| project == Some(view.project)).cloned().collect();
     let releases: Vec<ReleaseEntry> = if project.is_some() { super::listed("releases", &args.dir).await? } else { Vec::new() };
     // A folder that is named, or has had releases, is asked about alone.

@@ -174,6 +174,7 @@ pub async fn propose(client: &Client, proposal: &Proposal) -> Result<Accepted> {
 fn choices(args: &Up) -> Result<Choices> {
     Ok(Choices {
         dirty: args.dirty,
+        environment: args.environment.clone(),
         git_ref: args.git_ref.clone(),
         workflows: args.workflow.clone(),
         port: args.port,

@@ -1,9 +1,60 @@
-//! What is worth saying about the environments that jobs name.
+//! The environment a release is for, and what is worth saying about those that jobs name.
 
 use base::name::nearest;
 use base::people::same;
-use workflow::environment::Environments;
+use gate::Level;
+use gate::approval::Rule;
+use workflow::environment::{Environments, Protection, Reviewer};
 use workflow::model::{Template, Workflow};
+
+use super::LOCAL;
+use crate::config::Config;
+use crate::failure::{Failure, Result};
+
+/// The environment that is asked for, by its name in lower case: one of the project's own, or one whose name says all.
+///
+/// # Errors
+/// When the project has none of that name: a misspelt one would be another environment.
+pub(super) fn of_release(asked: Option<&str>, config: &Config) -> Result<String> {
+    let Some(asked) = asked else { return Ok(LOCAL.to_string()) };
+    let name = asked.to_lowercase();
+    let levels = || Level::ALL.iter().map(|level| level.as_str());
+    let is_known = name == LOCAL || config.places.contains_key(&name) || Level::named(&name).is_some();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    if is_known && name.len() <= NAME_MAX && name.chars().all(fits) && !name.starts_with(['.', '-']) {
+        return Ok(name);
+    }
+    if is_known {
+        let message = format!("nothing can be brought up in the environment `{asked}`");
+        return Err(
+            Failure::usage(message).hint(format!("its name would have to be letters, digits, `-`, `_` and `.`, at most {NAME_MAX}"))
+        );
+    }
+    let known = || config.places.keys().map(String::as_str).chain(levels()).chain([LOCAL]);
+    let near = nearest(&name, known()).map(|near| format!("did you mean `{near}`? "));
+    let failure = Failure::not_found(format!("this project has no environment `{asked}`"));
+    Err(failure.hint(format!("{}`environments: {{{name}: {{}}}}` in plimsoll.yaml makes one", near.unwrap_or_default())))
+}
+
+/// It becomes part of an address and of file names.
+const NAME_MAX: usize = 40;
+
+/// What protects an environment from jobs protects it from releases too.
+///
+/// # Errors
+/// When the branch or tag may not be delivered there.
+pub(super) fn protect(environment: &str, protection: &Protection, git_ref: &str, gate: &mut gate::GatePlan) -> Result<Vec<String>> {
+    if let Some(why) = protection.refuses(environment, git_ref) {
+        return Err(Failure::usage(why).hint("`--ref` says which branch the commit counts as a push to"));
+    }
+    if !protection.reviewers.is_empty() {
+        let name = protection.reviewers.iter().map(Reviewer::shown).collect::<Vec<_>>().join(" or ");
+        let people = protection.reviewers.iter().flat_map(Reviewer::people).collect();
+        gate.approvals.rules.push(Rule { name, people, count: 1 });
+    }
+    let timer = format!("`waitTimer` of `{environment}` holds jobs of workflows and no release");
+    Ok((protection.wait_timer_ms > 0).then_some(timer).into_iter().collect())
+}
 
 /// What jobs will wait for before they deliver; nothing where nothing is protected that one of them names.
 pub(super) fn protected(workflows: &[Workflow], environments: &Environments, git_ref: &str, actor: &str) -> Option<String> {

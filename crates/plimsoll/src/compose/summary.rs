@@ -93,10 +93,25 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
         count => format!("; {}", counted(count, "check")),
     };
     let coverage = gate.coverage_min_percent;
-    let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
+    let level = gate.level.map(|level| format!(" for {level}")).unwrap_or_default();
+    let asked = format!("tests passed, coverage at least {coverage} %, {}", may_ship(gate));
     let required: Vec<&str> = gate.evidence_required.iter().map(|kind| kind.as_str()).collect();
     let required = if required.is_empty() { String::new() } else { format!("; evidence of {} must be there", required.join(", ")) };
-    format!("the default policy{besides}: {asked}{required}{promised}{incidents}{checks}{approvals}{hours}")
+    format!("the default policy{level}{besides}: {asked}{required}{promised}{incidents}{checks}{approvals}{hours}")
+}
+
+/// `nothing critical, at most 5 high, no secret, level 2 of SLSA, signed`.
+fn may_ship(gate: &gate::GatePlan) -> String {
+    let most = gate.findings_max;
+    let of = |name: &str, most: Option<u64>| match most? {
+        0 => Some(format!("nothing {name}")),
+        most => Some(format!("at most {most} {name}")),
+    };
+    let secrets = most.secrets.map(|most| if most == 0 { "no secret".to_string() } else { format!("at most {most} secrets") });
+    let provenance = (gate.provenance_min > 0).then(|| format!("level {} of SLSA", gate.provenance_min));
+    let signed = gate.signed.then(|| "signed".to_string());
+    let findings = [of("critical", most.critical), of("high", most.high), of("medium", most.medium), of("low", most.low)];
+    findings.into_iter().chain([secrets, provenance, signed]).flatten().collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn traffic(delivery: &Delivery) -> String {

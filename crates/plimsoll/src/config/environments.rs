@@ -2,15 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base::Diagnostic;
 use base::name::nearest;
 use base::people::same;
 use base::yaml::Node;
-use base::{Diagnostic, People};
+use gate::Level;
+use rollout::{SmokeCheck, Strategy};
 use workflow::environment::{Environments, Protection, REVIEWERS_MAX, Refs, Reviewer, WAIT_TIMER_MAX_MINUTES, is_closed};
 
-use super::{Reader, VALUE};
+use super::{Gate, LimitsConfig, Reader, VALUE};
 
-pub(super) const ENVIRONMENT: &[&str] = &["reviewers", "preventSelfReview", "waitTimer", "branches", "tags"];
+pub(super) const ENVIRONMENT: &[&str] =
+    &["level", "replicas", "env", "smoke", "strategy", "limits", "gate", "reviewers", "preventSelfReview", "waitTimer", "branches", "tags"];
+
+/// What an environment has otherwise than the project as a whole.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Place {
+    pub level: Option<Level>,
+    pub replicas: Option<u32>,
+    pub env: BTreeMap<String, String>,
+    pub smoke: Option<Vec<SmokeCheck>>,
+    pub strategy: Option<Strategy>,
+    pub scale_down_delay_ms: Option<u64>,
+    pub limits: LimitsConfig,
+    /// The whole of it, with what the project says.
+    pub gate: Option<Gate>,
+}
 
 /// Names are at most so long; GitHub's limit.
 const NAME_MAX: usize = 255;
@@ -18,7 +35,10 @@ const NAME_MAX: usize = 255;
 type Teams = BTreeMap<String, BTreeSet<String>>;
 
 impl Reader {
-    pub(super) fn environments(&mut self, node: &Node, teams: &Teams, people: &People) -> Option<Environments> {
+    /// What protects each, and what is different there; `gate` is the project's.
+    pub(super) fn environments(&mut self, node: &Node, gate: &Gate) -> Option<(Environments, BTreeMap<String, Place>)> {
+        let (teams, people) = (&gate.teams, &gate.approvals.people);
+        let mut places = BTreeMap::new();
         let Some(mapping) = node.as_mapping() else {
             self.wrong(node, "a mapping of environments to what protects them");
             return None;
@@ -33,10 +53,35 @@ impl Reader {
                 let message = format!("`{name}` is the same environment as `{known}`");
                 self.diagnostics.push(Diagnostic::error(VALUE, key.span, message));
             } else if let Some(protection) = self.protection(value, teams) {
+                places.insert(name.to_lowercase(), self.place(value, gate).unwrap_or_default());
                 protections.insert(name, protection);
             }
         }
-        Some(Environments { protections, people: people.clone(), only: None })
+        Some((Environments { protections, people: people.clone(), only: None }, places))
+    }
+
+    fn place(&mut self, node: &Node, gate: &Gate) -> Option<Place> {
+        // What it has besides has been told.
+        let mapping = node.as_mapping()?;
+        Some(Place {
+            level: self.at(mapping, "level", Self::level),
+            replicas: self.at(mapping, "replicas", Self::replicas),
+            env: self.at(mapping, "env", Self::env).unwrap_or_default(),
+            smoke: self.at(mapping, "smoke", Self::smoke),
+            strategy: self.at(mapping, "strategy", Self::strategy),
+            scale_down_delay_ms: self.at(mapping, "strategy", Self::scale_down_delay),
+            limits: self.at(mapping, "limits", Self::limits).unwrap_or_default(),
+            gate: self.at(mapping, "gate", |reader, node| reader.gate(node, gate)),
+        })
+    }
+
+    fn level(&mut self, node: &Node) -> Option<Level> {
+        let level = Level::named(node.as_str().unwrap_or_default());
+        if level.is_none() {
+            let names = Level::ALL.map(|level| format!("`{level}`")).join(", ");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("a level is one of {names}")));
+        }
+        level
     }
 
     fn protection(&mut self, node: &Node, teams: &Teams) -> Option<Protection> {

@@ -8,7 +8,9 @@ use base::{Diagnostic, People, Source, Timestamp};
 use gate::approval::{Approvals, Rule};
 use gate::check::Check;
 use gate::incident::Incidents;
+use gate::level::coverage_min_percent;
 use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
+use gate::{FindingsMax, GatePlan, Level};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
@@ -18,6 +20,12 @@ use super::{Reader, VALUE};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gate {
     pub coverage: Option<f64>,
+    /// How much of a service matters, 1 most; it says what coverage is asked where nothing else does.
+    pub tier: Option<u8>,
+    pub findings: Findings,
+    /// The least build level of SLSA.
+    pub provenance: Option<u8>,
+    pub signed: Option<bool>,
     pub require: BTreeSet<gate::EvidenceKind>,
     pub calendar: Calendar,
     /// A file of the commit with the holidays that aren't listed.
@@ -33,8 +41,65 @@ pub struct Gate {
     pub checks: Vec<Check>,
 }
 
-pub(super) const GATE: &[&str] =
-    &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks"];
+/// How many may ship; `Some(None)` is any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Findings {
+    pub critical: Option<Option<u64>>,
+    pub high: Option<Option<u64>>,
+    pub medium: Option<Option<u64>>,
+    pub low: Option<Option<u64>>,
+    pub secrets: Option<Option<u64>>,
+}
+
+impl Findings {
+    pub fn over(&self, most: FindingsMax) -> FindingsMax {
+        FindingsMax {
+            critical: self.critical.unwrap_or(most.critical),
+            high: self.high.unwrap_or(most.high),
+            medium: self.medium.unwrap_or(most.medium),
+            low: self.low.unwrap_or(most.low),
+            secrets: self.secrets.unwrap_or(most.secrets),
+        }
+    }
+}
+
+impl Gate {
+    /// What is asked at a level, where nothing here says otherwise.
+    pub fn plan(&self, level: Option<Level>) -> GatePlan {
+        let at = GatePlan::at(level);
+        GatePlan {
+            coverage_min_percent: self.coverage.unwrap_or_else(|| coverage_min_percent(self.tier.unwrap_or(1))),
+            findings_max: self.findings.over(at.findings_max),
+            provenance_min: self.provenance.unwrap_or(at.provenance_min),
+            signed: self.signed.unwrap_or(at.signed),
+            evidence_required: self.require.clone(),
+            calendar: self.calendar.clone(),
+            approvals: self.approvals.clone(),
+            override_people: self.override_people.unwrap_or(at.override_people),
+            incidents: self.incidents.clone(),
+            checks: self.checks.clone(),
+            ..at
+        }
+    }
+}
+
+pub(super) const GATE: &[&str] = &[
+    "coverage",
+    "tier",
+    "findings",
+    "provenance",
+    "signed",
+    "require",
+    "window",
+    "approvals",
+    "teams",
+    "people",
+    "override",
+    "slo",
+    "incidents",
+    "checks",
+];
+pub(super) const FINDINGS: &[&str] = &["critical", "high", "medium", "low", "secrets"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
@@ -60,27 +125,52 @@ pub fn holidays_from(source: &Source, now: Timestamp) -> Result<Vec<Holiday>, Ve
 }
 
 impl Reader {
-    pub(super) fn gate(&mut self, node: &Node) -> Option<Gate> {
+    /// `base` is what holds where a key isn't there.
+    pub(super) fn gate(&mut self, node: &Node, base: &Gate) -> Option<Gate> {
         let mapping = self.closed(node, GATE)?;
-        let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence)).unwrap_or_default();
-        let mut gate = Gate {
-            coverage: self.at(mapping, "coverage", |reader, node| reader.number(node, 0.0, 100.0)),
-            require: require.into_iter().collect(),
-            ..Gate::default()
-        };
+        let mut gate = base.clone();
+        // What is said of coverage in a place goes before the tier of the whole, and the other way round.
+        if mapping.get("tier").is_some() && mapping.get("coverage").is_none() {
+            gate.coverage = None;
+        }
+        let whole = |most: u64| move |reader: &mut Reader, node: &Node| reader.whole(node, 0, most).map(|number| number as u8);
+        gate.coverage = self.at(mapping, "coverage", |reader, node| reader.number(node, 0.0, 100.0)).or(gate.coverage);
+        gate.tier = self.at(mapping, "tier", |reader, node| reader.whole(node, 1, 3)).map(|tier| tier as u8).or(gate.tier);
+        gate.findings = self.at(mapping, "findings", |reader, node| reader.findings(node, base.findings)).unwrap_or(gate.findings);
+        gate.provenance = self.at(mapping, "provenance", whole(3)).or(gate.provenance);
+        gate.signed = self.at(mapping, "signed", Self::boolean).or(gate.signed);
+        let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence));
+        gate.require = require.map_or(gate.require, |kinds| kinds.into_iter().collect());
         if let Some((calendar, file)) = self.at(mapping, "window", Self::window) {
             (gate.calendar, gate.holidays_file) = (calendar, file);
         }
-        let teams = self.at(mapping, "teams", Self::names).unwrap_or_default();
-        let people = self.at(mapping, "people", Self::names).unwrap_or_default();
-        let approvals = self.at(mapping, "approvals", |reader, node| reader.approvals(node, &teams)).unwrap_or_default();
-        gate.teams = teams;
-        gate.approvals = Approvals { people: People(people), ..approvals };
-        gate.override_people = self.at(mapping, "override", Self::override_people);
-        gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or_default();
-        gate.incidents = self.at(mapping, "incidents", Self::incidents);
-        gate.checks = self.at(mapping, "checks", Self::checks).unwrap_or_default();
+        gate.teams.extend(self.at(mapping, "teams", Self::names).unwrap_or_default());
+        let mut people = gate.approvals.people.clone();
+        people.0.extend(self.at(mapping, "people", Self::names).unwrap_or_default());
+        let approvals = self.at(mapping, "approvals", |reader, node| reader.approvals(node, &gate.teams)).unwrap_or(gate.approvals);
+        gate.approvals = Approvals { people, ..approvals };
+        gate.override_people = self.at(mapping, "override", Self::override_people).or(gate.override_people);
+        gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or(gate.slo);
+        gate.incidents = self.at(mapping, "incidents", Self::incidents).or(gate.incidents);
+        gate.checks = self.at(mapping, "checks", Self::checks).unwrap_or(gate.checks);
         Some(gate)
+    }
+
+    fn findings(&mut self, node: &Node, base: Findings) -> Option<Findings> {
+        let mapping = self.closed(node, FINDINGS)?;
+        let mut most = |key: &str| {
+            self.at(mapping, key, |reader, node| match node.as_str() {
+                Some("any") => Some(None),
+                _ => reader.whole(node, 0, 1_000_000).map(Some),
+            })
+        };
+        Some(Findings {
+            critical: most("critical").or(base.critical),
+            high: most("high").or(base.high),
+            medium: most("medium").or(base.medium),
+            low: most("low").or(base.low),
+            secrets: most("secrets").or(base.secrets),
+        })
     }
 
     fn override_people(&mut self, node: &Node) -> Option<u32> {

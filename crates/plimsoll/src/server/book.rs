@@ -16,6 +16,7 @@ use super::history::ways_back;
 use super::journal::{Journal, with_numbers};
 use super::ports;
 use crate::failure::{Doing, Failure, FailureKind, Result};
+use crate::fetching;
 use crate::proposal::{Accepted, Proposal};
 use crate::world::Host;
 
@@ -160,7 +161,8 @@ impl Book {
             })
         };
         let entry = index.releases.get(&id).or_else(|| index.releases.values().rfind(same_commit))?;
-        let port = index.projects.get(&entry.project).map_or(0, |project| project.port);
+        let port =
+            index.projects.get(&entry.project).and_then(|project| project.ports.get(&entry.environment)).copied().unwrap_or_default();
         Some(Accepted { id: entry.id, number: entry.number, port, attached: entry.id != id })
     }
 
@@ -171,6 +173,7 @@ impl Book {
         // From before files were counted: whichever it was, it hasn't run more often.
         let counted_before = if counts.is_empty() { last_run } else { 0 };
         let mut now_counted = BTreeMap::new();
+        let hosted = fetching::user()?.hosted;
         let mut gate = proposal.gate;
         gate.previous_evidence = entry.map(|entry| entry.evidence.clone()).unwrap_or_default();
         let mut runs = Vec::new();
@@ -201,7 +204,7 @@ impl Book {
             now_counted.insert(path.clone(), count);
             runs.push(Arc::new(plan));
         }
-        let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, gate };
+        let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, gate, hosted };
         let plan = Plan {
             id: proposal.id,
             number: entry.map_or(0, |entry| entry.last_release) + 1,
@@ -256,8 +259,10 @@ impl Book {
         let now = plan.created;
         let port = plan.delivery.port;
         let mut facts: Vec<NewFact> = Vec::new();
-        if entry.as_ref().is_none_or(|entry| entry.port != port || entry.project != plan.project) {
-            let event = ledger::ProjectEvent::Registered { project: plan.project.clone(), port, at: now };
+        let is_known = |entry: &ProjectEntry| entry.ports.get(&plan.environment) == Some(&port) && entry.project == plan.project;
+        if !entry.as_ref().is_some_and(is_known) {
+            let (project, environment) = (plan.project.clone(), plan.environment.clone());
+            let event = ledger::ProjectEvent::Registered { project, environment, port, at: now };
             facts.push(ledger::project_fact(&event, now));
         }
         let numbered = ledger::ProjectEvent::ReleaseNumbered {

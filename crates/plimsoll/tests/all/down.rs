@@ -78,10 +78,10 @@ fn what_listens_at_one_port_is_not_planned_at_that_of_another_project() {
         place.commit("another");
         place.say(&["up", "other", "--port", &common::free_port().to_string()])
     };
-    let listens = format!("error: `port: {fixed}` is where the application of project `app` in environment `local` listens too");
+    let listens = format!("error: `port: {fixed}` is where the application of project `app` listens too");
     let users = "error: `port: PORT` is where this application listens, and where users of project `app` come";
     other(fixed).ends(2, &[&listens]);
-    other(place.port).ends(2, &[users, "hint: `plimsoll up --port OTHER` there moves that project"]);
+    other(place.port).ends(2, &[users, "hint: `plimsoll up --port OTHER` there moves it"]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod gitlab;
 mod identity;
 mod incidents;
 mod json;
+mod levels;
 mod lint;
 mod releases;
 mod rolling;

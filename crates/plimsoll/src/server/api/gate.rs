@@ -47,6 +47,9 @@ pub struct Again {
     pub rules: GatePlan,
     /// Releases that began before are left out.
     pub since: Timestamp,
+    /// Where they would go, in place of where they went.
+    #[serde(default)]
+    pub environment: Option<String>,
     /// What is so now, in place of what was so then.
     #[serde(default)]
     pub circumstances: Option<gate::Circumstances>,
@@ -66,7 +69,9 @@ pub(super) async fn again(Extract(state): Extract<State>, Json(ask): Json<Again>
     let mut res = Vec::new();
     for release in releases(&state, asked).await? {
         let loaded = state.load(release.id).await?;
-        if let (Some(now), Some(then)) = (loaded.release.decided_by(&ask.rules, ask.circumstances.as_ref()), loaded.release.decision()) {
+        if let (Some(now), Some(then)) =
+            (loaded.release.decided_by(&ask.rules, ask.environment.as_deref(), ask.circumstances.as_ref()), loaded.release.decision())
+        {
             res.push(DecidedAgain { release, then: then.clone(), now });
         }
     }
