@@ -191,6 +191,7 @@ fn input() -> Input {
         findings: Vec::new(),
         previous: Previous { evidence: BTreeSet::new() },
         provenance: None,
+        attestations: Vec::new(),
         circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(0),

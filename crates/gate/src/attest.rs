@@ -10,5 +10,5 @@ mod verify;
 
 pub use key::{InvalidKey, PublicKey, SigningKey};
 pub use signed::{Signed, Unreadable};
-pub use statement::{CYCLONEDX, PROVENANCE, STATEMENT, Statement, Subject};
+pub use statement::{CYCLONEDX, PROVENANCE, SIGNATURE, STATEMENT, Statement, Subject};
 pub use verify::{Check, Expected, Report, Step, verify};

@@ -287,7 +287,8 @@ fn sources(input: &Input) -> BTreeMap<&str, &SourceRef> {
     let tests = input.evidence.tests.iter().flat_map(|tests| &tests.sources);
     let coverage = input.evidence.coverage.iter().flat_map(|coverage| &coverage.sources);
     let findings = input.evidence.findings.iter().flat_map(|findings| &findings.sources);
-    tests.chain(coverage).chain(findings).map(|source| (source.path.as_str(), source)).collect()
+    let attestations = input.attestations.iter().map(|(source, _)| source);
+    tests.chain(coverage).chain(findings).chain(attestations).map(|source| (source.path.as_str(), source)).collect()
 }
 
 fn unreadable(diagnostics: &[PolicyDiagnostic]) -> Answer {

@@ -2,6 +2,7 @@
 //!
 //! A file that looks like evidence and can't be read is [`Reading::Broken`], never silently nothing.
 
+mod attestation;
 mod claim;
 mod clover;
 mod cobertura;
@@ -34,6 +35,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
+pub use attestation::{About, Attestation};
 pub(crate) use claim::shorten;
 pub use claim::{Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
 pub use summary::{CoverageTotals, DistinctFinding, FindingTotals, Summary, TestTotals};
@@ -124,6 +126,7 @@ pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
         Format::LlvmCov => coverage_json::parse_llvm(&mut input),
         Format::Lcov => lcov::parse(&mut input),
         Format::Sarif => sarif::parse(&mut input),
+        Format::Attestation => attestation::parse(&mut input),
         Format::Scanner(scanner) => scanner::parse(scanner, &mut input),
     };
     // What stands after the parsed part belongs to the digest all the same; of a broken file not for any length.

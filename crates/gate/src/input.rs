@@ -5,7 +5,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::evidence::{DistinctFinding, Summary};
+use crate::evidence::{Attestation, DistinctFinding, SourceRef, Summary};
+use crate::trust::{self, Looked};
 use crate::{Circumstances, Evidence, EvidenceKind, GatePlan};
 
 /// What is decided about, as it was seen; `docs/schema/gate-input.json` describes the document a policy gets.
@@ -24,6 +25,9 @@ pub struct Input {
     /// Where the artifact comes from, as far as it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// What the runs left under a signature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<(SourceRef, Attestation)>,
     #[serde(flatten)]
     pub circumstances: Circumstances,
     /// How often traffic of the environment went back to an older version in the 24 hours before.
@@ -77,6 +81,7 @@ impl Input {
     pub fn with_evidence(mut self, evidence: &Evidence) -> Input {
         self.evidence = evidence.summary();
         self.findings = evidence.findings();
+        self.attestations = evidence.attestations();
         self
     }
 
@@ -104,7 +109,11 @@ impl Input {
         if let Some(incidents) = &plan.incidents {
             limits["incidents"] = json!({ "unknown": incidents.unknown, "priorities": incidents.priorities });
         }
-        Document { input: self, previous: Previous { evidence }, limits }
+        if !plan.keys.is_empty() {
+            limits["keys"] = plan.keys.iter().map(|key| key.name.as_str()).collect();
+        }
+        let looked = self.attestations.iter().map(|it| trust::look(&plan.keys, it, &self.commit.sha, self.time));
+        Document { input: self, previous: Previous { evidence }, attestations: looked.collect(), limits }
     }
 }
 
@@ -115,6 +124,8 @@ pub struct Document<'a> {
     input: &'a Input,
     /// With what the plan knows of releases before.
     previous: Previous,
+    /// As the plan's keys have it.
+    attestations: Vec<Looked>,
     limits: Value,
 }
 
@@ -143,6 +154,7 @@ impl Serialize for Document<'_> {
             findings,
             previous: _,
             provenance,
+            attestations: _,
             circumstances: Circumstances { signature, signature_unknown, slo, incidents, incidents_unknown, checks },
             rollbacks_24h,
             time,
@@ -160,6 +172,9 @@ impl Serialize for Document<'_> {
         map.serialize_entry("previous", &self.previous)?;
         if let Some(provenance) = provenance {
             map.serialize_entry("provenance", provenance)?;
+        }
+        if !self.attestations.is_empty() {
+            map.serialize_entry("attestations", &self.attestations)?;
         }
         if let Some(signature) = signature {
             map.serialize_entry("signature", signature)?;

@@ -15,6 +15,7 @@ mod plan;
 pub mod policy;
 pub mod sbom;
 pub mod slo;
+pub mod trust;
 pub mod window;
 
 pub use circumstances::{Answers, Circumstances, Signature};
@@ -24,3 +25,4 @@ pub use input::{Artifact, Commit, Document, Input, Previous, Provenance, RunResu
 pub use level::Level;
 pub use plan::{FindingsMax, GatePlan, PolicyFile};
 pub use policy::Policies;
+pub use trust::TrustedKey;

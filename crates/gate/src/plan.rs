@@ -8,6 +8,7 @@ use crate::check::Check;
 use crate::incident::Incidents;
 use crate::level::Level;
 use crate::slo::Slos;
+use crate::trust::TrustedKey;
 use crate::window::Calendar;
 
 /// Everything about the gate that was chosen before the release began; stored with it.
@@ -27,6 +28,9 @@ pub struct GatePlan {
     /// Whether what ships must be signed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub signed: bool,
+    /// Whose signatures count under what the runs leave.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<TrustedKey>,
     /// Evidence without which nothing ships.
     pub evidence_required: BTreeSet<EvidenceKind>,
     /// Evidence the project's last release had: what was there once may not vanish unnoticed.
@@ -70,6 +74,7 @@ impl Default for GatePlan {
             findings_max: FindingsMax::default(),
             provenance_min: 0,
             signed: false,
+            keys: Vec::new(),
             evidence_required: BTreeSet::new(),
             previous_evidence: BTreeSet::new(),
             // A decision takes milliseconds; a busy machine must not turn it into a denial.

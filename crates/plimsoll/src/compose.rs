@@ -120,6 +120,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let policies = problems.or_default(read_policies(&tree, &mut warnings));
     let calendar = problems.or_default(read_calendar(&tree, &config, now));
     let slos = problems.or_default(read_slos(&tree, &config));
+    let keys = problems.or_default(read_keys(&tree, &config));
     let notes = problems.or_default(checked.finish()).into_iter().collect();
     problems.said()?;
     warnings.extend(resolver.remarks());
@@ -176,7 +177,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         subtree: repository.subtree.clone(),
         snapshot: snapshot.as_ref().map(|bytes| Digest::of(bytes)),
     };
-    let mut gate = gate::GatePlan { policies, calendar, slos, ..config.gate.plan(config.level(&environment)) };
+    let mut gate = gate::GatePlan { policies, calendar, slos, keys, ..config.gate.plan(config.level(&environment)) };
     gate.incidents = gate.incidents.map(|incidents| placed(incidents, &repository));
     if let Some(protection) = config.environments.protection(&environment) {
         warnings.extend(environments::protect(&environment, protection, &git_ref, &mut gate)?);
@@ -525,6 +526,31 @@ fn read_calendar(tree: &Tree, config: &Config, now: Timestamp) -> Result<gate::w
         Failure::usage(format!("the holidays can't be read, so nothing was started\n\n{rendered}"))
     })?;
     Ok(calendar)
+}
+
+/// Whose signatures count, from the files of the commit.
+fn read_keys(tree: &Tree, config: &Config) -> Result<Vec<gate::TrustedKey>> {
+    let mut problems = Problems::default();
+    let mut keys = Vec::new();
+    for key in &config.gate.keys {
+        let text = tree.read(&key.file).ok_or_else(|| {
+            let message = format!("`gate.keys` names `{}`, which is not in the commit, so nothing was started", key.file);
+            Failure::usage(message).hint("commit the public half of the key, in PEM")
+        });
+        let read = text.and_then(|text| match gate::attest::PublicKey::from_pem(&text) {
+            Ok(_) => Ok(text),
+            Err(why) => Err(Failure::usage(format!("`{}`, the key `{}` of `gate.keys`, can't be read: {why}", key.file, key.name))
+                .hint("`plimsoll attest key` and `cosign public-key` print one")),
+        });
+        keys.push(gate::TrustedKey {
+            name: key.name.clone(),
+            key: problems.or_default(read),
+            builder: key.builder.clone(),
+            level: key.level,
+            expires: key.expires,
+        });
+    }
+    problems.said().map(|()| keys)
 }
 
 /// What the configuration promises, and the OpenSLO files of the commit that it names.

@@ -236,6 +236,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("synthetic", SYNTHETIC),
     ("gate", gate::GATE),
     ("gate.findings", gate::FINDINGS),
+    ("gate.keys.*", gate::KEY),
     ("gate.window", gate::WINDOW),
     ("gate.window.freezes.*", gate::PERIOD),
     ("gate.window.openings.*", gate::PERIOD),

@@ -57,6 +57,7 @@ pub(crate) fn gate_input<'a>(
         findings: Vec::new(),
         previous: gate::Previous::default(),
         provenance: Some(provenance::believed(workflows)),
+        attestations: Vec::new(),
         circumstances: moment.circumstances,
         rollbacks_24h: moment.rollbacks_24h,
         time: moment.at,

@@ -13,6 +13,8 @@ pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const STATEMENT_BEFORE: &str = "https://in-toto.io/Statement/v0.1";
 /// What cosign calls `cyclonedx`.
 pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
+/// A signature of the file itself says nothing more of it.
+pub const SIGNATURE: &str = "signature";
 pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

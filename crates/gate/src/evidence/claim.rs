@@ -3,6 +3,8 @@ use std::fmt;
 use base::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::Attestation;
+
 /// One thing that a file of evidence says, and where it says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
@@ -40,6 +42,7 @@ pub enum ClaimKind {
         percent: f64,
     },
     Findings(Vec<Finding>),
+    Attestation(Box<Attestation>),
 }
 
 /// The kinds of evidence a plan can ask for.

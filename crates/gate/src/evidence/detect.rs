@@ -29,6 +29,7 @@ pub(crate) enum Format {
     CoveragePy,
     LlvmCov,
     Sarif,
+    Attestation,
     Scanner(Scanner),
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn detect(path: &str, start: &[u8]) -> Detected {
     }
     match named {
         Some(Format::Sarif) if trimmed(start).starts_with(b"{") => Detected::Format(Format::Sarif),
+        Some(Format::Attestation) if trimmed(start).starts_with(b"{") => Detected::Format(Format::Attestation),
         // Whatever the tests print may stand before the first line of it.
         Some(Format::Tap) if !trimmed(start).is_empty() => Detected::Format(Format::Tap),
         // Another format under the same name (JaCoCo's coverage.xml) is its own thing, not a broken one of ours.
@@ -101,6 +103,8 @@ fn by_name(path: &str) -> Option<Format> {
         Some(Format::Dotnet)
     } else if name.ends_with(".xml") && name.contains("jacoco") {
         Some(Format::Jacoco)
+    } else if name.contains(".intoto.json") || name.ends_with(".sigstore.json") || name.ends_with(".sigstore") {
+        Some(Format::Attestation)
     } else if name == "clover.xml" {
         Some(Format::Clover)
     } else if name.ends_with(".coverprofile") || name == "coverage.out" || name == "cover.out" {
@@ -125,6 +129,7 @@ fn what(format: Format) -> &'static str {
         Format::Cobertura => "a Cobertura report",
         Format::Lcov => "an LCOV trace",
         Format::Sarif => "a SARIF report",
+        Format::Attestation => "a signed statement",
         Format::Scanner(_) => "a report of a scanner",
     }
 }

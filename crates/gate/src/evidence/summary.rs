@@ -6,7 +6,9 @@ use super::claim::percent;
 use super::finding::NAMES_MAX;
 use super::merge::merge;
 use super::suppression;
-use super::{BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
+use super::{
+    Attestation, BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure,
+};
 
 /// Enough to name in a sentence and a page; the counts are exact.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -19,6 +21,9 @@ pub struct Summary {
     pub tests: Option<TestTotals>,
     pub coverage: Option<CoverageTotals>,
     pub findings: Option<FindingTotals>,
+    /// Statements under a signature; whose, is asked with the keys.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub signed: u64,
     pub broken: Vec<BrokenFile>,
 }
 
@@ -102,6 +107,7 @@ impl Evidence {
                     coverage.lines_total += lines_total;
                     coverage.sources.push(claim.source.clone());
                 }
+                ClaimKind::Attestation(_) => summary.signed += 1,
                 ClaimKind::Findings(_) => summary.findings.get_or_insert_default().sources.push(claim.source.clone()),
             }
         }
@@ -124,6 +130,15 @@ impl Evidence {
         }));
         suppression::apply(&self.suppressions, &mut res);
         res
+    }
+
+    /// What is signed, with where it stands.
+    pub fn attestations(&self) -> Vec<(SourceRef, Attestation)> {
+        let of = |claim: &&Claim| match &claim.kind {
+            ClaimKind::Attestation(attestation) => Some((claim.source.clone(), (**attestation).clone())),
+            _ => None,
+        };
+        self.distinct_claims().iter().filter_map(of).collect()
     }
 
     /// Claims in the order of their paths; the same bytes under a second name say nothing new.
@@ -195,6 +210,11 @@ fn insert<T: Ord>(list: &mut Vec<T>, more: impl Iterator<Item = T>) {
             list.insert(place, thing);
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn present(summary: &Summary) -> BTreeSet<EvidenceKind> {

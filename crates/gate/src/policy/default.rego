@@ -113,6 +113,19 @@ violations contains {"id": "provenance/absent", "message": message} if {
 	message := sprintf("nobody knows where the artifact comes from, at least level %d of SLSA is asked", [least])
 }
 
+violations contains {"id": "attestation/untrusted", "message": message, "evidence": [attestation.source]} if {
+	input.limits.keys
+	some attestation in input.attestations
+	not attestation.trusted
+	message := sprintf("what is signed in %s is not believed: %s", [attestation.source, attestation.because])
+}
+
+warnings contains {"id": "attestation/untrusted", "message": message} if {
+	not input.limits.keys
+	some attestation in input.attestations
+	message := sprintf("%s is signed, and no key is trusted that could tell by whom", [attestation.source])
+}
+
 violations contains {"id": "signature/absent", "message": message} if {
 	input.limits.signed
 	not input.signature

@@ -205,3 +205,10 @@ test_what_must_be_signed_and_is_not_is_denied if {
 	gate.allow with input as object.union(asked({"signed": true}), {"signature": {"key": "sha256:ab"}})
 	gate.allow with input as but({"signature_unknown": "the key is lost"})
 }
+
+test_what_is_signed_by_nobody_who_is_trusted_is_denied_where_keys_are_named if {
+	signed := {"source": "build.intoto.jsonl", "type": "https://slsa.dev/provenance/v1", "subjects": [], "trusted": false, "because": "nobody knows the key"}
+	denied_for("attestation/untrusted", object.union(asked({"keys": ["ci"]}), {"attestations": [signed]}))
+	warned_of("attestation/untrusted", but({"attestations": [signed]}))
+	gate.allow with input as object.union(asked({"keys": ["ci"]}), {"attestations": [object.union(signed, {"trusted": true})]})
+}

@@ -5,11 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use base::{Digest, Timestamp};
+use gate::attest::{PROVENANCE, SigningKey, Statement};
 use gate::check::{Check, Checked, How};
 use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
-use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Level, Previous, Provenance, RunResult, Signature};
+use gate::{
+    Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Level, Previous, Provenance, RunResult, Signature, TrustedKey,
+};
 use serde_json::{Value, json};
 
 #[test]
@@ -58,6 +61,12 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "level",
         "provenance_min",
         "signed",
+        "keys",
+        "attestations",
+        "signed",
+        "builder",
+        "signed_by",
+        "digest",
     ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
@@ -150,7 +159,15 @@ fn example() -> Value {
     let log = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Scanner", "version": "1.0"}}, "results": [result("A"), accepted]}]});
     evidence.add(read("scan.sarif", log.to_string().as_bytes()));
     evidence.add(read("audit.json", br#"{"advisories":{"1":{"module_name":"minimist","severity":"low","title":"a title","github_advisory_id":"GHSA-1","cves":["CVE-1"],"cwe":"CWE-1321","findings":[{"version":"1.2.0"}]}},"actions":[]}"#));
+    let key = |seed: u8| SigningKey::from_random(&[seed; 32]).expect("a key");
+    for (path, seed) in [("ours.intoto.jsonl", 7), ("theirs.intoto.jsonl", 8)] {
+        let predicate = json!({"runDetails": {"builder": {"id": "https://example.org/builder"}}});
+        let statement = Statement::of("app.bin", &Digest::of(b"app"), PROVENANCE, predicate);
+        evidence.add(read(path, statement.sign(&key(seed)).to_json().to_string().as_bytes()));
+    }
+    let trusted = TrustedKey { name: "ci".into(), key: key(7).public().to_pem(), builder: None, level: 3, expires: None };
     let plan = GatePlan {
+        keys: vec![trusted],
         previous_evidence: BTreeSet::from([EvidenceKind::Coverage]),
         evidence_required: BTreeSet::from([EvidenceKind::Tests]),
         slos: slos(),
@@ -222,6 +239,7 @@ fn input() -> Input {
             builder: "https://example.org/builder".into(),
             because: vec!["somebody may work at it".into()],
         }),
+        attestations: Vec::new(),
         circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(1_795_227_177_123),

@@ -26,6 +26,7 @@ pub struct Gate {
     /// The least build level of SLSA.
     pub provenance: Option<u8>,
     pub signed: Option<bool>,
+    pub keys: Vec<Key>,
     pub require: BTreeSet<gate::EvidenceKind>,
     pub calendar: Calendar,
     /// A file of the commit with the holidays that aren't listed.
@@ -39,6 +40,16 @@ pub struct Gate {
     /// Who knows which are open.
     pub incidents: Option<Incidents>,
     pub checks: Vec<Check>,
+}
+
+/// A key that is trusted, in a file of the commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    pub name: String,
+    pub file: String,
+    pub builder: Option<String>,
+    pub level: u8,
+    pub expires: Option<Timestamp>,
 }
 
 /// How many may ship; `Some(None)` is any number.
@@ -89,6 +100,7 @@ pub(super) const GATE: &[&str] = &[
     "findings",
     "provenance",
     "signed",
+    "keys",
     "require",
     "window",
     "approvals",
@@ -99,6 +111,7 @@ pub(super) const GATE: &[&str] = &[
     "incidents",
     "checks",
 ];
+pub(super) const KEY: &[&str] = &["name", "file", "builder", "level", "expires"];
 pub(super) const FINDINGS: &[&str] = &["critical", "high", "medium", "low", "secrets"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
@@ -139,6 +152,7 @@ impl Reader {
         gate.findings = self.at(mapping, "findings", |reader, node| reader.findings(node, base.findings)).unwrap_or(gate.findings);
         gate.provenance = self.at(mapping, "provenance", whole(3)).or(gate.provenance);
         gate.signed = self.at(mapping, "signed", Self::boolean).or(gate.signed);
+        gate.keys = self.at(mapping, "keys", |reader, node| reader.list(node, Self::key)).unwrap_or(gate.keys);
         let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence));
         gate.require = require.map_or(gate.require, |kinds| kinds.into_iter().collect());
         if let Some((calendar, file)) = self.at(mapping, "window", Self::window) {
@@ -154,6 +168,20 @@ impl Reader {
         gate.incidents = self.at(mapping, "incidents", Self::incidents).or(gate.incidents);
         gate.checks = self.at(mapping, "checks", Self::checks).unwrap_or(gate.checks);
         Some(gate)
+    }
+
+    fn key(&mut self, node: &Node) -> Option<Key> {
+        let mapping = self.closed(node, KEY)?;
+        let name = self.needed(node, mapping, "name").and_then(|node| self.text(node));
+        let file = self.needed(node, mapping, "file").and_then(|node| self.text(node));
+        let expires = mapping.get("expires").and_then(|_| self.moment(node, mapping, "expires", &TimeZone::UTC, false));
+        Some(Key {
+            name: name?,
+            file: file?,
+            builder: self.at(mapping, "builder", Self::text),
+            level: self.at(mapping, "level", |reader, node| reader.whole(node, 1, 3)).map_or(1, |level| level as u8),
+            expires,
+        })
     }
 
     fn findings(&mut self, node: &Node, base: Findings) -> Option<Findings> {

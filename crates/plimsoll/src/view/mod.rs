@@ -278,6 +278,9 @@ pub fn evidence_line(summary: &gate::evidence::Summary) -> String {
         let found: Vec<String> = counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
         parts.push(if found.is_empty() { "no findings".to_string() } else { found.join(", ") });
     }
+    if summary.signed > 0 {
+        parts.push(counted(usize::try_from(summary.signed).unwrap_or(usize::MAX), "signed statement"));
+    }
     if !summary.broken.is_empty() {
         parts.push(format!("{} can't be read", counted(summary.broken.len(), "file")));
     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+use base::Digest;
+use gate::attest::{CYCLONEDX, PROVENANCE, SigningKey, Statement};
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::common::{Place, Said, free_port};
@@ -131,4 +134,36 @@ fn what_protects_an_environment_protects_it_from_releases_too() {
     let plan = up(&place, "live", &["--ref", "release/1", "--dry-run"]);
     assert!(plan.out.contains("approved by 1 of bo"), "{plan:?}");
     assert!(plan.err.contains("`waitTimer` of `live` holds jobs of workflows and no release"), "{plan:?}");
+}
+
+#[test]
+fn what_the_runs_leave_under_a_signature_must_be_of_a_key_that_is_trusted() {
+    let key = |seed: u8| SigningKey::from_random(&[seed; 32]).unwrap();
+    let config = "gate:\n  keys:\n    - {name: ci, file: keys/ci.pub, level: 2}\n";
+    let place = with(config);
+    place.up(&["--dry-run"]).ends(2, &["error: `gate.keys` names `keys/ci.pub`, which is not in the commit, so nothing was started"]);
+    place.write("keys/ci.pub", "no key");
+    place.commit("a key that is none");
+    let wrong = place.up(&["--dry-run"]);
+    assert!(wrong.code == 2 && wrong.err.contains("error: `keys/ci.pub`, the key `ci` of `gate.keys`, can't be read: "), "{wrong:?}");
+
+    place.write("keys/ci.pub", &key(7).public().to_pem());
+    let steps = "[{uses: actions/checkout@v4}, {uses: actions/upload-artifact@v4, with: {name: signed, path: signed}}]";
+    place.write(".github/workflows/ci.yml", &format!("on: push\njobs:\n  build:\n    runs-on: self-hosted\n    steps: {steps}\n"));
+    let up = |statement: &Statement, seed: u8| {
+        place.write("signed/app.intoto.jsonl", &format!("{}\n", statement.sign(&key(seed)).to_json()));
+        place.commit("leaves a statement");
+        place.up(&["--strategy", "immediate"])
+    };
+    let sbom = Statement::of("app.bin", &Digest::of(b"app"), CYCLONEDX, json!({}));
+    assert_eq!(up(&sbom, 7).code, 0);
+    let input = place.say(&["policy", "eval", "input.attestations[0].signed_by", "--json"]);
+    assert!(input.raw.contains("\"ci\""), "{input:?}");
+    let denied = up(&sbom, 8);
+    let unknown = "app.intoto.jsonl is not believed: none of the keys that are trusted has signed it";
+    assert!(denied.code == 3 && denied.err.contains(unknown), "{denied:?}");
+    let old = json!({ "buildDefinition": { "resolvedDependencies": [{ "digest": { "gitCommit": "f".repeat(40) } }] } });
+    let denied = up(&Statement::of("app.bin", &Digest::of(b"app"), PROVENANCE, old), 7);
+    let replayed = "app.intoto.jsonl is not believed: it is about commit HASH, and HASH ships";
+    assert!(denied.code == 3 && denied.err.contains(replayed), "{denied:?}");
 }

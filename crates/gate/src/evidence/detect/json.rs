@@ -1,7 +1,11 @@
 //! Reports in JSON, by the keys near their start and where these stand.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::outline::Outline;
 use super::{Format, after_end, contains};
+use crate::attest::dsse::IN_TOTO;
 use crate::evidence::scanner::Scanner;
 
 pub(super) fn format(text: &[u8]) -> Option<Format> {
@@ -9,7 +13,26 @@ pub(super) fn format(text: &[u8]) -> Option<Format> {
         return Some(Format::Sarif);
     }
     let outline = Outline::of(text);
+    if is_attestation(&outline, text) {
+        return Some(Format::Attestation);
+    }
     tests(&outline).or_else(|| coverage(&outline)).or_else(|| scan(&outline).map(Format::Scanner))
+}
+
+/// A DSSE envelope or a bundle of sigstore. The payload may stand first, and be longer than what is looked at.
+fn is_attestation(outline: &Outline, text: &[u8]) -> bool {
+    let is_bundle = outline.value("mediaType").is_some_and(|media| media.starts_with("application/vnd.dev.sigstore.bundle"));
+    let is_envelope = outline.value("payloadType") == Some(IN_TOTO) && outline.has_any(&["payload", "signatures", "signatures/*/sig"]);
+    is_bundle || is_envelope || begins_with_statement(text)
+}
+
+fn begins_with_statement(text: &[u8]) -> bool {
+    let Some(payload) = after_end(text, b"\"payload\"").filter(|rest| text.len() - rest.len() < 20) else { return false };
+    let Some(payload) = payload.trim_ascii_start().strip_prefix(b":").and_then(|rest| rest.trim_ascii_start().strip_prefix(b"\"")) else {
+        return false;
+    };
+    let length = payload.iter().position(|byte| *byte == b'"').unwrap_or(payload.len()) / 4 * 4;
+    STANDARD.decode(&payload[..length]).is_ok_and(|statement| contains(&statement, b"https://in-toto.io/Statement/"))
 }
 
 pub(super) fn tests(outline: &Outline) -> Option<Format> {
