@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod outside;
 pub mod owned;
 pub mod proxy;
+pub mod registry;
 pub mod results;
 mod retention;
 mod rooms;

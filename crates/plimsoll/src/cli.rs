@@ -561,18 +561,41 @@ pub struct IdentityPublish {
 pub enum Attest {
     /// Print the public key that belongs to the server's signatures
     Key,
-    /// Print the server's signature of a file, as `cosign sign-blob` does
+    /// Print the server's signature of a file, as `cosign sign-blob` does, or lay one beside an image, as `cosign sign` does
     Sign(AttestSign),
+    /// Sign a statement about an image and lay it beside the image, as `cosign attest` does
+    #[command(name = "attest")]
+    Statement(AttestStatement),
     /// Print what an envelope says, without asking whether it is true
     Show(AttestShow),
-    /// Ask whether a file is what a signature says of it, in the order of SLSA; exit code 1 when not
+    /// Ask whether a file or an image is what a signature says of it, in the order of SLSA; exit code 1 when not
     Verify(AttestVerify),
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct AttestSign {
     /// The file
-    pub file: PathBuf,
+    #[arg(required_unless_present = "image", conflicts_with = "image")]
+    pub file: Option<PathBuf>,
+    /// An image instead: `registry.example.org/team/app@sha256:…`, a tag of it, or `oci:FOLDER[:TAG]` for an image layout on disk
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// What else is signed with an image; may be repeated
+    #[arg(long = "annotation", value_name = "NAME=VALUE", requires = "image")]
+    pub annotations: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AttestStatement {
+    /// `registry.example.org/team/app@sha256:…`, a tag of it, or `oci:FOLDER[:TAG]` for an image layout on disk
+    #[arg(long, value_name = "IMAGE")]
+    pub image: String,
+    /// What is stated, in JSON: a bill of materials, say
+    #[arg(long, value_name = "FILE")]
+    pub predicate: PathBuf,
+    /// What kind of thing it is: `cyclonedx`, `spdx`, or the address of any type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub predicate_type: String,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -584,15 +607,24 @@ pub struct AttestShow {
 #[derive(Debug, Clone, Args)]
 pub struct AttestVerify {
     /// The file
-    pub file: PathBuf,
+    #[arg(required_unless_present = "image", conflicts_with = "image")]
+    pub file: Option<PathBuf>,
     /// A DSSE envelope, a sigstore bundle, or a signature in base64
-    pub signed: PathBuf,
+    #[arg(required_unless_present = "image", conflicts_with = "image")]
+    pub signed: Option<PathBuf>,
+    /// An image instead, with what lies beside it: `registry.example.org/team/app@sha256:…`, a tag of it, or `oci:FOLDER[:TAG]`
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// What an image's signature must have been made with; may be repeated
+    #[arg(long = "annotation", value_name = "NAME=VALUE", requires = "image", conflicts_with = "predicate_type")]
+    pub annotations: Vec<String>,
     /// The public key in PEM, as `attest key` and cosign write it
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// What an envelope must say: `slsaprovenance1`, `cyclonedx`, `spdx`, or the address of any type
-    #[arg(long = "type", default_value = "slsaprovenance1", value_name = "TYPE")]
-    pub predicate_type: String,
+    /// What an envelope must say: `slsaprovenance1`, `cyclonedx`, `spdx`, or the address of any type. When absent, `slsaprovenance1` of a
+    /// file, and of an image its signatures are asked and no statement
+    #[arg(long = "type", value_name = "TYPE")]
+    pub predicate_type: Option<String>,
     /// Who must have built it; Plimsoll when absent
     #[arg(long, value_name = "URI")]
     pub builder_id: Option<String>,

@@ -13,8 +13,6 @@ pub const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const STATEMENT_BEFORE: &str = "https://in-toto.io/Statement/v0.1";
 /// What cosign calls `cyclonedx`.
 pub const CYCLONEDX: &str = "https://cyclonedx.org/bom";
-/// A signature of the file itself says nothing more of it.
-pub const SIGNATURE: &str = "signature";
 pub const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,12 +34,15 @@ pub struct Subject {
     /// By algorithm, in hexadecimal digits.
     #[serde(default)]
     pub digest: BTreeMap<String, String>,
+    /// Where cosign keeps what an image was signed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Value>,
 }
 
 impl Statement {
     pub fn of(name: &str, digest: &Digest, predicate_type: &str, predicate: Value) -> Statement {
         let digest = BTreeMap::from([("sha256".to_string(), digest.hex())]);
-        let subject = vec![Subject { name: name.to_string(), digest }];
+        let subject = vec![Subject { name: name.to_string(), digest, annotations: None }];
         Statement { kind: STATEMENT.to_string(), subject, predicate_type: predicate_type.to_string(), predicate }
     }
 
@@ -64,7 +65,12 @@ impl Statement {
     }
 
     pub fn is_about(&self, file: &Digest) -> bool {
-        let hex = file.hex();
-        self.subject.iter().filter_map(|subject| subject.digest.get("sha256")).any(|digest| digest.eq_ignore_ascii_case(&hex))
+        self.subject.iter().any(|subject| subject.is(file))
+    }
+}
+
+impl Subject {
+    pub fn is(&self, file: &Digest) -> bool {
+        self.digest.get("sha256").is_some_and(|digest| digest.eq_ignore_ascii_case(&file.hex()))
     }
 }

@@ -32,6 +32,7 @@ pub enum Step {
     Signature,
     Statement,
     Subject,
+    Annotations,
     PredicateType,
     BuilderId,
     BuildType,
@@ -58,7 +59,7 @@ impl Report {
         self.checks.iter().all(|check| check.holds)
     }
 
-    fn add(&mut self, step: Step, holds: bool, sentence: String) -> bool {
+    pub(super) fn add(&mut self, step: Step, holds: bool, sentence: String) -> bool {
         self.checks.push(Check { step, holds, sentence });
         holds
     }
@@ -119,8 +120,8 @@ fn subject(file: &Digest, statement: &Statement, is_about: bool) -> String {
     }
     let others: Vec<&str> = statement.subject.iter().filter_map(|subject| subject.digest.get("sha256")).map(String::as_str).collect();
     match others.as_slice() {
-        [] => format!("the file is {file}, and the statement names no subject by its SHA-256"),
-        others => format!("the file is {file}, and the statement is about sha256:{}", others.join(", sha256:")),
+        [] => format!("this is {file}, and the statement names no subject by its SHA-256"),
+        others => format!("this is {file}, and the statement is about sha256:{}", others.join(", sha256:")),
     }
 }
 
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(
             told(&signed(&wrong), &expected)[1..],
             [
-                format!("subject: the file is {}, and the statement is about {}", Digest::of(FILE), Digest::of(b"else")),
+                format!("subject: this is {}, and the statement is about {}", Digest::of(FILE), Digest::of(b"else")),
                 "predicate-type".to_string(),
                 "builder-id: the builder is `a laptop`, and `builder` is expected".to_string(),
                 "build-type".to_string(),

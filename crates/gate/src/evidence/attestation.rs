@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::claim::{ClaimKind, Parsed, Problem, shorten};
 use crate::attest::dsse::{Envelope, pae};
-use crate::attest::{PROVENANCE, PublicKey, SIGNATURE, Signed, Statement};
+use crate::attest::{PROVENANCE, PublicKey, Signed, Statement};
 
 /// A statement about a file is short; one with a bill of materials in it is not.
 const SIZE_MAX_BYTES: u64 = 32 << 20;
@@ -20,6 +20,9 @@ const SIZE_MAX_BYTES: u64 = 32 << 20;
 /// More are of no artifact that anybody ships.
 const SUBJECTS_MAX: usize = 1_000;
 const LINES_MAX: usize = 1_000;
+/// What a signature of the file itself is called, which says nothing more of it.
+const SIGNATURE: &str = "signature";
+
 const NAME_MAX: usize = 300;
 
 /// What was signed, and by whom it may have been.

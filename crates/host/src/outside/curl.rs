@@ -55,7 +55,7 @@ pub(crate) async fn ask(
 }
 
 /// `curl: (7) Failed to connect to example.org port 80 after 3 ms: Couldn't connect to server`, without what differs every time.
-fn why(words: &str) -> &str {
+pub(crate) fn why(words: &str) -> &str {
     let why = words.strip_prefix("curl: (").and_then(|rest| rest.split_once(") ")).map_or(words, |(_, why)| why);
     why.split_once(" ms: ").map_or(why, |(_, why)| why)
 }

@@ -1,11 +1,14 @@
 //! `plimsoll attest …`, and what `plimsoll release` prints of it: statements about what ships, signed and verified.
 
+mod image;
+
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read as _};
+use std::io::{BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gate::attest::claim::may_be_claim;
 use gate::attest::dsse::{Envelope, PREFIX};
 use gate::attest::{CYCLONEDX, Check, Expected, PROVENANCE, PublicKey, Signed, Statement, verify};
 use release::provenance::{BUILD_TYPE, BUILDER, PARAMETERS};
@@ -13,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::release::path;
 use super::{dirs, project_of, running};
-use crate::cli::{Artifact, Attest, AttestShow, AttestSign, AttestVerify, Provenance, Sbom};
+use crate::cli::{Artifact, Attest, AttestShow, AttestVerify, Provenance, Sbom};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::server::Stored;
@@ -24,12 +27,24 @@ use crate::world;
 /// An envelope or a key larger than that is something else.
 const SIGNED_MAX_BYTES: u64 = 64 << 20;
 
+/// cosign reads no more of what is signed of an image.
+const CLAIM_MAX_BYTES: u64 = 128 << 20;
+
 pub fn attest(command: Attest, terminal: &Terminal) -> Result<u8> {
     match command {
         Attest::Key => key(terminal),
-        Attest::Sign(args) => sign(&args, terminal),
+        Attest::Sign(args) => match (&args.image, &args.file) {
+            (Some(image), _) => image::sign(image, &args.annotations, terminal),
+            (None, Some(file)) => sign(file, terminal),
+            (None, None) => unreachable!("the command line asks for one of them"),
+        },
+        Attest::Statement(args) => image::attest(&args, terminal),
         Attest::Show(args) => show(&args, terminal),
-        Attest::Verify(args) => ask(&args, terminal),
+        Attest::Verify(args) => match (&args.image, &args.file, &args.signed) {
+            (Some(image), ..) => image::ask(image, &args, terminal),
+            (None, Some(file), Some(signed)) => ask(file, signed, &args, terminal),
+            _ => unreachable!("the command line asks for both files"),
+        },
     }
 }
 
@@ -42,9 +57,9 @@ fn key(terminal: &Terminal) -> Result<u8> {
     Ok(exit::OK)
 }
 
-fn sign(args: &AttestSign, terminal: &Terminal) -> Result<u8> {
-    refuse_inside_of_envelope(&args.file)?;
-    let digest = host::keys::digest_of(&args.file).map_err(|error| unreadable(&args.file, &error))?;
+fn sign(file: &Path, terminal: &Terminal) -> Result<u8> {
+    refuse_what_is_more_than_a_file(file)?;
+    let digest = host::keys::digest_of(file).map_err(|error| unreadable(file, &error))?;
     let key = world::signing_key(&dirs()?)?;
     let signature = STANDARD.encode(key.sign(&digest));
     match terminal.json {
@@ -54,14 +69,26 @@ fn sign(args: &AttestSign, terminal: &Terminal) -> Result<u8> {
     Ok(exit::OK)
 }
 
-/// A signature of what an envelope signs would be the envelope's: whoever hands such a file in wants a statement to be ours.
-fn refuse_inside_of_envelope(path: &Path) -> Result<()> {
+/// A signature of what an envelope signs would be the envelope's, and one of words about an image the image's: whoever hands such a file
+/// in wants something else to be ours.
+fn refuse_what_is_more_than_a_file(path: &Path) -> Result<()> {
+    let open = || std::fs::File::open(path).map(BufReader::new).map_err(|error| unreadable(path, &error));
     let mut begin = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-    file.take(PREFIX.len() as u64).read_to_end(&mut begin).map_err(|error| unreadable(path, &error))?;
+    open()?.take(PREFIX.len() as u64).read_to_end(&mut begin).map_err(|error| unreadable(path, &error))?;
     if begin == PREFIX.as_bytes() {
         let message = format!("`{}` is what an envelope signs, and its signature would make a statement of ours out of it", path.display());
         return Err(Failure::usage(message).hint("statements are made by the server alone: `plimsoll release provenance`"));
+    }
+    // Whatever is no JSON object is told by its first byte, however large it is.
+    let first = open()?.take(CLAIM_MAX_BYTES).bytes().map_while(std::io::Result::ok).find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(b'{') {
+        return Ok(());
+    }
+    let mut all = Vec::new();
+    open()?.take(CLAIM_MAX_BYTES).read_to_end(&mut all).map_err(|error| unreadable(path, &error))?;
+    if may_be_claim(&all) {
+        let message = format!("`{}` is what is signed of an image, and its signature would be the image's", path.display());
+        return Err(Failure::usage(message).hint("`plimsoll attest sign --image IMAGE` looks at the image before it signs"));
     }
     Ok(())
 }
@@ -77,22 +104,26 @@ fn show(args: &AttestShow, terminal: &Terminal) -> Result<u8> {
 }
 
 /// What is wrong with the command line and its files is said at once.
-fn ask(args: &AttestVerify, terminal: &Terminal) -> Result<u8> {
+fn ask(file: &Path, beside: &Path, args: &AttestVerify, terminal: &Terminal) -> Result<u8> {
     let mut wrong = Vec::new();
-    let digest = kept(&mut wrong, host::keys::digest_of(&args.file).map_err(|error| unreadable(&args.file, &error)));
+    let digest = kept(&mut wrong, host::keys::digest_of(file).map_err(|error| unreadable(file, &error)));
     let key = kept(&mut wrong, public_key(&args.key));
-    let signed = kept(&mut wrong, signed(&args.signed));
+    let signed = kept(&mut wrong, signed(beside));
     let expected = kept(&mut wrong, expected(args));
     let (Some(digest), Some(key), Some(signed), Some(expected)) = (digest, key, signed, expected) else { return Err(together(wrong)) };
     let report = verify(&digest, &signed, &key, &expected);
     if terminal.json {
         terminal.json(&json!({ "verified": report.holds(), "digest": digest, "checks": report.checks, "statement": report.statement }));
     } else {
-        for Check { holds, sentence, .. } in &report.checks {
-            terminal.data(&marked(terminal, if *holds { Mark::Good } else { Mark::Bad }, sentence));
-        }
+        tell(&report.checks, terminal);
     }
     Ok(if report.holds() { exit::OK } else { exit::FAILED })
+}
+
+fn tell(checks: &[Check], terminal: &Terminal) {
+    for Check { holds, sentence, .. } in checks {
+        terminal.data(&marked(terminal, if *holds { Mark::Good } else { Mark::Bad }, sentence));
+    }
 }
 
 fn kept<T>(wrong: &mut Vec<Failure>, result: Result<T>) -> Option<T> {
@@ -155,7 +186,7 @@ fn expected(args: &AttestVerify) -> Result<Expected> {
     // Of another type nothing is known but what is named.
     let known = if build_type == BUILD_TYPE { PARAMETERS } else { &[] };
     Ok(Expected {
-        predicate_type: predicate_type(&args.predicate_type)?,
+        predicate_type: predicate_type(args.predicate_type.as_deref().unwrap_or("slsaprovenance1"))?,
         builder_id: args.builder_id.clone().unwrap_or_else(|| BUILDER.to_string()),
         build_type,
         known: known.iter().map(|name| (*name).to_string()).collect(),

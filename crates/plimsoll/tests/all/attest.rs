@@ -100,7 +100,7 @@ fn provenance_says_what_was_built_from_what_and_whoever_has_the_key_can_tell() {
     std::fs::write(place.path("app.tar"), "something else").unwrap();
     let said = verify(&place, &expected);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.out.contains("✖ the file is sha256:HASH, and the statement is about sha256:HASH"), "{said:?}");
+    assert!(said.out.contains("✖ this is sha256:HASH, and the statement is about sha256:HASH"), "{said:?}");
     let mut envelope: Json = serde_json::from_str(&std::fs::read_to_string(place.path("envelope.json")).unwrap()).unwrap();
     envelope["payload"] = "e30=".into();
     std::fs::write(place.path("envelope.json"), envelope.to_string()).unwrap();

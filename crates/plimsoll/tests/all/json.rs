@@ -112,6 +112,8 @@ fn every_command_answers_in_json() {
     assert!(asked.value(0, "attest sign ../app.tar")["signature"].is_string());
     assert!(asked.value(0, "attest show ../envelope")["predicate"].is_object());
     assert_eq!(asked.value(0, "attest verify --key ../key ../app.tar ../envelope")["verified"], true);
+    let refused = asked.value(2, "attest attest --image app --predicate ../envelope --type cyclonedx");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("names no image"), "{refused}");
     asked.value(0, "release watch");
     let history = asked.value(0, "release history");
     assert_eq!((&history[0]["ended"], &history[0]["is_live"]), (&"promoted".into(), &true.into()), "{history}");

@@ -13,6 +13,7 @@ mod environments;
 mod gate;
 mod gitlab;
 mod identity;
+mod images;
 mod incidents;
 mod json;
 mod levels;
