@@ -5,7 +5,6 @@
 //!
 //! The reports are generated while they are read, so that what is measured in memory is the reader alone.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -189,7 +188,7 @@ fn input() -> Input {
         runs: vec![RunResult { workflow: "ci.yml".into(), conclusion: "success".into() }],
         evidence: Default::default(),
         findings: Vec::new(),
-        previous: Previous { evidence: BTreeSet::new() },
+        previous: Previous::default(),
         circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(0),

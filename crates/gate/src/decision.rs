@@ -287,7 +287,9 @@ fn sources(input: &Input) -> BTreeMap<&str, &SourceRef> {
     let tests = input.evidence.tests.iter().flat_map(|tests| &tests.sources);
     let coverage = input.evidence.coverage.iter().flat_map(|coverage| &coverage.sources);
     let findings = input.evidence.findings.iter().flat_map(|findings| &findings.sources);
-    tests.chain(coverage).chain(findings).map(|source| (source.path.as_str(), source)).collect()
+    let benchmarks = input.evidence.benchmarks.iter().map(|benchmark| &benchmark.source);
+    let bills = input.evidence.sbom.iter().map(|bill| &bill.source);
+    tests.chain(coverage).chain(findings).chain(benchmarks).chain(bills).map(|source| (source.path.as_str(), source)).collect()
 }
 
 fn unreadable(diagnostics: &[PolicyDiagnostic]) -> Answer {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use base::{Digest, Timestamp};
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::evidence::{DistinctFinding, Summary};
-use crate::{Circumstances, Evidence, EvidenceKind, GatePlan};
+use crate::{Circumstances, Evidence, EvidenceKind, Figure, GatePlan, baseline};
 
 /// What is decided about, as it was seen; `docs/schema/gate-input.json` describes the document a policy gets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,9 +53,12 @@ pub struct RunResult {
 }
 
 /// What the project's last release had.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Previous {
     pub evidence: BTreeSet<EvidenceKind>,
+    /// Of the last one that went live in this environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub benchmarks: Vec<Figure>,
 }
 
 impl Input {
@@ -68,7 +72,14 @@ impl Input {
 
     /// The document a policy sees: this, and the limits of the plan.
     pub fn document<'a>(&'a self, plan: &GatePlan) -> Document<'a> {
-        let evidence: BTreeSet<EvidenceKind> = self.previous.evidence.union(&plan.previous_evidence).copied().collect();
+        let previous = Previous {
+            evidence: self.previous.evidence.union(&plan.previous_evidence).copied().collect(),
+            benchmarks: self.previous.benchmarks.iter().chain(&plan.previous_benchmarks).cloned().collect(),
+        };
+        let mut evidence = Cow::Borrowed(&self.evidence);
+        if !previous.benchmarks.is_empty() && !evidence.benchmarks.is_empty() {
+            baseline::compare(&mut evidence.to_mut().benchmarks, &previous.benchmarks);
+        }
         let mut limits = json!({
             "coverage_min_percent": finite_or_all(plan.coverage_min_percent),
             "findings_max": plan.findings_max,
@@ -81,7 +92,10 @@ impl Input {
         if let Some(incidents) = &plan.incidents {
             limits["incidents"] = json!({ "unknown": incidents.unknown, "priorities": incidents.priorities });
         }
-        Document { input: self, previous: Previous { evidence }, limits }
+        if let Some(percent) = plan.regression_threshold_percent {
+            limits["benchmarks"] = json!({ "regression_threshold_percent": finite_or_none(percent) });
+        }
+        Document { input: self, evidence, previous, limits }
     }
 }
 
@@ -90,6 +104,8 @@ impl Input {
 #[derive(Debug)]
 pub struct Document<'a> {
     input: &'a Input,
+    /// With what benchmarks took before.
+    evidence: Cow<'a, Summary>,
     /// With what the plan knows of releases before.
     previous: Previous,
     limits: Value,
@@ -116,7 +132,7 @@ impl Serialize for Document<'_> {
             artifact,
             commit,
             runs,
-            evidence,
+            evidence: _,
             findings,
             previous: _,
             circumstances: Circumstances { slo, incidents, incidents_unknown, checks },
@@ -131,7 +147,7 @@ impl Serialize for Document<'_> {
         map.serialize_entry("artifact", artifact)?;
         map.serialize_entry("commit", commit)?;
         map.serialize_entry("runs", runs)?;
-        map.serialize_entry("evidence", evidence)?;
+        map.serialize_entry("evidence", &*self.evidence)?;
         map.serialize_entry("findings", findings)?;
         map.serialize_entry("previous", &self.previous)?;
         if !slo.is_empty() {
@@ -157,4 +173,9 @@ impl Serialize for Document<'_> {
 /// JSON has no NaN, and Rego would sort its `null` below every number: a minimum that is none asks for everything.
 fn finite_or_all(percent: f64) -> f64 {
     if percent.is_finite() { percent } else { 100.0 }
+}
+
+/// The same of a most.
+fn finite_or_none(percent: f64) -> f64 {
+    if percent.is_finite() { percent } else { 0.0 }
 }

@@ -4,6 +4,7 @@
 
 pub mod approval;
 pub mod attest;
+mod baseline;
 pub mod check;
 mod circumstances;
 mod decision;
@@ -16,6 +17,7 @@ pub mod sbom;
 pub mod slo;
 pub mod window;
 
+pub use baseline::{Figure, figures};
 pub use circumstances::{Answers, Circumstances};
 pub use decision::{Decision, Origin, Outcome, Overridden, Override, Violation, decide, explain};
 pub use evidence::{Evidence, EvidenceKind};

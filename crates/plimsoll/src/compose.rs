@@ -174,6 +174,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     if let Some(coverage) = config.gate.coverage {
         gate.coverage_min_percent = coverage;
     }
+    gate.regression_threshold_percent = config.gate.regression_threshold_percent;
     gate.calendar = calendar;
     gate.approvals = config.gate.approvals.clone();
     gate.slos = slos;

@@ -195,6 +195,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("judge", JUDGE),
     ("synthetic", SYNTHETIC),
     ("gate", gate::GATE),
+    ("gate.benchmarks", gate::BENCHMARKS),
     ("gate.window", gate::WINDOW),
     ("gate.window.freezes.*", gate::PERIOD),
     ("gate.window.openings.*", gate::PERIOD),

@@ -635,7 +635,11 @@ impl Release {
     /// here; nothing where it never got so far.
     pub fn decided_by(&self, rules: &gate::GatePlan, circumstances: Option<&gate::Circumstances>) -> Option<Decision> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
-        let rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
+        let rules = gate::GatePlan {
+            previous_evidence: workflows.gate.previous_evidence.clone(),
+            previous_benchmarks: workflows.gate.previous_benchmarks.clone(),
+            ..rules.clone()
+        };
         let mut moment = Moment::of(decision);
         if let Some(known) = circumstances {
             moment.circumstances = known.clone();

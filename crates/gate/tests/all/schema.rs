@@ -9,7 +9,7 @@ use gate::check::{Check, Checked, How};
 use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
-use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
+use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, Figure, GatePlan, Input, Previous, RunResult};
 use serde_json::{Value, json};
 
 #[test]
@@ -51,6 +51,14 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "opened",
         "checks",
         "reason",
+        "benchmarks",
+        "sbom",
+        "subject",
+        "sha256",
+        "spread_ns",
+        "baseline_ns",
+        "baseline_spread_ns",
+        "change_percent",
     ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
@@ -143,7 +151,14 @@ fn example() -> Value {
     let log = json!({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Scanner", "version": "1.0"}}, "results": [result("A"), accepted]}]});
     evidence.add(read("scan.sarif", log.to_string().as_bytes()));
     evidence.add(read("audit.json", br#"{"advisories":{"1":{"module_name":"minimist","severity":"low","title":"a title","github_advisory_id":"GHSA-1","cves":["CVE-1"],"cwe":"CWE-1321","findings":[{"version":"1.2.0"}]}},"actions":[]}"#));
+    evidence.add(read("bench.json", br#"{"results":[{"command":"total","mean":0.125,"stddev":0.002,"median":0.124,"times":[0.125]}]}"#));
+    let bill = json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": {"tools": {"components": [{"name": "maker", "version": "1.0"}]},
+        "component": {"name": "shop", "version": "7", "hashes": [{"alg": "SHA-256", "content": Digest::of(b"shop").hex()}]}},
+        "components": [{"name": "lodash"}]});
+    evidence.add(read("bom.json", bill.to_string().as_bytes()));
     let plan = GatePlan {
+        previous_benchmarks: vec![Figure { name: "total".into(), ns: 100_000_000.0, spread_ns: Some(1_000_000.0) }],
+        regression_threshold_percent: Some(10.0),
         previous_evidence: BTreeSet::from([EvidenceKind::Coverage]),
         evidence_required: BTreeSet::from([EvidenceKind::Tests]),
         slos: slos(),
@@ -207,7 +222,7 @@ fn input() -> Input {
         runs: vec![RunResult { workflow: ".github/workflows/ci.yml".into(), conclusion: "success".into() }],
         evidence: Default::default(),
         findings: Vec::new(),
-        previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]) },
+        previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]), benchmarks: Vec::new() },
         circumstances: gate::Circumstances::default(),
         rollbacks_24h: 0,
         time: Timestamp::from_ms(1_795_227_177_123),

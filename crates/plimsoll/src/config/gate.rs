@@ -19,6 +19,7 @@ use super::{Reader, VALUE};
 pub struct Gate {
     pub coverage: Option<f64>,
     pub require: BTreeSet<gate::EvidenceKind>,
+    pub regression_threshold_percent: Option<f64>,
     pub calendar: Calendar,
     /// A file of the commit with the holidays that aren't listed.
     pub holidays_file: Option<String>,
@@ -34,16 +35,13 @@ pub struct Gate {
 }
 
 pub(super) const GATE: &[&str] =
-    &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks"];
+    &["coverage", "require", "benchmarks", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks"];
+pub(super) const BENCHMARKS: &[&str] = &["regressionThreshold"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
 pub(super) const OVERRIDE: &[&str] = &["people"];
 pub(super) const RULE: &[&str] = &["from", "count"];
-
-/// The names under which evidence can be required.
-const EVIDENCE: &[(&str, gate::EvidenceKind)] =
-    &[("tests", gate::EvidenceKind::Tests), ("coverage", gate::EvidenceKind::Coverage), ("findings", gate::EvidenceKind::Findings)];
 
 /// Holidays of the file are read that far ahead: a release that waits longer is asked for again.
 const YEARS_AHEAD: i64 = 2;
@@ -66,6 +64,7 @@ impl Reader {
         let mut gate = Gate {
             coverage: self.at(mapping, "coverage", |reader, node| reader.number(node, 0.0, 100.0)),
             require: require.into_iter().collect(),
+            regression_threshold_percent: self.at(mapping, "benchmarks", Self::benchmarks).flatten(),
             ..Gate::default()
         };
         if let Some((calendar, file)) = self.at(mapping, "window", Self::window) {
@@ -83,18 +82,35 @@ impl Reader {
         Some(gate)
     }
 
+    fn benchmarks(&mut self, node: &Node) -> Option<Option<f64>> {
+        let mapping = self.closed(node, BENCHMARKS)?;
+        Some(self.at(mapping, "regressionThreshold", Self::percent))
+    }
+
+    /// `10%`, or the number alone.
+    fn percent(&mut self, node: &Node) -> Option<f64> {
+        let is_digit = |c: char| c.is_ascii_digit();
+        let digits = |text: &str| text.starts_with(is_digit) && text.ends_with(is_digit) && text.chars().all(|c| is_digit(c) || c == '.');
+        let written = || node.as_str()?.strip_suffix('%').filter(|text| digits(text))?.parse().ok();
+        let percent = node.as_number().or_else(written).filter(|percent| percent.is_finite() && *percent >= 0.0);
+        if percent.is_none() {
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, "a percentage is expected here, 0 or more").hint("`10%`"));
+        }
+        percent
+    }
+
     fn override_people(&mut self, node: &Node) -> Option<u32> {
         let mapping = self.closed(node, OVERRIDE)?;
         self.at(mapping, "people", |reader, node| reader.whole(node, 1, 2)).map(|count| count as u32)
     }
 
     fn evidence(&mut self, node: &Node) -> Option<gate::EvidenceKind> {
-        let found = EVIDENCE.iter().find(|(name, _)| node.as_str() == Some(name));
+        let found = gate::EvidenceKind::ALL.into_iter().find(|kind| node.as_str() == Some(kind.as_str()));
         if found.is_none() {
-            let names: Vec<&str> = EVIDENCE.iter().map(|(name, _)| *name).collect();
+            let names = gate::EvidenceKind::ALL.map(gate::EvidenceKind::as_str);
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("evidence is one of {}", names.join(", "))));
         }
-        found.map(|(_, kind)| *kind)
+        found
     }
 
     fn window(&mut self, node: &Node) -> Option<(Calendar, Option<String>)> {

@@ -173,6 +173,7 @@ impl Book {
         let mut now_counted = BTreeMap::new();
         let mut gate = proposal.gate;
         gate.previous_evidence = entry.map(|entry| entry.evidence.clone()).unwrap_or_default();
+        gate.previous_benchmarks = self.journal.index().baseline(proposal.project.id, &proposal.environment).to_vec();
         let mut runs = Vec::new();
         for workflow in proposal.workflows {
             last_run += 1;

@@ -278,6 +278,15 @@ pub fn evidence_line(summary: &gate::evidence::Summary) -> String {
         let found: Vec<String> = counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
         parts.push(if found.is_empty() { "no findings".to_string() } else { found.join(", ") });
     }
+    match summary.benchmarks.len() {
+        0 => {}
+        count => parts.push(counted(count, "benchmark")),
+    }
+    match summary.sbom.len() {
+        0 => {}
+        1 => parts.push("a bill of materials".to_string()),
+        count => parts.push(format!("{count} bills of materials")),
+    }
     if !summary.broken.is_empty() {
         parts.push(format!("{} can't be read", counted(summary.broken.len(), "file")));
     }
