@@ -5,7 +5,6 @@
 //!
 //! The reports are generated while they are read, so that what is measured in memory is the reader alone.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +23,7 @@ fn main() -> io::Result<()> {
         ("big.xml", megabytes, Report::junit(megabytes << 20)),
         ("usual.sarif", 20, Report::sarif(20 << 20)),
         ("big.sarif", megabytes, Report::sarif(megabytes << 20)),
+        ("big.cdx.json", megabytes, Report::cyclonedx(megabytes << 20)),
     ] {
         let generating = time(|| io::copy(&mut report.clone(), &mut io::sink()))?;
         let mut evidence = Evidence::default();
@@ -119,6 +119,19 @@ impl Report {
         Report::new("<testsuites><testsuite name=\"pytest\">\n", record, "</testsuite></testsuites>\n", bytes)
     }
 
+    /// About half a kilobyte each.
+    fn cyclonedx(bytes: u64) -> Report {
+        let record = |number: u64| {
+            let comma = if number == 0 { "" } else { "," };
+            let purl = format!("pkg:npm/%40scope/package-{number}@1.{}.0", number % 97);
+            format!(
+                "{comma}{{\"bom-ref\":\"{purl}?package-id={number:016x}\",\"type\":\"library\",\"name\":\"package-{number}\",\"version\":\"1.{}.0\",\"hashes\":[{{\"alg\":\"SHA-256\",\"content\":\"{number:064x}\"}}],\"licenses\":[{{\"license\":{{\"id\":\"MIT\"}}}}],\"purl\":\"{purl}\",\"properties\":[{{\"name\":\"syft:location:0:path\",\"value\":\"/app/node_modules/package-{number}/package.json\"}}]}}\n",
+                number % 97,
+            )
+        };
+        Report::new("{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.6\",\"components\":[", record, "]}", bytes)
+    }
+
     /// About a kilobyte each, as Trivy and CodeQL write them; none is critical or the decision would be one long list.
     fn sarif(bytes: u64) -> Report {
         let record = |number: u64| {
@@ -189,7 +202,7 @@ fn input() -> Input {
         runs: vec![RunResult { workflow: "ci.yml".into(), conclusion: "success".into() }],
         evidence: Default::default(),
         findings: Vec::new(),
-        previous: Previous { evidence: BTreeSet::new() },
+        previous: Previous::default(),
         provenance: None,
         attestations: Vec::new(),
         circumstances: gate::Circumstances::default(),

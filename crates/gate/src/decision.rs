@@ -288,7 +288,10 @@ fn sources(input: &Input) -> BTreeMap<&str, &SourceRef> {
     let coverage = input.evidence.coverage.iter().flat_map(|coverage| &coverage.sources);
     let findings = input.evidence.findings.iter().flat_map(|findings| &findings.sources);
     let attestations = input.attestations.iter().map(|(source, _)| source);
-    tests.chain(coverage).chain(findings).chain(attestations).map(|source| (source.path.as_str(), source)).collect()
+    let benchmarks = input.evidence.benchmarks.iter().map(|benchmark| &benchmark.source);
+    let bills = input.evidence.sbom.iter().map(|bill| &bill.source);
+    let reports = tests.chain(coverage).chain(findings).chain(benchmarks).chain(bills).chain(attestations);
+    reports.map(|source| (source.path.as_str(), source)).collect()
 }
 
 fn unreadable(diagnostics: &[PolicyDiagnostic]) -> Answer {

@@ -1,8 +1,10 @@
-//! What a run left behind, read by content: test reports, coverage, findings of scanners.
+//! What a run left behind, read by content: test reports, coverage, findings of scanners, benchmarks, bills of materials.
 //!
 //! A file that looks like evidence and can't be read is [`Reading::Broken`], never silently nothing.
 
 mod attestation;
+mod benchmark;
+mod bill;
 mod claim;
 mod clover;
 mod cobertura;
@@ -36,9 +38,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use serde::{Deserialize, Serialize};
 
 pub use attestation::{About, Attestation};
+pub use benchmark::Timing;
 pub(crate) use claim::shorten;
-pub use claim::{Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure};
-pub use summary::{CoverageTotals, DistinctFinding, FindingTotals, Summary, TestTotals};
+pub use claim::{
+    Average, Benchmark, Claim, ClaimKind, EvidenceKind, Finding, FindingKind, Package, Sbom, SbomFormat, SbomSubject, Severity, SourceRef,
+    TestFailure,
+};
+pub use summary::{Bill, CoverageTotals, DistinctFinding, FindingTotals, Summary, TestTotals};
 pub use suppression::{SUPPRESSIONS_PATH, Suppression};
 
 use claim::{Parsed, Problem};
@@ -128,6 +134,8 @@ pub fn read_from(path: &str, mut input: impl Read) -> io::Result<Reading> {
         Format::Sarif => sarif::parse(&mut input),
         Format::Attestation => attestation::parse(&mut input),
         Format::Scanner(scanner) => scanner::parse(scanner, &mut input),
+        Format::Bench(bench) => benchmark::parse(bench, &mut input),
+        Format::Sbom(format) => bill::parse(format, &mut input),
     };
     // What stands after the parsed part belongs to the digest all the same; of a broken file not for any length.
     let rest_max = if parsed.is_ok() { u64::MAX } else { BROKEN_REST_MAX_BYTES };

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use base::{Digest, Timestamp};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::evidence::{Attestation, DistinctFinding, SourceRef, Summary};
 use crate::trust::{self, Looked};
-use crate::{Circumstances, Evidence, EvidenceKind, GatePlan};
+use crate::{Circumstances, Evidence, EvidenceKind, Figure, GatePlan, baseline};
 
 /// What is decided about, as it was seen; `docs/schema/gate-input.json` describes the document a policy gets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,9 +71,12 @@ pub struct Provenance {
 }
 
 /// What the project's last release had.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Previous {
     pub evidence: BTreeSet<EvidenceKind>,
+    /// Of the last one that went live in this environment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub benchmarks: Vec<Figure>,
 }
 
 impl Input {
@@ -87,7 +91,14 @@ impl Input {
 
     /// The document a policy sees: this, and the limits of the plan.
     pub fn document<'a>(&'a self, plan: &GatePlan) -> Document<'a> {
-        let evidence: BTreeSet<EvidenceKind> = self.previous.evidence.union(&plan.previous_evidence).copied().collect();
+        let previous = Previous {
+            evidence: self.previous.evidence.union(&plan.previous_evidence).copied().collect(),
+            benchmarks: self.previous.benchmarks.iter().chain(&plan.previous_benchmarks).cloned().collect(),
+        };
+        let mut evidence = Cow::Borrowed(&self.evidence);
+        if !previous.benchmarks.is_empty() && !evidence.benchmarks.is_empty() {
+            baseline::compare(&mut evidence.to_mut().benchmarks, &previous.benchmarks);
+        }
         let mut limits = json!({
             "coverage_min_percent": finite_or_all(plan.coverage_min_percent),
             "findings_max": plan.findings_max,
@@ -113,7 +124,10 @@ impl Input {
             limits["keys"] = plan.keys.iter().map(|key| key.name.as_str()).collect();
         }
         let looked = self.attestations.iter().map(|it| trust::look(&plan.keys, it, &self.commit.sha, self.time));
-        Document { input: self, previous: Previous { evidence }, attestations: looked.collect(), limits }
+        if let Some(percent) = plan.regression_threshold_percent {
+            limits["benchmarks"] = json!({ "regression_threshold_percent": finite_or_none(percent) });
+        }
+        Document { input: self, evidence, previous, attestations: looked.collect(), limits }
     }
 }
 
@@ -122,6 +136,8 @@ impl Input {
 #[derive(Debug)]
 pub struct Document<'a> {
     input: &'a Input,
+    /// With what benchmarks took before.
+    evidence: Cow<'a, Summary>,
     /// With what the plan knows of releases before.
     previous: Previous,
     /// As the plan's keys have it.
@@ -150,7 +166,7 @@ impl Serialize for Document<'_> {
             artifact,
             commit,
             runs,
-            evidence,
+            evidence: _,
             findings,
             previous: _,
             provenance,
@@ -167,7 +183,7 @@ impl Serialize for Document<'_> {
         map.serialize_entry("artifact", artifact)?;
         map.serialize_entry("commit", commit)?;
         map.serialize_entry("runs", runs)?;
-        map.serialize_entry("evidence", evidence)?;
+        map.serialize_entry("evidence", &*self.evidence)?;
         map.serialize_entry("findings", findings)?;
         map.serialize_entry("previous", &self.previous)?;
         if let Some(provenance) = provenance {
@@ -205,4 +221,9 @@ impl Serialize for Document<'_> {
 /// JSON has no NaN, and Rego would sort its `null` below every number: a minimum that is none asks for everything.
 fn finite_or_all(percent: f64) -> f64 {
     if percent.is_finite() { percent } else { 100.0 }
+}
+
+/// The same of a most.
+fn finite_or_none(percent: f64) -> f64 {
+    if percent.is_finite() { percent } else { 0.0 }
 }

@@ -4,6 +4,7 @@
 
 pub mod approval;
 pub mod attest;
+mod baseline;
 pub mod check;
 mod circumstances;
 mod decision;
@@ -18,6 +19,7 @@ pub mod slo;
 pub mod trust;
 pub mod window;
 
+pub use baseline::{Figure, figures};
 pub use circumstances::{Answers, Circumstances, Signature};
 pub use decision::{Decision, Origin, Outcome, Overridden, Override, Violation, decide, explain};
 pub use evidence::{Evidence, EvidenceKind};

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::EvidenceKind;
 use crate::approval::Approvals;
 use crate::check::Check;
 use crate::incident::Incidents;
@@ -10,6 +9,7 @@ use crate::level::Level;
 use crate::slo::Slos;
 use crate::trust::TrustedKey;
 use crate::window::Calendar;
+use crate::{EvidenceKind, Figure};
 
 /// Everything about the gate that was chosen before the release began; stored with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ pub struct GatePlan {
     pub evidence_required: BTreeSet<EvidenceKind>,
     /// Evidence the project's last release had: what was there once may not vanish unnoticed.
     pub previous_evidence: BTreeSet<EvidenceKind>,
+    /// What benchmarks took in the last release that went live in the environment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub previous_benchmarks: Vec<Figure>,
+    /// So many percent a benchmark may be slower than before; without it a warning says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regression_threshold_percent: Option<f64>,
     /// How long one package of rules may think; past it the answer is no.
     pub policy_limit_ms: u64,
     /// When the environment may be changed.
@@ -77,6 +83,8 @@ impl Default for GatePlan {
             keys: Vec::new(),
             evidence_required: BTreeSet::new(),
             previous_evidence: BTreeSet::new(),
+            previous_benchmarks: Vec::new(),
+            regression_threshold_percent: None,
             // A decision takes milliseconds; a busy machine must not turn it into a denial.
             policy_limit_ms: 5_000,
             calendar: Calendar::default(),

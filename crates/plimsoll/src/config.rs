@@ -237,6 +237,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate", gate::GATE),
     ("gate.findings", gate::FINDINGS),
     ("gate.keys.*", gate::KEY),
+    ("gate.benchmarks", gate::BENCHMARKS),
     ("gate.window", gate::WINDOW),
     ("gate.window.freezes.*", gate::PERIOD),
     ("gate.window.openings.*", gate::PERIOD),

@@ -8,6 +8,7 @@ use release::{Commit, Environment, EnvironmentEvent, Event, Kind, Outcome, Plan,
 use rollout::{Happened, RevisionId, Strategy};
 use serde::{Deserialize, Serialize};
 
+use crate::benchmarks::Benchmarks;
 use crate::fact::Fact;
 use crate::ledger::{ProjectEvent, Unreadable, read};
 
@@ -20,6 +21,7 @@ pub struct Index {
     pub environments: BTreeMap<(ProjectId, String), Environment>,
     /// What was live in each environment, oldest first; the environment itself forgets when.
     pub lives: BTreeMap<(ProjectId, String), Vec<Period>>,
+    benchmarks: Benchmarks,
 }
 
 /// A revision had all the traffic.
@@ -94,6 +96,7 @@ impl Index {
                     let event: EnvironmentEvent = read(fact)?;
                     let key = (project, name.to_string());
                     self.environments.entry(key.clone()).or_default().apply(&event);
+                    self.benchmarks.apply_environment(&key, &event);
                     apply_life(self.lives.entry(key).or_default(), &event);
                 }
             }
@@ -131,6 +134,11 @@ impl Index {
 
     pub fn unfinished(&self) -> Vec<ReleaseId> {
         self.releases.values().filter(|entry| entry.outcome.is_none()).map(|entry| entry.id).collect()
+    }
+
+    /// What benchmarks took in the release that brought what is live.
+    pub fn baseline(&self, project: ProjectId, environment: &str) -> &[gate::Figure] {
+        self.benchmarks.baseline(&(project, environment.to_string()))
     }
 
     fn apply_project(&mut self, event: ProjectEvent, seq: u64, id: &str) {
@@ -200,8 +208,10 @@ impl Index {
             Event::Rollout { event } if matches!(event.what, Happened::Verified) => entry.verified = Some(event.at),
             Event::Rollout { event } if matches!(event.what, Happened::RollbackStarted { .. }) => entry.verified = None,
             Event::EvidenceRead { evidence, .. } => {
+                let summary = evidence.summary();
+                self.benchmarks.read(id, &summary);
                 if let Some(project) = self.projects.get_mut(&entry.project) {
-                    project.evidence = evidence.summary().present;
+                    project.evidence = summary.present;
                 }
             }
             Event::Finished { outcome, at } => {
@@ -209,6 +219,7 @@ impl Index {
                     entry.revision = Some(revision.clone());
                 }
                 entry.verified = None;
+                self.benchmarks.finished(id, &outcome);
                 entry.outcome = Some(outcome);
                 entry.finished = Some(at);
             }

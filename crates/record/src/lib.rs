@@ -2,6 +2,7 @@
 //!
 //! A fact is never rewritten.
 
+mod benchmarks;
 pub mod chain;
 pub mod fact;
 pub mod index;

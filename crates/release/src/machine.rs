@@ -640,7 +640,11 @@ impl Release {
         circumstances: Option<&gate::Circumstances>,
     ) -> Option<Decision> {
         let (workflows, artifact, decision) = (self.plan.workflows()?, self.artifact?, self.decision.as_deref()?);
-        let mut rules = gate::GatePlan { previous_evidence: workflows.gate.previous_evidence.clone(), ..rules.clone() };
+        let mut rules = gate::GatePlan {
+            previous_evidence: workflows.gate.previous_evidence.clone(),
+            previous_benchmarks: workflows.gate.previous_benchmarks.clone(),
+            ..rules.clone()
+        };
         let mut moment = Moment::of(decision);
         match circumstances {
             Some(known) => moment.circumstances = known.clone(),

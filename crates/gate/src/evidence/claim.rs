@@ -43,6 +43,11 @@ pub enum ClaimKind {
     },
     Findings(Vec<Finding>),
     Attestation(Box<Attestation>),
+    Benchmarks(Vec<Benchmark>),
+    /// What criterion calls the benchmark whose figures lie in the same folder.
+    #[serde(rename = "benchmark_name")]
+    BenchmarkName(String),
+    Sbom(Sbom),
 }
 
 /// The kinds of evidence a plan can ask for.
@@ -52,16 +57,21 @@ pub enum EvidenceKind {
     Tests,
     Coverage,
     Findings,
+    Benchmarks,
+    Sbom,
 }
 
 impl EvidenceKind {
-    pub const ALL: [EvidenceKind; 3] = [EvidenceKind::Tests, EvidenceKind::Coverage, EvidenceKind::Findings];
+    pub const ALL: [EvidenceKind; 5] =
+        [EvidenceKind::Tests, EvidenceKind::Coverage, EvidenceKind::Findings, EvidenceKind::Benchmarks, EvidenceKind::Sbom];
 
     pub fn as_str(self) -> &'static str {
         match self {
             EvidenceKind::Tests => "tests",
             EvidenceKind::Coverage => "coverage",
             EvidenceKind::Findings => "findings",
+            EvidenceKind::Benchmarks => "benchmarks",
+            EvidenceKind::Sbom => "sbom",
         }
     }
 }
@@ -115,6 +125,55 @@ pub struct Package {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+}
+
+/// How long something takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Benchmark {
+    /// Empty where the folder says it: criterion's `estimates.json` names nobody.
+    pub name: String,
+    pub ns: f64,
+    pub average: Average,
+    /// The standard deviation of its measurements, where the tool knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread_ns: Option<f64>,
+}
+
+/// What a benchmark's time is, of all its measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Average {
+    Mean,
+    Median,
+}
+
+/// A bill of materials: what something is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sbom {
+    pub format: SbomFormat,
+    /// Of the format: `1.6`.
+    pub version: String,
+    /// Without what it describes.
+    pub components: u64,
+    /// What it describes, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SbomSubject>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SbomFormat {
+    CycloneDx,
+    Spdx,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SbomSubject {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
 }
 
 /// From the least to the most severe, so that the greatest wins.

@@ -6,9 +6,11 @@ mod text;
 mod xml;
 
 use outline::Outline;
-use text::{is_coverprofile, is_lcov, is_tap, is_tap_without_head};
+use text::{is_coverprofile, is_go_bench, is_lcov, is_tap, is_tap_without_head};
 use xml::root_element;
 
+use super::benchmark::Bench;
+use super::bill::BillFormat;
 use super::scanner::Scanner;
 
 /// What is looked at of a file that turns out to be no evidence.
@@ -31,6 +33,8 @@ pub(crate) enum Format {
     Sarif,
     Attestation,
     Scanner(Scanner),
+    Bench(Bench),
+    Sbom(BillFormat),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +74,9 @@ pub(crate) fn detect(path: &str, start: &[u8]) -> Detected {
 
 fn by_content(start: &[u8]) -> Option<Format> {
     let text = trimmed(start);
+    if is_go_bench(text) {
+        return Some(Format::Bench(Bench::Go));
+    }
     match text.first()? {
         b'<' => xml::format(text),
         b'{' | b'[' => json::format(text),
@@ -109,6 +116,12 @@ fn by_name(path: &str) -> Option<Format> {
         Some(Format::Clover)
     } else if name.ends_with(".coverprofile") || name == "coverage.out" || name == "cover.out" {
         Some(Format::Coverprofile)
+    } else if path.contains("criterion/") && path.ends_with("/new/estimates.json") {
+        Some(Format::Bench(Bench::Criterion))
+    } else if name.ends_with(".cdx.json") {
+        Some(Format::Sbom(BillFormat::CycloneDx))
+    } else if name.ends_with(".spdx.json") {
+        Some(Format::Sbom(BillFormat::Spdx2))
     } else {
         None
     }
@@ -131,6 +144,10 @@ fn what(format: Format) -> &'static str {
         Format::Sarif => "a SARIF report",
         Format::Attestation => "a signed statement",
         Format::Scanner(_) => "a report of a scanner",
+        Format::Bench(Bench::Criterion | Bench::CriterionName) => "what criterion leaves",
+        Format::Bench(_) => "a report of benchmarks",
+        Format::Sbom(BillFormat::CycloneDx) => "a CycloneDX document",
+        Format::Sbom(BillFormat::Spdx2 | BillFormat::Spdx3) => "an SPDX document",
     }
 }
 
@@ -196,6 +213,26 @@ mod tests {
                 Detected::Format(Format::Scanner(Scanner::Gitlab)),
             ),
             ("a", b"{\"version\":\"1\",\"vulnerabilities\":[]}", Detected::Nothing),
+            ("a", b"goos: linux\ngoarch: amd64\n", Detected::Format(Format::Bench(Bench::Go))),
+            ("a", b"PASS\nok  \ta\t1s\nBenchmarkA-8 \t 100\t 12.5 ns/op\n", Detected::Format(Format::Bench(Bench::Go))),
+            ("a", b"Benchmarks are slow today.\nBenchmarkA-8 100 loops\n", Detected::Nothing),
+            ("a", b"Compare:\nBenchmarkA-8 \t 100\t 12.5 ns/op\n", Detected::Nothing),
+            (
+                "a",
+                b"{\"results\":[{\"command\":\"a\",\"mean\":1,\"median\":1,\"times\":[",
+                Detected::Format(Format::Bench(Bench::Hyperfine)),
+            ),
+            ("a", b"{\"mean\":{\"point_estimate\":1},\"median\":{\"point_estimate\":1}}", Detected::Nothing),
+            ("a", b"{\"bomFormat\":\"CycloneDX\",", Detected::Format(Format::Sbom(BillFormat::CycloneDx))),
+            ("a", b"{\"components\":[{\"bom-ref\":\"a\",", Detected::Format(Format::Sbom(BillFormat::CycloneDx))),
+            ("a", b"{\"files\":[{\"SPDXID\":\"a\",", Detected::Format(Format::Sbom(BillFormat::Spdx2))),
+            (
+                "a",
+                b"{\"@context\":[\"https://spdx.org/rdf/3.0.1/spdx-context.jsonld\"],",
+                Detected::Format(Format::Sbom(BillFormat::Spdx3)),
+            ),
+            ("a", b"{\"@context\":\"https://schema.org\",\"@graph\":[]}", Detected::Nothing),
+            ("shop.cdx.json", b"[]", Detected::Broken("is named like a CycloneDX document and holds something else".into())),
             ("x.sarif", b"", Detected::Broken("is named like a SARIF report and is empty".into())),
             ("junit.xml", b"oops", Detected::Broken("is named like a JUnit report and holds something else".into())),
             ("a", b"TN:\nSF:a.c\nDA:1,1\n", Detected::Format(Format::Lcov)),

@@ -14,7 +14,7 @@ pub(crate) const NAMES_MAX: usize = 50;
 pub(crate) const CREDENTIALS_CWE: [u32; 3] = [259, 321, 798];
 
 /// A finding as a scanner puts it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Draft {
     pub rule: String,
     /// What the rule calls itself beside its id.

@@ -37,7 +37,10 @@ pub(crate) fn walk(input: &mut impl BufRead, what: &str, paths: &[&str], take: &
     let paths = paths.iter().map(|path| if path.is_empty() { Vec::new() } else { path.split('/').collect() }).collect();
     let mut walker = Walker { paths, place: Vec::new(), take, problem: None };
     let read = document(input, what, NodeSeed(&mut walker));
-    read.map_err(|problem| walker.problem.take().unwrap_or(problem))
+    read.map_err(|problem| match walker.problem.take() {
+        Some(own) => Problem { line: own.line.or(problem.line), ..own },
+        None => problem,
+    })
 }
 
 /// A document of one value, read by `seed`: nothing in it can fill the memory, and nothing may follow it.

@@ -65,15 +65,15 @@ pub(crate) fn parse(scanner: Scanner, input: &mut impl BufRead) -> Result<Vec<Pa
 
 /// The findings of one report.
 #[derive(Debug, Default)]
-struct Scan {
-    findings: Vec<Finding>,
-    version: Option<String>,
+pub(super) struct Scan {
+    pub findings: Vec<Finding>,
+    pub version: Option<String>,
     /// The list of findings was there: without it nothing says that anything was scanned.
-    done: bool,
+    pub done: bool,
 }
 
 impl Scan {
-    fn add(&mut self, draft: Draft) -> Result<(), Problem> {
+    pub fn add(&mut self, draft: Draft) -> Result<(), Problem> {
         if self.findings.len() == FINDINGS_MAX {
             return Err(Problem::new(format!("has more than {FINDINGS_MAX} findings")));
         }
@@ -81,7 +81,7 @@ impl Scan {
         Ok(())
     }
 
-    fn finish(self, tool: &str, list: &str) -> Result<Vec<Parsed>, Problem> {
+    pub fn finish(self, tool: &str, list: &str) -> Result<Vec<Parsed>, Problem> {
         if !self.done {
             return Err(Problem::new(format!("has no `{list}`: nothing was scanned")));
         }
@@ -103,7 +103,7 @@ fn left_out(tool: &str, files: &[String]) -> Problem {
     ))
 }
 
-fn told(value: &Value, pointer: &str) -> String {
+pub(super) fn told(value: &Value, pointer: &str) -> String {
     text(value, pointer, MESSAGE_MAX_CHARS).unwrap_or_default()
 }
 
@@ -144,7 +144,7 @@ fn cwe(texts: &[String]) -> Vec<u32> {
 }
 
 /// `lodash 4.17.20: Prototype Pollution, fixed in 4.17.21`.
-fn about(package: Option<&Package>, title: &str, fixed: &[String]) -> String {
+pub(super) fn about(package: Option<&Package>, title: &str, fixed: &[String]) -> String {
     let who = match package {
         Some(Package { name, version: Some(version) }) => format!("{name} {version}: "),
         Some(Package { name, version: None }) => format!("{name}: "),

@@ -2,12 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::benchmark::timings;
 use super::claim::percent;
 use super::finding::NAMES_MAX;
 use super::merge::merge;
 use super::suppression;
 use super::{
-    Attestation, BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Package, Severity, SourceRef, TestFailure,
+    Attestation, BrokenFile, Claim, ClaimKind, Evidence, EvidenceKind, Finding, FindingKind, Package, Sbom, Severity, SourceRef,
+    TestFailure, Timing,
 };
 
 /// Enough to name in a sentence and a page; the counts are exact.
@@ -24,6 +26,11 @@ pub struct Summary {
     /// Statements under a signature; whose, is asked with the keys.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub signed: u64,
+    /// Sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub benchmarks: Vec<Timing>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sbom: Vec<Bill>,
     pub broken: Vec<BrokenFile>,
 }
 
@@ -55,6 +62,14 @@ pub struct FindingTotals {
     pub secrets: u64,
     pub suppressed: u64,
     pub sources: Vec<SourceRef>,
+}
+
+/// A bill of materials and where it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bill {
+    #[serde(flatten)]
+    pub sbom: Sbom,
+    pub source: SourceRef,
 }
 
 /// A finding once, whoever reported it and how often.
@@ -89,7 +104,9 @@ impl Evidence {
             broken: self.broken.iter().map(|broken| BrokenFile { digest: None, ..broken.clone() }).collect(),
             ..Summary::default()
         };
-        for claim in self.distinct_claims() {
+        let claims = self.distinct_claims();
+        summary.benchmarks = timings(&claims);
+        for claim in claims {
             match &claim.kind {
                 ClaimKind::Tests { passed, failed, errors, skipped, failures } => {
                     let tests = summary.tests.get_or_insert_default();
@@ -109,6 +126,8 @@ impl Evidence {
                 }
                 ClaimKind::Attestation(_) => summary.signed += 1,
                 ClaimKind::Findings(_) => summary.findings.get_or_insert_default().sources.push(claim.source.clone()),
+                ClaimKind::Sbom(sbom) => summary.sbom.push(Bill { sbom: sbom.clone(), source: claim.source.clone() }),
+                ClaimKind::Benchmarks(_) | ClaimKind::BenchmarkName(_) => {}
             }
         }
         if let Some(coverage) = &mut summary.coverage {
@@ -223,5 +242,8 @@ fn present(summary: &Summary) -> BTreeSet<EvidenceKind> {
     // That nothing but our own look at the artifact found something is no scan of a scanner.
     let is_scan = |findings: &&FindingTotals| findings.sources.iter().any(|source| source.tool.as_deref() != Some(super::secrets::TOOL));
     let findings = summary.findings.as_ref().filter(is_scan).map(|_| EvidenceKind::Findings);
-    [tests, coverage, findings].into_iter().flatten().collect()
+    let benchmarks = (!summary.benchmarks.is_empty()).then_some(EvidenceKind::Benchmarks);
+    // One that lists nothing, as a document about known weaknesses alone does, says of nothing what it is made of.
+    let sbom = summary.sbom.iter().any(|bill| bill.sbom.components > 0).then_some(EvidenceKind::Sbom);
+    [tests, coverage, findings, benchmarks, sbom].into_iter().flatten().collect()
 }

@@ -92,7 +92,7 @@ violations contains {"id": "evidence/absent", "message": message} if {
 }
 
 warnings contains {"id": "evidence/absent", "message": message} if {
-	some kind in absent
+	some kind in absent - where_it_is_made
 	not kind in input.limits.evidence_required
 	not kind in input.previous.evidence
 	message := sprintf("there is no evidence of %s", [subject[kind]])
@@ -198,6 +198,28 @@ violations contains {"id": "checks/failed", "message": message} if {
 	message := sprintf("the check `%s` failed: %s", [check.name, object.get(check, "reason", "nobody knows why")])
 }
 
+# Benchmarks
+
+violations contains {"id": "benchmarks/slower", "message": message, "evidence": [benchmark.source.path]} if {
+	most := input.limits.benchmarks.regression_threshold_percent
+	some benchmark in input.evidence.benchmarks
+	is_slower(benchmark, most)
+	message := sprintf("%s; %v %% may ship", [slower(benchmark), most])
+}
+
+warnings contains {"id": "benchmarks/slower", "message": message, "evidence": [benchmark.source.path]} if {
+	not input.limits.benchmarks
+	some benchmark in input.evidence.benchmarks
+	is_slower(benchmark, 10)
+	message := slower(benchmark)
+}
+
+warnings contains {"id": "benchmarks/gone", "message": message} if {
+	gone := [before.name | some before in input.previous.benchmarks; not before.name in measured]
+	count(gone) > 0
+	message := sprintf("%s missing that the last release had%s", [counted_are(count(gone), "benchmark"), first_of(gone, count(gone))])
+}
+
 # Words
 
 speed(burn) := sprintf("%v times as fast as it lasts, over %s, and %v times over %s; %v is the limit", [burn.long_rate, burn.long, burn.short_rate, burn.short, burn.factor])
@@ -206,7 +228,12 @@ subject := {
 	"tests": "tests (JUnit)",
 	"coverage": "coverage (Cobertura or LCOV)",
 	"findings": "a security scan (SARIF)",
+	"benchmarks": "benchmarks",
+	"sbom": "a bill of materials",
 }
+
+# Most projects have none, and need not be told so at every release.
+where_it_is_made := {"benchmarks", "sbom"}
 
 absent contains kind if {
 	some kind, _ in subject
@@ -251,12 +278,35 @@ found(number, "secrets") := counted(number, "secret")
 
 found(number, severity) := counted(number, sprintf("%s finding", [severity])) if severity != "secrets"
 
-# The first five by name.
-named(failures, failed) := "" if {
-	count(failures) == 0
+named(failures, failed) := first_of([failure.name | some failure in failures], failed)
+
+# The first five by name, of so many.
+first_of(names, all) := "" if {
+	count(names) == 0
 } else := sprintf(": %s", [concat(", ", names)]) if {
-	failed <= 5
-	names := [failure.name | some failure in failures]
-} else := sprintf(": %s and %d more", [concat(", ", names), failed - count(names)]) if {
-	names := [failures[i].name | some i in numbers.range(0, min([4, count(failures) - 1]))]
+	all <= 5
+} else := sprintf(": %s and %d more", [concat(", ", first), all - count(first)]) if {
+	first := [names[i] | some i in numbers.range(0, min([4, count(names) - 1]))]
 }
+
+measured := {benchmark.name | some benchmark in input.evidence.benchmarks}
+
+# By more than either measurement goes up and down by itself, as far as that is known.
+is_slower(benchmark, percent) if {
+	benchmark.change_percent > percent
+	difference := benchmark.ns - benchmark.baseline_ns
+	difference > object.get(benchmark, "spread_ns", 0)
+	difference > object.get(benchmark, "baseline_spread_ns", 0)
+}
+
+slower(benchmark) := sprintf("benchmark `%s` is %v %% slower than in the last release: %s, %s before", [benchmark.name, benchmark.change_percent, took(benchmark.ns), took(benchmark.baseline_ns)])
+
+took(ns) := sprintf("%v ns", [tenths(ns)]) if {
+	ns < 1000
+} else := sprintf("%v µs", [tenths(ns / 1000)]) if {
+	ns < 1000000
+} else := sprintf("%v ms", [tenths(ns / 1000000)]) if {
+	ns < 1000000000
+} else := sprintf("%v s", [tenths(ns / 1000000000)])
+
+tenths(number) := round(number * 10) / 10

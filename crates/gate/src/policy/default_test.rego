@@ -212,3 +212,65 @@ test_what_is_signed_by_nobody_who_is_trusted_is_denied_where_keys_are_named if {
 	warned_of("attestation/untrusted", but({"attestations": [signed]}))
 	gate.allow with input as object.union(asked({"keys": ["ci"]}), {"attestations": [object.union(signed, {"trusted": true})]})
 }
+
+# Of a benchmark that takes 125 ms where it took 100.
+timed(change) := object.union(well, {"evidence": {"benchmarks": [object.union(
+	{
+		"name": "total",
+		"ns": 125000000,
+		"average": "mean",
+		"baseline_ns": 100000000,
+		"change_percent": 25,
+		"source": {"path": "hyperfine.json"},
+	},
+	change,
+)]}})
+
+at_most(percent, document) := object.union(document, {"limits": {"benchmarks": {"regression_threshold_percent": percent}}})
+
+test_a_slower_benchmark_warns if {
+	warned_of("benchmarks/slower", timed({}))
+	some warning in gate.warnings with input as timed({})
+	warning.message == "benchmark `total` is 25 % slower than in the last release: 125 ms, 100 ms before"
+	warning.evidence == ["hyperfine.json"]
+}
+
+test_a_slower_benchmark_denies_where_a_threshold_is_set if {
+	denied_for("benchmarks/slower", at_most(10, timed({})))
+	gate.allow with input as at_most(25, timed({}))
+	count(gate.warnings) == 0 with input as at_most(25, timed({}))
+}
+
+test_a_benchmark_that_is_slower_within_its_spread if {
+	every spread in [{"spread_ns": 25000000}, {"baseline_spread_ns": 30000000}] {
+		gate.allow with input as at_most(10, timed(spread))
+		count(gate.warnings) == 0 with input as timed(spread)
+	}
+	denied_for("benchmarks/slower", at_most(10, timed({"spread_ns": 24000000, "baseline_spread_ns": 24000000})))
+}
+
+test_a_benchmark_that_is_a_little_slower_or_faster if {
+	every change in [10, 0, -50] {
+		count(gate.warnings) == 0 with input as timed({"change_percent": change})
+	}
+}
+
+test_a_benchmark_without_a_baseline if {
+	alone := object.union(well, {"evidence": {"benchmarks": [{"name": "total", "ns": 1, "average": "mean", "source": {"path": "a"}}]}})
+	gate.allow with input as at_most(10, alone)
+	count(gate.warnings) == 0 with input as at_most(10, alone)
+}
+
+test_a_benchmark_that_the_last_release_had if {
+	before := object.union(timed({}), {"previous": {"benchmarks": [{"name": "total", "ns": 125000000}, {"name": "tax", "ns": 3}]}})
+	warned_of("benchmarks/gone", before)
+	some warning in gate.warnings with input as before
+	warning.message == "1 benchmark is missing that the last release had: tax"
+}
+
+test_benchmarks_and_bills_are_asked_for_only_where_they_are_made if {
+	every kind in ["benchmarks", "sbom"] {
+		denied_for("evidence/absent", but({"limits": {"evidence_required": [kind]}}))
+		denied_for("evidence/absent", but({"previous": {"evidence": [kind]}}))
+	}
+}

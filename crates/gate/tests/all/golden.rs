@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::below::below;
 use crate::patch::merge;
 use base::Source;
 use gate::evidence::{Reading, read, read_from};
@@ -136,11 +137,9 @@ fn cases(area: &str) -> Vec<PathBuf> {
 }
 
 fn files(case: &Path, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, Vec<u8>)> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(case).expect("a case").map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
-    paths.retain(|path| wanted(&name(path)));
-    paths.into_iter().map(move |path| (name(&path), fs::read(&path).expect("a file")))
+    let named = below(case).into_iter().map(|path| (path.strip_prefix(case).expect("below it").to_string_lossy().into_owned(), path));
+    let wanted: Vec<(String, PathBuf)> = named.filter(|(name, _)| wanted(name)).collect();
+    wanted.into_iter().map(|(name, path)| (name, fs::read(&path).expect("a file")))
 }
 
 fn text(bytes: Vec<u8>) -> String {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::below::below;
 use gate::evidence::{Claim, Reading, read};
 
 /// In formats of lines a cut between two lines may leave a whole report of less: nothing in them says how much there was.
@@ -53,7 +54,7 @@ fn reports() -> Vec<(PathBuf, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/evidence");
     let mut folders: Vec<PathBuf> = fs::read_dir(root).expect("testdata is there").map(|entry| entry.expect("an entry").path()).collect();
     folders.sort();
-    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a case").map(|entry| entry.expect("an entry").path()));
+    let files = folders.iter().flat_map(|folder| below(folder));
     let mut res: Vec<(PathBuf, Vec<u8>)> = files.map(|path| (path.clone(), fs::read(path).expect("a file"))).collect();
     res.retain(|(_, bytes)| matches!(read("a", bytes), Reading::Claims(claims) if !claims.is_empty()));
     res.sort();

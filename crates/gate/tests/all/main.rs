@@ -3,6 +3,7 @@
 
 mod approval;
 mod attest;
+mod below;
 mod golden;
 mod hostile;
 mod incidents;

@@ -62,6 +62,30 @@ fn a_scan_with_too_many_findings_is_refused_and_not_cut() {
 }
 
 #[test]
+fn a_report_with_too_many_benchmarks_is_refused_and_not_cut() {
+    let times = "BenchmarkA-8 \t 100\t 12.5 ns/op\n".repeat(200_001);
+    let Reading::Broken(broken) = read("a", times.as_bytes()) else { panic!("it was read") };
+    assert_eq!((broken.reason.as_str(), broken.line), ("has more than 200000 benchmarks", Some(200_001)));
+    let result = r#"{"command":"a","mean":1,"median":1},"#.repeat(200_000);
+    let text = format!(r#"{{"results":[{result}{{"command":"b","mean":1,"median":1}}]}}"#);
+    let Reading::Broken(broken) = read("a", text.as_bytes()) else { panic!("it was read") };
+    assert_eq!(broken.reason, "has more than 200000 benchmarks");
+}
+
+/// What one weakness affects may be named by hundreds of thousands of lines.
+#[test]
+fn a_bill_with_too_many_findings_is_refused_and_not_cut() {
+    let affects = r#"{"ref":"a"},"#.repeat(40_000);
+    let weakness = format!(r#"{{"id":"CVE-1","affects":[{affects}{{"ref":"b"}}]}}"#);
+    let text = format!(
+        r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"name":"a"}}],"vulnerabilities":[{}]}}"#,
+        [weakness.as_str(); 5].join(",")
+    );
+    let Reading::Broken(broken) = read("a", text.as_bytes()) else { panic!("it was read") };
+    assert!(broken.reason.contains("more than 200000 findings"), "{}", broken.reason);
+}
+
+#[test]
 fn no_single_finding_can_fill_the_memory() {
     let references = r#""https://example.org/a","#.repeat(150_000);
     let text = format!(r#"{{"SchemaVersion":2,"ArtifactName":"a","Results":[{{"Vulnerabilities":[{{"References":[{references}""]}}]}}]}}"#);

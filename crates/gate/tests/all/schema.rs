@@ -11,7 +11,8 @@ use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
 use gate::{
-    Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Level, Previous, Provenance, RunResult, Signature, TrustedKey,
+    Answers, Artifact, Commit, Evidence, EvidenceKind, Figure, GatePlan, Input, Level, Previous, Provenance, RunResult, Signature,
+    TrustedKey,
 };
 use serde_json::{Value, json};
 
@@ -67,6 +68,14 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "builder",
         "signed_by",
         "digest",
+        "benchmarks",
+        "sbom",
+        "subject",
+        "sha256",
+        "spread_ns",
+        "baseline_ns",
+        "baseline_spread_ns",
+        "change_percent",
     ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
@@ -166,8 +175,15 @@ fn example() -> Value {
         evidence.add(read(path, statement.sign(&key(seed)).to_json().to_string().as_bytes()));
     }
     let trusted = TrustedKey { name: "ci".into(), key: key(7).public().to_pem(), builder: None, level: 3, expires: None };
+    evidence.add(read("bench.json", br#"{"results":[{"command":"total","mean":0.125,"stddev":0.002,"median":0.124,"times":[0.125]}]}"#));
+    let bill = json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": {"tools": {"components": [{"name": "maker", "version": "1.0"}]},
+        "component": {"name": "shop", "version": "7", "hashes": [{"alg": "SHA-256", "content": Digest::of(b"shop").hex()}]}},
+        "components": [{"name": "lodash"}]});
+    evidence.add(read("bom.json", bill.to_string().as_bytes()));
     let plan = GatePlan {
         keys: vec![trusted],
+        previous_benchmarks: vec![Figure { name: "total".into(), ns: 100_000_000.0, spread_ns: Some(1_000_000.0) }],
+        regression_threshold_percent: Some(10.0),
         previous_evidence: BTreeSet::from([EvidenceKind::Coverage]),
         evidence_required: BTreeSet::from([EvidenceKind::Tests]),
         slos: slos(),
@@ -233,7 +249,7 @@ fn input() -> Input {
         runs: vec![RunResult { workflow: ".github/workflows/ci.yml".into(), conclusion: "success".into() }],
         evidence: Default::default(),
         findings: Vec::new(),
-        previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]) },
+        previous: Previous { evidence: BTreeSet::from([EvidenceKind::Tests]), benchmarks: Vec::new() },
         provenance: Some(Provenance {
             level: 1,
             builder: "https://example.org/builder".into(),

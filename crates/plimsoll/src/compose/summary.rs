@@ -97,7 +97,8 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
     let asked = format!("tests passed, coverage at least {coverage} %, {}", may_ship(gate));
     let required: Vec<&str> = gate.evidence_required.iter().map(|kind| kind.as_str()).collect();
     let required = if required.is_empty() { String::new() } else { format!("; evidence of {} must be there", required.join(", ")) };
-    format!("the default policy{level}{besides}: {asked}{required}{promised}{incidents}{checks}{approvals}{hours}")
+    let slower = gate.regression_threshold_percent.map(|most| format!("; benchmarks at most {most} % slower")).unwrap_or_default();
+    format!("the default policy{level}{besides}: {asked}{required}{slower}{promised}{incidents}{checks}{approvals}{hours}")
 }
 
 /// `nothing critical, at most 5 high, no secret, level 2 of SLSA, signed`.

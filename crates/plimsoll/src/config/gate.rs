@@ -28,6 +28,7 @@ pub struct Gate {
     pub signed: Option<bool>,
     pub keys: Vec<Key>,
     pub require: BTreeSet<gate::EvidenceKind>,
+    pub regression_threshold_percent: Option<f64>,
     pub calendar: Calendar,
     /// A file of the commit with the holidays that aren't listed.
     pub holidays_file: Option<String>,
@@ -83,6 +84,7 @@ impl Gate {
             findings_max: self.findings.over(at.findings_max),
             provenance_min: self.provenance.unwrap_or(at.provenance_min),
             signed: self.signed.unwrap_or(at.signed),
+            regression_threshold_percent: self.regression_threshold_percent,
             evidence_required: self.require.clone(),
             calendar: self.calendar.clone(),
             approvals: self.approvals.clone(),
@@ -102,6 +104,7 @@ pub(super) const GATE: &[&str] = &[
     "signed",
     "keys",
     "require",
+    "benchmarks",
     "window",
     "approvals",
     "teams",
@@ -113,15 +116,12 @@ pub(super) const GATE: &[&str] = &[
 ];
 pub(super) const KEY: &[&str] = &["name", "file", "builder", "level", "expires"];
 pub(super) const FINDINGS: &[&str] = &["critical", "high", "medium", "low", "secrets"];
+pub(super) const BENCHMARKS: &[&str] = &["regressionThreshold"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
 pub(super) const OVERRIDE: &[&str] = &["people"];
 pub(super) const RULE: &[&str] = &["from", "count"];
-
-/// The names under which evidence can be required.
-const EVIDENCE: &[(&str, gate::EvidenceKind)] =
-    &[("tests", gate::EvidenceKind::Tests), ("coverage", gate::EvidenceKind::Coverage), ("findings", gate::EvidenceKind::Findings)];
 
 /// Holidays of the file are read that far ahead: a release that waits longer is asked for again.
 const YEARS_AHEAD: i64 = 2;
@@ -155,6 +155,8 @@ impl Reader {
         gate.keys = self.at(mapping, "keys", |reader, node| reader.list(node, Self::key)).unwrap_or(gate.keys);
         let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence));
         gate.require = require.map_or(gate.require, |kinds| kinds.into_iter().collect());
+        let threshold = self.at(mapping, "benchmarks", Self::benchmarks).flatten();
+        gate.regression_threshold_percent = threshold.or(gate.regression_threshold_percent);
         if let Some((calendar, file)) = self.at(mapping, "window", Self::window) {
             (gate.calendar, gate.holidays_file) = (calendar, file);
         }
@@ -201,18 +203,35 @@ impl Reader {
         })
     }
 
+    fn benchmarks(&mut self, node: &Node) -> Option<Option<f64>> {
+        let mapping = self.closed(node, BENCHMARKS)?;
+        Some(self.at(mapping, "regressionThreshold", Self::percent))
+    }
+
+    /// `10%`, or the number alone.
+    fn percent(&mut self, node: &Node) -> Option<f64> {
+        let is_digit = |c: char| c.is_ascii_digit();
+        let digits = |text: &str| text.starts_with(is_digit) && text.ends_with(is_digit) && text.chars().all(|c| is_digit(c) || c == '.');
+        let written = || node.as_str()?.strip_suffix('%').filter(|text| digits(text))?.parse().ok();
+        let percent = node.as_number().or_else(written).filter(|percent| percent.is_finite() && *percent >= 0.0);
+        if percent.is_none() {
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, "a percentage is expected here, 0 or more").hint("`10%`"));
+        }
+        percent
+    }
+
     fn override_people(&mut self, node: &Node) -> Option<u32> {
         let mapping = self.closed(node, OVERRIDE)?;
         self.at(mapping, "people", |reader, node| reader.whole(node, 1, 2)).map(|count| count as u32)
     }
 
     fn evidence(&mut self, node: &Node) -> Option<gate::EvidenceKind> {
-        let found = EVIDENCE.iter().find(|(name, _)| node.as_str() == Some(name));
+        let found = gate::EvidenceKind::ALL.into_iter().find(|kind| node.as_str() == Some(kind.as_str()));
         if found.is_none() {
-            let names: Vec<&str> = EVIDENCE.iter().map(|(name, _)| *name).collect();
+            let names = gate::EvidenceKind::ALL.map(gate::EvidenceKind::as_str);
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("evidence is one of {}", names.join(", "))));
         }
-        found.map(|(_, kind)| *kind)
+        found
     }
 
     fn window(&mut self, node: &Node) -> Option<(Calendar, Option<String>)> {

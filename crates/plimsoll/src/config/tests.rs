@@ -97,7 +97,7 @@ fn every_mistake_is_reported_at_once() {
             "7:11 the weights of a canary rise from step to step",
             "12:15 `hold` or `rollback` is expected here",
             "11:10 `soon` is not a length of time",
-            "14:13 evidence is one of tests, coverage, findings",
+            "14:13 evidence is one of tests, coverage, findings, benchmarks, sbom",
             "15:10 `workflow` or `plimsoll` is expected here",
         ],
     );
@@ -315,6 +315,14 @@ fn the_schema_judges_as_the_parser_does() {
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"environments\":{\"production\":{\"branches\":[\"refs/pull/*/merge\"]}}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"host\",\"mirrors\":{\"a/b\":\"../b\"}}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gitlab\":{\"images\":\"docker\"}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"benchmarks\":{\"regressionThreshold\":\"12.5%\"}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"benchmarks\":{\"regressionThreshold\":0}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"benchmarks\":{}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"benchmarks\":{\"regressionThreshold\":\"10\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"benchmarks\":{\"regressionThreshold\":\"inf%\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"benchmarks\":{\"regressionThreshold\":-1}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"benchmarks\":{\"slower\":10}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"require\":[\"benchmarks\",\"sbom\"]}}", true),
         (
             "{\"apiVersion\":\"plimsoll/v1alpha1\",\"workflows\":{\"security\":\"strict\",\"forbiddenUses\":{\"deny\":[\"a/*\",\"a/b@v1\",\"*\"]}}}",
             true,

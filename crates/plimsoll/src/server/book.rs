@@ -176,6 +176,7 @@ impl Book {
         let hosted = fetching::user()?.hosted;
         let mut gate = proposal.gate;
         gate.previous_evidence = entry.map(|entry| entry.evidence.clone()).unwrap_or_default();
+        gate.previous_benchmarks = self.journal.index().baseline(proposal.project.id, &proposal.environment).to_vec();
         let mut runs = Vec::new();
         for workflow in proposal.workflows {
             last_run += 1;

@@ -281,6 +281,15 @@ pub fn evidence_line(summary: &gate::evidence::Summary) -> String {
     if summary.signed > 0 {
         parts.push(counted(usize::try_from(summary.signed).unwrap_or(usize::MAX), "signed statement"));
     }
+    match summary.benchmarks.len() {
+        0 => {}
+        count => parts.push(counted(count, "benchmark")),
+    }
+    match summary.sbom.len() {
+        0 => {}
+        1 => parts.push("a bill of materials".to_string()),
+        count => parts.push(format!("{count} bills of materials")),
+    }
     if !summary.broken.is_empty() {
         parts.push(format!("{} can't be read", counted(summary.broken.len(), "file")));
     }

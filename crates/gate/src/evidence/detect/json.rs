@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::outline::Outline;
 use super::{Format, after_end, contains};
 use crate::attest::dsse::IN_TOTO;
+use crate::evidence::benchmark::Bench;
+use crate::evidence::bill::BillFormat;
 use crate::evidence::scanner::Scanner;
 
 pub(super) fn format(text: &[u8]) -> Option<Format> {
@@ -16,7 +18,11 @@ pub(super) fn format(text: &[u8]) -> Option<Format> {
     if is_attestation(&outline, text) {
         return Some(Format::Attestation);
     }
-    tests(&outline).or_else(|| coverage(&outline)).or_else(|| scan(&outline).map(Format::Scanner))
+    tests(&outline)
+        .or_else(|| coverage(&outline))
+        .or_else(|| bench(&outline).map(Format::Bench))
+        .or_else(|| sbom(&outline).map(Format::Sbom))
+        .or_else(|| scan(&outline).map(Format::Scanner))
 }
 
 /// A DSSE envelope or a bundle of sigstore. The payload may stand first, and be longer than what is looked at.
@@ -52,6 +58,33 @@ fn coverage(outline: &Outline) -> Option<Format> {
     }
     let measured = ["data/*/files/*/branches", "data/*/files/*/segments", "data/*/files/*/expansions", "data/*/files/*/summary/lines"];
     (outline.has_any(&measured) || outline.value("type") == Some("llvm.coverage.json.export")).then_some(Format::LlvmCov)
+}
+
+fn bench(outline: &Outline) -> Option<Bench> {
+    let all = |paths: &[&str]| paths.iter().all(|path| outline.has(path));
+    Some(match () {
+        () if all(&["results/*/command", "results/*/mean", "results/*/median"]) => Bench::Hyperfine,
+        // Not of a folder `change`, which has a mean and a median only: of the change, in parts of one.
+        () if all(&["mean/point_estimate", "median_abs_dev/point_estimate", "std_dev/point_estimate"]) => Bench::Criterion,
+        () if all(&["group_id", "full_id", "directory_name"]) => Bench::CriterionName,
+        () if outline.value("reason") == Some("benchmark-complete") && outline.has("id") => Bench::CargoCriterion,
+        () => return None,
+    })
+}
+
+/// What it is may be said at its end only, so that the shape of its components counts too.
+fn sbom(outline: &Outline) -> Option<BillFormat> {
+    let value = |path: &str| outline.value(path).unwrap_or_default();
+    let context = |path: &str| value(path).contains("spdx.org/rdf/3");
+    Some(match () {
+        () if value("bomFormat") == "CycloneDX" || value("$schema").contains("cyclonedx.org/schema/bom") => BillFormat::CycloneDx,
+        () if outline.has("components/*/bom-ref") || outline.has("metadata/component/bom-ref") => BillFormat::CycloneDx,
+        () if value("spdxVersion").starts_with("SPDX-") => BillFormat::Spdx2,
+        () if outline.has_any(&["packages/*/SPDXID", "files/*/SPDXID"]) || value("SPDXID") == "SPDXRef-DOCUMENT" => BillFormat::Spdx2,
+        () if context("@context") || context("@context/*") => BillFormat::Spdx3,
+        () if outline.has("@graph/*/spdxId") => BillFormat::Spdx3,
+        () => return None,
+    })
 }
 
 /// Empty lists leave little to be told by, so the keys around the findings count too.

@@ -1,5 +1,7 @@
 //! Reports in plain lines.
 
+use crate::evidence::benchmark::is_go_figures;
+
 /// LCOV by its first lines: test names, then a source file, then a record about it.
 pub(super) fn is_lcov(text: &[u8]) -> bool {
     let mut lines = text.split(|byte| *byte == b'\n').skip_while(|line| line.starts_with(b"TN:") || line.trim_ascii().is_empty());
@@ -25,6 +27,21 @@ pub(super) fn is_tap_without_head(text: &[u8]) -> bool {
     };
     lines.next().is_some_and(|first| text.starts_with(first) && numbered(first, b"1"))
         && lines.next().is_some_and(|second| second == b"1..1" || numbered(second, b"2"))
+}
+
+/// Go says where it runs before the first benchmark; where that was cut away, the figures tell. Prose that quotes either begins otherwise.
+pub(super) fn is_go_bench(text: &[u8]) -> bool {
+    let frame = ["goos: ", "goarch: ", "pkg: ", "cpu: ", "Benchmark", "PASS", "ok  \t", "?   \t", "testing: ", "go: ", "=== ", "--- "];
+    if !frame.iter().any(|begin| text.starts_with(begin.as_bytes())) {
+        return false;
+    }
+    let text = String::from_utf8_lossy(text);
+    let mut before = "";
+    text.lines().any(|line| {
+        let begins = before.starts_with("goos: ") && line.starts_with("goarch: ");
+        before = line;
+        begins || is_go_figures(line)
+    })
 }
 
 fn is_point(line: &[u8]) -> bool {
