@@ -5,6 +5,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::commits::{Brought, Told};
 use crate::evidence::{DistinctFinding, Summary};
 use crate::{Circumstances, Evidence, EvidenceKind, GatePlan};
 
@@ -17,6 +18,9 @@ pub struct Input {
     pub environment: String,
     pub artifact: Artifact,
     pub commit: Commit,
+    /// All commits that come with it; nothing where nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brings: Option<Brought>,
     pub runs: Vec<RunResult>,
     pub evidence: Summary,
     pub findings: Vec<DistinctFinding>,
@@ -81,7 +85,12 @@ impl Input {
         if let Some(incidents) = &plan.incidents {
             limits["incidents"] = json!({ "unknown": incidents.unknown, "priorities": incidents.priorities });
         }
-        Document { input: self, previous: Previous { evidence }, limits }
+        if let Some(rules) = &plan.commits {
+            limits["commits"] = json!(rules);
+        }
+        let told = |told: &Told| plan.commits.as_ref().map_or_else(|| told.clone(), |rules| told.under(rules));
+        let brings = self.brings.as_ref().map(|it| Brought { commits: it.commits.iter().map(told).collect(), ..it.clone() });
+        Document { input: self, brings, previous: Previous { evidence }, limits }
     }
 }
 
@@ -90,6 +99,8 @@ impl Input {
 #[derive(Debug)]
 pub struct Document<'a> {
     input: &'a Input,
+    /// With what the plan's rules find wrong with them.
+    brings: Option<Brought>,
     /// With what the plan knows of releases before.
     previous: Previous,
     limits: Value,
@@ -115,6 +126,7 @@ impl Serialize for Document<'_> {
             environment,
             artifact,
             commit,
+            brings: _,
             runs,
             evidence,
             findings,
@@ -130,6 +142,10 @@ impl Serialize for Document<'_> {
         map.serialize_entry("environment", environment)?;
         map.serialize_entry("artifact", artifact)?;
         map.serialize_entry("commit", commit)?;
+        if let (Some(brings), Some(as_read)) = (&self.brings, &self.input.brings) {
+            map.serialize_entry("commits", &brings.commits)?;
+            map.serialize_entry("change", &as_read.change())?;
+        }
         map.serialize_entry("runs", runs)?;
         map.serialize_entry("evidence", evidence)?;
         map.serialize_entry("findings", findings)?;

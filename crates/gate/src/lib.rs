@@ -6,6 +6,7 @@ pub mod approval;
 pub mod attest;
 pub mod check;
 mod circumstances;
+pub mod commits;
 mod decision;
 pub mod evidence;
 pub mod incident;

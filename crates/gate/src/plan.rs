@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::EvidenceKind;
 use crate::approval::Approvals;
 use crate::check::Check;
+use crate::commits;
 use crate::incident::Incidents;
 use crate::slo::Slos;
 use crate::window::Calendar;
@@ -39,6 +40,9 @@ pub struct GatePlan {
     pub incidents: Option<Incidents>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// What messages of commits have to be like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<commits::Rules>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -62,6 +66,7 @@ impl Default for GatePlan {
             slos: Slos::default(),
             incidents: None,
             checks: Vec::new(),
+            commits: None,
         }
     }
 }

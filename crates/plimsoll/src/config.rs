@@ -204,6 +204,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.slo", slo::SLO),
     ("gate.slo.objectives.*", slo::OBJECTIVE),
     ("gate.incidents", outside::INCIDENTS),
+    ("gate.commits", gate::COMMITS),
     ("gate.checks.*", outside::CHECK),
     ("environments.*", environments::ENVIRONMENT),
     ("actions", ACTIONS),

@@ -164,6 +164,33 @@ violations contains {"id": "checks/failed", "message": message} if {
 	message := sprintf("the check `%s` failed: %s", [check.name, object.get(check, "reason", "nobody knows why")])
 }
 
+# Commits
+
+# Each is a reason; of many the first are named, and how many there are.
+violations contains {"id": "commits/rules", "message": message} if {
+	some nth, commit in against_the_rules(input.commits)
+	nth < 20
+	message := sprintf("commit %s \"%s\" is against the commit rules: %s", [substring(commit.sha, 0, 7), commit.subject, commit.wrong])
+}
+
+violations contains {"id": "commits/rules", "message": message} if {
+	wrong := count(against_the_rules(input.commits))
+	wrong > 20
+	message := sprintf("%d of %d commits are against the commit rules", [wrong, count(input.commits)])
+}
+
+warnings contains {"id": "commits/unread", "message": message} if {
+	input.limits.commits
+	message := sprintf("not all commits that this brings are read: %s", [input.change.unread])
+}
+
+warnings contains {"id": "commits/first", "message": "nothing was live before, so of its commits only the one that ships is read"} if {
+	input.limits.commits
+	input.change
+	not input.change.since
+	not input.change.unread
+}
+
 # Words
 
 speed(burn) := sprintf("%v times as fast as it lasts, over %s, and %v times over %s; %v is the limit", [burn.long_rate, burn.long, burn.short_rate, burn.short, burn.factor])
@@ -173,6 +200,13 @@ subject := {
 	"coverage": "coverage (Cobertura or LCOV)",
 	"findings": "a security scan (SARIF)",
 }
+
+# A function, so that what others see of this package stays what decides.
+against_the_rules(commits) := [commit |
+	input.limits.commits
+	some commit in commits
+	commit.wrong
+]
 
 absent contains kind if {
 	some kind, _ in subject

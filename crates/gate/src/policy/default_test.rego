@@ -184,3 +184,44 @@ test_a_check_that_failed if {
 }
 
 test_a_check_that_failed_and_does_not_say_why if denied_for("checks/failed", but({"checks": [{"name": "capacity", "passed": false}]}))
+
+brought(commits) := object.union(well, {
+	"commits": commits,
+	"change": {"since": "89abcdef", "breaking": false, "step": "patch"},
+	"limits": {"commits": {}},
+})
+
+good := {"sha": "0123456789", "subject": "fix: x", "author": "ana", "type": "fix"}
+
+bad := {"sha": "89abcdef01", "subject": "wip", "author": "ana", "wrong": "it has no type"}
+
+test_commits_that_keep_the_rules if {
+	gate.allow with input as brought([good])
+	count(gate.warnings) == 0 with input as brought([good])
+}
+
+test_a_commit_against_the_rules if {
+	denied_for("commits/rules", brought([good, bad]))
+	some violation in gate.violations with input as brought([good, bad])
+	violation.message == "commit 89abcde \"wip\" is against the commit rules: it has no type"
+}
+
+test_without_rules_no_commit_is_against_them if {
+	gate.allow with input as but({"commits": [bad], "change": {"breaking": false, "step": "unknown"}})
+}
+
+test_of_many_commits_the_first_are_named if {
+	many := [object.union(bad, {"sha": sprintf("%07d", [at])}) | some at in numbers.range(1, 25)]
+	count(gate.violations) == 21 with input as brought(many)
+	some violation in gate.violations with input as brought(many)
+	violation.message == "25 of 25 commits are against the commit rules"
+}
+
+test_commits_that_nobody_read if {
+	warned_of("commits/unread", object.union(brought([good]), {"change": {"unread": "the history is cut off"}}))
+}
+
+test_the_first_release_of_all if {
+	first := object.union(but({"commits": [good], "change": {"breaking": false, "step": "patch"}}), {"limits": {"commits": {}}})
+	warned_of("commits/first", first)
+}

@@ -3,6 +3,7 @@
 
 mod approval;
 mod attest;
+mod commits;
 mod golden;
 mod hostile;
 mod incidents;

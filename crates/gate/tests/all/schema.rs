@@ -6,6 +6,7 @@ use std::path::Path;
 
 use base::{Digest, Timestamp};
 use gate::check::{Check, Checked, How};
+use gate::commits::{Brought, Rules, Told};
 use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
@@ -51,6 +52,18 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "opened",
         "checks",
         "reason",
+        "commits",
+        "change",
+        "type",
+        "scope",
+        "breaking",
+        "by_git",
+        "wrong",
+        "since",
+        "unread",
+        "types",
+        "scopes",
+        "subject_max",
     ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
@@ -149,6 +162,7 @@ fn example() -> Value {
         slos: slos(),
         incidents: Some(incidents()),
         checks: ["capacity", "monitoring"].map(check).into(),
+        commits: Some(Rules { types: vec!["feat".into(), "fix".into()], scopes: vec!["cart".into()], subject_max: Some(100) }),
         ..GatePlan::default()
     };
     let mut input = input().with_evidence(&evidence);
@@ -163,6 +177,7 @@ fn example() -> Value {
     let open = r#"[{"id": "INC-7", "title": "the shop is down", "priority": "P1", "url": "https://example.org/7", "opened": "2026-11-20T09:00:00Z"}]"#;
     let incidents = gate::incident::read(open).map(|page| page.open);
     let checks = vec![Checked::passed("monitoring"), Checked::failed("capacity", "2 nodes of 3")];
+    input.brings = Some(brought());
     input.circumstances = plan.assess(&Answers { objectives, incidents, checks });
     // Either is there: what is open, or why nobody knows.
     input.circumstances.incidents_unknown = plan.assess(&Answers::default()).incidents_unknown;
@@ -170,6 +185,15 @@ fn example() -> Value {
     let document = input.document(&plan);
     assert_eq!(document.digest(), Digest::of(document.json().to_string().as_bytes()), "whoever puts it together again finds it");
     document.json()
+}
+
+fn brought() -> Brought {
+    let told = |(parents, message)| Told::of("0123456789abcdef0123456789abcdef01234567", "Ada", parents, message);
+    Brought {
+        since: Some("89abcdef0123456789abcdef0123456789abcdef".into()),
+        commits: [(2, "Merge branch 'cart'"), (1, "feat(cart)!: free delivery"), (1, "wip")].map(told).into(),
+        unread: Some("the history is cut off".into()),
+    }
 }
 
 fn slos() -> Slos {
@@ -193,7 +217,7 @@ fn check(name: &str) -> Check {
     Check { name: name.into(), how: How::Run("exit 0".into()), timeout_ms: gate::check::TIMEOUT_MS }
 }
 
-fn input() -> Input {
+pub(crate) fn input() -> Input {
     Input {
         release: "release-7".into(),
         project: "example.org/shop".into(),
@@ -204,6 +228,7 @@ fn input() -> Input {
             message: "cart: free delivery".into(),
             author: "Ada <ada@example.org>".into(),
         },
+        brings: None,
         runs: vec![RunResult { workflow: ".github/workflows/ci.yml".into(), conclusion: "success".into() }],
         evidence: Default::default(),
         findings: Vec::new(),

@@ -2,6 +2,7 @@
 
 use base::Timestamp;
 use engine::world::Occasion;
+use gate::approval::Rule;
 use gate::slo::WhenUnknown;
 use gate::{Circumstances, GatePlan};
 use host::outside::HostOutside;
@@ -155,7 +156,7 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     }
     let mark = if state.is_open() { Mark::Good } else { Mark::Warn };
     terminal.data(&marked(terminal, mark, &format!("hours      {}", state.sentence(&rules.calendar))));
-    let asked: Vec<String> = rules.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
+    let asked: Vec<String> = rules.approvals.rules.iter().map(Rule::sentence).collect();
     match asked.is_empty() {
         true => terminal.data(&marked(terminal, Mark::Good, "approvals  nobody's are needed")),
         false => terminal.data(&marked(terminal, Mark::Going, &format!("approvals  {}", asked.join(", ")))),

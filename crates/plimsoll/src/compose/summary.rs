@@ -75,7 +75,7 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
     };
     let replaces = |policy: &gate::PolicyFile| policy.text.lines().any(|line| line.trim() == "package plimsoll.gate");
     let is_replaced = gate.policies.iter().any(replaces);
-    let asked: Vec<String> = gate.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
+    let asked: Vec<String> = gate.approvals.rules.iter().map(gate::approval::Rule::sentence).collect();
     let approvals = if asked.is_empty() { String::new() } else { format!("; approved by {}", asked.join(", ")) };
     let hours = if gate.calendar.is_empty() { "" } else { "; in the hours of `gate.window`" };
     if let Some(own) = own.as_ref().filter(|_| is_replaced) {
@@ -92,11 +92,12 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
         0 => String::new(),
         count => format!("; {}", counted(count, "check")),
     };
+    let commits = if gate.commits.is_some() { "; conventional commits" } else { "" };
     let coverage = gate.coverage_min_percent;
     let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
     let required: Vec<&str> = gate.evidence_required.iter().map(|kind| kind.as_str()).collect();
     let required = if required.is_empty() { String::new() } else { format!("; evidence of {} must be there", required.join(", ")) };
-    format!("the default policy{besides}: {asked}{required}{promised}{incidents}{checks}{approvals}{hours}")
+    format!("the default policy{besides}: {asked}{required}{promised}{incidents}{checks}{commits}{approvals}{hours}")
 }
 
 pub(super) fn traffic(delivery: &Delivery) -> String {

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use base::yaml::{Mapping, Node};
 use base::{Diagnostic, People, Source, Timestamp};
-use gate::approval::{Approvals, Rule};
+use gate::approval::{Approvals, Rule, When};
 use gate::check::Check;
+use gate::commits;
 use gate::incident::Incidents;
 use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
 use jiff::civil::{Date, DateTime};
@@ -31,15 +32,18 @@ pub struct Gate {
     /// Who knows which are open.
     pub incidents: Option<Incidents>,
     pub checks: Vec<Check>,
+    /// What messages of commits have to be like.
+    pub commits: Option<commits::Rules>,
 }
 
 pub(super) const GATE: &[&str] =
-    &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks"];
+    &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks", "commits"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
 pub(super) const OVERRIDE: &[&str] = &["people"];
-pub(super) const RULE: &[&str] = &["from", "count"];
+pub(super) const RULE: &[&str] = &["from", "count", "when"];
+pub(super) const COMMITS: &[&str] = &["types", "scopes", "subjectMax"];
 
 /// The names under which evidence can be required.
 const EVIDENCE: &[(&str, gate::EvidenceKind)] =
@@ -80,7 +84,34 @@ impl Reader {
         gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or_default();
         gate.incidents = self.at(mapping, "incidents", Self::incidents);
         gate.checks = self.at(mapping, "checks", Self::checks).unwrap_or_default();
+        gate.commits = self.at(mapping, "commits", Self::commits);
         Some(gate)
+    }
+
+    /// `conventional`, or what is asked besides.
+    fn commits(&mut self, node: &Node) -> Option<commits::Rules> {
+        if node.as_str() == Some("conventional") {
+            return Some(commits::Rules::default());
+        }
+        if node.as_mapping().is_none() {
+            self.wrong(node, "`conventional`, or a mapping with `types`, `scopes` or `subjectMax`,");
+            return None;
+        }
+        let mapping = self.closed(node, COMMITS)?;
+        let mut words = |key: &str, why: &str| {
+            let words = self.at(mapping, key, |reader, node| {
+                let words = reader.list(node, Self::text)?;
+                if words.is_empty() {
+                    reader.diagnostics.push(Diagnostic::error(VALUE, node.span, why));
+                }
+                Some(words)
+            });
+            words.unwrap_or_default()
+        };
+        let types = words("types", "without types no message keeps the rules; without the key every type does");
+        let scopes = words("scopes", "without scopes no message with one keeps the rules; without the key every scope does");
+        let subject_max = self.at(mapping, "subjectMax", |reader, node| reader.whole(node, 10, commits::SUBJECT_MAX));
+        Some(commits::Rules { types, scopes, subject_max })
     }
 
     fn override_people(&mut self, node: &Node) -> Option<u32> {
@@ -245,12 +276,25 @@ impl Reader {
             }
         };
         let count = self.at(mapping, "count", |reader, node| reader.whole(node, 1, 20)).unwrap_or(1) as u32;
+        let when = self.at(mapping, "when", Self::when);
         if (people.len() as u64) < u64::from(count) {
             let message = format!("{count} approvals are asked of `{name}`, who are {}: it could never be given", people.len());
             self.diagnostics.push(Diagnostic::error(VALUE, from.span, message).hint("list the team under `gate.teams`"));
             return None;
         }
-        Some(Rule { name, people, count })
+        Some(Rule { name, people, count, when })
+    }
+
+    fn when(&mut self, node: &Node) -> Option<When> {
+        let is_known = node.as_str() == Some("breaking");
+        if !is_known {
+            self.diagnostics.push(Diagnostic::error(
+                VALUE,
+                node.span,
+                "`breaking` is expected here: they are asked of those changes alone",
+            ));
+        }
+        is_known.then_some(When::Breaking)
     }
 }
 

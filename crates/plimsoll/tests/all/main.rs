@@ -4,6 +4,7 @@
 mod actions;
 mod attest;
 mod bad_input;
+mod commits;
 mod common;
 mod concurrency;
 mod containers;
