@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Checked;
 use crate::incident::Incident;
+use crate::protection::Branch;
 use crate::slo::WhenUnknown;
 use crate::{GatePlan, slo};
 
@@ -17,11 +18,14 @@ pub struct Answers {
     /// All that are open, or why nobody knows.
     pub incidents: Result<Vec<Incident>, String>,
     pub checks: Vec<Checked>,
+    /// How the branch of what ships is protected, or why nobody knows.
+    pub protection: Result<Branch, String>,
 }
 
 impl Default for Answers {
     fn default() -> Answers {
-        Answers { objectives: Vec::new(), incidents: Err("nobody has looked yet".to_string()), checks: Vec::new() }
+        let nobody = || "nobody has looked yet".to_string();
+        Answers { objectives: Vec::new(), incidents: Err(nobody()), checks: Vec::new(), protection: Err(nobody()) }
     }
 }
 
@@ -40,6 +44,12 @@ pub struct Circumstances {
     pub incidents_unknown: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Checked>,
+    /// Nothing where nobody is asked, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Box<Branch>>,
+    /// Why nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection_unknown: Option<String>,
 }
 
 impl GatePlan {
@@ -57,6 +67,9 @@ impl GatePlan {
             [check] => asked.push(format!("how the check `{}` ends", check.name)),
             checks => asked.push(format!("how {} end", counted(checks.len(), "check"))),
         }
+        if self.protection.is_some() {
+            asked.push("how the branch is protected".to_string());
+        }
         (!asked.is_empty()).then(|| asked.join(", "))
     }
 
@@ -66,11 +79,14 @@ impl GatePlan {
         let checked = |name: &str| answers.checks.iter().find(|checked| checked.name == name).cloned();
         let checks =
             self.checks.iter().map(|check| checked(&check.name).unwrap_or_else(|| Checked::failed(&check.name, "it was not made")));
+        let protection = self.protection.as_ref().map(|_| answers.protection.clone());
         Circumstances {
             slo: self.slos.assess(&answers.objectives),
             incidents: incidents.as_ref().and_then(|known| known.as_ref().ok().cloned()),
             incidents_unknown: incidents.and_then(Result::err),
             checks: checks.collect(),
+            protection: protection.as_ref().and_then(|known| known.as_ref().ok().cloned()).map(Box::new),
+            protection_unknown: protection.and_then(Result::err),
         }
     }
 
@@ -80,14 +96,22 @@ impl GatePlan {
         circumstances.incidents_unknown.clone()
     }
 
+    /// The same of how the branch is protected.
+    pub fn waits_for_protection(&self, circumstances: &Circumstances) -> Option<String> {
+        self.protection.as_ref().filter(|protection| protection.unknown == WhenUnknown::Hold)?;
+        circumstances.protection_unknown.clone()
+    }
+
     /// Whether a release waits until more is known.
     pub fn waits(&self, circumstances: &Circumstances) -> bool {
-        self.slos.holds(&circumstances.slo).is_some() || self.waits_for_incidents(circumstances).is_some()
+        self.slos.holds(&circumstances.slo).is_some()
+            || self.waits_for_incidents(circumstances).is_some()
+            || self.waits_for_protection(circumstances).is_some()
     }
 }
 
 impl Circumstances {
-    /// `Promised: …`, `Incidents: …`, `Checked: …`, for those who ask what was known.
+    /// `Promised: …`, `Incidents: …`, `Checked: …`, `Branch: …`, for those who ask what was known.
     pub fn sentences(&self) -> Vec<String> {
         let mut res: Vec<String> = self.slo.iter().map(|status| format!("Promised: {}.", status.sentence())).collect();
         match self.incidents.as_deref() {
@@ -97,6 +121,8 @@ impl Circumstances {
         }
         res.extend(self.incidents_unknown.iter().map(|why| format!("Incidents: nobody knows which are open: {why}.")));
         res.extend(self.checks.iter().map(|check| format!("Checked: {}.", check.sentence())));
+        res.extend(self.protection.iter().flat_map(|branch| branch.sentences()).map(|sentence| format!("Branch: {sentence}.")));
+        res.extend(self.protection_unknown.iter().map(|why| format!("Branch: nobody knows how it is protected: {why}.")));
         res
     }
 }

@@ -85,6 +85,9 @@ impl Input {
         if let Some(incidents) = &plan.incidents {
             limits["incidents"] = json!({ "unknown": incidents.unknown, "priorities": incidents.priorities });
         }
+        if let Some(protection) = &plan.protection {
+            limits["protection"] = json!({ "unknown": protection.unknown });
+        }
         if let Some(rules) = &plan.commits {
             limits["commits"] = json!(rules);
         }
@@ -131,7 +134,7 @@ impl Serialize for Document<'_> {
             evidence,
             findings,
             previous: _,
-            circumstances: Circumstances { slo, incidents, incidents_unknown, checks },
+            circumstances: Circumstances { slo, incidents, incidents_unknown, checks, protection, protection_unknown },
             rollbacks_24h,
             time,
             actor,
@@ -161,6 +164,12 @@ impl Serialize for Document<'_> {
         }
         if !checks.is_empty() {
             map.serialize_entry("checks", checks)?;
+        }
+        if let Some(protection) = protection {
+            map.serialize_entry("protection", protection)?;
+        }
+        if let Some(why) = protection_unknown {
+            map.serialize_entry("protection_unknown", why)?;
         }
         map.serialize_entry("rollbacks_24h", rollbacks_24h)?;
         map.serialize_entry("time", time)?;

@@ -13,6 +13,7 @@ pub mod incident;
 mod input;
 mod plan;
 pub mod policy;
+pub mod protection;
 pub mod sbom;
 pub mod slo;
 pub mod window;

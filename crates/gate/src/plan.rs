@@ -7,6 +7,7 @@ use crate::approval::Approvals;
 use crate::check::Check;
 use crate::commits;
 use crate::incident::Incidents;
+use crate::protection::Protection;
 use crate::slo::Slos;
 use crate::window::Calendar;
 
@@ -40,6 +41,9 @@ pub struct GatePlan {
     pub incidents: Option<Incidents>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// Who knows how the branch is protected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
     /// What messages of commits have to be like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commits: Option<commits::Rules>,
@@ -66,6 +70,7 @@ impl Default for GatePlan {
             slos: Slos::default(),
             incidents: None,
             checks: Vec::new(),
+            protection: None,
             commits: None,
         }
     }

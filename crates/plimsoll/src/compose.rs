@@ -179,6 +179,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     gate.slos = slos;
     gate.incidents = config.gate.incidents.clone().map(|incidents| placed(incidents, &repository));
     gate.checks = config.gate.checks.clone();
+    gate.protection = config.gate.protection.clone();
     gate.commits = config.gate.commits.clone();
     let mut summary = vec![
         ("commit", summary::commit(&commit, !repository.dirty.is_empty())),

@@ -204,6 +204,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("gate.slo", slo::SLO),
     ("gate.slo.objectives.*", slo::OBJECTIVE),
     ("gate.incidents", outside::INCIDENTS),
+    ("gate.protection", outside::PROTECTION),
+    ("gate.protection.require", outside::REQUIRE),
     ("gate.commits", gate::COMMITS),
     ("gate.checks.*", outside::CHECK),
     ("environments.*", environments::ENVIRONMENT),

@@ -341,7 +341,7 @@ fn incidents_and_checks_are_asked_for_again_in_the_moment_of_acting() {
     workflows.gate.incidents = Some(Incidents { source, token: None, unknown, priorities: vec!["P1".to_string()] });
     workflows.gate.checks = vec![Check { name: "capacity".to_string(), how: How::Run("true".to_string()), timeout_ms: 1_000 }];
     let answers = |incidents: Result<Vec<Incident>, String>, check: Checked| {
-        Some(gate::Answers { objectives: Vec::new(), incidents, checks: vec![check] })
+        Some(gate::Answers { incidents, checks: vec![check], ..gate::Answers::default() })
     };
     let incident = Incident { id: "INC-7".into(), title: "it is down".into(), priority: "P1".into(), url: None, opened: None };
     let mut release = Release::new(Arc::new(plan));

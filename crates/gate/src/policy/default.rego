@@ -164,6 +164,39 @@ violations contains {"id": "checks/failed", "message": message} if {
 	message := sprintf("the check `%s` failed: %s", [check.name, object.get(check, "reason", "nobody knows why")])
 }
 
+# The branch
+
+violations contains {"id": "protection/branch", "message": message} if {
+	not input.protection.protected
+	message := sprintf("branch %s is not protected", [input.protection.branch])
+}
+
+violations contains {"id": "protection/absent", "message": message} if {
+	message := sprintf("what ships is not on branch %s: %s", [input.protection.branch, input.protection.absent])
+}
+
+violations contains {"id": "protection/checks", "message": message} if {
+	not input.protection.absent
+	some check in input.protection.required_checks
+	state := {"pending": "has not ended", "failed": "has failed", "absent": "has not run for this commit"}[check.state]
+	message := sprintf("the required check `%s` %s", [check.name, state])
+}
+
+violations contains {"id": "protection/unknown", "message": message} if {
+	input.limits.protection.unknown == "deny"
+	message := sprintf("nobody knows how the branch is protected: %s", [input.protection_unknown])
+}
+
+warnings contains {"id": "protection/unknown", "message": message} if {
+	input.limits.protection.unknown != "deny"
+	message := sprintf("nobody knows how the branch is protected: %s", [input.protection_unknown])
+}
+
+warnings contains {"id": "protection/no-checks", "message": message} if {
+	count(input.protection.required_checks) == 0
+	message := sprintf("branch %s requires no check", [input.protection.branch])
+}
+
 # Commits
 
 # Each is a reason; of many the first are named, and how many there are.

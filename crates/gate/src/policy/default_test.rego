@@ -225,3 +225,40 @@ test_the_first_release_of_all if {
 	first := object.union(but({"commits": [good], "change": {"breaking": false, "step": "patch"}}), {"limits": {"commits": {}}})
 	warned_of("commits/first", first)
 }
+
+on_branch(changes) := but({"protection": object.union({
+	"branch": "main",
+	"protected": true,
+	"required_checks": [{"name": "build", "state": "passed"}],
+}, changes)})
+
+test_a_protected_branch_whose_checks_have_passed if {
+	gate.allow with input as on_branch({})
+	count(gate.warnings) == 0 with input as on_branch({})
+}
+
+test_a_branch_that_is_not_protected if denied_for("protection/branch", on_branch({"protected": false}))
+
+test_what_is_not_on_its_branch if {
+	elsewhere := on_branch({"absent": "it was never pushed", "required_checks": [{"name": "build", "state": "absent"}]})
+	denied_for("protection/absent", elsewhere)
+	count(gate.violations) == 1 with input as elsewhere
+}
+
+test_required_checks_that_have_not_passed if {
+	every state in ["pending", "failed", "absent"] {
+		denied_for("protection/checks", on_branch({"required_checks": [{"name": "build", "state": state}]}))
+	}
+}
+
+test_a_branch_that_requires_nothing if warned_of("protection/no-checks", on_branch({"required_checks": []}))
+
+unknown_branch(answer) := object.union(well, {
+	"protection_unknown": "it is down",
+	"limits": {"protection": {"unknown": answer}},
+})
+
+test_a_branch_that_nobody_knows if {
+	warned_of("protection/unknown", unknown_branch("hold"))
+	denied_for("protection/unknown", unknown_branch("deny"))
+}

@@ -11,6 +11,7 @@ mod merging;
 mod opa;
 mod patch;
 mod policy_tests;
+mod protection;
 mod reading;
 mod sbom;
 mod schema;

@@ -9,6 +9,7 @@ use gate::check::{Check, Checked, How};
 use gate::commits::{Brought, Rules, Told};
 use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
+use gate::protection::{Branch, Protection, Ran, Requires, State};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
 use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
 use serde_json::{Value, json};
@@ -61,6 +62,9 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "wrong",
         "since",
         "unread",
+        "protection",
+        "protection_unknown",
+        "absent",
         "types",
         "scopes",
         "subject_max",
@@ -162,6 +166,12 @@ fn example() -> Value {
         slos: slos(),
         incidents: Some(incidents()),
         checks: ["capacity", "monitoring"].map(check).into(),
+        protection: Some(Protection {
+            url: "https://api.github.com/repos/a/b".into(),
+            token: None,
+            unknown: WhenUnknown::Hold,
+            checks: Vec::new(),
+        }),
         commits: Some(Rules { types: vec!["feat".into(), "fix".into()], scopes: vec!["cart".into()], subject_max: Some(100) }),
         ..GatePlan::default()
     };
@@ -178,9 +188,10 @@ fn example() -> Value {
     let incidents = gate::incident::read(open).map(|page| page.open);
     let checks = vec![Checked::passed("monitoring"), Checked::failed("capacity", "2 nodes of 3")];
     input.brings = Some(brought());
-    input.circumstances = plan.assess(&Answers { objectives, incidents, checks });
+    input.circumstances = plan.assess(&Answers { objectives, incidents, checks, protection: Ok(branch()) });
     // Either is there: what is open, or why nobody knows.
     input.circumstances.incidents_unknown = plan.assess(&Answers::default()).incidents_unknown;
+    input.circumstances.protection_unknown = plan.assess(&Answers::default()).protection_unknown;
     assert_eq!(input.findings[0].severity, Severity::Low);
     let document = input.document(&plan);
     assert_eq!(document.digest(), Digest::of(document.json().to_string().as_bytes()), "whoever puts it together again finds it");
@@ -194,6 +205,12 @@ fn brought() -> Brought {
         commits: [(2, "Merge branch 'cart'"), (1, "feat(cart)!: free delivery"), (1, "wip")].map(told).into(),
         unread: Some("the history is cut off".into()),
     }
+}
+
+fn branch() -> Branch {
+    let required = ["build", "scan"].map(Requires::plain);
+    let ran = Ran { check: "build".into(), app: None, state: State::Passed };
+    Branch::of("main", true, Some("it was never pushed".into()), &required, &[ran])
 }
 
 fn slos() -> Slos {

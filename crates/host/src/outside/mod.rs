@@ -1,4 +1,5 @@
-//! What a release depends on besides itself: error budgets by Prometheus, incidents by whoever knows them, checks of the project's own.
+//! What a release depends on besides itself: error budgets by Prometheus, incidents by whoever knows them, branches by their forge,
+//! checks of the project's own.
 //!
 //! Finding it out may take minutes and blocks nobody: it goes on in the background, and is ended where nobody asks for it any more.
 
@@ -6,6 +7,7 @@ mod checks;
 pub(crate) mod curl;
 mod incidents;
 mod process;
+mod protection;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -167,15 +169,22 @@ async fn find_out(secrets: SecretStore, about: Arc<(Occasion, GatePlan)>, made: 
             }
             measured
         };
-        tokio::join!(objectives, async {
+        let incidents = async {
             match &gate.incidents {
                 Some(incidents) => incidents::open(incidents, occasion, &shown).await,
                 None => Ok(Vec::new()),
             }
-        })
+        };
+        let protection = async {
+            match &gate.protection {
+                Some(protection) => protection::seen(protection, occasion, &shown).await,
+                None => Answers::default().protection,
+            }
+        };
+        tokio::join!(objectives, incidents, protection)
     };
-    let found = |(objectives, incidents), checks, checked| {
-        let answers = Answers { objectives, incidents, checks };
+    let found = |(objectives, incidents, protection), checks, checked| {
+        let answers = Answers { objectives, incidents, checks, protection };
         Found { answers, checked, at: Instant::now() }
     };
     if let Some(made) = made {
@@ -248,7 +257,16 @@ mod tests {
 
     fn occasion() -> Occasion {
         let (project, name, environment) = ("p".to_string(), "shop".to_string(), "local".to_string());
-        Occasion { project, name, environment, release: Some("release-7".to_string()), artifact: None, commit: "abc".to_string() }
+        Occasion {
+            project,
+            name,
+            environment,
+            release: Some("release-7".to_string()),
+            artifact: None,
+            commit: "abc".to_string(),
+            git_ref: "refs/heads/main".to_string(),
+            dirty: false,
+        }
     }
 
     /// Whoever knows the incidents, and a check that leaves a word for each time it is made.

@@ -92,12 +92,13 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
         0 => String::new(),
         count => format!("; {}", counted(count, "check")),
     };
+    let branch = if gate.protection.is_some() { "; a protected branch" } else { "" };
     let commits = if gate.commits.is_some() { "; conventional commits" } else { "" };
     let coverage = gate.coverage_min_percent;
     let asked = format!("tests passed, coverage at least {coverage} %, nothing critical, no secret");
     let required: Vec<&str> = gate.evidence_required.iter().map(|kind| kind.as_str()).collect();
     let required = if required.is_empty() { String::new() } else { format!("; evidence of {} must be there", required.join(", ")) };
-    format!("the default policy{besides}: {asked}{required}{promised}{incidents}{checks}{commits}{approvals}{hours}")
+    format!("the default policy{besides}: {asked}{required}{promised}{incidents}{checks}{branch}{commits}{approvals}{hours}")
 }
 
 pub(super) fn traffic(delivery: &Delivery) -> String {

@@ -9,6 +9,7 @@ use gate::approval::{Approvals, Rule, When};
 use gate::check::Check;
 use gate::commits;
 use gate::incident::Incidents;
+use gate::protection::Protection;
 use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -32,12 +33,14 @@ pub struct Gate {
     /// Who knows which are open.
     pub incidents: Option<Incidents>,
     pub checks: Vec<Check>,
+    /// Who knows how the branch is protected.
+    pub protection: Option<Protection>,
     /// What messages of commits have to be like.
     pub commits: Option<commits::Rules>,
 }
 
 pub(super) const GATE: &[&str] =
-    &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks", "commits"];
+    &["coverage", "require", "window", "approvals", "teams", "people", "override", "slo", "incidents", "checks", "protection", "commits"];
 pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes", "openings"];
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
@@ -84,6 +87,7 @@ impl Reader {
         gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or_default();
         gate.incidents = self.at(mapping, "incidents", Self::incidents);
         gate.checks = self.at(mapping, "checks", Self::checks).unwrap_or_default();
+        gate.protection = self.at(mapping, "protection", Self::branch_protection);
         gate.commits = self.at(mapping, "commits", Self::commits);
         Some(gate)
     }

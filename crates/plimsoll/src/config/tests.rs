@@ -314,6 +314,13 @@ fn the_schema_judges_as_the_parser_does() {
             true,
         ),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"name\":\"a\"}]}}", false),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f/api/v1/repos/a/b\",\"token\":\"T\",\"unknown\":\"deny\",\"require\":{\"checks\":[\"build\"]}}}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"token\":\"T\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f/repos/a/b?c\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f\",\"require\":{\"check\":[]}}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":\"conventional\"}}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":\"angular\"}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":{\"types\":[\"fix\"],\"scopes\":[\"a\"],\"subjectMax\":72}}}", true),

@@ -17,6 +17,7 @@ mod identity;
 mod incidents;
 mod json;
 mod lint;
+mod protection;
 mod releases;
 mod rolling;
 mod runs;

@@ -1,0 +1,191 @@
+//! What GitHub, and Gitea and Forgejo, answer.
+
+use serde_json::Value;
+
+use super::State;
+use crate::incident::plain;
+
+/// A branch, as its forge tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The commit it is at.
+    pub head: String,
+    pub protected: bool,
+    pub requires: Vec<Requires>,
+    /// There are rules, and checks, to be asked for besides.
+    pub is_github: bool,
+}
+
+/// A check without which nothing is merged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requires {
+    pub check: String,
+    /// The one app of GitHub whose report counts.
+    pub app: Option<u64>,
+    /// `*` stands for any part of a name.
+    pub is_pattern: bool,
+}
+
+/// A report about a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    pub check: String,
+    pub app: Option<u64>,
+    pub state: State,
+}
+
+/// One page of reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    pub ran: Vec<Ran>,
+    /// On all pages.
+    pub total: usize,
+}
+
+/// Rules on one page; a branch under more of them is nobody's.
+const RULES_MAX: usize = 100;
+
+/// By which nothing but a merge brings a commit onto a branch, or only some may bring one.
+const PROTECTS: [&str; 4] = ["pull_request", "required_status_checks", "merge_queue", "update"];
+
+impl Requires {
+    pub fn plain(check: &str) -> Requires {
+        Requires { check: plain(check), app: None, is_pattern: false }
+    }
+
+    /// The worst of all reports that are meant.
+    pub(super) fn state(&self, ran: &[Ran]) -> State {
+        let is_name = |name: &str| if self.is_pattern { fits(&self.check, name) } else { self.check == name };
+        let meant = ran.iter().filter(|ran| is_name(&ran.check) && (self.app.is_none() || ran.app == self.app));
+        meant.map(|ran| ran.state).max().unwrap_or(State::Absent)
+    }
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name
+            .strip_prefix(start)
+            .is_some_and(|name| name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| fits(rest, &name[at..]))),
+    }
+}
+
+/// # Errors
+/// Why it is no branch, as a fragment.
+pub fn branch(text: &str) -> Result<Told, String> {
+    let answer = json(text)?;
+    let head = [&answer["commit"]["sha"], &answer["commit"]["id"]].into_iter().find_map(Value::as_str);
+    let (Some(head), Some(protected)) = (head, answer["protected"].as_bool()) else {
+        return Err("what answers is no branch: it has no `commit`, or does not say whether it is `protected`".to_string());
+    };
+    let told = |requires, is_github| Told { head: head.to_string(), protected, requires, is_github };
+    if let Some(enabled) = answer["enable_status_check"].as_bool() {
+        let patterns: Vec<Requires> =
+            words(&answer["status_check_contexts"]).map(|check| Requires { is_pattern: true, ..Requires::plain(check) }).collect();
+        // Where no check is named, each that is reported must pass.
+        let any = || vec![Requires { is_pattern: true, ..Requires::plain("*") }];
+        let requires = match (enabled, patterns.is_empty()) {
+            (false, _) => Vec::new(),
+            (true, true) => any(),
+            (true, false) => patterns,
+        };
+        return Ok(told(requires, false));
+    }
+    if answer.get("protection").is_none() && answer.get("protection_url").is_none() {
+        return Err("what answers is no branch of GitHub, Gitea or Forgejo".to_string());
+    }
+    let required = &answer["protection"]["required_status_checks"];
+    if required["enforcement_level"] == "off" {
+        return Ok(told(Vec::new(), true));
+    }
+    let mut requires: Vec<Requires> = checks(&required["checks"], "app_id");
+    let known: Vec<String> = requires.iter().map(|it| it.check.clone()).collect();
+    requires.extend(words(&required["contexts"]).map(Requires::plain).filter(|it| !known.contains(&it.check)));
+    Ok(told(requires, true))
+}
+
+/// GitHub's rules for a branch: whether they protect it, and what they require.
+///
+/// # Errors
+/// Why they are none, as a fragment.
+pub fn rules(text: &str) -> Result<(bool, Vec<Requires>), String> {
+    let answer = json(text)?;
+    let rules = answer.as_array().ok_or("what answers is no list of rules")?;
+    if rules.len() >= RULES_MAX {
+        return Err(format!("there are {RULES_MAX} rules for the branch, or more, and no more can be read"));
+    }
+    let protects = rules.iter().any(|rule| rule["type"].as_str().is_some_and(|kind| PROTECTS.contains(&kind)));
+    let required = rules.iter().filter(|rule| rule["type"] == "required_status_checks");
+    Ok((protects, required.flat_map(|rule| checks(&rule["parameters"]["required_status_checks"], "integration_id")).collect()))
+}
+
+/// GitHub's check runs of a commit.
+///
+/// # Errors
+/// Why they are none, as a fragment.
+pub fn runs(text: &str) -> Result<Page, String> {
+    let answer = json(text)?;
+    let runs = answer["check_runs"].as_array().ok_or("what answers has no `check_runs`")?;
+    let state = |run: &Value| match (run["status"].as_str(), run["conclusion"].as_str()) {
+        (Some("completed"), Some("success" | "neutral" | "skipped")) => State::Passed,
+        (Some("completed"), _) => State::Failed,
+        _ => State::Pending,
+    };
+    let one = |run: &Value| Some(Ran { check: plain(run["name"].as_str()?), app: run["app"]["id"].as_u64(), state: state(run) });
+    page(runs, &answer, one, "a check run has no `name`")
+}
+
+/// What others reported of a commit. Gitea says nothing at all where nobody has.
+///
+/// # Errors
+/// Why it is none, as a fragment.
+pub fn statuses(text: &str) -> Result<Page, String> {
+    if text.trim().is_empty() {
+        return Ok(Page::default());
+    }
+    let answer = json(text)?;
+    let none = Vec::new();
+    let listed = match &answer["statuses"] {
+        Value::Null if answer.get("statuses").is_some() => &none,
+        listed => listed.as_array().ok_or("what answers has no `statuses`")?,
+    };
+    let state = |status: &Value| match [&status["state"], &status["status"]].into_iter().find_map(Value::as_str) {
+        Some("success") => State::Passed,
+        Some("pending") => State::Pending,
+        _ => State::Failed,
+    };
+    let one = |status: &Value| Some(Ran { check: plain(status["context"].as_str()?), app: None, state: state(status) });
+    page(listed, &answer, one, "a status has no `context`")
+}
+
+/// Whether a commit has something that the branch it is compared with has not.
+///
+/// # Errors
+/// Why it is no comparison, as a fragment.
+pub fn brings_more(text: &str) -> Result<bool, String> {
+    let answer = json(text)?;
+    answer["total_commits"]
+        .as_u64()
+        .map(|count| count > 0)
+        .ok_or_else(|| "what answers is no comparison: it has no `total_commits`".to_string())
+}
+
+fn page(listed: &[Value], answer: &Value, one: impl Fn(&Value) -> Option<Ran>, lacks: &str) -> Result<Page, String> {
+    let ran = listed.iter().map(one).collect::<Option<Vec<Ran>>>().ok_or(lacks)?;
+    let total = answer["total_count"].as_u64().ok_or("what answers has no `total_count`")?;
+    Ok(Page { ran, total: usize::try_from(total).unwrap_or(usize::MAX) })
+}
+
+/// With the app they are bound to; any is -1 or nothing.
+fn checks(listed: &Value, app: &str) -> Vec<Requires> {
+    let one = |check: &Value| Some(Requires { app: check[app].as_u64(), ..Requires::plain(check["context"].as_str()?) });
+    listed.as_array().into_iter().flatten().filter_map(one).collect()
+}
+
+fn words(listed: &Value) -> impl Iterator<Item = &str> {
+    listed.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("what answers is no JSON: {error}"))
+}
