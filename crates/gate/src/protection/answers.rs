@@ -80,8 +80,11 @@ pub fn branch(text: &str) -> Result<Told, String> {
     };
     let told = |requires, is_github| Told { head: head.to_string(), protected, requires, is_github };
     if let Some(enabled) = answer["enable_status_check"].as_bool() {
-        let patterns: Vec<Requires> =
-            words(&answer["status_check_contexts"]).map(|check| Requires { is_pattern: true, ..Requires::plain(check) }).collect();
+        let patterns = match &answer["status_check_contexts"] {
+            Value::Null => Vec::new(),
+            listed => words(listed)?,
+        };
+        let patterns: Vec<Requires> = patterns.into_iter().map(|check| Requires { is_pattern: true, ..Requires::plain(check) }).collect();
         // Where no check is named, each that is reported must pass.
         let any = || vec![Requires { is_pattern: true, ..Requires::plain("*") }];
         let requires = match (enabled, patterns.is_empty()) {
@@ -95,12 +98,13 @@ pub fn branch(text: &str) -> Result<Told, String> {
         return Err("what answers is no branch of GitHub, Gitea or Forgejo".to_string());
     }
     let required = &answer["protection"]["required_status_checks"];
-    if required["enforcement_level"] == "off" {
+    if required["enforcement_level"] == "off" || answer["protection"]["enabled"] == false {
         return Ok(told(Vec::new(), true));
     }
-    let mut requires: Vec<Requires> = checks(&required["checks"], "app_id");
+    // Older servers have no `checks`, and the names alone.
+    let mut requires = if required["checks"].is_null() { Vec::new() } else { checks(&required["checks"], "app_id")? };
     let known: Vec<String> = requires.iter().map(|it| it.check.clone()).collect();
-    requires.extend(words(&required["contexts"]).map(Requires::plain).filter(|it| !known.contains(&it.check)));
+    requires.extend(words(&required["contexts"])?.into_iter().map(Requires::plain).filter(|it| !known.contains(&it.check)));
     Ok(told(requires, true))
 }
 
@@ -116,7 +120,9 @@ pub fn rules(text: &str) -> Result<(bool, Vec<Requires>), String> {
     }
     let protects = rules.iter().any(|rule| rule["type"].as_str().is_some_and(|kind| PROTECTS.contains(&kind)));
     let required = rules.iter().filter(|rule| rule["type"] == "required_status_checks");
-    Ok((protects, required.flat_map(|rule| checks(&rule["parameters"]["required_status_checks"], "integration_id")).collect()))
+    let required: Result<Vec<_>, _> =
+        required.map(|rule| checks(&rule["parameters"]["required_status_checks"], "integration_id")).collect();
+    Ok((protects, required?.concat()))
 }
 
 /// GitHub's check runs of a commit.
@@ -176,14 +182,26 @@ fn page(listed: &[Value], answer: &Value, one: impl Fn(&Value) -> Option<Ran>, l
     Ok(Page { ran, total: usize::try_from(total).unwrap_or(usize::MAX) })
 }
 
-/// With the app they are bound to; any is -1 or nothing.
-fn checks(listed: &Value, app: &str) -> Vec<Requires> {
-    let one = |check: &Value| Some(Requires { app: check[app].as_u64(), ..Requires::plain(check["context"].as_str()?) });
-    listed.as_array().into_iter().flatten().filter_map(one).collect()
+/// With the app they are bound to; any is -1 or nothing. None is passed over: what is required and can't be read is not known.
+fn checks(listed: &Value, app: &str) -> Result<Vec<Requires>, String> {
+    let one = |check: &Value| {
+        let bound = match &check[app] {
+            Value::Null => None,
+            Value::Number(number) => number.as_u64(),
+            _ => return None,
+        };
+        Some(Requires { app: bound, ..Requires::plain(check["context"].as_str()?) })
+    };
+    read(listed, one)
 }
 
-fn words(listed: &Value) -> impl Iterator<Item = &str> {
-    listed.as_array().into_iter().flatten().filter_map(Value::as_str)
+fn words(listed: &Value) -> Result<Vec<&str>, String> {
+    read(listed, Value::as_str)
+}
+
+fn read<'a, T>(listed: &'a Value, one: impl Fn(&'a Value) -> Option<T>) -> Result<Vec<T>, String> {
+    let read = listed.as_array().and_then(|listed| listed.iter().map(one).collect());
+    read.ok_or_else(|| "what answers does not say which checks the branch requires".to_string())
 }
 
 fn json(text: &str) -> Result<Value, String> {

@@ -57,6 +57,17 @@ fn what_is_no_branch_is_unknown() {
         r#"{"commit": {"sha": "a"}, "protected": "yes"}"#,
         "what answers is no branch: it has no `commit`, or does not say whether it is `protected`",
     );
+    let silent = "what answers does not say which checks the branch requires";
+    check(r#"{"commit": {"sha": "a"}, "protected": true, "protection": {"enabled": true}}"#, silent);
+    check(r#"{"commit": {"sha": "a"}, "protected": true, "protection_url": "u"}"#, silent);
+    let required =
+        |it: &str| format!(r#"{{"commit": {{"sha": "a"}}, "protected": true, "protection": {{"required_status_checks": {it}}}}}"#);
+    check(&required(r#"{"contexts": ["build"]}"#), "a true github [build]");
+    check(&required(r#"{"contexts": [7]}"#), silent);
+    check(&required(r#"{"contexts": [], "checks": [{}]}"#), silent);
+    check(&required(r#"{"contexts": [], "checks": [{"context": "build", "app_id": "7"}]}"#), silent);
+    check(r#"{"commit": {"id": "a"}, "protected": true, "enable_status_check": true, "status_check_contexts": [7]}"#, silent);
+    assert!(rules(r#"[{"type": "required_status_checks"}]"#).is_err());
     check(r#"{"commit": {"id": "a"}, "protected": true}"#, "what answers is no branch of GitHub, Gitea or Forgejo");
 }
 
