@@ -4,11 +4,12 @@ mod answers;
 
 use std::collections::BTreeMap;
 
+use base::number::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::slo::WhenUnknown;
 
-pub use answers::{Page, Ran, Requires, Told, branch, brings_more, rules, runs, statuses};
+pub use answers::{Page, Ran, Requires, Told, branch, brings_more, reviews, rules, runs, statuses};
 
 /// Whom to ask, and what to make of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Protection {
     /// Checks that must have passed whatever the branch requires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
+    /// So many people must have agreed before anything is merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviews: Option<u64>,
 }
 
 /// One branch, as policies see it.
@@ -33,6 +37,18 @@ pub struct Branch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent: Option<String>,
     pub required_checks: Vec<RequiredCheck>,
+    /// There where the project asks for some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviews: Option<Reviews>,
+}
+
+/// How many people must agree before anything is merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviews {
+    /// By the branch.
+    pub required: u64,
+    /// By the project.
+    pub asked: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +78,7 @@ impl Branch {
             *state = (*state).max(requires.state(ran));
         }
         let required_checks = states.into_iter().map(|(name, state)| RequiredCheck { name: name.to_string(), state }).collect();
-        Branch { branch: name.to_string(), protected, absent, required_checks }
+        Branch { branch: name.to_string(), protected, absent, required_checks, reviews: None }
     }
 
     /// What stands against a release; where the commit is not on the branch, nothing is said of its checks.
@@ -70,6 +86,9 @@ impl Branch {
         let mut against = Vec::new();
         if !self.protected {
             against.push(format!("branch {} is not protected", self.branch));
+        }
+        if let Some(Reviews { required, asked }) = self.reviews.filter(|it| it.required < it.asked) {
+            against.push(format!("branch {} requires {}, at least {asked} is asked", self.branch, counted(required as usize, "review")));
         }
         if let Some(why) = &self.absent {
             against.push(format!("what ships is not on branch {}: {why}", self.branch));

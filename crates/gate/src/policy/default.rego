@@ -171,6 +171,12 @@ violations contains {"id": "protection/branch", "message": message} if {
 	message := sprintf("branch %s is not protected", [input.protection.branch])
 }
 
+violations contains {"id": "protection/reviews", "message": message} if {
+	reviews := input.protection.reviews
+	reviews.required < reviews.asked
+	message := sprintf("branch %s requires %s, at least %d is asked", [input.protection.branch, counted(reviews.required, "review"), reviews.asked])
+}
+
 violations contains {"id": "protection/absent", "message": message} if {
 	message := sprintf("what ships is not on branch %s: %s", [input.protection.branch, input.protection.absent])
 }

@@ -239,6 +239,11 @@ test_a_protected_branch_whose_checks_have_passed if {
 
 test_a_branch_that_is_not_protected if denied_for("protection/branch", on_branch({"protected": false}))
 
+test_a_branch_that_requires_too_few_reviews if {
+	denied_for("protection/reviews", on_branch({"reviews": {"required": 1, "asked": 2}}))
+	gate.allow with input as on_branch({"reviews": {"required": 2, "asked": 2}})
+}
+
 test_what_is_not_on_its_branch if {
 	elsewhere := on_branch({"absent": "it was never pushed", "required_checks": [{"name": "build", "state": "absent"}]})
 	denied_for("protection/absent", elsewhere)

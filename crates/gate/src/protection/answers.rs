@@ -12,6 +12,9 @@ pub struct Told {
     pub head: String,
     pub protected: bool,
     pub requires: Vec<Requires>,
+    /// So many reviews at least, and whether that is all that is to be told.
+    pub reviews: u64,
+    pub tells_reviews: bool,
     /// There are rules, and checks, to be asked for besides.
     pub is_github: bool,
 }
@@ -78,7 +81,13 @@ pub fn branch(text: &str) -> Result<Told, String> {
     let (Some(head), Some(protected)) = (head, answer["protected"].as_bool()) else {
         return Err("what answers is no branch: it has no `commit`, or does not say whether it is `protected`".to_string());
     };
-    let told = |requires, is_github| Told { head: head.to_string(), protected, requires, is_github };
+    let reviews = answer["required_approvals"].as_u64();
+    // Without a protection of its own there are its rules alone.
+    let tells_reviews = reviews.is_some() || answer["protection"]["enabled"] == false;
+    let told = |requires, is_github| {
+        let head = head.to_string();
+        Told { head, protected, requires, reviews: reviews.unwrap_or_default(), tells_reviews, is_github }
+    };
     if let Some(enabled) = answer["enable_status_check"].as_bool() {
         let patterns = match &answer["status_check_contexts"] {
             Value::Null => Vec::new(),
@@ -108,22 +117,39 @@ pub fn branch(text: &str) -> Result<Told, String> {
     Ok(told(requires, true))
 }
 
-/// GitHub's rules for a branch: whether they protect it, and what they require.
+/// GitHub's rules for a branch are added to what it told.
 ///
 /// # Errors
 /// Why they are none, as a fragment.
-pub fn rules(text: &str) -> Result<(bool, Vec<Requires>), String> {
+pub fn rules(text: &str, told: &mut Told) -> Result<(), String> {
     let answer = json(text)?;
     let rules = answer.as_array().ok_or("what answers is no list of rules")?;
     if rules.len() >= RULES_MAX {
         return Err(format!("there are {RULES_MAX} rules for the branch, or more, and no more can be read"));
     }
-    let protects = rules.iter().any(|rule| rule["type"].as_str().is_some_and(|kind| PROTECTS.contains(&kind)));
+    told.protected |= rules.iter().any(|rule| rule["type"].as_str().is_some_and(|kind| PROTECTS.contains(&kind)));
     let required = rules.iter().filter(|rule| rule["type"] == "required_status_checks");
     let required: Result<Vec<_>, _> =
         required.map(|rule| checks(&rule["parameters"]["required_status_checks"], "integration_id")).collect();
-    Ok((protects, required?.concat()))
+    told.requires.extend(required?.concat());
+    let reviews = rules.iter().filter(|rule| rule["type"] == "pull_request").map(|rule| &rule["parameters"][REVIEWS]);
+    told.reviews = reviews.filter_map(Value::as_u64).max().unwrap_or_default().max(told.reviews);
+    Ok(())
 }
+
+/// How many reviews GitHub's own protection of a branch requires.
+///
+/// # Errors
+/// Why it is none, as a fragment.
+pub fn reviews(text: &str) -> Result<u64, String> {
+    let answer = json(text)?;
+    match &answer["required_pull_request_reviews"] {
+        Value::Null if answer.is_object() => Ok(0),
+        required => required[REVIEWS].as_u64().ok_or_else(|| "what answers does not say how many reviews the branch requires".to_string()),
+    }
+}
+
+const REVIEWS: &str = "required_approving_review_count";
 
 /// GitHub's check runs of a commit.
 ///

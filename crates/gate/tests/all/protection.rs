@@ -1,6 +1,6 @@
 //! What forges say of a branch and of a commit, and what is made of it.
 
-use gate::protection::{Branch, Protection, Ran, Requires, State, branch, brings_more, rules, runs, statuses};
+use gate::protection::{Branch, Protection, Ran, Requires, Reviews, State, branch, brings_more, reviews, rules, runs, statuses};
 use gate::slo::WhenUnknown;
 use gate::{Answers, GatePlan};
 
@@ -67,19 +67,41 @@ fn what_is_no_branch_is_unknown() {
     check(&required(r#"{"contexts": [], "checks": [{}]}"#), silent);
     check(&required(r#"{"contexts": [], "checks": [{"context": "build", "app_id": "7"}]}"#), silent);
     check(r#"{"commit": {"id": "a"}, "protected": true, "enable_status_check": true, "status_check_contexts": [7]}"#, silent);
-    assert!(rules(r#"[{"type": "required_status_checks"}]"#).is_err());
+
     check(r#"{"commit": {"id": "a"}, "protected": true}"#, "what answers is no branch of GitHub, Gitea or Forgejo");
 }
 
 #[test]
 fn rules_of_github_protect_too() {
     let list = r#"[{"type": "deletion"}, {"type": "required_status_checks", "parameters": {"required_status_checks": [{"context": "build", "integration_id": 7}, {"context": "test"}]}}]"#;
-    let (protects, required) = rules(list).expect("they are rules");
-    assert!(protects && required.iter().map(|it| (it.check.as_str(), it.app)).eq([("build", Some(7)), ("test", None)]), "{required:?}");
-    assert_eq!(rules(r#"[{"type": "deletion"}]"#), Ok((false, Vec::new())));
-    assert_eq!(rules("[]"), Ok((false, Vec::new())));
-    assert_eq!(rules("{}"), Err("what answers is no list of rules".to_string()));
-    assert!(rules(&format!("[{}]", vec!["{}"; 100].join(","))).is_err(), "there may be more on the next page");
+    let none = || branch(r#"{"commit": {"sha": "abc"}, "protected": false, "protection": {"enabled": false}}"#).expect("a branch");
+    let with = |list: &str| {
+        let mut told = none();
+        rules(list, &mut told).map(|()| told)
+    };
+    let told = with(list).expect("they are rules");
+    assert!(
+        told.protected && told.requires.iter().map(|it| (it.check.as_str(), it.app)).eq([("build", Some(7)), ("test", None)]),
+        "{told:?}"
+    );
+    assert_eq!(with(r#"[{"type": "deletion"}]"#), Ok(none()));
+    assert_eq!(with("[]"), Ok(none()));
+    assert_eq!(with("{}"), Err("what answers is no list of rules".to_string()));
+    assert!(with(r#"[{"type": "required_status_checks"}]"#).is_err(), "it does not say which");
+    assert!(with(&format!("[{}]", vec!["{}"; 100].join(","))).is_err(), "there may be more on the next page");
+    let asks = |count: u64| format!(r#"{{"type": "pull_request", "parameters": {{"required_approving_review_count": {count}}}}}"#);
+    assert_eq!(with(&format!("[{}, {}]", asks(2), asks(1))).map(|told| (told.reviews, told.tells_reviews)), Ok((2, true)));
+}
+
+#[test]
+fn reviews_that_are_required() {
+    assert_eq!(reviews(r#"{"required_pull_request_reviews": {"required_approving_review_count": 2}}"#), Ok(2));
+    assert_eq!(reviews(r#"{"url": "u"}"#), Ok(0));
+    for not in ["[]", r#"{"required_pull_request_reviews": {}}"#, "{"] {
+        assert!(reviews(not).is_err(), "{not}");
+    }
+    let branch = Branch { reviews: Some(Reviews { required: 0, asked: 1 }), ..Branch::of("main", true, None, &[], &[]) };
+    assert_eq!(branch.against(), ["branch main requires 0 reviews, at least 1 is asked"]);
 }
 
 fn said(ran: &[Ran]) -> String {
@@ -140,7 +162,8 @@ fn a_check_is_as_bad_as_its_worst_report() {
 
 #[test]
 fn what_nobody_looked_at_is_unknown() {
-    let protection = |unknown| Protection { url: "https://forge/repos/a/b".to_string(), token: None, unknown, checks: Vec::new() };
+    let protection =
+        |unknown| Protection { url: "https://forge/repos/a/b".to_string(), token: None, unknown, checks: Vec::new(), reviews: None };
     for (unknown, waits) in [(WhenUnknown::Hold, true), (WhenUnknown::Deny, false), (WhenUnknown::Allow, false)] {
         let plan = GatePlan { protection: Some(protection(unknown)), ..GatePlan::default() };
         let known = plan.assess(&Answers::default());

@@ -9,7 +9,7 @@ use gate::check::{Check, Checked, How};
 use gate::commits::{Brought, Rules, Told};
 use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
-use gate::protection::{Branch, Protection, Ran, Requires, State};
+use gate::protection::{Branch, Protection, Ran, Requires, Reviews, State};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
 use gate::{Answers, Artifact, Commit, Evidence, EvidenceKind, GatePlan, Input, Previous, RunResult};
 use serde_json::{Value, json};
@@ -65,6 +65,7 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "protection",
         "protection_unknown",
         "absent",
+        "reviews",
         "types",
         "scopes",
         "subject_max",
@@ -171,6 +172,7 @@ fn example() -> Value {
             token: None,
             unknown: WhenUnknown::Hold,
             checks: Vec::new(),
+            reviews: None,
         }),
         commits: Some(Rules { types: vec!["feat".into(), "fix".into()], scopes: vec!["cart".into()], subject_max: Some(100) }),
         ..GatePlan::default()
@@ -210,7 +212,8 @@ fn brought() -> Brought {
 fn branch() -> Branch {
     let required = ["build", "scan"].map(Requires::plain);
     let ran = Ran { check: "build".into(), app: None, state: State::Passed };
-    Branch::of("main", true, Some("it was never pushed".into()), &required, &[ran])
+    let reviews = Some(Reviews { required: 0, asked: 1 });
+    Branch { reviews, ..Branch::of("main", true, Some("it was never pushed".into()), &required, &[ran]) }
 }
 
 fn slos() -> Slos {

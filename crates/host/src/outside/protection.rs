@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::world::Occasion;
-use gate::protection::{Branch, Page, Protection, Ran, Requires, branch, brings_more, rules, runs, statuses};
+use gate::protection::{Branch, Page, Protection, Ran, Requires, Reviews, Told, branch, brings_more, reviews, rules, runs, statuses};
 
 use super::Shown;
 use super::curl::{Answer, Proof, ask};
@@ -44,9 +44,7 @@ async fn asked(protection: &Protection, name: &str, occasion: &Occasion, shown: 
         let path = format!("rules/branches/{}?per_page=100", encoded(name));
         // Older servers have none.
         if let Some(text) = forge.get(&path).await? {
-            let (protects, required) = rules(&text).map_err(|why| forge.of(&path, &why))?;
-            told.protected |= protects;
-            told.requires.extend(required);
+            rules(&text, &mut told).map_err(|why| forge.of(&path, &why))?;
         }
     }
     told.requires.extend(protection.checks.iter().map(|check| Requires::plain(check)));
@@ -55,7 +53,11 @@ async fn asked(protection: &Protection, name: &str, occasion: &Occasion, shown: 
         false => forge.lacks(name, &told.head).await?,
     };
     let ran = if absent.is_some() || told.requires.is_empty() { Vec::new() } else { forge.ran(told.is_github).await? };
-    Ok(Branch::of(name, told.protected, absent, &told.requires, &ran))
+    let reviews = match protection.reviews {
+        Some(asked) => Some(Reviews { required: forge.reviews(&told, asked, &path).await?, asked }),
+        None => None,
+    };
+    Ok(Branch { reviews, ..Branch::of(name, told.protected, absent, &told.requires, &ran) })
 }
 
 struct Forge<'a> {
@@ -97,6 +99,19 @@ impl Forge<'_> {
             }
             Some(_) => None,
         })
+    }
+
+    /// How many the branch requires, asked for only where what is known is not enough.
+    async fn reviews(&self, told: &Told, asked: u64, branch: &str) -> Result<u64, String> {
+        if told.tells_reviews || told.reviews >= asked {
+            return Ok(told.reviews);
+        }
+        let path = format!("{branch}/protection");
+        let hint = "how many reviews the branch requires is shown to a token that may read the repository's administration";
+        match self.get(&path).await.map_err(|why| format!("{why}: {hint}"))? {
+            Some(text) => Ok(reviews(&text).map_err(|why| self.of(&path, &why))?.max(told.reviews)),
+            None => Err(format!("{}/{path} answers 404: {hint}", self.url)),
+        }
     }
 
     /// All that was reported of the commit.

@@ -12,7 +12,7 @@ use super::{Reader, VALUE};
 
 pub(super) const INCIDENTS: &[&str] = &["command", "file", "url", "token", "unknown", "priorities"];
 pub(super) const PROTECTION: &[&str] = &["url", "token", "unknown", "require"];
-pub(super) const REQUIRE: &[&str] = &["checks"];
+pub(super) const REQUIRE: &[&str] = &["checks", "reviews"];
 pub(super) const CHECK: &[&str] = &["name", "run", "url", "timeout"];
 
 /// All are made at the same time, whenever somebody is about to act.
@@ -98,11 +98,13 @@ impl Reader {
         });
         let token = self.at(mapping, "token", Self::secret_name);
         let unknown = self.at(mapping, "unknown", Self::unknown).unwrap_or_default();
-        let checks = self.at(mapping, "require", |reader, node| {
+        let require = self.at(mapping, "require", |reader, node| {
             let mapping = reader.closed(node, REQUIRE)?;
-            reader.at(mapping, "checks", |reader, node| reader.list(node, Self::text))
+            let checks = reader.at(mapping, "checks", |reader, node| reader.list(node, Self::text));
+            Some((checks.unwrap_or_default(), reader.at(mapping, "reviews", |reader, node| reader.whole(node, 1, 10))))
         });
-        Some(Protection { url: url?, token, unknown, checks: checks.unwrap_or_default() })
+        let (checks, reviews) = require.unwrap_or_default();
+        Some(Protection { url: url?, token, unknown, checks, reviews })
     }
 
     pub(super) fn checks(&mut self, node: &Node) -> Option<Vec<Check>> {

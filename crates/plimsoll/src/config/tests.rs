@@ -315,7 +315,7 @@ fn the_schema_judges_as_the_parser_does() {
         ),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"name\":\"a\"}]}}", false),
         (
-            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f/api/v1/repos/a/b\",\"token\":\"T\",\"unknown\":\"deny\",\"require\":{\"checks\":[\"build\"]}}}}",
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f/api/v1/repos/a/b\",\"token\":\"T\",\"unknown\":\"deny\",\"require\":{\"checks\":[\"build\"],\"reviews\":2}}}}",
             true,
         ),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"token\":\"T\"}}}", false),

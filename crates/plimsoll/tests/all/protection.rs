@@ -29,6 +29,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
                 "checks": [{"context": it, "app_id": 7 if it == "build" else None} for it in known["contexts"]]}}
             else: body |= {"enable_status_check": True, "status_check_contexts": known["contexts"], "required_approvals": 1}
         elif path == "/rules/branches/release%2F2" and github: status, body = 200, known["rules"]
+        elif path == "/branches/release%2F2/protection" and github and known["reviews"] is not None:
+            status, body = 200, {"required_pull_request_reviews": {"required_approving_review_count": known["reviews"]}}
         elif path.startswith("/compare/release%2F2...") and path.split("...")[1] in known["before"] + known["beside"]:
             status, body = 200, {"total_commits": int(path.split("...")[1] in known["beside"])}
         elif path.startswith("/commits/") and path.endswith("/check-runs") and github:
@@ -91,7 +93,7 @@ fn head(place: &Place) -> String {
 fn knows(place: &Place, changes: serde_json::Value) {
     let mut known = serde_json::json!({
         "forge": "github", "head": head(place), "before": [], "beside": [], "protected": true, "rules": [],
-        "contexts": ["build", "ci/lint"], "runs": [["build", "success"]], "statuses": [["ci/lint", "success"]],
+        "contexts": ["build", "ci/lint"], "runs": [["build", "success"]], "statuses": [["ci/lint", "success"]], "reviews": null,
     });
     known.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     place.write("../forge.json.new", &known.to_string());
@@ -174,6 +176,25 @@ fn gitea_is_asked_as_it_answers() {
     is(&place, 3, &["the required check `release notes` has not run for this commit"]);
     gitea(serde_json::json!([["ci/a", "success"], ["ci/b", "success"], ["release notes", "success"]]));
     is(&place, 0, &["branch release/2 is protected, and what it requires has passed: `ci/*`, `release notes`"]);
+}
+
+#[test]
+fn reviews_are_required_where_the_project_asks_for_them() {
+    let (place, forge) = place_and_forge(", require: {reviews: 2}");
+    let good = "branch release/2 is protected, and what it requires has passed: `build`, `ci/lint`";
+    knows(&place, serde_json::json!({"forge": "gitea", "statuses": [["build", "success"], ["ci/lint", "success"]]}));
+    assert_eq!(checked(&place), (3, vec!["branch release/2 requires 1 review, at least 2 is asked".to_string()]));
+    knows(&place, serde_json::json!({}));
+    let (code, said) = checked(&place);
+    let hint = "answers 404: how many reviews the branch requires is shown to a token that may read the repository's administration";
+    assert!(code == 5 && said[0].contains(&format!(":{}/repos/shop/app/branches/release%2F2/protection {hint}", forge.port)), "{said:?}");
+    knows(&place, serde_json::json!({"reviews": 1}));
+    is(&place, 3, &["branch release/2 requires 1 review, at least 2 is asked"]);
+    knows(&place, serde_json::json!({"reviews": 2}));
+    is(&place, 0, &[good]);
+    let rule = serde_json::json!([{"type": "pull_request", "parameters": {"required_approving_review_count": 3}}]);
+    knows(&place, serde_json::json!({"rules": rule}));
+    is(&place, 0, &[good]);
 }
 
 #[test]
