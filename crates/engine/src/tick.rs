@@ -269,6 +269,8 @@ fn occasion(release: &Release, workflows: &Workflows) -> Occasion {
         release: Some(format!("release-{}", plan.number)),
         artifact: release.artifact(),
         commit: workflows.commit.sha.clone(),
+        git_ref: workflows.commit.git_ref.clone(),
+        dirty: workflows.commit.dirty,
     }
 }
 

@@ -112,6 +112,10 @@ pub struct Occasion {
     pub release: Option<String>,
     pub artifact: Option<Digest>,
     pub commit: String,
+    /// `refs/heads/main`.
+    pub git_ref: String,
+    /// The working tree was taken as it was.
+    pub dirty: bool,
 }
 
 /// Content-addressed bytes. Writing the same bytes twice is one blob.

@@ -199,6 +199,7 @@ fn input() -> Input {
         environment: "local".into(),
         artifact: Artifact { digest: Digest::of(b"artifact"), size: 8 },
         commit: Commit { sha: "0".repeat(40), message: "m".into(), author: "a".into() },
+        brings: None,
         runs: vec![RunResult { workflow: "ci.yml".into(), conclusion: "success".into() }],
         evidence: Default::default(),
         findings: Vec::new(),

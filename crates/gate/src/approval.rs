@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{Digest, People, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::commits::Brought;
+
 /// Whose agreement is needed, chosen before a release begins and stored with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -26,6 +28,16 @@ pub struct Rule {
     pub people: BTreeSet<String>,
     /// At least 1.
     pub count: u32,
+    /// Of which releases they are asked; of all where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// Of those that bring a breaking change, or may.
+    Breaking,
 }
 
 /// What somebody said.
@@ -90,6 +102,13 @@ pub enum Void {
 impl Approvals {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Those that are asked of a release.
+    #[must_use]
+    pub fn of(&self, brought: &Brought) -> Approvals {
+        let is_asked = |rule: &&Rule| rule.when != Some(When::Breaking) || brought.breaking() != Some(false);
+        Approvals { rules: self.rules.iter().filter(is_asked).cloned().collect(), ..self.clone() }
     }
 
     /// Neither asks anybody nor knows what anybody is called.
@@ -216,6 +235,14 @@ impl Approvals {
 
     fn is_one_of(&self, names: &[&str], name: &str) -> bool {
         names.iter().any(|other| self.people.are_one(other, name))
+    }
+}
+
+impl Rule {
+    /// `2 of leads`, `1 of product where the change is breaking`.
+    pub fn sentence(&self) -> String {
+        let when = if self.when == Some(When::Breaking) { " where the change is breaking" } else { "" };
+        format!("{} of {}{when}", self.count, self.name)
     }
 }
 

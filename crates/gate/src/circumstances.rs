@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Checked;
 use crate::incident::Incident;
+use crate::protection::Branch;
 use crate::slo::WhenUnknown;
 use crate::{GatePlan, slo};
 
@@ -20,6 +21,8 @@ pub struct Answers {
     pub checks: Vec<Checked>,
     /// Who signs what ships, or why nobody can.
     pub signature: Result<Signature, String>,
+    /// How the branch of what ships is protected, or why nobody knows.
+    pub protection: Result<Branch, String>,
 }
 
 /// Who answers for what ships being what was built.
@@ -32,7 +35,13 @@ pub struct Signature {
 impl Default for Answers {
     fn default() -> Answers {
         let nobody = || "nobody has looked yet".to_string();
-        Answers { objectives: Vec::new(), incidents: Err(nobody()), checks: Vec::new(), signature: Err(nobody()) }
+        Answers {
+            objectives: Vec::new(),
+            incidents: Err(nobody()),
+            checks: Vec::new(),
+            signature: Err(nobody()),
+            protection: Err(nobody()),
+        }
     }
 }
 
@@ -57,6 +66,12 @@ pub struct Circumstances {
     pub incidents_unknown: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Checked>,
+    /// Nothing where nobody is asked, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Box<Branch>>,
+    /// Why nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection_unknown: Option<String>,
 }
 
 impl GatePlan {
@@ -77,6 +92,9 @@ impl GatePlan {
             [check] => asked.push(format!("how the check `{}` ends", check.name)),
             checks => asked.push(format!("how {} end", counted(checks.len(), "check"))),
         }
+        if self.protection.is_some() {
+            asked.push("how the branch is protected".to_string());
+        }
         (!asked.is_empty()).then(|| asked.join(", "))
     }
 
@@ -87,6 +105,7 @@ impl GatePlan {
         let checks =
             self.checks.iter().map(|check| checked(&check.name).unwrap_or_else(|| Checked::failed(&check.name, "it was not made")));
         let signature = self.signed.then(|| answers.signature.clone());
+        let protection = self.protection.as_ref().map(|_| answers.protection.clone());
         Circumstances {
             signature: signature.as_ref().and_then(|known| known.as_ref().ok().cloned()),
             signature_unknown: signature.and_then(Result::err),
@@ -94,6 +113,8 @@ impl GatePlan {
             incidents: incidents.as_ref().and_then(|known| known.as_ref().ok().cloned()),
             incidents_unknown: incidents.and_then(Result::err),
             checks: checks.collect(),
+            protection: protection.as_ref().and_then(|known| known.as_ref().ok().cloned()).map(Box::new),
+            protection_unknown: protection.and_then(Result::err),
         }
     }
 
@@ -103,14 +124,22 @@ impl GatePlan {
         circumstances.incidents_unknown.clone()
     }
 
+    /// The same of how the branch is protected.
+    pub fn waits_for_protection(&self, circumstances: &Circumstances) -> Option<String> {
+        self.protection.as_ref().filter(|protection| protection.unknown == WhenUnknown::Hold)?;
+        circumstances.protection_unknown.clone()
+    }
+
     /// Whether a release waits until more is known.
     pub fn waits(&self, circumstances: &Circumstances) -> bool {
-        self.slos.holds(&circumstances.slo).is_some() || self.waits_for_incidents(circumstances).is_some()
+        self.slos.holds(&circumstances.slo).is_some()
+            || self.waits_for_incidents(circumstances).is_some()
+            || self.waits_for_protection(circumstances).is_some()
     }
 }
 
 impl Circumstances {
-    /// `Signed: …`, `Promised: …`, `Incidents: …`, `Checked: …`, for those who ask what was known.
+    /// `Signed: …`, `Promised: …`, `Incidents: …`, `Checked: …`, `Branch: …`, for those who ask what was known.
     pub fn sentences(&self) -> Vec<String> {
         let signed = self.signature.iter().map(|signature| format!("Signed: by the server, whose key is {}.", signature.key.short()));
         let unsigned = self.signature_unknown.iter().map(|why| format!("Signed: by nobody: {why}."));
@@ -123,6 +152,8 @@ impl Circumstances {
         }
         res.extend(self.incidents_unknown.iter().map(|why| format!("Incidents: nobody knows which are open: {why}.")));
         res.extend(self.checks.iter().map(|check| format!("Checked: {}.", check.sentence())));
+        res.extend(self.protection.iter().flat_map(|branch| branch.sentences()).map(|sentence| format!("Branch: {sentence}.")));
+        res.extend(self.protection_unknown.iter().map(|why| format!("Branch: nobody knows how it is protected: {why}.")));
         res
     }
 }

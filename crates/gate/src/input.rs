@@ -6,6 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::commits::{Brought, Told};
 use crate::evidence::{Attestation, DistinctFinding, SourceRef, Summary};
 use crate::trust::{self, Looked};
 use crate::{Circumstances, Evidence, EvidenceKind, Figure, GatePlan, baseline};
@@ -19,6 +20,9 @@ pub struct Input {
     pub environment: String,
     pub artifact: Artifact,
     pub commit: Commit,
+    /// All commits that come with it; nothing where nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brings: Option<Brought>,
     pub runs: Vec<RunResult>,
     pub evidence: Summary,
     pub findings: Vec<DistinctFinding>,
@@ -127,7 +131,15 @@ impl Input {
         if let Some(percent) = plan.regression_threshold_percent {
             limits["benchmarks"] = json!({ "regression_threshold_percent": finite_or_none(percent) });
         }
-        Document { input: self, evidence, previous, attestations: looked.collect(), limits }
+        if let Some(protection) = &plan.protection {
+            limits["protection"] = json!({ "unknown": protection.unknown });
+        }
+        if let Some(rules) = &plan.commits {
+            limits["commits"] = json!(rules);
+        }
+        let told = |told: &Told| plan.commits.as_ref().map_or_else(|| told.clone(), |rules| told.under(rules));
+        let brings = self.brings.as_ref().map(|it| Brought { commits: it.commits.iter().map(told).collect(), ..it.clone() });
+        Document { input: self, brings, evidence, previous, attestations: looked.collect(), limits }
     }
 }
 
@@ -138,6 +150,8 @@ pub struct Document<'a> {
     input: &'a Input,
     /// With what benchmarks took before.
     evidence: Cow<'a, Summary>,
+    /// With what the plan's rules find wrong with them.
+    brings: Option<Brought>,
     /// With what the plan knows of releases before.
     previous: Previous,
     /// As the plan's keys have it.
@@ -165,13 +179,15 @@ impl Serialize for Document<'_> {
             environment,
             artifact,
             commit,
+            brings: _,
             runs,
             evidence: _,
             findings,
             previous: _,
             provenance,
             attestations: _,
-            circumstances: Circumstances { signature, signature_unknown, slo, incidents, incidents_unknown, checks },
+            circumstances:
+                Circumstances { signature, signature_unknown, slo, incidents, incidents_unknown, checks, protection, protection_unknown },
             rollbacks_24h,
             time,
             actor,
@@ -182,6 +198,10 @@ impl Serialize for Document<'_> {
         map.serialize_entry("environment", environment)?;
         map.serialize_entry("artifact", artifact)?;
         map.serialize_entry("commit", commit)?;
+        if let (Some(brings), Some(as_read)) = (&self.brings, &self.input.brings) {
+            map.serialize_entry("commits", &brings.commits)?;
+            map.serialize_entry("change", &as_read.change())?;
+        }
         map.serialize_entry("runs", runs)?;
         map.serialize_entry("evidence", &*self.evidence)?;
         map.serialize_entry("findings", findings)?;
@@ -209,6 +229,12 @@ impl Serialize for Document<'_> {
         }
         if !checks.is_empty() {
             map.serialize_entry("checks", checks)?;
+        }
+        if let Some(protection) = protection {
+            map.serialize_entry("protection", protection)?;
+        }
+        if let Some(why) = protection_unknown {
+            map.serialize_entry("protection_unknown", why)?;
         }
         map.serialize_entry("rollbacks_24h", rollbacks_24h)?;
         map.serialize_entry("time", time)?;

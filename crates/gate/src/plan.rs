@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Approvals;
 use crate::check::Check;
+use crate::commits;
 use crate::incident::Incidents;
 use crate::level::Level;
+use crate::protection::Protection;
 use crate::slo::Slos;
 use crate::trust::TrustedKey;
 use crate::window::Calendar;
@@ -59,6 +61,12 @@ pub struct GatePlan {
     pub incidents: Option<Incidents>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// Who knows how the branch is protected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
+    /// What messages of commits have to be like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<commits::Rules>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -93,6 +101,8 @@ impl Default for GatePlan {
             slos: Slos::default(),
             incidents: None,
             checks: Vec::new(),
+            protection: None,
+            commits: None,
         }
     }
 }

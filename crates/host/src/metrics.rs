@@ -145,7 +145,7 @@ mod tests {
 
     fn occasion() -> Occasion {
         let [project, name, environment, commit] = ["p", "shop", "local", "abc"].map(str::to_string);
-        Occasion { project, name, environment, release: None, artifact: None, commit }
+        Occasion { project, name, environment, release: None, artifact: None, commit, git_ref: "refs/heads/main".to_string(), dirty: false }
     }
 
     fn measured(url: &str) -> Result<BTreeMap<u64, Counts>, String> {

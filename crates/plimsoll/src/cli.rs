@@ -685,7 +685,7 @@ pub struct Freeze {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Gate {
-    /// Say what the gate would answer now: policy, promises, incidents, checks, hours, people
+    /// Say what the gate would answer now: policy, promises, incidents, branch, checks, hours, people
     Check(Check),
     /// Say of a release what the gate answered, by which rule and line, and what it knew
     Explain(OneRelease),

@@ -237,6 +237,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("gate.slo.eventsMin", code(slos.events_min.to_string())),
         ("gate.incidents.unknown", code(serde_json::to_value(gate::slo::WhenUnknown::default()).unwrap().as_str().unwrap().to_string())),
         ("gate.incidents.priorities", gate::incident::PRIORITIES.map(|it| code(it.to_string())).join(", ")),
+        ("gate.protection.unknown", code(serde_json::to_value(gate::slo::WhenUnknown::default()).unwrap().as_str().unwrap().to_string())),
         ("gate.checks[].timeout", time(gate::check::TIMEOUT_MS)),
         ("deliver", code(if Config::default().deliver_by_workflow { "workflow" } else { "plimsoll" }.to_string())),
     ])

@@ -30,7 +30,7 @@ pub enum Event {
     },
     /// Decided at the moment of acting; a later one replaces it.
     Decided {
-        decision: gate::Decision,
+        decision: Box<gate::Decision>,
     },
     /// Somebody who was asked said yes or no.
     Voted {

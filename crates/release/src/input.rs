@@ -52,6 +52,7 @@ pub(crate) fn gate_input<'a>(
             message: workflows.commit.subject.clone(),
             author: workflows.commit.author.clone(),
         },
+        brings: workflows.brings.clone(),
         runs: runs.collect(),
         evidence: Summary::default(),
         findings: Vec::new(),

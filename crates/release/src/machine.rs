@@ -169,7 +169,7 @@ impl Release {
             Event::Packaged { artifact, bytes, .. } => self.artifact = Some((*artifact, *bytes)),
             Event::NothingToShip { reason, .. } => self.nothing_to_ship = Some(reason.clone()),
             Event::EvidenceRead { evidence, .. } => self.evidence = Some(Arc::new(evidence.clone())),
-            Event::Decided { decision } => self.decision = Some(Arc::new(decision.clone())),
+            Event::Decided { decision } => self.decision = Some(Arc::new((**decision).clone())),
             Event::Voted { vote } => self.votes.push(vote.clone()),
             Event::Overridden { by, past, .. } => {
                 if self.overridden.as_ref() != Some(by) {
@@ -437,14 +437,14 @@ impl Release {
         }
         if let gate::Outcome::Denied { violations, .. } = &decision.outcome {
             let outcome = Outcome::Denied { violations: violations.len() };
-            return many(vec![Event::Decided { decision }, Event::Finished { outcome, at: now }]);
+            return many(vec![Event::Decided { decision: Box::new(decision) }, Event::Finished { outcome, at: now }]);
         }
         if self.decision.is_none() {
-            return one(Event::Decided { decision });
+            return one(Event::Decided { decision: Box::new(decision) });
         }
         let mut advance = self.admit(self.plan.delivery.instance(artifact.0), decision.strategy(), environment, now);
         if !advance.environment.is_empty() && self.decision.as_deref() != Some(&decision) {
-            advance.events.insert(0, Event::Decided { decision });
+            advance.events.insert(0, Event::Decided { decision: Box::new(decision) });
         }
         advance
     }

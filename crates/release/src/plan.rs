@@ -49,6 +49,9 @@ pub struct Workflows {
     pub source: CodeSource,
     pub runs: Vec<Arc<workflow::plan::Plan>>,
     pub ships: Ships,
+    /// Since what was live when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brings: Option<gate::commits::Brought>,
     pub gate: gate::GatePlan,
     /// The machine is there to build and for nothing else, as its owner says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -46,6 +46,10 @@ pub enum Waiting {
     IncidentsUnknown {
         why: String,
     },
+    /// Nobody knows how the branch is protected.
+    ProtectionUnknown {
+        why: String,
+    },
     /// An override would let it go on, and needs another person.
     Unconfirmed {
         by: String,
@@ -93,6 +97,9 @@ impl Waiting {
             ),
             Waiting::IncidentsUnknown { why } => format!(
                 "nobody knows which incidents are open: {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
+            ),
+            Waiting::ProtectionUnknown { why } => format!(
+                "nobody knows how the branch is protected: {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
             ),
             Waiting::Unconfirmed { by, else_waits } => {
                 format!("the override {by} asked for needs a second person: `plimsoll gate override --confirm`; without it: {else_waits}")

@@ -233,7 +233,7 @@ fn a_job_that_delivers_does_not_after_something_later_was_delivered() {
 fn an_override_says_on_record_each_thing_that_it_goes_past() {
     let mut plan = plan(&[]);
     let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
-    let rule = Rule { name: "leads".to_string(), people: ["bo".to_string()].into(), count: 1 };
+    let rule = Rule { name: "leads".to_string(), people: ["bo".to_string()].into(), count: 1, when: None };
     workflows.gate.approvals = Approvals { rules: vec![rule], ..Approvals::default() };
     let release = decide(plan, NOW);
     let by = gate::Override {
@@ -259,7 +259,7 @@ fn an_override_says_on_record_each_thing_that_it_goes_past() {
 fn who_is_asked_is_heard_while_another_release_has_the_environment() {
     let mut plan = plan(&[]);
     let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
-    let rule = Rule { name: "leads".to_string(), people: ["bo".to_string()].into(), count: 1 };
+    let rule = Rule { name: "leads".to_string(), people: ["bo".to_string()].into(), count: 1, when: None };
     workflows.gate.approvals = Approvals { rules: vec![rule], ..Approvals::default() };
     let mut release = decide(plan, NOW);
     let seen = Observed { environment: taken(), ..Observed::default() };
@@ -523,7 +523,8 @@ fn plan(workflows: &[&str]) -> Plan {
         dirty: false,
     };
     let source = CodeSource { repository: "/srv/shop".to_string(), sha: "0".repeat(40), subtree: String::new(), snapshot: None };
-    let workflows = Workflows { commit, source, runs, ships: Ships::Source, gate: GatePlan::default(), hosted: false };
+    let gate = GatePlan::default();
+    let workflows = Workflows { commit, source, runs, ships: Ships::Source, brings: None, gate, hosted: false };
     let project =
         Project { id: ProjectId::new(NOW, 1), name: "shop".to_string(), repository: "/srv/shop".to_string(), subtree: String::new() };
     Plan {

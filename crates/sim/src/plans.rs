@@ -66,6 +66,7 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
         source: CodeSource { repository: "/srv/shop".to_string(), sha: format!("{number:040x}"), subtree: String::new(), snapshot: None },
         runs: vec![Arc::new(run(rng, number, now))],
         ships: Ships::Left("dist".to_string()),
+        brings: None,
         gate: GatePlan {
             policies: vec![policy()],
             policy_limit_ms: 600_000,
@@ -101,7 +102,7 @@ fn asked(rng: &mut Rng) -> Approvals {
         return Approvals::default();
     }
     let people = ["ana", "bo", "cy"].map(str::to_string).into();
-    let rules = vec![Rule { name: "leads".to_string(), people, count: rng.u32(1..3) }];
+    let rules = vec![Rule { name: "leads".to_string(), people, count: rng.u32(1..3), when: None }];
     Approvals { rules, expires_ms: rng.bool().then_some(60_000), ..Approvals::default() }
 }
 

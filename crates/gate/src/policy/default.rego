@@ -220,6 +220,72 @@ warnings contains {"id": "benchmarks/gone", "message": message} if {
 	message := sprintf("%s missing that the last release had%s", [counted_are(count(gone), "benchmark"), first_of(gone, count(gone))])
 }
 
+# The branch
+
+violations contains {"id": "protection/branch", "message": message} if {
+	not input.protection.protected
+	message := sprintf("branch %s is not protected", [input.protection.branch])
+}
+
+violations contains {"id": "protection/reviews", "message": message} if {
+	reviews := input.protection.reviews
+	reviews.required < reviews.asked
+	message := sprintf("branch %s requires %s, at least %d is asked", [input.protection.branch, counted(reviews.required, "review"), reviews.asked])
+}
+
+violations contains {"id": "protection/absent", "message": message} if {
+	message := sprintf("what ships is not on branch %s: %s", [input.protection.branch, input.protection.absent])
+}
+
+violations contains {"id": "protection/checks", "message": message} if {
+	not input.protection.absent
+	some check in input.protection.required_checks
+	state := {"pending": "has not ended", "failed": "has failed", "absent": "has not run for this commit"}[check.state]
+	message := sprintf("the required check `%s` %s", [check.name, state])
+}
+
+violations contains {"id": "protection/unknown", "message": message} if {
+	input.limits.protection.unknown == "deny"
+	message := sprintf("nobody knows how the branch is protected: %s", [input.protection_unknown])
+}
+
+warnings contains {"id": "protection/unknown", "message": message} if {
+	input.limits.protection.unknown != "deny"
+	message := sprintf("nobody knows how the branch is protected: %s", [input.protection_unknown])
+}
+
+warnings contains {"id": "protection/no-checks", "message": message} if {
+	count(input.protection.required_checks) == 0
+	message := sprintf("branch %s requires no check", [input.protection.branch])
+}
+
+# Commits
+
+# Each is a reason; of many the first are named, and how many there are.
+violations contains {"id": "commits/rules", "message": message} if {
+	some nth, commit in against_the_rules(input.commits)
+	nth < 20
+	message := sprintf("commit %s \"%s\" is against the commit rules: %s", [substring(commit.sha, 0, 7), commit.subject, commit.wrong])
+}
+
+violations contains {"id": "commits/rules", "message": message} if {
+	wrong := count(against_the_rules(input.commits))
+	wrong > 20
+	message := sprintf("%d of %d commits are against the commit rules", [wrong, count(input.commits)])
+}
+
+warnings contains {"id": "commits/unread", "message": message} if {
+	input.limits.commits
+	message := sprintf("not all commits that this brings are read: %s", [input.change.unread])
+}
+
+warnings contains {"id": "commits/first", "message": "nothing was live before, so of its commits only the one that ships is read"} if {
+	input.limits.commits
+	input.change
+	not input.change.since
+	not input.change.unread
+}
+
 # Words
 
 speed(burn) := sprintf("%v times as fast as it lasts, over %s, and %v times over %s; %v is the limit", [burn.long_rate, burn.long, burn.short_rate, burn.short, burn.factor])
@@ -234,6 +300,13 @@ subject := {
 
 # Most projects have none, and need not be told so at every release.
 where_it_is_made := {"benchmarks", "sbom"}
+
+# A function, so that what others see of this package stays what decides.
+against_the_rules(commits) := [commit |
+	input.limits.commits
+	some commit in commits
+	commit.wrong
+]
 
 absent contains kind if {
 	some kind, _ in subject

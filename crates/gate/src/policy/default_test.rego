@@ -274,3 +274,86 @@ test_benchmarks_and_bills_are_asked_for_only_where_they_are_made if {
 		denied_for("evidence/absent", but({"previous": {"evidence": [kind]}}))
 	}
 }
+
+brought(commits) := object.union(well, {
+	"commits": commits,
+	"change": {"since": "89abcdef", "breaking": false, "step": "patch"},
+	"limits": {"commits": {}},
+})
+
+good := {"sha": "0123456789", "subject": "fix: x", "author": "ana", "type": "fix"}
+
+bad := {"sha": "89abcdef01", "subject": "wip", "author": "ana", "wrong": "it has no type"}
+
+test_commits_that_keep_the_rules if {
+	gate.allow with input as brought([good])
+	count(gate.warnings) == 0 with input as brought([good])
+}
+
+test_a_commit_against_the_rules if {
+	denied_for("commits/rules", brought([good, bad]))
+	some violation in gate.violations with input as brought([good, bad])
+	violation.message == "commit 89abcde \"wip\" is against the commit rules: it has no type"
+}
+
+test_without_rules_no_commit_is_against_them if {
+	gate.allow with input as but({"commits": [bad], "change": {"breaking": false, "step": "unknown"}})
+}
+
+test_of_many_commits_the_first_are_named if {
+	many := [object.union(bad, {"sha": sprintf("%07d", [at])}) | some at in numbers.range(1, 25)]
+	count(gate.violations) == 21 with input as brought(many)
+	some violation in gate.violations with input as brought(many)
+	violation.message == "25 of 25 commits are against the commit rules"
+}
+
+test_commits_that_nobody_read if {
+	warned_of("commits/unread", object.union(brought([good]), {"change": {"unread": "the history is cut off"}}))
+}
+
+test_the_first_release_of_all if {
+	first := object.union(but({"commits": [good], "change": {"breaking": false, "step": "patch"}}), {"limits": {"commits": {}}})
+	warned_of("commits/first", first)
+}
+
+on_branch(changes) := but({"protection": object.union({
+	"branch": "main",
+	"protected": true,
+	"required_checks": [{"name": "build", "state": "passed"}],
+}, changes)})
+
+test_a_protected_branch_whose_checks_have_passed if {
+	gate.allow with input as on_branch({})
+	count(gate.warnings) == 0 with input as on_branch({})
+}
+
+test_a_branch_that_is_not_protected if denied_for("protection/branch", on_branch({"protected": false}))
+
+test_a_branch_that_requires_too_few_reviews if {
+	denied_for("protection/reviews", on_branch({"reviews": {"required": 1, "asked": 2}}))
+	gate.allow with input as on_branch({"reviews": {"required": 2, "asked": 2}})
+}
+
+test_what_is_not_on_its_branch if {
+	elsewhere := on_branch({"absent": "it was never pushed", "required_checks": [{"name": "build", "state": "absent"}]})
+	denied_for("protection/absent", elsewhere)
+	count(gate.violations) == 1 with input as elsewhere
+}
+
+test_required_checks_that_have_not_passed if {
+	every state in ["pending", "failed", "absent"] {
+		denied_for("protection/checks", on_branch({"required_checks": [{"name": "build", "state": state}]}))
+	}
+}
+
+test_a_branch_that_requires_nothing if warned_of("protection/no-checks", on_branch({"required_checks": []}))
+
+unknown_branch(answer) := object.union(well, {
+	"protection_unknown": "it is down",
+	"limits": {"protection": {"unknown": answer}},
+})
+
+test_a_branch_that_nobody_knows if {
+	warned_of("protection/unknown", unknown_branch("hold"))
+	denied_for("protection/unknown", unknown_branch("deny"))
+}

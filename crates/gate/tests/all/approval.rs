@@ -12,7 +12,7 @@ fn about() -> About {
 }
 
 fn rule(name: &str, people: &[&str], count: u32) -> Rule {
-    Rule { name: name.into(), people: people.iter().map(|it| (*it).to_string()).collect(), count }
+    Rule { name: name.into(), people: people.iter().map(|it| (*it).to_string()).collect(), count, when: None }
 }
 
 fn asked(rules: &[Rule]) -> Approvals {

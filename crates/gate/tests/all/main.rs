@@ -4,6 +4,7 @@
 mod approval;
 mod attest;
 mod below;
+mod commits;
 mod golden;
 mod hostile;
 mod incidents;
@@ -11,6 +12,7 @@ mod merging;
 mod opa;
 mod patch;
 mod policy_tests;
+mod protection;
 mod reading;
 mod sbom;
 mod schema;

@@ -7,8 +7,10 @@ use std::path::Path;
 use base::{Digest, Timestamp};
 use gate::attest::{PROVENANCE, SigningKey, Statement};
 use gate::check::{Check, Checked, How};
+use gate::commits::{Brought, Rules, Told};
 use gate::evidence::{Severity, read};
 use gate::incident::{Incidents, Source};
+use gate::protection::{Branch, Protection, Ran, Requires, Reviews, State};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
 use gate::{
     Answers, Artifact, Commit, Evidence, EvidenceKind, Figure, GatePlan, Input, Level, Previous, Provenance, RunResult, Signature,
@@ -76,6 +78,22 @@ fn the_schema_takes_the_example_and_nothing_less_or_more() {
         "baseline_ns",
         "baseline_spread_ns",
         "change_percent",
+        "commits",
+        "change",
+        "type",
+        "scope",
+        "breaking",
+        "by_git",
+        "wrong",
+        "since",
+        "unread",
+        "protection",
+        "protection_unknown",
+        "absent",
+        "reviews",
+        "types",
+        "scopes",
+        "subject_max",
     ]);
     for pointer in objects(&example, String::new()) {
         let mut more = example.clone();
@@ -189,6 +207,14 @@ fn example() -> Value {
         slos: slos(),
         incidents: Some(incidents()),
         checks: ["capacity", "monitoring"].map(check).into(),
+        protection: Some(Protection {
+            url: "https://api.github.com/repos/a/b".into(),
+            token: None,
+            unknown: WhenUnknown::Hold,
+            checks: Vec::new(),
+            reviews: None,
+        }),
+        commits: Some(Rules { types: vec!["feat".into(), "fix".into()], scopes: vec!["cart".into()], subject_max: Some(100) }),
         ..GatePlan::at(Some(Level::Staging))
     };
     let mut input = input().with_evidence(&evidence);
@@ -203,15 +229,34 @@ fn example() -> Value {
     let open = r#"[{"id": "INC-7", "title": "the shop is down", "priority": "P1", "url": "https://example.org/7", "opened": "2026-11-20T09:00:00Z"}]"#;
     let incidents = gate::incident::read(open).map(|page| page.open);
     let checks = vec![Checked::passed("monitoring"), Checked::failed("capacity", "2 nodes of 3")];
-    input.circumstances = plan.assess(&Answers { objectives, incidents, checks, signature: Ok(Signature { key: Digest::of(b"a key") }) });
+    let signature = Ok(Signature { key: Digest::of(b"a key") });
+    input.brings = Some(brought());
+    input.circumstances = plan.assess(&Answers { objectives, incidents, checks, signature, protection: Ok(branch()) });
     // Either is there: what is open, or why nobody knows.
     let unknown = plan.assess(&Answers::default());
     input.circumstances.incidents_unknown = unknown.incidents_unknown;
     input.circumstances.signature_unknown = unknown.signature_unknown;
+    input.circumstances.protection_unknown = unknown.protection_unknown;
     assert_eq!(input.findings[0].severity, Severity::Low);
     let document = input.document(&plan);
     assert_eq!(document.digest(), Digest::of(document.json().to_string().as_bytes()), "whoever puts it together again finds it");
     document.json()
+}
+
+fn brought() -> Brought {
+    let told = |(parents, message)| Told::of("0123456789abcdef0123456789abcdef01234567", "Ada", parents, message);
+    Brought {
+        since: Some("89abcdef0123456789abcdef0123456789abcdef".into()),
+        commits: [(2, "Merge branch 'cart'"), (1, "feat(cart)!: free delivery"), (1, "wip")].map(told).into(),
+        unread: Some("the history is cut off".into()),
+    }
+}
+
+fn branch() -> Branch {
+    let required = ["build", "scan"].map(Requires::plain);
+    let ran = Ran { check: "build".into(), app: None, state: State::Passed };
+    let reviews = Some(Reviews { required: 0, asked: 1 });
+    Branch { reviews, ..Branch::of("main", true, Some("it was never pushed".into()), &required, &[ran]) }
 }
 
 fn slos() -> Slos {
@@ -235,7 +280,7 @@ fn check(name: &str) -> Check {
     Check { name: name.into(), how: How::Run("exit 0".into()), timeout_ms: gate::check::TIMEOUT_MS }
 }
 
-fn input() -> Input {
+pub(crate) fn input() -> Input {
     Input {
         release: "release-7".into(),
         project: "example.org/shop".into(),
@@ -246,6 +291,7 @@ fn input() -> Input {
             message: "cart: free delivery".into(),
             author: "Ada <ada@example.org>".into(),
         },
+        brings: None,
         runs: vec![RunResult { workflow: ".github/workflows/ci.yml".into(), conclusion: "success".into() }],
         evidence: Default::default(),
         findings: Vec::new(),

@@ -2,12 +2,14 @@
 //!
 //! A project may be a folder inside its repository; every path here is relative to that folder.
 
+mod brought;
 pub(crate) mod command;
 mod head;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
+pub use brought::brought;
 use command::{git, text};
 pub use head::{Head, head};
 pub use tree::{TreeFile, TreeFileKind, links, tree, tree_where};

@@ -1,4 +1,5 @@
-//! What a release depends on besides itself: error budgets by Prometheus, incidents by whoever knows them, checks of the project's own.
+//! What a release depends on besides itself: error budgets by Prometheus, incidents by whoever knows them, branches by their forge,
+//! checks of the project's own.
 //!
 //! Finding it out may take minutes and blocks nobody: it goes on in the background, and is ended where nobody asks for it any more.
 
@@ -6,6 +7,7 @@ mod checks;
 pub(crate) mod curl;
 mod incidents;
 mod process;
+mod protection;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -80,7 +82,7 @@ impl Outside for HostOutside {
     async fn ask(&self, occasion: &Occasion, gate: &GatePlan) -> Option<Answers> {
         let key = (occasion.project.clone(), occasion.release.clone());
         let mut task = match self.begin(&key, occasion, gate) {
-            Begun::Known(answers) => return Some(answers),
+            Begun::Known(answers) => return Some(*answers),
             Begun::UnderWay(task) => task,
         };
         let ended = tokio::time::timeout(PATIENCE, &mut task.0).await;
@@ -109,7 +111,7 @@ impl Outside for HostOutside {
 }
 
 enum Begun {
-    Known(Answers),
+    Known(Box<Answers>),
     UnderWay(Task),
 }
 
@@ -132,7 +134,7 @@ impl HostOutside {
         asked.looked = now;
         asked.wanted.send_replace(());
         if let Some((_, answers)) = asked.unknown.as_ref().filter(|(since, _)| since.elapsed() < UNKNOWN_KEPT) {
-            return Begun::Known(answers.clone());
+            return Begun::Known(Box::new(answers.clone()));
         }
         let checks = asked.unknown.take().and_then(|_| asked.checks.clone());
         let checks = checks.filter(|(since, _)| since.elapsed() < CHECKS_KEPT).map(|(_, checks)| checks);
@@ -168,16 +170,23 @@ async fn find_out(dirs: Dirs, about: Arc<(Occasion, GatePlan)>, made: Option<Vec
             }
             measured
         };
-        tokio::join!(objectives, async {
+        let incidents = async {
             match &gate.incidents {
                 Some(incidents) => incidents::open(incidents, occasion, &shown).await,
                 None => Ok(Vec::new()),
             }
-        })
+        };
+        let protection = async {
+            match &gate.protection {
+                Some(protection) => protection::seen(protection, occasion, &shown).await,
+                None => Answers::default().protection,
+            }
+        };
+        tokio::join!(objectives, incidents, protection)
     };
     let signature = signature(dirs, gate.signed).await;
-    let found = |(objectives, incidents), checks, checked| {
-        let answers = Answers { objectives, incidents, checks, signature: signature.clone() };
+    let found = |(objectives, incidents, protection), checks, checked| {
+        let answers = Answers { objectives, incidents, checks, signature: signature.clone(), protection };
         Found { answers, checked, at: Instant::now() }
     };
     if let Some(made) = made {
@@ -260,7 +269,16 @@ mod tests {
 
     fn occasion() -> Occasion {
         let (project, name, environment) = ("p".to_string(), "shop".to_string(), "local".to_string());
-        Occasion { project, name, environment, release: Some("release-7".to_string()), artifact: None, commit: "abc".to_string() }
+        Occasion {
+            project,
+            name,
+            environment,
+            release: Some("release-7".to_string()),
+            artifact: None,
+            commit: "abc".to_string(),
+            git_ref: "refs/heads/main".to_string(),
+            dirty: false,
+        }
     }
 
     /// Whoever knows the incidents, and a check that leaves a word for each time it is made.

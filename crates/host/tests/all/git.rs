@@ -136,3 +136,93 @@ fn what_is_checked_out_is_read_without_git_as_git_says_it() {
     assert!(matches!(git::head(temporary.path()), Err(git::Error::NotARepository(_))));
     assert!(matches!(git::head(&root.join("nowhere")), Err(git::Error::NoFolder(_))));
 }
+
+/// Subjects, newest first, and why they are not all.
+fn brought(root: &std::path::Path, subtree: &str, since: Option<&str>, sha: &str) -> (String, Option<String>) {
+    let brought = git::brought(root, subtree, since, sha).unwrap();
+    (brought.commits.iter().map(|told| told.subject.as_str()).collect::<Vec<_>>().join(", "), brought.unread)
+}
+
+#[test]
+fn what_a_release_brings_is_what_the_live_one_has_not() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = temporary.path();
+    let repository = Git::init(root);
+    repository.write("shop/a", "1");
+    let first = repository.commit("feat: one\n\nBREAKING CHANGE: ü");
+    repository.run(&["switch", "--quiet", "--create", "side"]);
+    repository.write("mail/a", "1");
+    let side = repository.commit("fix: beside");
+    repository.run(&["switch", "--quiet", "main"]);
+    repository.write("shop/a", "2");
+    repository.commit("wip");
+    repository.run(&["merge", "--quiet", "--no-ff", "--message", "Merge branch 'side'", "side"]);
+    repository.run(&["config", "log.showSignature", "true"]);
+    repository.write("shop/a", "3");
+    let last = repository.commit("docs: three\n\nof\n\nparagraphs");
+
+    assert_eq!(brought(root, "", None, &first), ("feat: one".to_string(), None));
+    let told = &git::brought(root, "", None, &first).unwrap().commits[0];
+    assert!(told.breaking && told.author == "Ada" && told.sha == first, "{told:?}");
+    let all = git::brought(root, "", Some(&first), &last).unwrap();
+    let mut subjects: Vec<(&str, bool, bool)> =
+        all.commits.iter().map(|told| (told.subject.as_str(), told.wrong.is_some(), told.by_git.is_some())).collect();
+    subjects.sort_unstable();
+    let expected =
+        [("Merge branch 'side'", false, true), ("docs: three", false, false), ("fix: beside", false, false), ("wip", true, false)];
+    assert_eq!((subjects.as_slice(), all.since.as_deref()), (expected.as_slice(), Some(first.as_str())));
+    assert_eq!(brought(root, "mail", Some(&first), &last).0, "Merge branch 'side', fix: beside", "what changes other folders is left out");
+    assert_eq!(brought(root, "", Some(&last), &last), (String::new(), None));
+    assert_eq!(brought(root, "", Some(&last), &side), (String::new(), None), "the way back brings nothing");
+}
+
+#[test]
+fn history_that_is_not_there_is_said() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (whole, cut) = (temporary.path().join("whole"), temporary.path().join("cut"));
+    std::fs::create_dir_all(&whole).unwrap();
+    let repository = Git::init(&whole);
+    let commits: Vec<String> = ["fix: one", "wip", "fix: three", "fix: four"]
+        .map(|message| {
+            repository.write("a", message);
+            repository.commit(message)
+        })
+        .into();
+    repository.run(&["clone", "--quiet", "--depth", "2", &format!("file://{}", whole.display()), &cut.display().to_string()]);
+    let said = "the history here is cut off, and `git fetch --unshallow` gets the rest".to_string();
+    assert_eq!(brought(&cut, "", Some(&commits[0]), &commits[3]), ("fix: four".to_string(), Some(said)));
+    assert_eq!(brought(&cut, "", Some(&commits[2]), &commits[3]), ("fix: four".to_string(), None), "what lies between is all there");
+
+    let gone = "0123456789abcdef0123456789abcdef01234567";
+    let said = "0123456, which is live, is not in this repository".to_string();
+    assert_eq!(brought(&whole, "", Some(gone), &commits[3]), ("fix: four".to_string(), Some(said)));
+    repository.run(&["switch", "--quiet", "--orphan", "other"]);
+    repository.write("b", "1");
+    let other = repository.commit("feat: other");
+    let said = format!("nothing leads from {}, which is live, to what ships", &commits[3][..7]);
+    assert_eq!(brought(&whole, "", Some(&commits[3]), &other), ("feat: other".to_string(), Some(said)));
+}
+
+#[test]
+fn of_a_thousand_commits_and_more_the_newest_are_read() {
+    let temporary = tempfile::tempdir().unwrap();
+    let repository = Git::init(temporary.path());
+    repository.write("a", "1");
+    let first = repository.commit("fix: first");
+    let mut stream = String::new();
+    for at in 1..=1_001 {
+        let from = if at == 1 { format!("from {first}\n") } else { String::new() };
+        let message = format!("fix: {at}");
+        stream +=
+            &format!("commit refs/heads/main\ncommitter Ada <ada@example.org> {at} +0000\ndata {}\n{message}\n{from}\n", message.len());
+    }
+    let file = temporary.path().join("stream");
+    std::fs::write(&file, stream).unwrap();
+    let mut import = std::process::Command::new("git");
+    import.current_dir(temporary.path()).args(["fast-import", "--quiet"]).stdin(std::fs::File::open(file).unwrap());
+    assert!(import.status().unwrap().success());
+    let last = repository.run(&["rev-parse", "main"]);
+    let brought = git::brought(temporary.path(), "", Some(&first), &last).unwrap();
+    assert_eq!((brought.commits.len(), brought.commits[0].subject.as_str()), (1_000, "fix: 1001"));
+    assert_eq!(brought.unread.as_deref(), Some("there are more than 1000, and the newest are read"));
+}

@@ -2,6 +2,7 @@
 
 use base::Timestamp;
 use engine::world::Occasion;
+use gate::approval::Rule;
 use gate::slo::WhenUnknown;
 use gate::{Circumstances, GatePlan};
 use host::outside::HostOutside;
@@ -57,6 +58,8 @@ pub(super) async fn circumstances(proposal: &Proposal) -> Result<Circumstances> 
         release: None,
         artifact: None,
         commit: proposal.commit.sha.clone(),
+        git_ref: proposal.commit.git_ref.clone(),
+        dirty: proposal.commit.dirty,
     };
     let outside = HostOutside::new(&super::dirs_to_read()?);
     let mut interrupt = signal(SignalKind::interrupt()).doing("listen for signals")?;
@@ -79,6 +82,27 @@ fn incidents_code(gate: &GatePlan, known: &Circumstances) -> u8 {
         _ if known.incidents.iter().flatten().next().is_some() => exit::DENIED,
         _ => exit::OK,
     }
+}
+
+/// The same of the branch.
+fn branch_code(gate: &GatePlan, known: &Circumstances) -> u8 {
+    let unknown = gate.protection.as_ref().filter(|_| known.protection_unknown.is_some()).map(|protection| protection.unknown);
+    match unknown {
+        Some(WhenUnknown::Hold) => exit::WAITING,
+        Some(WhenUnknown::Deny) => exit::DENIED,
+        _ if known.protection.as_ref().is_some_and(|branch| !branch.against().is_empty()) => exit::DENIED,
+        _ => exit::OK,
+    }
+}
+
+fn branch_lines(known: &Circumstances, terminal: &Terminal) -> Vec<String> {
+    let line = |mark, said: &str| marked(terminal, mark, &format!("branch     {said}"));
+    if let Some(why) = &known.protection_unknown {
+        return vec![line(Mark::Warn, &format!("nobody knows how it is protected: {why}"))];
+    }
+    let Some(branch) = &known.protection else { return Vec::new() };
+    let mark = if branch.against().is_empty() { Mark::Good } else { Mark::Bad };
+    branch.sentences().iter().map(|sentence| line(mark, sentence)).collect()
 }
 
 fn incident_lines(gate: &GatePlan, known: &Circumstances, terminal: &Terminal) -> Vec<String> {
@@ -119,13 +143,13 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     let proposed = view.and_then(|view| view.overridden.as_ref());
     let overridden = proposed.filter(|by| by.counts(&rules));
     let promises = |wanted: u8| known.slo.iter().any(|status| super::slo::code(&rules.slos, status) == wanted);
-    let incidents = incidents_code(&rules, &known);
+    let outside = [incidents_code(&rules, &known), branch_code(&rules, &known)];
     let checks_fail = known.checks.iter().any(|check| !check.passed);
     let denied = last.as_ref().is_some_and(|last| !last.now.is_allowed());
     let code = match overridden {
         Some(_) => exit::OK,
-        None if denied || promises(exit::DENIED) || incidents == exit::DENIED || checks_fail => exit::DENIED,
-        None if !state.is_open() || promises(exit::WAITING) || incidents == exit::WAITING => exit::WAITING,
+        None if denied || promises(exit::DENIED) || outside.contains(&exit::DENIED) || checks_fail => exit::DENIED,
+        None if !state.is_open() || promises(exit::WAITING) || outside.contains(&exit::WAITING) => exit::WAITING,
         None => exit::OK,
     };
     if terminal.json {
@@ -133,6 +157,7 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
         terminal.json(&serde_json::json!({
             "policy": policy, "hours": state, "approvals": rules.approvals, "overridden": overridden, "slo": known.slo,
             "incidents": known.incidents, "incidents_unknown": known.incidents_unknown, "checks": known.checks,
+            "protection": known.protection, "protection_unknown": known.protection_unknown,
         }));
         return Ok(code);
     }
@@ -148,8 +173,8 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     for status in &known.slo {
         terminal.data(&marked(terminal, super::slo::mark(&rules.slos, status), &format!("promised   {}", status.sentence())));
     }
-    for line in incident_lines(&rules, &known, terminal) {
-        terminal.data(&line);
+    for line in incident_lines(&rules, &known, terminal).iter().chain(&branch_lines(&known, terminal)) {
+        terminal.data(line);
     }
     for check in &known.checks {
         let mark = if check.passed { Mark::Good } else { Mark::Bad };
@@ -157,7 +182,7 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     }
     let mark = if state.is_open() { Mark::Good } else { Mark::Warn };
     terminal.data(&marked(terminal, mark, &format!("hours      {}", state.sentence(&rules.calendar))));
-    let asked: Vec<String> = rules.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
+    let asked: Vec<String> = rules.approvals.rules.iter().map(Rule::sentence).collect();
     match asked.is_empty() {
         true => terminal.data(&marked(terminal, Mark::Good, "approvals  nobody's are needed")),
         false => terminal.data(&marked(terminal, Mark::Going, &format!("approvals  {}", asked.join(", ")))),

@@ -50,7 +50,7 @@ pub(super) fn protect(environment: &str, protection: &Protection, git_ref: &str,
     if !protection.reviewers.is_empty() {
         let name = protection.reviewers.iter().map(Reviewer::shown).collect::<Vec<_>>().join(" or ");
         let people = protection.reviewers.iter().flat_map(Reviewer::people).collect();
-        gate.approvals.rules.push(Rule { name, people, count: 1 });
+        gate.approvals.rules.push(Rule { name, people, count: 1, when: None });
     }
     let timer = format!("`waitTimer` of `{environment}` holds jobs of workflows and no release");
     Ok((protection.wait_timer_ms > 0).then_some(timer).into_iter().collect())

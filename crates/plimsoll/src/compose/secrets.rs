@@ -42,8 +42,10 @@ pub fn empty(
 pub(super) fn of_gate_missing(gate: &config::Gate, project: &str, environment: &str) -> Vec<String> {
     let token = gate.incidents.as_ref().and_then(|incidents| incidents.token.as_deref());
     let access = gate.slo.slos.access.as_ref();
+    let forge = gate.protection.as_ref().and_then(|protection| protection.token.as_deref());
     let wanted = [
         token.map(|name| ("gate.incidents.token", name, "the incidents")),
+        forge.map(|name| ("gate.protection.token", name, "how the branch is protected")),
         access.map(|access| match access {
             Access::Token(name) => ("gate.slo.token", name.as_str(), "the error budgets"),
             Access::Basic { password, .. } => ("gate.slo.password", password.as_str(), "the error budgets"),

@@ -75,7 +75,7 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
     };
     let replaces = |policy: &gate::PolicyFile| policy.text.lines().any(|line| line.trim() == "package plimsoll.gate");
     let is_replaced = gate.policies.iter().any(replaces);
-    let asked: Vec<String> = gate.approvals.rules.iter().map(|rule| format!("{} of {}", rule.count, rule.name)).collect();
+    let asked: Vec<String> = gate.approvals.rules.iter().map(gate::approval::Rule::sentence).collect();
     let approvals = if asked.is_empty() { String::new() } else { format!("; approved by {}", asked.join(", ")) };
     let hours = if gate.calendar.is_empty() { "" } else { "; in the hours of `gate.window`" };
     if let Some(own) = own.as_ref().filter(|_| is_replaced) {
@@ -92,13 +92,15 @@ pub(super) fn gate(gate: &gate::GatePlan) -> String {
         0 => String::new(),
         count => format!("; {}", counted(count, "check")),
     };
+    let branch = if gate.protection.is_some() { "; a protected branch" } else { "" };
+    let commits = if gate.commits.is_some() { "; conventional commits" } else { "" };
     let coverage = gate.coverage_min_percent;
     let level = gate.level.map(|level| format!(" for {level}")).unwrap_or_default();
     let asked = format!("tests passed, coverage at least {coverage} %, {}", may_ship(gate));
     let required: Vec<&str> = gate.evidence_required.iter().map(|kind| kind.as_str()).collect();
     let required = if required.is_empty() { String::new() } else { format!("; evidence of {} must be there", required.join(", ")) };
     let slower = gate.regression_threshold_percent.map(|most| format!("; benchmarks at most {most} % slower")).unwrap_or_default();
-    format!("the default policy{level}{besides}: {asked}{required}{slower}{promised}{incidents}{checks}{approvals}{hours}")
+    format!("the default policy{level}{besides}: {asked}{required}{slower}{promised}{incidents}{checks}{branch}{commits}{approvals}{hours}")
 }
 
 /// `nothing critical, at most 5 high, no secret, level 2 of SLSA, signed`.

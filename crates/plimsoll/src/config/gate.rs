@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use base::yaml::{Mapping, Node};
 use base::{Diagnostic, People, Source, Timestamp};
-use gate::approval::{Approvals, Rule};
+use gate::approval::{Approvals, Rule, When};
 use gate::check::Check;
+use gate::commits;
 use gate::incident::Incidents;
 use gate::level::coverage_min_percent;
+use gate::protection::Protection;
 use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays, moment};
 use gate::{FindingsMax, GatePlan, Level};
 use jiff::civil::{Date, DateTime};
@@ -41,6 +43,10 @@ pub struct Gate {
     /// Who knows which are open.
     pub incidents: Option<Incidents>,
     pub checks: Vec<Check>,
+    /// Who knows how the branch is protected.
+    pub protection: Option<Protection>,
+    /// What messages of commits have to be like.
+    pub commits: Option<commits::Rules>,
 }
 
 /// A key that is trusted, in a file of the commit.
@@ -91,6 +97,8 @@ impl Gate {
             override_people: self.override_people.unwrap_or(at.override_people),
             incidents: self.incidents.clone(),
             checks: self.checks.clone(),
+            protection: self.protection.clone(),
+            commits: self.commits.clone(),
             ..at
         }
     }
@@ -113,6 +121,8 @@ pub(super) const GATE: &[&str] = &[
     "slo",
     "incidents",
     "checks",
+    "protection",
+    "commits",
 ];
 pub(super) const KEY: &[&str] = &["name", "file", "builder", "level", "expires"];
 pub(super) const FINDINGS: &[&str] = &["critical", "high", "medium", "low", "secrets"];
@@ -121,7 +131,8 @@ pub(super) const WINDOW: &[&str] = &["timezone", "weekly", "holidays", "freezes"
 pub(super) const PERIOD: &[&str] = &["from", "to", "reason"];
 pub(super) const APPROVALS: &[&str] = &["rules", "inOrder", "expires"];
 pub(super) const OVERRIDE: &[&str] = &["people"];
-pub(super) const RULE: &[&str] = &["from", "count"];
+pub(super) const RULE: &[&str] = &["from", "count", "when"];
+pub(super) const COMMITS: &[&str] = &["types", "scopes", "subjectMax"];
 
 /// Holidays of the file are read that far ahead: a release that waits longer is asked for again.
 const YEARS_AHEAD: i64 = 2;
@@ -169,6 +180,8 @@ impl Reader {
         gate.slo = self.at(mapping, "slo", Self::slo).unwrap_or(gate.slo);
         gate.incidents = self.at(mapping, "incidents", Self::incidents).or(gate.incidents);
         gate.checks = self.at(mapping, "checks", Self::checks).unwrap_or(gate.checks);
+        gate.protection = self.at(mapping, "protection", Self::branch_protection).or(gate.protection);
+        gate.commits = self.at(mapping, "commits", Self::commits).or(gate.commits);
         Some(gate)
     }
 
@@ -218,6 +231,31 @@ impl Reader {
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, "a percentage is expected here, 0 or more").hint("`10%`"));
         }
         percent
+    }
+
+    fn commits(&mut self, node: &Node) -> Option<commits::Rules> {
+        if node.as_str() == Some("conventional") {
+            return Some(commits::Rules::default());
+        }
+        if node.as_mapping().is_none() {
+            self.wrong(node, "`conventional`, or a mapping with `types`, `scopes` or `subjectMax`,");
+            return None;
+        }
+        let mapping = self.closed(node, COMMITS)?;
+        let mut words = |key: &str, why: &str| {
+            let words = self.at(mapping, key, |reader, node| {
+                let words = reader.list(node, Self::text)?;
+                if words.is_empty() {
+                    reader.diagnostics.push(Diagnostic::error(VALUE, node.span, why));
+                }
+                Some(words)
+            });
+            words.unwrap_or_default()
+        };
+        let types = words("types", "without types no message keeps the rules; without the key every type does");
+        let scopes = words("scopes", "without scopes no message with one keeps the rules; without the key every scope does");
+        let subject_max = self.at(mapping, "subjectMax", |reader, node| reader.whole(node, 10, commits::SUBJECT_MAX));
+        Some(commits::Rules { types, scopes, subject_max })
     }
 
     fn override_people(&mut self, node: &Node) -> Option<u32> {
@@ -382,12 +420,25 @@ impl Reader {
             }
         };
         let count = self.at(mapping, "count", |reader, node| reader.whole(node, 1, 20)).unwrap_or(1) as u32;
+        let when = self.at(mapping, "when", Self::when);
         if (people.len() as u64) < u64::from(count) {
             let message = format!("{count} approvals are asked of `{name}`, who are {}: it could never be given", people.len());
             self.diagnostics.push(Diagnostic::error(VALUE, from.span, message).hint("list the team under `gate.teams`"));
             return None;
         }
-        Some(Rule { name, people, count })
+        Some(Rule { name, people, count, when })
+    }
+
+    fn when(&mut self, node: &Node) -> Option<When> {
+        let is_known = node.as_str() == Some("breaking");
+        if !is_known {
+            self.diagnostics.push(Diagnostic::error(
+                VALUE,
+                node.span,
+                "`breaking` is expected here: they are asked of those changes alone",
+            ));
+        }
+        is_known.then_some(When::Breaking)
     }
 }
 

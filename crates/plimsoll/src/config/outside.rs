@@ -1,4 +1,4 @@
-//! Who knows which incidents are open, and what a project checks before anything ships.
+//! Who knows which incidents are open and how a branch is protected, and what a project checks before anything ships.
 
 use std::path::{Component, Path};
 
@@ -6,10 +6,13 @@ use base::Diagnostic;
 use base::yaml::{Mapping, Node};
 use gate::check::{Check, How, TIMEOUT_MAX_MS, TIMEOUT_MS};
 use gate::incident::{Incidents, PRIORITIES, Source};
+use gate::protection::Protection;
 
 use super::{Reader, VALUE};
 
 pub(super) const INCIDENTS: &[&str] = &["command", "file", "url", "token", "unknown", "priorities"];
+pub(super) const PROTECTION: &[&str] = &["url", "token", "unknown", "require"];
+pub(super) const REQUIRE: &[&str] = &["checks", "reviews"];
 pub(super) const CHECK: &[&str] = &["name", "run", "url", "timeout"];
 
 /// All are made at the same time, whenever somebody is about to act.
@@ -80,6 +83,28 @@ impl Reader {
             self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint("`plimsoll secret set NAME` makes one"));
         }
         Some(name)
+    }
+
+    pub(super) fn branch_protection(&mut self, node: &Node) -> Option<Protection> {
+        let mapping = self.closed(node, PROTECTION)?;
+        let url = self.needed(node, mapping, "url").and_then(|node| {
+            let url = self.url(node)?;
+            if url.contains('?') {
+                let message = "a repository in the API of a forge has no question in it";
+                let diagnostic = Diagnostic::error(VALUE, node.span, message).hint("`https://api.github.com/repos/OWNER/REPOSITORY`");
+                self.diagnostics.push(diagnostic);
+            }
+            Some(url)
+        });
+        let token = self.at(mapping, "token", Self::secret_name);
+        let unknown = self.at(mapping, "unknown", Self::unknown).unwrap_or_default();
+        let require = self.at(mapping, "require", |reader, node| {
+            let mapping = reader.closed(node, REQUIRE)?;
+            let checks = reader.at(mapping, "checks", |reader, node| reader.list(node, Self::text));
+            Some((checks.unwrap_or_default(), reader.at(mapping, "reviews", |reader, node| reader.whole(node, 1, 10))))
+        });
+        let (checks, reviews) = require.unwrap_or_default();
+        Some(Protection { url: url?, token, unknown, checks, reviews })
     }
 
     pub(super) fn checks(&mut self, node: &Node) -> Option<Vec<Check>> {

@@ -171,6 +171,25 @@ gate:
     );
 }
 
+#[test]
+fn rules_for_commits_are_a_word_or_a_mapping() {
+    let rules =
+        |text: &str, wrong: &[&str]| check(&format!("apiVersion: plimsoll/v1alpha1\ngate: {{commits: {text}}}\n"), wrong).gate.commits;
+    assert_eq!(rules("conventional", &[]), Some(Default::default()));
+    let all = rules("{types: [feat, fix], scopes: [cart], subjectMax: 72}", &[]).expect("they are right");
+    assert_eq!((all.types.len(), all.scopes.len(), all.subject_max), (2, 1, Some(72)));
+    rules("angular", &["2:17 `conventional`, or a mapping with `types`, `scopes` or `subjectMax`, is expected here, this is a text"]);
+    rules(
+        "{type: [feat], types: [], scopes: [], subjectMax: 300}",
+        &[
+            "2:18 unknown key `type`",
+            "2:39 without types no message keeps the rules; without the key every type does",
+            "2:51 without scopes no message with one keeps the rules; without the key every scope does",
+            "2:67 a whole number from 10 to 200 is expected here",
+        ],
+    );
+}
+
 /// The schema and the parser know the same keys at the same places.
 #[test]
 fn the_schema_and_the_parser_are_in_step() {
@@ -295,6 +314,20 @@ fn the_schema_judges_as_the_parser_does() {
             true,
         ),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"name\":\"a\"}]}}", false),
+        (
+            "{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f/api/v1/repos/a/b\",\"token\":\"T\",\"unknown\":\"deny\",\"require\":{\"checks\":[\"build\"],\"reviews\":2}}}}",
+            true,
+        ),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"token\":\"T\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f/repos/a/b?c\"}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"protection\":{\"url\":\"https://f\",\"require\":{\"check\":[]}}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":\"conventional\"}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":\"angular\"}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":{\"types\":[\"fix\"],\"scopes\":[\"a\"],\"subjectMax\":72}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":{\"types\":[]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"commits\":{\"subjectMax\":9}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"approvals\":{\"rules\":[{\"from\":\"bo\",\"when\":\"breaking\"}]}}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"approvals\":{\"rules\":[{\"from\":\"bo\",\"when\":\"major\"}]}}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"run\":\"true\"}]}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"gate\":{\"checks\":[{\"name\":\"a\",\"run\":\"true\",\"url\":\"http://p\"}]}}", false),
         (

@@ -1,11 +1,14 @@
 //! Planning: a proposal gets its number, its port and what the record knows, and becomes a release's plan, durably.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use base::Timestamp;
 use base::name::{ProjectId, ReleaseId, RunId};
 use engine::Cache;
+use gate::commits::Brought;
+use host::git;
 use record::{Append, AppendError, Index, NewFact, ProjectEntry, ledger};
 use release::{Delivery, Environment, EnvironmentEvent, Kind, Live, Plan, Workflows};
 use rollout::RevisionId;
@@ -15,6 +18,7 @@ use super::api::{Demand, DownRequest, EnvironmentAsk, EnvironmentDown};
 use super::history::ways_back;
 use super::journal::{Journal, with_numbers};
 use super::ports;
+use crate::compose::git_failure;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::fetching;
 use crate::proposal::{Accepted, Proposal};
@@ -57,8 +61,31 @@ impl Book {
         let entry = self.journal.index().projects.get(&proposal.project.id).cloned();
         let listens = self.listens(&proposal).await;
         let port = ports::choose(&self.journal.index(), entry.as_ref(), listens, &proposal)?;
-        let (plan, last_run, runs_of) = self.plan(proposal, entry.as_ref(), port)?;
+        let brings = self.brings(&proposal).await?;
+        let (plan, last_run, runs_of) = self.plan(proposal, brings, entry.as_ref(), port)?;
         self.record(plan, entry, last_run, runs_of).await
+    }
+
+    /// The commits since the one that is live.
+    async fn brings(&self, proposal: &Proposal) -> Result<Brought> {
+        let environment = (proposal.project.id, proposal.environment.clone());
+        let live = {
+            let index = self.journal.index();
+            let live = index.environments.get(&environment).and_then(Environment::live);
+            live.map(|live| commit_of(&index, live, &environment))
+        };
+        let is_lost = live == Some(None);
+        let since = live.flatten();
+        let (root, subtree, sha) = (proposal.project.repository.clone(), proposal.project.subtree.clone(), proposal.commit.sha.clone());
+        let read = move || git::brought(Path::new(&root), &subtree, since.as_deref(), &sha);
+        let mut brings = tokio::task::spawn_blocking(read).await.doing("read the commits")?.map_err(git_failure)?;
+        if is_lost {
+            brings.unread = Some("the record does not tell the commit of what is live".to_string());
+        }
+        if proposal.commit.dirty {
+            brings.unread.get_or_insert_with(|| "what is not committed has no message".to_string());
+        }
+        Ok(brings)
     }
 
     /// Whether the router listens for what is live; after a reboot somebody else may have its port.
@@ -167,7 +194,13 @@ impl Book {
     }
 
     /// With the number of the last run, and how often each of the workflow files has run then.
-    fn plan(&self, proposal: Proposal, entry: Option<&ProjectEntry>, port: u16) -> Result<(Plan, u64, BTreeMap<String, u64>)> {
+    fn plan(
+        &self,
+        proposal: Proposal,
+        brings: Brought,
+        entry: Option<&ProjectEntry>,
+        port: u16,
+    ) -> Result<(Plan, u64, BTreeMap<String, u64>)> {
         let mut last_run = entry.map_or(0, |entry| entry.last_run);
         let counts = entry.map(|entry| entry.runs_of.clone()).unwrap_or_default();
         // From before files were counted: whichever it was, it hasn't run more often.
@@ -177,6 +210,8 @@ impl Book {
         let mut gate = proposal.gate;
         gate.previous_evidence = entry.map(|entry| entry.evidence.clone()).unwrap_or_default();
         gate.previous_benchmarks = self.journal.index().baseline(proposal.project.id, &proposal.environment).to_vec();
+        // Whom the rules ask of this very release is on record.
+        gate.approvals = gate.approvals.of(&brings);
         let mut runs = Vec::new();
         for workflow in proposal.workflows {
             last_run += 1;
@@ -205,7 +240,8 @@ impl Book {
             now_counted.insert(path.clone(), count);
             runs.push(Arc::new(plan));
         }
-        let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, gate, hosted };
+        let brings = Some(brings);
+        let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, brings, gate, hosted };
         let plan = Plan {
             id: proposal.id,
             number: entry.map_or(0, |entry| entry.last_release) + 1,
@@ -283,6 +319,16 @@ impl Book {
         self.journal.catch_up().await?;
         Ok(Accepted { id: plan.id, number: plan.number, port, attached: false })
     }
+}
+
+/// Of the release that brought the revision that is live, which a way back may have brought again.
+fn commit_of(index: &Index, live: &Live, environment: &(ProjectId, String)) -> Option<String> {
+    let is_meant = |entry: &&record::ReleaseEntry| {
+        let brought = matches!(&entry.outcome, Some(release::Outcome::Promoted { revision }) if *revision == live.instance.revision);
+        (entry.project, &entry.environment) == (environment.0, &environment.1) && (entry.id == live.release || brought)
+    };
+    let commits = index.releases.values().rev().filter(is_meant).filter_map(|entry| entry.commit.as_ref());
+    commits.map(|commit| commit.sha.clone()).next()
 }
 
 /// What was live before what is live now, and was left neither by a rollback nor by a canary that failed.

@@ -1,5 +1,5 @@
-//! What keeps an allowed release from going on: people who haven't agreed, hours in which nobody ships, budgets and incidents nobody
-//! knows.
+//! What keeps an allowed release from going on: people who haven't agreed, hours in which nobody ships, budgets, incidents and branches
+//! nobody knows.
 //!
 //! A way back is never asked; an override goes past all of them, and says so on record.
 
@@ -31,7 +31,7 @@ impl Release {
         waits.into_iter().flatten().find_map(|waiting| self.wait_unless_overridden(workflows, waiting, state.changes(), environment, now))
     }
 
-    /// Nothing where it is known how what users are promised is kept and which incidents are open, or the project ships without knowing.
+    /// Nothing where it is known how what users are promised is kept, which incidents are open and how the branch is protected, or the project ships without knowing.
     pub(super) fn held_by_circumstances(
         &self,
         workflows: &Workflows,
@@ -41,8 +41,9 @@ impl Release {
     ) -> Option<Advance> {
         let objectives = workflows.gate.slos.holds(&circumstances.slo).map(|why| Waiting::ObjectivesUnknown { why });
         let incidents = workflows.gate.waits_for_incidents(circumstances).map(|why| Waiting::IncidentsUnknown { why });
+        let protection = workflows.gate.waits_for_protection(circumstances).map(|why| Waiting::ProtectionUnknown { why });
         let wake = Some(now.plus_ms(ASK_AGAIN_MS));
-        let waits = [objectives, incidents].into_iter().flatten();
+        let waits = [objectives, incidents, protection].into_iter().flatten();
         waits.into_iter().find_map(|waiting| self.wait_unless_overridden(workflows, waiting, wake, environment, now))
     }
 

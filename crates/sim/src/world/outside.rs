@@ -32,6 +32,7 @@ impl Outside for SimOutside {
         Some(Answers {
             objectives: if metrics_unknown { unknown(&gate.slos) } else { measured(&gate.slos, burning) },
             incidents: if incidents_unknown { Err("simulated".into()) } else { Ok(burning.then_some(incident).into_iter().collect()) },
+            protection: Err("simulated".into()),
             checks: gate.checks.iter().map(|check| checked(&check.name)).collect(),
             signature: Ok(Signature { key: Digest::of(b"the server's") }),
         })
