@@ -18,4 +18,5 @@ mod sbom;
 mod schema;
 mod shipped;
 mod slo;
+mod small;
 mod window;
