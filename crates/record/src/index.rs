@@ -123,13 +123,20 @@ impl Index {
         self.releases.values().filter(of_project).rfind(|entry| entry.number == number)
     }
 
-    /// Which release of a project is meant where none is named and one is to be steered: the one that has the environment, else the
+    /// Which release of a project is meant where none is named and one is to be steered: the one that has its environment, else the
     /// last that is under way, else the last.
-    pub fn steered(&self, project: ProjectId) -> Option<&ReleaseEntry> {
+    ///
+    /// # Errors
+    /// Those that are meant alike, where several environments change at once.
+    pub fn steered(&self, project: ProjectId) -> Result<Option<&ReleaseEntry>, Vec<&ReleaseEntry>> {
         let occupied = |((of, _), environment): (&(ProjectId, String), &Environment)| environment.occupied().filter(|_| *of == project);
-        let moving = self.environments.iter().find_map(occupied).and_then(|id| self.releases.get(&id));
+        let moving: Vec<&ReleaseEntry> = self.environments.iter().filter_map(occupied).filter_map(|id| self.releases.get(&id)).collect();
+        if moving.len() > 1 {
+            return Err(moving);
+        }
         let of_project = || self.releases.values().rev().filter(|entry| entry.project == project);
-        moving.or_else(|| of_project().find(|entry| entry.outcome.is_none())).or_else(|| of_project().next())
+        let under_way = || of_project().find(|entry| entry.outcome.is_none());
+        Ok(moving.into_iter().next().or_else(under_way).or_else(|| of_project().next()))
     }
 
     pub fn unfinished(&self) -> Vec<ReleaseId> {

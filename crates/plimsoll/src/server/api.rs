@@ -240,9 +240,21 @@ fn find(state: &State, project: Option<ProjectId>, name: &str) -> Result<Release
 /// The release to steer: in an emergency it is the one that moves that is meant, not the one that waits behind it.
 fn find_steered(state: &State, project: Option<ProjectId>, name: &str, command: &release::Command) -> Result<ReleaseId> {
     let asks_people = matches!(command, release::Command::Approve { .. } | release::Command::Reject { .. });
-    let moving = project.filter(|_| name == "latest" && !asks_people);
-    let moving = moving.and_then(|project| state.inner.journal.index().steered(project).map(|entry| entry.id));
-    moving.map_or_else(|| find(state, project, name), Ok)
+    let Some(of) = project.filter(|_| name == "latest" && !asks_people) else { return find(state, project, name) };
+    let index = state.inner.journal.index();
+    match index.steered(of) {
+        Ok(Some(entry)) => Ok(entry.id),
+        Ok(None) => {
+            drop(index);
+            find(state, project, name)
+        }
+        Err(several) => {
+            let named: Vec<String> =
+                several.iter().map(|entry| format!("release-{} changes `{}`", entry.number, entry.environment)).collect();
+            let message = format!("several releases move: {}", named.join(", "));
+            Err(Failure::usage(message).hint("name the one that is meant, by its number"))
+        }
+    }
 }
 
 /// A release's status and, when nothing moves, the sentence why.

@@ -67,6 +67,28 @@ fn environments_of_a_project_stand_beside_each_other() {
     assert_eq!(place.say(&["down"]).code, 0, "only one is left");
 }
 
+/// In an emergency nobody wants to have ended the other one.
+#[test]
+fn of_two_releases_that_move_none_is_steered_by_chance() {
+    let place = with("environments: {staging: {level: development}}\nstrategy: {canary: {steps: [setWeight: 50, pause: {}]}}\n");
+    let port = free_port().to_string();
+    let staging = ["up", "--environment", "staging", "--port", &port];
+    assert_eq!(place.up(&[]).code, 0);
+    assert_eq!(place.say(&staging).code, 0);
+    place.write("README", "changed\n");
+    place.commit("second");
+    let mut here = place.start_up(&[]);
+    here.until_it_says("is a pause until somebody says");
+    let mut there = place.start(place.plimsoll(&staging));
+    there.until_it_says("is a pause until somebody says");
+    let which = "error: several releases move: release-3 changes `local`, release-4 changes `staging`";
+    place.say(&["release", "abort"]).ends(2, &[which, "hint: name the one that is meant, by its number"]);
+    assert_eq!(place.say(&["release", "abort", "4"]).code, 0);
+    assert_eq!(there.wait().code, 6);
+    assert_eq!(place.say(&["release", "promote", "--full"]).code, 0, "one is left");
+    assert_eq!(here.wait().code, 0);
+}
+
 #[test]
 fn the_nearer_to_users_the_more_is_asked() {
     let place = with("");
