@@ -4,10 +4,10 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{DEADLINE, Place, SMALL, Said, free_port, until};
+use crate::common::{DEADLINE, Place, SMALL, Said, certificate, free_port, until};
 
 /// Where the judge isn't what is looked at.
 const AT_ONCE: [&str; 2] = ["--strategy", "immediate"];
@@ -213,16 +213,23 @@ class Answer(http.server.BaseHTTPRequestHandler):
         body = json.dumps(body).encode()
         self.send_response(200 if known else 401); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
     def log_message(self, *args): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer)
+if len(sys.argv) > 2:
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[2] + "/cert.pem", sys.argv[2] + "/key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
 "#;
 
 struct Server(Child);
 
 impl Server {
-    fn start(place: &Place, port: u16) -> Server {
+    /// Over TLS with the certificate of a folder, where one is given.
+    fn start(place: &Place, port: u16, certificate: Option<&Path>) -> Server {
         let file = place.path("pagerduty.py");
         std::fs::File::create(&file).unwrap().write_all(PAGERDUTY.as_bytes()).unwrap();
-        let child = Command::new("python3").arg(file).arg(port.to_string()).stdin(Stdio::null()).spawn().unwrap();
+        let child = Command::new("python3").arg(file).arg(port.to_string()).args(certificate).stdin(Stdio::null()).spawn().unwrap();
         until(DEADLINE, || TcpStream::connect(("127.0.0.1", port)).is_ok()).unwrap();
         Server(child)
     }
@@ -247,13 +254,30 @@ fn all_pages_of_a_server_are_read_and_its_token_is_shown_to_nobody_else() {
     up.until_it_says("nobody knows which incidents are open: there is no secret `pagerduty`; `plimsoll secret set pagerduty` makes it");
     assert_eq!(with_secret(&place, "PAGERDUTY", "a-rather-wrong-token").code, 0);
     up.until_it_says(&format!("nobody knows which incidents are open: no answer from http://127.0.0.1:{port}/incidents"));
-    let server = Server::start(&place, port);
+    let server = Server::start(&place, port, None);
     up.until_it_says(&format!("nobody knows which incidents are open: http://127.0.0.1:{port}/incidents answers 401"));
     assert_eq!(with_secret(&place, "PAGERDUTY", "a-rather-secret-token").code, 0);
     let denied = up.wait();
     assert!(denied.code == 3 && denied.err.contains("P2 incident Q100 is open: pay is down (https://p/Q100)"), "{denied:?}");
     configure(&place, &format!("  incidents: {{url: 'http://127.0.0.1:{port}/incidents', token: PAGERDUTY, priorities: [P1]}}\n"));
     assert_eq!(place.up(&AT_ONCE).code, 0);
+    drop(server);
+}
+
+#[test]
+fn incidents_behind_tls_are_known_where_the_authority_is_trusted() {
+    let place = Place::with_app();
+    let (port, folder) = (free_port(), place.path("home"));
+    certificate(&folder);
+    let server = Server::start(&place, port, Some(&folder));
+    configure(&place, &format!("  incidents: {{url: 'https://localhost:{port}/incidents', token: PAGERDUTY, priorities: [P1, P2]}}\n"));
+    assert_eq!(with_secret(&place, "PAGERDUTY", "a-rather-secret-token").code, 0);
+    let unknown = place.say(&["gate", "check"]);
+    assert!(unknown.code == 5 && unknown.out.contains("SSL certificate problem"), "{unknown:?}");
+    let mut check = place.plimsoll(&["gate", "check"]);
+    check.env("SSL_CERT_FILE", folder.join("cert.pem"));
+    let known = place.start(check).wait();
+    assert!(known.code == 3 && known.out.contains("P2 incident Q100 is open: pay is down"), "{known:?}");
     drop(server);
 }
 

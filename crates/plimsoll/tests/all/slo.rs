@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
-use crate::common::{DEADLINE, Place, free_port, until};
+use crate::common::{DEADLINE, Place, certificate, free_port, until};
 
 /// Where the judge isn't what is looked at.
 const AT_ONCE: [&str; 2] = ["--strategy", "immediate"];
@@ -168,10 +168,7 @@ fn a_prometheus_behind_tls_and_a_password_is_shown_the_projects_secret() {
     let place = Place::with_app();
     let mut prometheus = Prometheus::recorded(&place, |_| 0);
     let folder = prometheus.folder.clone();
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
-    openssl.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]).current_dir(&folder);
-    assert!(openssl.output().unwrap().status.success());
+    certificate(&folder);
     let web = format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem}}\nbasic_auth_users: {{ana: {HASHED}}}\n");
     std::fs::write(folder.join("web.yml"), web).unwrap();
     prometheus.die();

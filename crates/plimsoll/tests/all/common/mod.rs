@@ -374,6 +374,14 @@ pub fn until(at_most: Duration, mut is_so: impl FnMut() -> bool) -> Result<(), (
 }
 
 /// Given out once, and below those that the kernel gives to outgoing connections: those of other tests would be in the way.
+/// `cert.pem` and `key.pem` of `localhost`, which no machine trusts by itself.
+pub fn certificate(folder: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+    openssl.args(["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]).current_dir(folder);
+    assert!(openssl.output().unwrap().status.success());
+}
+
 pub fn free_port() -> u16 {
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 8_000;
