@@ -5,7 +5,7 @@ mod conventional;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use conventional::{Message, parse};
+pub use conventional::{Message, is_breaking, parse};
 
 use crate::incident::plain;
 
@@ -133,13 +133,14 @@ impl Told {
         // What was merged is read for itself.
         if parents > 1 {
             told.by_git = Some(ByGit::Merge);
-        } else if let Some(reverted) = reverted(subject) {
+            told.breaking = is_breaking(message);
+        } else if let Some(reverted) = reverted(subject).filter(|_| message.lines().any(|line| line.starts_with("This reverts commit "))) {
             told.by_git = Some(ByGit::Revert);
-            told.breaking = parse(reverted).is_ok_and(|message| message.breaking);
+            told.breaking = parse(reverted).is_ok_and(|message| message.breaking) || is_breaking(message);
         } else {
             match parse(message) {
                 Ok(message) => (told.kind, told.scope, told.breaking) = (Some(message.kind), message.scope, message.breaking),
-                Err(wrong) => told.wrong = Some(wrong.join(", and ")),
+                Err(wrong) => told.wrong = Some(told_of(&wrong)),
             }
         }
         told
@@ -159,6 +160,13 @@ impl Told {
         let wrong: Vec<String> = self.wrong.iter().cloned().chain(rules.broken_by(self)).collect();
         Told { wrong: (!wrong.is_empty()).then(|| wrong.join(", and ")), ..self.clone() }
     }
+}
+
+/// The first few, for a message may be wrong in every one of a million lines.
+fn told_of(wrong: &[String]) -> String {
+    const NAMED_MAX: usize = 5;
+    let more = (wrong.len() > NAMED_MAX).then(|| format!("{} more", wrong.len() - NAMED_MAX));
+    wrong.iter().take(NAMED_MAX).cloned().chain(more).collect::<Vec<_>>().join(", and ")
 }
 
 /// What `git revert` says it takes back; `Reapply` is the same of a revert.

@@ -3,7 +3,7 @@
 use base::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::attest::PublicKey;
+use crate::attest::{PROVENANCE, PublicKey};
 use crate::evidence::{About, Attestation, SourceRef};
 
 /// A key that is trusted, and how far: the root of trust of SLSA's verification.
@@ -80,15 +80,29 @@ fn complaint(key: &TrustedKey, attestation: &Attestation, commit: &str, now: Tim
     if let Some(expires) = key.expires.filter(|expires| *expires <= now) {
         return Some(format!("the key `{}` has expired at {}", key.name, expires.date_and_clock()));
     }
-    if let (Some(wanted), Some(builder)) = (&key.builder, &attestation.builder)
-        && wanted != builder
-    {
-        return Some(format!("it says to be built by {builder}, and the key `{}` is that of {wanted}", key.name));
+    if !attestation.kind.starts_with(PROVENANCES) {
+        return None;
+    }
+    if attestation.kind != PROVENANCE {
+        return Some(format!("provenance of the kind {} isn't read, {PROVENANCE} is", attestation.kind));
+    }
+    match (&key.builder, &attestation.builder) {
+        (Some(wanted), Some(builder)) if wanted != builder => {
+            return Some(format!("it says to be built by {builder}, and the key `{}` is that of {wanted}", key.name));
+        }
+        (_, None) => return Some("it does not say who has built it".to_string()),
+        _ => {}
+    }
+    if attestation.commits.is_empty() {
+        return Some("it does not say from which commit it was built".to_string());
     }
     // A statement about an older build proves nothing of this one.
-    let is_other = !attestation.commits.is_empty() && !attestation.commits.iter().any(|it| it.eq_ignore_ascii_case(commit));
+    let is_other = !attestation.commits.iter().any(|it| it.eq_ignore_ascii_case(commit));
     is_other.then(|| format!("it is about commit {}, and {} ships", attestation.commits[0], short(commit)))
 }
+
+/// However old.
+const PROVENANCES: &str = "https://slsa.dev/provenance/";
 
 fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
@@ -100,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::attest::{PROVENANCE, SigningKey, Statement};
+    use crate::attest::{SigningKey, Statement};
     use crate::evidence::{ClaimKind, Reading, read};
     use base::Digest;
 
@@ -161,6 +175,14 @@ mod tests {
         let elsewhere = TrustedKey { builder: Some("https://example.org/other".to_string()), ..ci() };
         let why = "it says to be built by https://example.org/builder, and the key `ci` is that of https://example.org/other";
         not(&[elsewhere], &provenance(COMMIT, 7), why);
+        let of = |kind: &str, predicate: serde_json::Value| {
+            Statement::of("app.bin", &Digest::of(b"app"), kind, predicate).sign(&key(7)).to_json().to_string()
+        };
+        let before = "provenance of the kind https://slsa.dev/provenance/v0.2 isn't read, https://slsa.dev/provenance/v1 is";
+        not(&[ci()], &of("https://slsa.dev/provenance/v0.2", json!({})), before);
+        not(&[ci()], &of(PROVENANCE, json!({})), "it does not say who has built it");
+        let builder = json!({ "runDetails": { "builder": { "id": "https://example.org/builder" } } });
+        not(&[ci()], &of(PROVENANCE, builder), "it does not say from which commit it was built");
         let old = "f".repeat(40);
         not(&[ci()], &provenance(&old, 7), &format!("it is about commit {old}, and 0123456789ab ships"));
     }

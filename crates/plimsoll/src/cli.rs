@@ -709,7 +709,7 @@ pub struct Check {
 
 #[derive(Debug, Clone, Args)]
 pub struct Simulate {
-    /// As this environment asks; `local` when absent
+    /// Only releases to this environment; of all of them, each by the rules of its own, when absent
     #[arg(long, alias = "env", value_name = "NAME")]
     pub environment: Option<String>,
     /// How far back

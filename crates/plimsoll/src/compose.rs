@@ -88,6 +88,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let environment =
         if problems.is_empty() { environments::of_release(choices.environment.as_deref(), &config) } else { Ok(LOCAL.to_string()) };
     let environment = problems.or_default(environment);
+    warnings.extend(environments::nearly(&environment, &config));
     let config = config.at(&environment);
     let detected = detect(&tree);
     let name = config.name.clone().unwrap_or_else(|| project_name(&repository));

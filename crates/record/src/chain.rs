@@ -119,3 +119,82 @@ impl Checker {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two streams in turn; every other fact is like the one before but for its place.
+    fn record(facts: u64) -> Vec<StoredFact> {
+        let mut hash = root();
+        let mut fact = |at: u64| {
+            let (stream, seq) = (if at.is_multiple_of(2) { "a" } else { "b" }.to_string(), at / 2 + 1);
+            let (kind, payload) = ("k".to_string(), format!("{{\"n\":{}}}", at / 4).into_bytes());
+            let at = Timestamp::from_ms(1_000 + at as i64 / 4);
+            let mut fact = StoredFact { position: 0, stream, seq, kind, v: 1, at, payload, hash };
+            fact.position = if fact.stream == "a" { seq * 2 - 1 } else { seq * 2 };
+            fact.hash = link(hash, &fact);
+            hash = fact.hash;
+            fact
+        };
+        (0..facts).map(&mut fact).collect()
+    }
+
+    type Change = fn(&mut StoredFact);
+
+    /// As [`verify`] has it, of facts in the order they are read.
+    fn is_sound(facts: &[StoredFact], written: u64) -> bool {
+        let mut checker = Checker::default();
+        facts.iter().all(|fact| checker.check(fact).is_ok()) && checker.position >= written
+    }
+
+    #[test]
+    fn whatever_is_changed_removed_put_in_or_moved_is_found_wherever_it_is() {
+        const FACTS: u64 = 100;
+        let sound = record(FACTS);
+        assert!(is_sound(&sound, FACTS));
+        let found = |what: &str, facts: Vec<StoredFact>| assert!(!is_sound(&facts, FACTS), "{what} is not found");
+        let changes: [(&str, Change); 9] = [
+            ("another position", |fact| fact.position += 1),
+            ("another stream", |fact| fact.stream.push('x')),
+            ("another number", |fact| fact.seq += 1),
+            ("another kind", |fact| fact.kind.push('x')),
+            ("another version", |fact| fact.v += 1),
+            ("another time", |fact| fact.at = fact.at.plus_ms(1)),
+            ("another content", |fact| fact.payload[5] ^= 1),
+            ("a longer content", |fact| fact.payload.push(b' ')),
+            ("another hash", |fact| fact.hash = Digest::of(fact.hash.as_bytes())),
+        ];
+        for at in 0..sound.len() {
+            for (what, change) in changes {
+                let mut facts = sound.clone();
+                change(&mut facts[at]);
+                found(&format!("{what} of fact {}", at + 1), facts.clone());
+                // Whoever can also write its hash anew is betrayed by the next one, and at the end by the head that was written.
+                if at > 0 && at + 1 < facts.len() {
+                    facts[at].hash = link(facts[at - 1].hash, &facts[at]);
+                    if facts[at] == sound[at] {
+                        continue;
+                    }
+                    found(&format!("{what} of fact {}, with its hash,", at + 1), facts);
+                }
+            }
+            let mut facts = sound.clone();
+            let removed = facts.remove(at);
+            found(&format!("that fact {} was removed", at + 1), facts.clone());
+            for to in (0..sound.len()).filter(|to| *to != at) {
+                let mut moved = facts.clone();
+                moved.insert(to, removed.clone());
+                found(&format!("that fact {} was moved to {}", at + 1, to + 1), moved);
+                let mut swapped = sound.clone();
+                swapped.swap(at, to);
+                let (one, other) = (swapped[at].position, swapped[to].position);
+                (swapped[at].position, swapped[to].position) = (other, one);
+                found(&format!("that facts {} and {} have each other's place", at + 1, to + 1), swapped);
+            }
+            let mut twice = sound.clone();
+            twice.insert(at, sound[at].clone());
+            found(&format!("a second fact {}", at + 1), twice);
+        }
+    }
+}

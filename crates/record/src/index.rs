@@ -46,8 +46,8 @@ pub struct ProjectEntry {
     pub runs_of: BTreeMap<String, u64>,
     /// Of its stream, to append after.
     pub version: u64,
-    /// What the last release that was decided had, for "it was there last time".
-    pub evidence: BTreeSet<gate::EvidenceKind>,
+    /// What the last release to each environment that was decided had, for "it was there last time".
+    pub evidence: BTreeMap<String, BTreeSet<gate::EvidenceKind>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,20 +123,21 @@ impl Index {
         self.releases.values().filter(of_project).rfind(|entry| entry.number == number)
     }
 
-    /// Which release of a project is meant where none is named and one is to be steered: the one that has its environment, else the
+    /// Which release of a project is meant where none is named and one is to be steered: the one that has the environment, else the
     /// last that is under way, else the last.
     ///
     /// # Errors
-    /// Those that are meant alike, where several environments change at once.
+    /// The last that is under way in each environment, where that are several: none is meant by chance.
     pub fn steered(&self, project: ProjectId) -> Result<Option<&ReleaseEntry>, Vec<&ReleaseEntry>> {
-        let occupied = |((of, _), environment): (&(ProjectId, String), &Environment)| environment.occupied().filter(|_| *of == project);
-        let moving: Vec<&ReleaseEntry> = self.environments.iter().filter_map(occupied).filter_map(|id| self.releases.get(&id)).collect();
-        if moving.len() > 1 {
-            return Err(moving);
+        let of_project = || self.releases.values().filter(|entry| entry.project == project);
+        let under_way: BTreeMap<&str, &ReleaseEntry> =
+            of_project().filter(|entry| entry.outcome.is_none()).map(|entry| (entry.environment.as_str(), entry)).collect();
+        if under_way.len() > 1 {
+            return Err(under_way.into_values().collect());
         }
-        let of_project = || self.releases.values().rev().filter(|entry| entry.project == project);
-        let under_way = || of_project().find(|entry| entry.outcome.is_none());
-        Ok(moving.into_iter().next().or_else(under_way).or_else(|| of_project().next()))
+        let occupied = |((of, _), environment): (&(ProjectId, String), &Environment)| environment.occupied().filter(|_| *of == project);
+        let moving = self.environments.iter().find_map(occupied).and_then(|id| self.releases.get(&id));
+        Ok(moving.or_else(|| under_way.into_values().next()).or_else(|| of_project().next_back()))
     }
 
     pub fn unfinished(&self) -> Vec<ReleaseId> {
@@ -158,7 +159,7 @@ impl Index {
                     last_run: 0,
                     runs_of: BTreeMap::new(),
                     version: seq,
-                    evidence: BTreeSet::new(),
+                    evidence: BTreeMap::new(),
                 });
                 entry.project = project;
                 entry.ports.insert(environment, port);
@@ -218,7 +219,7 @@ impl Index {
                 let summary = evidence.summary();
                 self.benchmarks.read(id, &summary);
                 if let Some(project) = self.projects.get_mut(&entry.project) {
-                    project.evidence = summary.present;
+                    project.evidence.insert(entry.environment.clone(), summary.present);
                 }
             }
             Event::Finished { outcome, at } => {

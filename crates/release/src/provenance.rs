@@ -8,7 +8,7 @@ use base::{Digest, Timestamp};
 use gate::attest::{PROVENANCE, Statement};
 use gate::evidence::secrets;
 use serde_json::{Map, Value, json};
-use workflow::model::{Pinned, Step, StepAction, Template, Work, Workflow};
+use workflow::model::{Pinned, Work, Workflow};
 
 use crate::event::Event;
 use crate::plan::{Kind, Plan, Workflows};
@@ -139,89 +139,14 @@ fn jobs(workflows: &Workflows) -> BTreeMap<String, &'static str> {
     jobs
 }
 
-/// How far all that can be believed, as SLSA's build track has it: 2 asks for a machine that only builds, 3 that no step reaches the
-/// key or another build. What can't be told counts as not so.
+/// How far all that can be believed, as SLSA's build track has it: 2 asks for a machine that only builds. 3 would ask that no step of
+/// any job reaches the key or another build, and that isn't kept yet: a job on the machine runs as the server does, and one in a
+/// container is given the tools that all builds share and, where there is one, the engine's socket.
 pub fn believed(workflows: &Workflows) -> gate::Provenance {
-    let reaching = reaching(workflows);
-    let level = match (workflows.hosted, reaching.is_empty()) {
-        (false, _) => 1,
-        (true, false) => 2,
-        (true, true) => 3,
-    };
     let shared = "somebody may work at this machine (`builder: hosted` in the server's own configuration says that nobody does)";
-    let mut because: Vec<String> = (!workflows.hosted).then(|| shared.to_string()).into_iter().collect();
-    because.extend(reaching.iter().take(REACHING_NAMED_MAX).cloned());
-    if reaching.len() > REACHING_NAMED_MAX {
-        because.push(format!("and {} more", reaching.len() - REACHING_NAMED_MAX));
-    }
-    gate::Provenance { level, builder: BUILDER.to_string(), because }
-}
-
-/// More would be read by nobody.
-const REACHING_NAMED_MAX: usize = 5;
-
-/// Jobs whose steps reach more than their own container.
-fn reaching(workflows: &Workflows) -> Vec<String> {
-    let mut reaching = Vec::new();
-    let all = workflows.runs.iter().flat_map(|run| std::iter::once(&run.workflow).chain(run.workflow.called.values()));
-    for workflow in all {
-        for job in &workflow.jobs {
-            reaching.extend(reaches(&job.work).map(|how| format!("the job `{}` of {} {how}", job.id, workflow.path)));
-        }
-    }
-    reaching
-}
-
-fn reaches(work: &Work) -> Option<&'static str> {
-    let Work::Steps { container, services, steps, .. } = work else { return None };
-    match container {
-        None => Some("runs on the machine itself"),
-        Some(container) if !is_closed(container) => Some("may be shown more than its container"),
-        Some(_) if services.as_ref().is_some_and(|all| !are_closed(all)) => Some("may be shown more by its services"),
-        Some(_) if steps.iter().any(is_shared) => Some("uses what other builds use too"),
-        Some(_) => None,
-    }
-}
-
-/// An image and what goes into it, and nothing of the machine.
-fn is_closed(container: &Template) -> bool {
-    match container {
-        Template::String(_) => true,
-        Template::Mapping(keys) => keys.iter().all(|(key, _)| {
-            let Template::String(key) = key else { return false };
-            ["image", "env", "ports", "credentials"].iter().any(|known| key.eq_ignore_ascii_case(known))
-        }),
-        _ => false,
-    }
-}
-
-fn are_closed(services: &Template) -> bool {
-    let Template::Mapping(all) = services else { return false };
-    all.iter().all(|(_, service)| match service {
-        // How a service is waited for.
-        Template::Mapping(keys) => keys.iter().all(|(key, value)| match (key, value) {
-            (Template::String(key), Template::String(options)) if key.eq_ignore_ascii_case("options") => {
-                options.split_whitespace().filter(|word| word.starts_with('-')).all(|word| word.starts_with("--health-"))
-            }
-            (key, value) => is_closed(&Template::Mapping(vec![(key.clone(), value.clone())])),
-        }),
-        service => is_closed(service),
-    })
-}
-
-/// A cache, or the machine's engine for containers.
-fn is_shared(step: &Step) -> bool {
-    let StepAction::Uses { uses, with } = &step.action else { return false };
-    let name = uses.to_ascii_lowercase();
-    let caches = || match with {
-        Some(Template::Mapping(inputs)) => inputs.iter().any(|(key, _)| matches!(key, Template::String(key) if key.contains("cache"))),
-        Some(_) => true,
-        None => false,
-    };
-    name.starts_with("actions/cache")
-        || name.starts_with("docker/")
-        || name.starts_with("docker://")
-        || name.contains("/setup-") && caches()
+    let reached = "the steps of a job, in a container too, are not kept from all that the server and other builds have";
+    let (level, because) = if workflows.hosted { (2, vec![reached]) } else { (1, vec![shared]) };
+    gate::Provenance { level, builder: BUILDER.to_string(), because: because.into_iter().map(str::to_string).collect() }
 }
 
 fn dependencies(plan: &Plan, workflows: &Workflows) -> Vec<Value> {
@@ -316,45 +241,6 @@ mod tests {
             assert_eq!(stated(name, &value.into()), value, "{name}={value}");
         }
         assert_eq!(stated("DEBUG", &true.into()), true);
-    }
-
-    #[test]
-    fn only_what_is_shown_nothing_of_the_machine_is_believed_to_reach_nothing() {
-        let reaches = |job: &str| {
-            let text =
-                format!("on: push\njobs:\n  a:\n    runs-on: x\n    {job}\n    steps: [{{run: make}}, {{uses: actions/checkout@v4}}]\n");
-            let (workflow, diagnostics) = workflow::github::parse(&base::Source::new("ci.yml", text));
-            super::reaches(&workflow.unwrap_or_else(|| panic!("{diagnostics:?}")).jobs[0].work)
-        };
-        for closed in [
-            "container: debian",
-            "container: {image: debian, env: {A: b}, ports: [80], credentials: {username: a, password: b}}",
-            "container: debian\n    services: {db: {image: postgres, env: {A: b}, options: --health-cmd pg_isready --health-retries 3}, r: redis}",
-        ] {
-            assert_eq!(reaches(closed), None, "{closed}");
-        }
-        for (open, why) in [
-            ("name: a", "runs on the machine itself"),
-            ("container: '${{ vars.IMAGE }}'", "may be shown more than its container"),
-            ("container: {image: debian, volumes: ['/:/host']}", "may be shown more than its container"),
-            ("container: {image: debian, options: --privileged}", "may be shown more than its container"),
-            ("container: debian\n    services: {db: {image: postgres, volumes: ['/:/host']}}", "may be shown more by its services"),
-            (
-                "container: debian\n    services: {db: {image: postgres, options: --health-cmd x --privileged}}",
-                "may be shown more by its services",
-            ),
-        ] {
-            assert_eq!(reaches(open), Some(why), "{open}");
-        }
-        let step = |uses: &str, with: Option<&str>| {
-            let with = with.map(|key| Template::Mapping(vec![(Template::String(key.to_string()), Template::String("pip".to_string()))]));
-            is_shared(&Step::new("a", base::Span::default(), StepAction::Uses { uses: uses.to_string(), with }))
-        };
-        for uses in ["actions/cache@v4", "Actions/Cache/restore@v4", "docker/build-push-action@v6", "docker://alpine"] {
-            assert!(step(uses, None), "{uses}");
-        }
-        assert!(step("actions/setup-python@v5", Some("cache")) && !step("actions/setup-python@v5", Some("python-version")));
-        assert!(!step("actions/checkout@v4", None));
     }
 
     #[test]

@@ -10,6 +10,9 @@ use base::Digest;
 /// What the payload of an in-toto statement is called.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 
+/// So many people sign a thing at most; each signature is tried with each key.
+const SIGNATURES_MAX: usize = 20;
+
 /// Bytes, what they are, and who signed both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
@@ -46,9 +49,14 @@ impl Envelope {
         let payload_type = value["payloadType"].as_str().ok_or("`payloadType` is missing")?.to_string();
         let payload = bytes(value["payload"].as_str().ok_or("`payload` is missing")?).ok_or("`payload` is no base64")?;
         let mut signatures = Vec::new();
-        for (index, signature) in value["signatures"].as_array().ok_or("`signatures` is missing")?.iter().enumerate() {
+        for (index, signature) in
+            value["signatures"].as_array().ok_or("`signatures` is missing")?.iter().take(SIGNATURES_MAX + 1).enumerate()
+        {
             let text = signature["sig"].as_str().ok_or_else(|| format!("`signatures[{index}].sig` is missing"))?;
             signatures.push(bytes(text).ok_or_else(|| format!("`signatures[{index}].sig` is no base64"))?);
+        }
+        if signatures.len() > SIGNATURES_MAX {
+            return Err(format!("there are more than {SIGNATURES_MAX} `signatures`"));
         }
         if signatures.is_empty() {
             return Err("`signatures` is empty".to_string());

@@ -40,7 +40,7 @@ pub fn parse(message: &str) -> Result<Message, Vec<String>> {
     for line in rest {
         match breaks(line) {
             Some(true) => breaking = true,
-            Some(false) => wrong.push(format!("`{line}` is no breaking change: that is `BREAKING CHANGE: ` and what breaks")),
+            Some(false) => wrong.push(format!("`{}` is no breaking change: that is `BREAKING CHANGE: ` and what breaks", quoted(line))),
             None => {}
         }
     }
@@ -64,7 +64,7 @@ fn head(line: &str) -> Result<Message, String> {
     if let Some(after) = rest.strip_prefix('(') {
         let (name, after) = after.split_once(')').ok_or("the `(` of its scope is never closed")?;
         if name.is_empty() || name.trim() != name || name.contains('(') {
-            return Err(format!("`({name})` is no scope: that is a word in parentheses"));
+            return Err(format!("`({})` is no scope: that is a word in parentheses", quoted(name)));
         }
         (scope, rest) = (Some(name.to_string()), after);
     }
@@ -92,13 +92,30 @@ fn head(line: &str) -> Result<Message, String> {
     }
 }
 
+/// Whether a message says so that nobody wrote by the rules, of a merge or a revert: in its first line or in any other.
+pub fn is_breaking(message: &str) -> bool {
+    let mut lines = message.lines().map(str::trim_end);
+    lines.next().is_some_and(|first| head(first).is_ok_and(|head| head.breaking)) || lines.any(|line| breaks(line).is_some())
+}
+
+/// The beginning of what somebody wrote, which may be a book.
+fn quoted(text: &str) -> &str {
+    const MAX_CHARS: usize = 100;
+    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
+}
+
 /// Whether a line that looks like a breaking change is one; nothing of any other. It is heard wherever it stands: whoever wrote it
 /// meant it.
 fn breaks(line: &str) -> Option<bool> {
-    let start = line.get(..BREAKING[0].len()).filter(|start| BREAKING.iter().any(|it| it.eq_ignore_ascii_case(start)))?;
-    let rest = &line[start.len()..];
-    let is_meant = rest.starts_with(':') || rest.starts_with(" #");
-    is_meant.then(|| BREAKING.contains(&start) && rest.strip_prefix(": ").is_some_and(|what| !what.trim().is_empty()))
+    let meant = line.trim_start_matches(|letter: char| letter.is_whitespace() || "-*_`>#".contains(letter));
+    let start = meant.get(..BREAKING[0].len()).filter(|start| start.replace(['-', '_'], " ").eq_ignore_ascii_case(BREAKING[0]))?;
+    let rest = &meant[start.len()..];
+    // In capitals nobody writes it by chance; else a colon stands near.
+    let has_colon = rest.trim_start_matches(|letter: char| letter == 's' || letter == 'S' || letter != ':' && !letter.is_alphanumeric());
+    let is_meant = !start.contains(char::is_lowercase) || has_colon.starts_with(':');
+    let is_right =
+        || meant.len() == line.len() && BREAKING.contains(&start) && rest.strip_prefix(": ").is_some_and(|it| !it.trim().is_empty());
+    is_meant.then(is_right)
 }
 
 const BREAKING: [&str; 2] = ["BREAKING CHANGE", "BREAKING-CHANGE"];

@@ -87,11 +87,32 @@ fn rules_11_12_and_13_a_breaking_change_is_in_the_prefix_or_a_footer() {
     check("chore!: x\n\nBREAKING CHANGE: y", "chore! x | BREAKING CHANGE=y");
     // Whoever forgot the blank line meant it all the same.
     check("feat: x\n\nBody.\nBREAKING CHANGE: y\nof all", "feat! x | Body.\nBREAKING CHANGE: y\nof all");
-    for none in ["BREAKING CHANGE:", "BREAKING CHANGE:y", "BREAKING CHANGE #3"] {
+    for none in [
+        "BREAKING CHANGE:",
+        "BREAKING CHANGE:y",
+        "BREAKING CHANGE #3",
+        "BREAKING CHANGES: y",
+        "- BREAKING CHANGE: y",
+        "  breaking change: y",
+        "BREAKING CHANGE y",
+        "**BREAKING CHANGE**: y",
+        "BREAKING CHANGE : y",
+        "BREAKING_CHANGE: y",
+        "Breaking changes: y",
+    ] {
         check(&format!("feat: x\n\n{none}"), &format!("✖ `{none}` is no breaking change: that is `BREAKING CHANGE: ` and what breaks"));
     }
     check("feat: x\n\nNo BREAKING CHANGE: none", "feat x | No BREAKING CHANGE: none");
     check("feat: x\n\nBreaking changes are none.", "feat x | Breaking changes are none.");
+}
+
+#[test]
+fn a_message_that_is_a_book_is_quoted_in_a_line() {
+    let long = format!("feat: x\n\n{}", "BREAKING CHANGE:y\n".repeat(1_000));
+    let wrong = told(&long).wrong.expect("it is none");
+    assert!(wrong.len() < 600 && wrong.ends_with("995 more"), "{wrong}");
+    let wrong = told(&format!("feat: x\n\nBREAKING CHANGE:{}", "y".repeat(10_000))).wrong.expect("it is none");
+    assert!(wrong.len() < 300, "{wrong}");
 }
 
 #[test]
@@ -118,7 +139,8 @@ fn told(message: &str) -> Told {
 }
 
 fn brought(messages: &[&str]) -> Brought {
-    Brought { commits: messages.iter().map(|message| told(message)).collect(), ..Brought::default() }
+    let commits = messages.iter().map(|message| told(message)).collect();
+    Brought { since: Some("89abcdef".to_string()), commits, ..Brought::default() }
 }
 
 /// `step` and whether it breaks, where it is known.
@@ -138,7 +160,8 @@ fn the_commits_ask_for_a_version() {
     asks(&brought(&["wip", "feat!: a"]), "major breaks");
     asks(&Brought { unread: Some("shallow".to_string()), ..brought(&["fix: a"]) }, "unknown unknown");
     asks(&brought(&["Revert \"feat: a\"\n\nThis reverts commit 1234."]), "patch fits");
-    asks(&brought(&["Revert \"feat!: a\""]), "major breaks");
+    asks(&brought(&["Revert \"feat!: a\"\n\nThis reverts commit 1234."]), "major breaks");
+    asks(&brought(&["Revert \"feat: a\"\n\nThis reverts commit 1234.\nBREAKING CHANGE: it was needed"]), "major breaks");
 }
 
 #[test]
@@ -149,9 +172,14 @@ fn what_git_wrote_is_nobodys_mistake() {
         json!({"sha": "a", "subject": "Merge branch 'cart'", "author": "ana", "by_git": "merge"})
     );
     assert!(told("Merge branch 'cart'").wrong.is_some(), "with one parent it is what somebody wrote");
-    for revert in ["Revert \"wip\"", "Reapply \"wip\""] {
+    for revert in ["Revert \"wip\"\n\nThis reverts commit 1234.", "Reapply \"wip\"\n\nThis reverts commit 1234."] {
         assert!(told(revert).wrong.is_none());
     }
+    assert!(told("Revert \"wip\"").wrong.is_some(), "git says which commit it reverts");
+    for merge in ["Merge branch 'cart'\n\nBREAKING CHANGE: no more carts", "feat!: a cart of one's own"] {
+        assert!(Told::of("a", "ana", 2, merge).breaking, "{merge}");
+    }
+    assert!(!Told::of("a", "ana", 2, "feat: a cart").breaking);
     assert!(told("Revert everything").wrong.is_some());
 }
 
@@ -166,7 +194,13 @@ fn wrong(rules: &Rules, message: &str) -> Option<String> {
 fn a_project_has_rules_of_its_own() {
     let strings = |all: &[&str]| all.iter().map(|it| (*it).to_string()).collect();
     let rules = Rules { types: strings(&["feat", "Fix"]), scopes: strings(&["cart", "api/v1"]), subject_max: Some(20) };
-    for good in ["feat: x", "FIX(Cart): x", "fix(cart, api/v1): x", "fix(api/v1): x", "Revert \"a long line that nobody wrote\""] {
+    for good in [
+        "feat: x",
+        "FIX(Cart): x",
+        "fix(cart, api/v1): x",
+        "fix(api/v1): x",
+        "Revert \"a long line that nobody wrote\"\n\nThis reverts commit 1234.",
+    ] {
         assert_eq!(wrong(&Rules { scopes: Vec::new(), ..rules.clone() }, good), None, "{good}");
     }
     assert_eq!(wrong(&rules, "fix(api/v1): x"), None);

@@ -19,8 +19,10 @@ pub fn brought(root: &Path, subtree: &str, since: Option<&str>, sha: &str) -> Re
     if optional(root, &["cat-file", "-e", &format!("{since}^{{commit}}")]).is_err() {
         return only(cut.map_or_else(|| format!("{live}, which is live, is not in this repository"), str::to_string));
     }
-    if try_git(root, "compare two commits", &["merge-base", since, sha])?.is_none() {
-        return only(cut.map_or_else(|| format!("nothing leads from {live}, which is live, to what ships"), str::to_string));
+    // Of what is taken back nothing is said by the commits that are left.
+    let both = try_git(root, "compare two commits", &["merge-base", since, sha])?.map(text);
+    if both.as_deref().map(str::trim) != Some(since) {
+        return only(cut.map_or_else(|| format!("what ships does not come after {live}, which is live"), str::to_string));
     }
     let mut read = read(root, sha, &[&format!("^{since}")], subtree)?;
     // A commit that begins a history, among those that follow another, is where it was cut.

@@ -15,6 +15,8 @@ pub(super) struct Request<'a> {
     pub url: &'a str,
     pub headers: Vec<String>,
     pub body: Option<&'a [u8]>,
+    /// In place of a body, and in no file.
+    pub form: Option<&'a str>,
     /// Of an answer with more nothing is believed.
     pub limit: u64,
     /// Whether it may go without TLS, which it may on this machine alone.
@@ -72,6 +74,10 @@ pub(super) fn send(request: &Request<'_>) -> Result<Response, Unanswered> {
         ("HEAD", _) => "head\n",
         _ => "",
     });
+    // Through the same input as the headers: it is what somebody proves himself with.
+    if let Some(form) = request.form {
+        config.push_str(&format!("data-raw = {}\n", quoted(form)));
+    }
     if let Some(content) = request.body {
         std::fs::write(&body, content).map_err(failed)?;
         config.push_str(&format!("data-binary = {}\n", quoted(&format!("@{}", body.display()))));

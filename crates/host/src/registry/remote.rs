@@ -121,7 +121,7 @@ impl Remote {
                 format!("refresh_token={}", escaped(token)),
             ]);
             form = query.join("&");
-            (request.method, request.url, request.body) = ("POST", realm, Some(form.as_bytes()));
+            (request.method, request.url, request.form) = ("POST", realm, Some(form.as_str()));
             request.headers.push("content-type: application/x-www-form-urlencoded".to_string());
         } else {
             url = format!("{realm}{}{}", if realm.contains('?') { '&' } else { '?' }, query.join("&"));

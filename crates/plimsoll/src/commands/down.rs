@@ -113,7 +113,7 @@ fn asked_for<'a>(args: &Down, views: &'a [EnvironmentView]) -> Result<Option<&'a
     }
 }
 
-/// The environment that was named, or the only one that is in use.
+/// The environment that was named, or the only one there is.
 fn one_of<'a>(project: ProjectId, asked: Option<&str>, views: &'a [EnvironmentView]) -> Result<Option<&'a EnvironmentView>> {
     let mut all = views.iter().filter(|view| view.project == project);
     if let Some(asked) = asked {
@@ -122,12 +122,13 @@ fn one_of<'a>(project: ProjectId, asked: Option<&str>, views: &'a [EnvironmentVi
         let missing = || Failure::not_found(format!("nothing of this project is in `{asked}`, but in {}", names.join(", ")));
         return found.map(Some).ok_or_else(missing);
     }
-    let in_use: Vec<&EnvironmentView> = all.clone().filter(|view| view.live.is_some() || view.changing.is_some()).collect();
-    match in_use.as_slice() {
-        [] => Ok(all.next()),
-        [only] => Ok(Some(only)),
-        several => Err(super::env::several_environments(&several.iter().map(|view| (*view).clone()).collect::<Vec<_>>())),
+    let known: Vec<EnvironmentView> = all.clone().cloned().collect();
+    let is_in_use = |view: &EnvironmentView| view.live.is_some() || view.changing.is_some();
+    // Said twice, it would take down another one.
+    if known.len() > 1 && known.iter().any(is_in_use) {
+        return Err(super::env::several_environments(&known));
     }
+    Ok(all.next())
 }
 
 /// More is no line that anybody reads.

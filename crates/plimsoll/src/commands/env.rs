@@ -50,7 +50,8 @@ pub(super) async fn ask(at: &OfEnvironment, demand: Demand, terminal: &Terminal)
     }
     terminal.say(&match event {
         EnvironmentEvent::Frozen { reason, until: None, .. } => {
-            format!("`{name}` is frozen: {reason}; nothing moves forward until `plimsoll env unfreeze`, the way back stays free")
+            let at = if name == LOCAL { String::new() } else { format!(" --environment {name}") };
+            format!("`{name}` is frozen: {reason}; nothing moves forward until `plimsoll env unfreeze{at}`, the way back stays free")
         }
         EnvironmentEvent::Frozen { reason, until: Some(until), .. } => {
             format!("`{name}` is frozen until {}: {reason}; the way back stays free", until.date_and_clock())

@@ -1,18 +1,21 @@
 //! `plimsoll gate`: what it says, said and would have said, and past it in an emergency.
 
+use std::collections::BTreeSet;
+
 use base::Timestamp;
 use engine::world::Occasion;
 use gate::approval::Rule;
 use gate::slo::WhenUnknown;
 use gate::{Circumstances, GatePlan};
 use host::outside::HostOutside;
+use record::ReleaseEntry;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::env::{ask, duration};
 use super::{actor, project_of, running};
 use crate::cli::{Check, Gate, OfDir, OneRelease, Override, Simulate};
 use crate::client::Client;
-use crate::compose::{Choices, compose};
+use crate::compose::{Choices, compose, environment_named};
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::Proposal;
@@ -119,7 +122,7 @@ async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp, now: Option<(Stri
     match Client::existing(&super::dirs_to_read()?).await? {
         Some(client) => {
             let (environment, circumstances) = now.unzip();
-            let ask = Again { project: project_of(&of.dir)?, rules: rules.clone(), since, environment, circumstances };
+            let ask = Again { project: project_of(&of.dir)?, rules: rules.clone(), since, only: None, environment, circumstances };
             client.post("/api/v1/gate/again", &ask).await
         }
         None => Ok(Vec::new()),
@@ -131,8 +134,10 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     let rules = composed.gate.clone();
     let now = world::now();
     let known = circumstances(&composed).await?;
-    let last =
-        again(&args.of, &rules, Timestamp::from_ms(0), Some((composed.environment.clone(), known.clone()))).await?.into_iter().next();
+    let all = again(&args.of, &rules, Timestamp::from_ms(0), Some((composed.environment.clone(), known.clone()))).await?;
+    // Before anything has gone there, what went elsewhere shows what it asks.
+    let of_there = all.iter().find(|it| it.release.environment == composed.environment);
+    let last = of_there.or(all.first()).cloned();
     let project = project_of(&args.of.dir)?;
     let views: Vec<EnvironmentView> = match Client::existing(&super::dirs_to_read()?).await? {
         Some(client) => client.get(&format!("/api/v1/environments?project={project}")).await?,
@@ -224,11 +229,43 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     Ok(exit::OK)
 }
 
+/// Each release by the rules of the environment it went to, or those that went to the one that is named.
+async fn simulated(args: &Simulate, since: Timestamp) -> Result<Vec<DecidedAgain>> {
+    let asked = args.environment.as_ref().map(|asked| environment_named(&args.of.dir, asked)).transpose()?;
+    let client = Client::existing(&super::dirs_to_read()?).await?;
+    let project = project_of(&args.of.dir)?;
+    let entries: Vec<ReleaseEntry> = match &client {
+        Some(client) => client.get(&format!("/api/v1/releases?project={project}")).await?,
+        None => Vec::new(),
+    };
+    let names: BTreeSet<String> = match asked {
+        Some(asked) => [asked].into(),
+        None => entries.into_iter().map(|entry| entry.environment).collect(),
+    };
+    // Mistakes in the files are told, also where nothing was ever decided.
+    if names.is_empty() {
+        rules(&args.of, None, args.dirty)?;
+    }
+    let mut all = Vec::new();
+    for name in names {
+        // One that is not in the file any more has what holds where nothing is said.
+        let known = environment_named(&args.of.dir, &name).ok();
+        let rules = rules(&args.of, known.as_deref(), args.dirty)?;
+        if let Some(client) = &client {
+            let ask = Again { project, rules, since, only: Some(name), environment: None, circumstances: None };
+            let decided: Vec<DecidedAgain> = client.post("/api/v1/gate/again", &ask).await?;
+            all.extend(decided);
+        }
+    }
+    all.sort_by_key(|decided| std::cmp::Reverse(decided.release.number));
+    Ok(all)
+}
+
 async fn simulate(args: &Simulate, terminal: &Terminal) -> Result<u8> {
     let now = world::now();
     let since = i64::try_from(duration("--since", &args.since)?).unwrap_or(i64::MAX);
     let since = Timestamp::from_ms(now.as_ms().saturating_sub(since));
-    let all = again(&args.of, &rules(&args.of, args.environment.as_deref(), args.dirty)?, since, None).await?;
+    let all = simulated(args, since).await?;
     if terminal.json {
         terminal.json(&all);
         return Ok(exit::OK);

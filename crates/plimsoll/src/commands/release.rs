@@ -10,7 +10,7 @@ use super::history::few_words;
 use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, or_above, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
-use crate::compose::short;
+use crate::compose::{LOCAL, short};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::proposal::Accepted;
@@ -81,12 +81,14 @@ pub(super) fn mark(entry: &ReleaseEntry) -> Mark {
 
 /// The commit, or what it went back to.
 pub(super) fn what(entry: &ReleaseEntry) -> String {
-    match (&entry.commit, &entry.revision) {
+    let what = match (&entry.commit, &entry.revision) {
         (Some(commit), _) if commit.dirty => format!("{} {} with changes that were not committed", short(&commit.sha), commit.subject),
         (Some(commit), _) => format!("{} {}", short(&commit.sha), commit.subject),
         (None, Some(revision)) => format!("rollback to {revision}"),
         (None, None) => "rollback".to_string(),
-    }
+    };
+    // Most projects have one, and need not be told of it.
+    if entry.environment == LOCAL { what } else { format!("→ {}: {what}", entry.environment) }
 }
 
 /// The path of a release of the folder's project.

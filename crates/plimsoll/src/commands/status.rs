@@ -1,5 +1,6 @@
 //! `plimsoll status`: what runs where, since when, and why.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use base::time::format_duration_ms;
@@ -12,7 +13,7 @@ use super::history::few_words;
 use super::project_of;
 use crate::cli::Here;
 use crate::client::Client;
-use crate::compose::project_above;
+use crate::compose::{LOCAL, project_above};
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::server::{EnvironmentView, Verified};
@@ -59,16 +60,31 @@ pub async fn status(args: &Here, terminal: &Terminal) -> Result<u8> {
     }
     for view in &shown {
         print(view, terminal);
+        if project == Some(view.project) {
+            tell_of_the_last(&releases, &view.environment, terminal);
+        }
     }
-    // What was tried last and is not what runs would be missed otherwise.
-    let last = releases.iter().max_by_key(|release| release.number).filter(|_| !shown.is_empty());
+    // Where nothing was ever live there is nothing else to be told.
+    let is_shown = |environment: &str| shown.iter().any(|view| project == Some(view.project) && view.environment == environment);
+    let others: BTreeSet<&str> = releases.iter().map(|it| it.environment.as_str()).filter(|name| !is_shown(name)).collect();
+    for environment in others.into_iter().filter(|_| !shown.is_empty()) {
+        let name = releases.iter().find(|it| it.environment == environment).map_or("", |it| it.project_name.as_str());
+        terminal.data(&terminal.paint(&format!("{name} → {environment}"), Tone::Strong));
+        terminal.data(&format!("  {}", marked(terminal, Mark::Skipped, "nothing is live")));
+        tell_of_the_last(&releases, environment, terminal);
+    }
+    Ok(exit::OK)
+}
+
+/// What was tried last and is not what runs would be missed otherwise.
+fn tell_of_the_last(releases: &[ReleaseEntry], environment: &str, terminal: &Terminal) {
+    let last = releases.iter().filter(|it| it.environment == environment).max_by_key(|release| release.number);
     if let Some((last, outcome)) = last.and_then(|last| Some((last, last.outcome.as_ref()?)))
         && !matches!(outcome, Outcome::Promoted { .. } | Outcome::Unchanged { .. })
     {
         let how = ended_how(outcome);
         terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &format!("release-{} was the last: {how}", last.number))));
     }
-    Ok(exit::OK)
 }
 
 /// `release explain` has all the numbers.
@@ -122,7 +138,8 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
         terminal.data(&format!("    {}", instance_line(instance, terminal)));
     }
     for freeze in &view.frozen {
-        let until = freeze.to.map_or("until `plimsoll env unfreeze`".to_string(), |to| format!("until {}", to.date_and_clock()));
+        let at = if view.environment == LOCAL { String::new() } else { format!(" --environment {}", view.environment) };
+        let until = freeze.to.map_or(format!("until `plimsoll env unfreeze{at}`"), |to| format!("until {}", to.date_and_clock()));
         terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &format!("frozen {until}: {}", freeze.reason))));
     }
     if let Some(by) = &view.overridden {

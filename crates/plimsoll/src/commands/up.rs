@@ -9,7 +9,7 @@ use rollout::InstancePhase;
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
 use crate::cli::Up;
 use crate::client::Client;
-use crate::compose::{Choices, Composed, compose, traffic_of_the_first};
+use crate::compose::{Choices, Composed, LOCAL, compose, traffic_of_the_first};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::proposal::{Accepted, Proposal};
@@ -253,13 +253,14 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
     let port = plan.delivery.port;
     let folder = folder_flag(&proposal.project);
     let dir = folder_argument(&proposal.project);
+    let there = if proposal.environment == LOCAL { String::new() } else { format!(" --environment {}", proposal.environment) };
     match &ended.outcome {
         Outcome::Promoted { .. } | Outcome::Unchanged { .. } => {
             if !terminal.json {
                 terminal.data(&format!("http://{name}.localhost:{port}"));
             }
             terminal.say(&format!(
-                "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up{dir}` again, or `plimsoll status{dir}`"
+                "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up{dir}{there}` again, or `plimsoll status{dir}`"
             ));
         }
         // The application is not to blame, and who answers at the port is not known.

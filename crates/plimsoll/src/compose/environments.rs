@@ -36,6 +36,13 @@ pub(super) fn of_release(asked: Option<&str>, config: &Config) -> Result<String>
     Err(failure.hint(format!("{}`environments: {{{name}: {{}}}}` in plimsoll.yaml makes one", near.unwrap_or_default())))
 }
 
+/// A name in the file that was probably meant to be this one, of which the file says nothing.
+pub(super) fn nearly(environment: &str, config: &Config) -> Option<String> {
+    let is_said = environment == LOCAL || config.places.contains_key(environment);
+    let near = nearest(environment, config.places.keys().map(String::as_str)).filter(|_| !is_said)?;
+    Some(format!("nothing is said of `{environment}` in plimsoll.yaml, but of `{near}`, which is another environment"))
+}
+
 /// It becomes part of an address and of file names.
 const NAME_MAX: usize = 40;
 

@@ -71,8 +71,21 @@ impl Reader {
             strategy: self.at(mapping, "strategy", Self::strategy),
             scale_down_delay_ms: self.at(mapping, "strategy", Self::scale_down_delay),
             limits: self.at(mapping, "limits", Self::limits).unwrap_or_default(),
-            gate: self.at(mapping, "gate", |reader, node| reader.gate(node, gate)),
+            gate: self.at(mapping, "gate", |reader, node| {
+                reader.of_the_project(node);
+                reader.gate(node, gate)
+            }),
         })
+    }
+
+    /// Who somebody is doesn't depend on where something ships to, and the project's rules are read with the project's teams.
+    fn of_the_project(&mut self, gate: &Node) {
+        for key in ["teams", "people"] {
+            if let Some(node) = gate.as_mapping().and_then(|mapping| mapping.get(key)) {
+                let message = format!("`{key}` are the project's, in every environment");
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint(format!("`gate.{key}` at the top of the file")));
+            }
+        }
     }
 
     fn level(&mut self, node: &Node) -> Option<Level> {

@@ -168,7 +168,7 @@ impl Reader {
         gate.require = require.map_or(gate.require, |kinds| kinds.into_iter().collect());
         let threshold = self.at(mapping, "benchmarks", Self::benchmarks).flatten();
         gate.regression_threshold_percent = threshold.or(gate.regression_threshold_percent);
-        if let Some((calendar, file)) = self.at(mapping, "window", Self::window) {
+        if let Some((calendar, file)) = self.at(mapping, "window", |reader, node| reader.window(node, base)) {
             (gate.calendar, gate.holidays_file) = (calendar, file);
         }
         gate.teams.extend(self.at(mapping, "teams", Self::names).unwrap_or_default());
@@ -272,22 +272,22 @@ impl Reader {
         found
     }
 
-    fn window(&mut self, node: &Node) -> Option<(Calendar, Option<String>)> {
+    fn window(&mut self, node: &Node, base: &Gate) -> Option<(Calendar, Option<String>)> {
         let mapping = self.closed(node, WINDOW)?;
-        let timezone = self.at(mapping, "timezone", Self::timezone).unwrap_or_default();
-        let weekly = self.at(mapping, "weekly", |reader, node| reader.list(node, Self::weekly)).unwrap_or_default();
-        let mut calendar = Calendar { timezone, weekly, ..Calendar::default() };
+        let mut calendar = base.calendar.clone();
+        calendar.timezone = self.at(mapping, "timezone", Self::timezone).unwrap_or(calendar.timezone);
+        calendar.weekly = self.at(mapping, "weekly", |reader, node| reader.list(node, Self::weekly)).unwrap_or(calendar.weekly);
         // One that isn't known has been told.
         let zone = calendar.zone().unwrap_or(TimeZone::UTC);
-        let mut file = None;
+        let mut file = base.holidays_file.clone();
         match mapping.get("holidays") {
             Some(node) if node.as_str().is_some() => file = self.text(node),
-            Some(node) => calendar.holidays = self.list(node, Self::holiday).unwrap_or_default(),
+            Some(node) => (calendar.holidays, file) = (self.list(node, Self::holiday).unwrap_or_default(), None),
             None => {}
         }
         let periods = |reader: &mut Reader, node: &Node| reader.list(node, |reader, node| reader.period(node, &zone));
-        calendar.freezes = self.at(mapping, "freezes", periods).unwrap_or_default();
-        calendar.openings = self.at(mapping, "openings", periods).unwrap_or_default();
+        calendar.freezes = self.at(mapping, "freezes", periods).unwrap_or(calendar.freezes);
+        calendar.openings = self.at(mapping, "openings", periods).unwrap_or(calendar.openings);
         Some((calendar, file))
     }
 

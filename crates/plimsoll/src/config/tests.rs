@@ -378,3 +378,50 @@ fn the_schema_judges_as_the_parser_does() {
         assert_eq!(diagnostics.is_empty(), expected, "parser: {text}: {diagnostics:?}");
     }
 }
+
+/// What isn't said of a place is as everywhere, key by key also in the hours.
+#[test]
+fn a_place_has_the_projects_gate_but_for_what_it_says() {
+    let text = "apiVersion: plimsoll/v1alpha1
+replicas: 2
+env: {A: a, B: b}
+limits: {ready: 1m, drain: 5s}
+gate:
+  coverage: 70
+  teams: {leads: [ana]}
+  approvals: {rules: [{from: leads}]}
+  findings: {high: 3}
+  window: {timezone: Europe/Berlin, weekly: [mon-fri 09:00-16:00], holidays: [2026-12-25 Christmas]}
+environments:
+  Live:
+    level: production
+    env: {B: c}
+    limits: {drain: 7s}
+    gate: {findings: {medium: 9}, window: {freezes: [{from: 2026-12-20, to: 2027-01-03, reason: the sale}]}}
+  small: {replicas: 1, gate: {tier: 3}}
+";
+    let config = check(text, &[]);
+    let live = config.at("live");
+    assert_eq!((live.replicas, live.env["A"].as_str(), live.env["B"].as_str()), (Some(2), "a", "c"));
+    assert_eq!((live.limits.ready_ms, live.limits.drain_ms), (Some(60_000), Some(7_000)));
+    let calendar = &live.gate.calendar;
+    assert_eq!(
+        (calendar.timezone.as_str(), calendar.weekly.len(), calendar.holidays.len(), calendar.freezes.len()),
+        ("Europe/Berlin", 1, 1, 1)
+    );
+    let plan = live.gate.plan(config.level("live"));
+    assert_eq!((plan.findings_max.high, plan.findings_max.medium, plan.findings_max.critical), (Some(3), Some(9), Some(0)));
+    assert_eq!((plan.coverage_min_percent, plan.provenance_min, plan.signed), (70.0, 3, true));
+    assert_eq!(plan.approvals.rules.len(), 1);
+    let small = config.at("small");
+    assert_eq!((small.replicas, config.level("small"), small.gate.plan(None).coverage_min_percent), (Some(1), None, 60.0));
+    assert_eq!(config.at("elsewhere"), config, "of what isn't listed nothing is different");
+    check(
+        "apiVersion: plimsoll/v1alpha1\nenvironments: {a: {gate: {teams: {x: [y]}, people: {}}, level: secure}}\n",
+        &[
+            "2:64 a level is one of `development`, `staging`, `production`",
+            "2:34 `teams` are the project's, in every environment",
+            "2:52 `people` are the project's, in every environment",
+        ],
+    );
+}

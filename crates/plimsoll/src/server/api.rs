@@ -239,19 +239,19 @@ fn find(state: &State, project: Option<ProjectId>, name: &str) -> Result<Release
 
 /// The release to steer: in an emergency it is the one that moves that is meant, not the one that waits behind it.
 fn find_steered(state: &State, project: Option<ProjectId>, name: &str, command: &release::Command) -> Result<ReleaseId> {
+    let Some(of) = project.filter(|_| name == "latest") else { return find(state, project, name) };
     let asks_people = matches!(command, release::Command::Approve { .. } | release::Command::Reject { .. });
-    let Some(of) = project.filter(|_| name == "latest" && !asks_people) else { return find(state, project, name) };
     let index = state.inner.journal.index();
     match index.steered(of) {
-        Ok(Some(entry)) => Ok(entry.id),
-        Ok(None) => {
+        // Whoever is asked is asked about the last one.
+        Ok(Some(entry)) if !asks_people => Ok(entry.id),
+        Ok(_) => {
             drop(index);
             find(state, project, name)
         }
         Err(several) => {
-            let named: Vec<String> =
-                several.iter().map(|entry| format!("release-{} changes `{}`", entry.number, entry.environment)).collect();
-            let message = format!("several releases move: {}", named.join(", "));
+            let named: Vec<String> = several.iter().map(|entry| format!("release-{} to `{}`", entry.number, entry.environment)).collect();
+            let message = format!("several releases are under way: {}", named.join(", "));
             Err(Failure::usage(message).hint("name the one that is meant, by its number"))
         }
     }

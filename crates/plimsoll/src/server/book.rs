@@ -30,6 +30,8 @@ pub struct Book {
     journal: Arc<Journal>,
     /// Numbers are given out one by one; the expected version would catch a race, the lock saves the loser its work.
     turn: tokio::sync::Mutex<()>,
+    /// `builder: hosted`, as it was said when the server began: no job that it ran since then has had a part in it.
+    hosted: bool,
 }
 
 /// Back to what was live before, or to a revision named.
@@ -45,7 +47,8 @@ pub struct RollbackRequest {
 
 impl Book {
     pub fn new(world: Host, journal: Arc<Journal>) -> Book {
-        Book { world, journal, turn: tokio::sync::Mutex::new(()) }
+        let hosted = fetching::user().is_ok_and(|user| user.hosted);
+        Book { world, journal, turn: tokio::sync::Mutex::new(()), hosted }
     }
 
     /// Durable when it returns; the same id twice is one release.
@@ -66,12 +69,13 @@ impl Book {
         self.record(plan, entry, last_run, runs_of).await
     }
 
-    /// The commits since the one that is live.
+    /// The commits since the one that is live, or was last: whoever takes it down and ships again brings no less.
     async fn brings(&self, proposal: &Proposal) -> Result<Brought> {
         let environment = (proposal.project.id, proposal.environment.clone());
         let live = {
             let index = self.journal.index();
-            let live = index.environments.get(&environment).and_then(Environment::live);
+            let seen = index.environments.get(&environment);
+            let live = seen.and_then(|it| it.live().or_else(|| it.history().last()));
             live.map(|live| commit_of(&index, live, &environment))
         };
         let is_lost = live == Some(None);
@@ -206,9 +210,9 @@ impl Book {
         // From before files were counted: whichever it was, it hasn't run more often.
         let counted_before = if counts.is_empty() { last_run } else { 0 };
         let mut now_counted = BTreeMap::new();
-        let hosted = fetching::user()?.hosted;
+        let hosted = self.hosted;
         let mut gate = proposal.gate;
-        gate.previous_evidence = entry.map(|entry| entry.evidence.clone()).unwrap_or_default();
+        gate.previous_evidence = entry.and_then(|entry| entry.evidence.get(&proposal.environment)).cloned().unwrap_or_default();
         gate.previous_benchmarks = self.journal.index().baseline(proposal.project.id, &proposal.environment).to_vec();
         // Whom the rules ask of this very release is on record.
         gate.approvals = gate.approvals.of(&brings);
@@ -279,7 +283,9 @@ impl Book {
             }
             None => way_back(&index, environment, request)?,
         };
-        let base = target.delivery.clone();
+        // Users come where they do now, not where they came then.
+        let port = entry.ports.get(&request.environment).copied().unwrap_or(target.delivery.port);
+        let base = Delivery { port, ..target.delivery.clone() };
         Ok(Plan {
             id: request.id,
             number: entry.last_release + 1,

@@ -11,6 +11,8 @@ use base::name::{ProjectId, ReleaseId};
 use engine::{Cache, TickError, Ticked, World, tick_environment, tick_release};
 use tokio::sync::{Notify, watch};
 
+use record::ledger;
+
 use super::journal::{Journal, with_numbers};
 
 /// Between two looks at a release that is moving: fast enough that a verdict is acted on within a tenth of a second.
@@ -158,13 +160,26 @@ impl Driver {
         }
         let sentence = match ticked.trouble.first() {
             Some(trouble) => Some(trouble.to_string()),
-            None => ticked.waiting.as_ref().map(|waiting| with_numbers(&self.journal.index(), &waiting.sentence())),
+            None => ticked.waiting.as_ref().map(|waiting| self.told(id, &waiting.sentence())),
         };
         let mut waiting = self.waiting.lock().expect("no holder panics");
         match sentence {
             Some(sentence) => waiting.insert(id, sentence),
             None => waiting.remove(&id),
         };
+    }
+
+    /// As people know releases, and with commands that mean the environment it is about.
+    fn told(&self, id: ReleaseId, sentence: &str) -> String {
+        let index = self.journal.index();
+        let told = with_numbers(&index, sentence);
+        match index.releases.get(&id).filter(|entry| entry.environment != ledger::FIRST_ENVIRONMENT) {
+            Some(entry) => {
+                let past = "`plimsoll gate override --reason WHY";
+                told.replace(past, &format!("{past} --environment {}", entry.environment))
+            }
+            None => told,
+        }
     }
 
     async fn catch_up(&self) {

@@ -142,9 +142,13 @@ impl Release {
         approvals.standing(&self.votes, &self.authors(workflows), about(workflows, decision), now)
     }
 
-    /// Theirs is no agreement: who wrote the commit, and who asked for the release.
-    fn authors<'a>(&'a self, workflows: &'a Workflows) -> [&'a str; 2] {
-        [&self.plan.actor, &workflows.commit.author]
+    /// Theirs is no agreement: who asked for the release, and who wrote any of what it brings.
+    fn authors<'a>(&'a self, workflows: &'a Workflows) -> Vec<&'a str> {
+        let brought = workflows.brings.iter().flat_map(|brings| &brings.commits).map(|told| told.author.as_str());
+        let mut authors: Vec<&str> = [self.plan.actor.as_str(), &workflows.commit.author].into_iter().chain(brought).collect();
+        authors.sort_unstable();
+        authors.dedup();
+        authors
     }
 }
 

@@ -43,6 +43,8 @@ impl Release {
         let answered = || self.runs.iter().filter(|run| run.conclusion().is_none()).flat_map(|run| run.reviews()).next_back();
         match environment.or_else(|| answered().filter(|_| !waits).map(|review| review.environment.as_str())) {
             None if !waits => self.vote(agrees, comment, by, now),
+            // Whoever names where it ships means the release.
+            Some(environment) if !waits && same(environment, &self.plan.environment) => self.vote(agrees, comment, by, now),
             _ if self.phase() != Phase::Running => {
                 Err(Refusal::Untimely(format!("no job of release-{} waits for a review: its runs have ended", self.plan.number)))
             }

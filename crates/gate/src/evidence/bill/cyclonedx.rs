@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Kept, Tool, from_purl, list, name, parsed, sha256, sha256_in};
 use crate::evidence::claim::{FindingKind, Package, Parsed, Problem, SbomFormat, SbomSubject, Severity};
-use crate::evidence::finding::{Draft, FINDINGS_MAX};
+use crate::evidence::finding::{Draft, FINDINGS_MAX, NAMES_MAX};
 use crate::evidence::json::{Seen, walk};
 use crate::evidence::scanner::{Scan, about, told};
 use crate::evidence::severity::{from_score, from_word};
@@ -74,8 +74,8 @@ impl Document {
             kind: Some(FindingKind::Vulnerability),
             severity: severity(value),
             message: told(value, "/description"),
-            aliases: list(value, "references").filter_map(|reference| name(reference, "/id")).collect(),
-            cwe: list(value, "cwes").filter_map(|number| u32::try_from(number.as_u64()?).ok()).collect(),
+            aliases: list(value, "references").filter_map(|reference| name(reference, "/id")).take(NAMES_MAX).collect(),
+            cwe: list(value, "cwes").filter_map(|number| u32::try_from(number.as_u64()?).ok()).take(NAMES_MAX).collect(),
             suppressed: accepted(&value["analysis"]),
             ..Draft::default()
         };

@@ -21,6 +21,9 @@ struct Document {
     packages: Kept<SbomSubject>,
 }
 
+/// A bill is of one thing, or of a few.
+const DESCRIBED_MAX: usize = 1_000;
+
 pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
     let mut document = Document::default();
     walk(input, "an SPDX document", &PATHS, &mut |index, seen, _| {
@@ -28,12 +31,15 @@ pub(super) fn parse(input: &mut impl BufRead) -> Result<Vec<Parsed>, Problem> {
         match PATHS[index] {
             "spdxVersion" => document.version = name(&value, ""),
             "creationInfo/creators" => document.tool = tool(&value),
-            "documentDescribes" => document.describes.extend(value.as_array().into_iter().flatten().filter_map(|id| name(id, ""))),
+            "documentDescribes" => {
+                document.describes.extend(value.as_array().into_iter().flatten().take(DESCRIBED_MAX).filter_map(|id| name(id, "")))
+            }
             "packages/[]" => {
                 document.components += 1;
                 document.packages.insert(name(&value, "/SPDXID"), || subject(&value));
             }
-            _ => document.describes.extend(described(&value)),
+            _ if document.describes.len() < DESCRIBED_MAX => document.describes.extend(described(&value)),
+            _ => {}
         }
         Ok(())
     })?;

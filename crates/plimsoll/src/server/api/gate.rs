@@ -47,6 +47,9 @@ pub struct Again {
     pub rules: GatePlan,
     /// Releases that began before are left out.
     pub since: Timestamp,
+    /// Only those that went there.
+    #[serde(default)]
+    pub only: Option<String>,
     /// Where they would go, in place of where they went.
     #[serde(default)]
     pub environment: Option<String>,
@@ -65,10 +68,12 @@ pub struct DecidedAgain {
 
 /// The newest first; of releases that got as far as the gate.
 pub(super) async fn again(Extract(state): Extract<State>, Json(ask): Json<Again>) -> Answer<Vec<DecidedAgain>> {
-    let asked = |release: &ReleaseEntry| release.project == ask.project && release.created >= ask.since;
+    let is_of_there = |release: &ReleaseEntry| ask.only.as_ref().is_none_or(|only| release.environment == *only);
+    let asked = |release: &ReleaseEntry| release.project == ask.project && release.created >= ask.since && is_of_there(release);
     let mut res = Vec::new();
     for release in releases(&state, asked).await? {
-        let loaded = state.load(release.id).await?;
+        // What can't be read any more says nothing of the others.
+        let Ok(loaded) = state.load(release.id).await else { continue };
         if let (Some(now), Some(then)) =
             (loaded.release.decided_by(&ask.rules, ask.environment.as_deref(), ask.circumstances.as_ref()), loaded.release.decision())
         {
