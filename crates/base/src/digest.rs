@@ -1,5 +1,5 @@
-use std::fmt;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -30,6 +30,27 @@ impl Digest {
     /// The first 12 hexadecimal digits: what people read and type.
     pub fn short(&self) -> String {
         self.hex()[..12].to_string()
+    }
+}
+
+/// The digest of what is written to it, piece by piece: of megabytes of JSON, the text itself is never kept.
+#[derive(Debug, Default)]
+pub struct DigestWriter(Sha256);
+
+impl DigestWriter {
+    pub fn digest(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+impl io::Write for DigestWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -89,7 +110,20 @@ impl<'de> Deserialize<'de> for Digest {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    #[test]
+    fn what_is_written_in_pieces_has_the_digest_of_the_whole() -> io::Result<()> {
+        let whole: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        let mut writer = DigestWriter::default();
+        for piece in [&whole[..1], &whole[1..1], &whole[1..65], &whole[65..]] {
+            writer.write_all(piece)?;
+        }
+        assert_eq!(writer.digest(), Digest::of(&whole));
+        Ok(())
+    }
 
     #[test]
     fn reads_what_it_writes_and_refuses_the_rest() {

@@ -13,7 +13,7 @@ pub mod time;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Label, Severity, Source, Span};
-pub use digest::Digest;
+pub use digest::{Digest, DigestWriter};
 pub use histogram::Histogram;
 pub use number::{counted, thousands};
 pub use people::People;

@@ -93,6 +93,9 @@ impl Policies {
 
 impl std::fmt::Debug for Policies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Policies").field("packages", &self.packages).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Policies")
+            .field("packages", &self.packages().collect::<Vec<_>>())
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,7 @@
 //! One question to each package, with a limit on its time; everything that goes wrong is a violation.
+//!
+//! The interpreter of regorus is asked and not its register machine: that takes as long over findings, and a rule whose body fails says
+//! nothing there, where it has to deny.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use base::{Diagnostic, Digest, Source, Span};
 use regorus::unstable::{Expr, Lexer, Module, Ref, Rule, RuleHead, Token, TokenKind};
 use regorus::{Engine, Value};
 
+use super::fired::Copies;
 use super::{DEFAULT_POLICY, DEFAULT_POLICY_NAME, Policies, idle, refuse, unbound, unseen};
 use crate::plan::GatePlan;
 
@@ -45,7 +47,7 @@ impl fmt::Display for PolicyDiagnostic {
 }
 
 /// A package whose rules are asked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Package {
     /// `plimsoll.gate`
     pub name: String,
@@ -54,9 +56,17 @@ pub(super) struct Package {
     /// The asked rules it declares, each with the place of its first definition.
     pub declared: BTreeMap<&'static str, String>,
     pub files: Vec<File>,
+    /// What tells which of its rules said something, once somebody has asked; `None` when nobody can tell.
+    pub copies: OnceLock<Option<Copies>>,
 }
 
-#[derive(Debug, Clone)]
+impl Package {
+    fn new(name: String, path: String) -> Package {
+        Package { name, path, declared: BTreeMap::new(), files: Vec::new(), copies: OnceLock::new() }
+    }
+}
+
+#[derive(Clone)]
 pub(super) struct File {
     pub source: Source,
     pub v0: bool,
@@ -64,7 +74,7 @@ pub(super) struct File {
 }
 
 /// One definition of an asked rule, by its place in the text.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Definition {
     pub name: &'static str,
     pub place: String,
@@ -229,7 +239,7 @@ fn packages(modules: &[Ref<Module>], loaded: &[(Source, bool)]) -> Vec<Package> 
     for (module, (source, v0)) in modules.iter().zip(loaded) {
         let (path, name) = package_name(module);
         let rules = definitions(module, source);
-        let package = res.entry(path.clone()).or_insert_with(|| Package { name, path, declared: BTreeMap::new(), files: Vec::new() });
+        let package = res.entry(path.clone()).or_insert_with(|| Package::new(name, path));
         for (name, place) in rules.iter().map(|rule| (rule.name, rule.place.clone())).chain(defaults(module)) {
             package.declared.entry(name).or_insert(place);
         }

@@ -1,5 +1,10 @@
 //! What serializes as the value that policies look at. Keys and names of variants are kept once: ten thousand findings have a dozen keys
 //! between them, and a policy that looks at one in each of them looks at the same memory.
+//!
+//! ```text
+//! rule: "rule-1", severity: high, file: "a.py"      a struct, in the order it is declared in
+//! file: "a.py", rule: "rule-1", severity: high      an object of regorus, by key; how to get there is found out once a struct
+//! ```
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,16 +21,58 @@ pub(super) fn value_of(document: &impl Serialize) -> Result<Value, Error> {
 
 /// Texts that come again and again.
 #[derive(Default)]
-struct Names(HashMap<String, Value>);
+struct Names {
+    texts: HashMap<String, Value>,
+    /// By the name of the struct.
+    shapes: HashMap<&'static str, Shape>,
+}
 
 impl Names {
     fn name(&mut self, name: &str) -> Value {
-        if let Some(known) = self.0.get(name) {
+        if let Some(known) = self.texts.get(name) {
             return known.clone();
         }
         let value = Value::from(name);
-        self.0.insert(name.to_string(), value.clone());
+        self.texts.insert(name.to_string(), value.clone());
         value
+    }
+}
+
+/// The fields of a struct that were seen so far, as they are declared.
+#[derive(Default)]
+struct Shape(Vec<Field>);
+
+struct Field {
+    name: &'static str,
+    key: Value,
+    /// Its place among the keys of the object.
+    rank: usize,
+    /// The list it had the last time: thousands of findings are of the same few reports.
+    list: Value,
+}
+
+impl Shape {
+    /// Where the field is, which comes at `from` or later: those before it may be left out of a value, but none comes twice or earlier.
+    fn find(&self, name: &str, from: usize) -> Option<usize> {
+        Some(from + self.0.get(from..)?.iter().position(|field| field.name == name)?)
+    }
+
+    /// The same list again is the same memory again.
+    fn kept(&mut self, at: usize, value: Value) -> Value {
+        if !matches!(value, Value::Array(_)) {
+            return value;
+        }
+        let list = &mut self.0[at].list;
+        if *list != value {
+            *list = value;
+        }
+        list.clone()
+    }
+
+    fn insert(&mut self, at: usize, name: &'static str, key: Value) {
+        self.0.insert(at, Field { name, key, rank: 0, list: Value::Undefined });
+        let ranks: Vec<usize> = self.0.iter().map(|field| self.0.iter().filter(|other| other.key < field.key).count()).collect();
+        self.0.iter_mut().zip(ranks).for_each(|(field, rank)| field.rank = rank);
     }
 }
 
@@ -41,7 +88,7 @@ impl<'a> ser::Serializer for &'a mut Names {
     type SerializeTupleStruct = Impossible<Value, Error>;
     type SerializeTupleVariant = Impossible<Value, Error>;
     type SerializeMap = Entries<'a>;
-    type SerializeStruct = Entries<'a>;
+    type SerializeStruct = Fields<'a>;
     type SerializeStructVariant = Impossible<Value, Error>;
 
     fn serialize_bool(self, value: bool) -> Result<Value, Error> {
@@ -155,8 +202,9 @@ impl<'a> ser::Serializer for &'a mut Names {
         Ok(Entries { names: self, entries: Vec::new(), key: None })
     }
 
-    fn serialize_struct(self, _: &'static str, length: usize) -> Result<Entries<'a>, Error> {
-        Ok(Entries { names: self, entries: Vec::with_capacity(length), key: None })
+    fn serialize_struct(self, name: &'static str, length: usize) -> Result<Fields<'a>, Error> {
+        let shape = self.shapes.remove(name).unwrap_or_default();
+        Ok(Fields { names: self, name, shape, values: Vec::with_capacity(length) })
     }
 
     fn serialize_struct_variant(
@@ -218,17 +266,91 @@ impl SerializeMap for Entries<'_> {
     }
 }
 
-impl SerializeStruct for Entries<'_> {
+/// The shape is taken out while it is used: a struct within itself finds none and makes another.
+struct Fields<'a> {
+    names: &'a mut Names,
+    name: &'static str,
+    shape: Shape,
+    /// Each with the place of its field.
+    values: Vec<(usize, Value)>,
+}
+
+impl SerializeStruct for Fields<'_> {
     type Ok = Value;
     type Error = Error;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        let key = self.names.name(key);
-        self.entries.push((key, value.serialize(&mut *self.names)?));
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
+        let from = self.values.last().map_or(0, |(at, _)| at + 1);
+        let at = self.shape.find(name, from).unwrap_or_else(|| {
+            self.shape.insert(from, name, self.names.name(name));
+            from
+        });
+        let value = value.serialize(&mut *self.names)?;
+        self.values.push((at, self.shape.kept(at, value)));
         Ok(())
     }
 
-    fn end(self) -> Result<Value, Error> {
-        SerializeMap::end(self)
+    fn end(mut self) -> Result<Value, Error> {
+        let fields = &self.shape.0;
+        self.values.sort_unstable_by_key(|(at, _)| fields[*at].rank);
+        let entries: BTreeMap<Value, Value> = self.values.into_iter().map(|(at, value)| (fields[at].key.clone(), value)).collect();
+        self.names.shapes.insert(self.name, self.shape);
+        Ok(Value::from(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Clone, Serialize)]
+    struct Node {
+        zone: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'static str>,
+        list: Vec<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        inner: Option<Box<Node>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        age: Option<f64>,
+        last: Other,
+    }
+
+    #[derive(Clone, Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Other {
+        Unit,
+        Newtype(other::Node),
+    }
+
+    /// Of the same name and with the same fields, in another order.
+    mod other {
+        #[derive(Clone, serde::Serialize)]
+        pub struct Node {
+            pub name: &'static str,
+            pub zone: i64,
+        }
+    }
+
+    fn node(bits: u32) -> Node {
+        let has = |bit: u32| bits & (1 << bit) != 0;
+        Node {
+            zone: bits,
+            name: has(0).then_some("a \"name\" \u{7}"),
+            list: if has(1) { vec!["x"] } else { vec!["x", "y"] },
+            inner: has(2).then(|| Box::new(node(bits >> 3))),
+            age: has(3).then_some(f64::from(bits) / 4.0),
+            last: if has(4) { Other::Newtype(other::Node { name: "n", zone: -1 }) } else { Other::Unit },
+        }
+    }
+
+    #[test]
+    fn policies_see_what_the_text_says() {
+        let nodes: Vec<Node> = (0..256).chain((0..256).rev()).map(node).collect();
+        let text = serde_json::to_string(&nodes).expect("JSON");
+        let seen = value_of(&nodes).expect("JSON");
+        assert_eq!(seen, Value::from_json_str(&text).expect("JSON"));
     }
 }

@@ -8,13 +8,13 @@ use base::{Digest, Timestamp};
 use gate::attest::{PROVENANCE, SigningKey, Statement};
 use gate::check::{Check, Checked, How};
 use gate::commits::{Brought, Rules, Told};
-use gate::evidence::{Severity, read};
+use gate::evidence::{DistinctFinding, FindingKind, Severity, read};
 use gate::incident::{Incidents, Source};
 use gate::protection::{Branch, Protection, Ran, Requires, Reviews, State};
 use gate::slo::{Counts, Measured, Objective, Part, Question, Slos, WhenUnknown};
 use gate::{
-    Answers, Artifact, Commit, Evidence, EvidenceKind, Figure, GatePlan, Input, Level, Previous, Provenance, RunResult, Signature,
-    TrustedKey,
+    Answers, Artifact, Commit, Evidence, EvidenceKind, Figure, GatePlan, Input, Level, Outcome, PolicyFile, Previous, Provenance,
+    RunResult, Signature, TrustedKey, decide,
 };
 use serde_json::{Value, json};
 
@@ -169,6 +169,42 @@ fn a_minimum_that_is_no_number_asks_for_everything() {
         let document = input().document(&GatePlan { coverage_min_percent: percent, ..GatePlan::default() }).json();
         assert_eq!(document["limits"]["coverage_min_percent"], json!(100.0));
     }
+}
+
+/// From a thousand on several threads share the work.
+#[test]
+fn of_many_findings_the_gate_says_what_it_says_of_few() {
+    let policy = "package plimsoll.team\n\ndeny contains finding.file if {\n\tsome finding in input.findings\n\tfinding.rule == \"R\"\n}\n\ndeny contains \"never\" if input.actor == \"mallory\"\n";
+    let plan = GatePlan { policies: vec![PolicyFile { path: "policy/team.rego".into(), text: policy.into() }], ..GatePlan::default() };
+    let seen = |harmless: usize| {
+        let mut input = input();
+        let of = |rule: &str, at: usize| DistinctFinding {
+            rule: rule.into(),
+            severity: Severity::Low,
+            kind: FindingKind::Code,
+            message: "a message".into(),
+            file: Some(format!("{at}.c")),
+            line: at.is_multiple_of(2).then_some(7),
+            fingerprint: format!("{rule}{at}"),
+            aliases: Vec::new(),
+            package: None,
+            cwe: Vec::new(),
+            suppressed: None,
+            sources: vec!["scan.sarif".into()],
+        };
+        let wrong = DistinctFinding { severity: Severity::Critical, ..of("C", 1) };
+        input.findings = (0..harmless).map(|at| of("H", at)).chain([of("R", 0), wrong]).collect();
+        let decision = decide(&plan, &input);
+        let text = input.document(&plan).json().to_string();
+        assert_eq!(decision.input_digest, Digest::of(text.as_bytes()), "the digest is of the whole text");
+        decision.outcome
+    };
+    let few = seen(2);
+    assert_eq!(few, seen(1_500));
+    let Outcome::Denied { violations, .. } = few else { panic!("a critical finding denies") };
+    let said: Vec<(&str, Option<&str>)> = violations.iter().map(|it| (it.id.as_str(), it.rule.as_deref())).collect();
+    assert!(said.contains(&("plimsoll.team", Some("policy/team.rego:3"))), "{said:?}");
+    assert!(said.iter().any(|(id, _)| *id == "findings/critical"), "{said:?}");
 }
 
 /// Every field there is, from real reports.
