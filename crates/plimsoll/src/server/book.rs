@@ -56,6 +56,9 @@ impl Book {
     /// # Errors
     /// When the proposal can't become a plan, or the record can't be written.
     pub async fn accept(&self, proposal: Proposal) -> Result<Accepted> {
+        // A large history takes its time, and nobody who goes back waits for it.
+        let since = self.since(&proposal);
+        let mut brings = self.brings(&proposal, since.clone()).await?;
         let _turn = self.turn.lock().await;
         self.journal.catch_up().await?;
         if let Some(known) = self.known(proposal.id, Some(&proposal)) {
@@ -64,20 +67,16 @@ impl Book {
         let entry = self.journal.index().projects.get(&proposal.project.id).cloned();
         let listens = self.listens(&proposal).await;
         let port = ports::choose(&self.journal.index(), entry.as_ref(), listens, &proposal)?;
-        let brings = self.brings(&proposal).await?;
+        let now = self.since(&proposal);
+        if now != since {
+            brings = self.brings(&proposal, now).await?;
+        }
         let (plan, last_run, runs_of) = self.plan(proposal, brings, entry.as_ref(), port)?;
         self.record(plan, entry, last_run, runs_of).await
     }
 
-    /// The commits since the one that is live, or was last: whoever takes it down and ships again brings no less.
-    async fn brings(&self, proposal: &Proposal) -> Result<Brought> {
-        let environment = (proposal.project.id, proposal.environment.clone());
-        let live = {
-            let index = self.journal.index();
-            let seen = index.environments.get(&environment);
-            let live = seen.and_then(|it| it.live().or_else(|| it.history().last()));
-            live.map(|live| commit_of(&index, live, &environment))
-        };
+    /// The commits since that one: whoever takes it down and ships again brings no less.
+    async fn brings(&self, proposal: &Proposal, live: Option<Option<String>>) -> Result<Brought> {
         let is_lost = live == Some(None);
         let since = live.flatten();
         let (root, subtree, sha) = (proposal.project.repository.clone(), proposal.project.subtree.clone(), proposal.commit.sha.clone());
@@ -90,6 +89,15 @@ impl Book {
             brings.unread.get_or_insert_with(|| "what is not committed has no message".to_string());
         }
         Ok(brings)
+    }
+
+    /// The commit that is live, or was last; nothing within where the record doesn't tell it.
+    fn since(&self, proposal: &Proposal) -> Option<Option<String>> {
+        let environment = (proposal.project.id, proposal.environment.clone());
+        let index = self.journal.index();
+        let seen = index.environments.get(&environment)?;
+        let live = seen.live().or_else(|| seen.history().last())?;
+        Some(commit_of(&index, live, &environment))
     }
 
     /// Whether the router listens for what is live; after a reboot somebody else may have its port.
@@ -330,7 +338,11 @@ impl Book {
 /// Of the release that brought the revision that is live, which a way back may have brought again.
 fn commit_of(index: &Index, live: &Live, environment: &(ProjectId, String)) -> Option<String> {
     let is_meant = |entry: &&record::ReleaseEntry| {
-        let brought = matches!(&entry.outcome, Some(release::Outcome::Promoted { revision }) if *revision == live.instance.revision);
+        // One that changed nothing is live as well: its bytes are.
+        let brought = matches!(
+            &entry.outcome,
+            Some(release::Outcome::Promoted { revision } | release::Outcome::Unchanged { revision }) if *revision == live.instance.revision
+        );
         (entry.project, &entry.environment) == (environment.0, &environment.1) && (entry.id == live.release || brought)
     };
     let commits = index.releases.values().rev().filter(is_meant).filter_map(|entry| entry.commit.as_ref());

@@ -81,6 +81,17 @@ fn of_a_breaking_change_others_are_asked() {
     approve.env("PLIMSOLL_ACTOR", "bo");
     assert_eq!(place.start(approve).wait().code, 0);
     assert_eq!(up.wait().code, 0);
+    // What was agreed to is not asked again, although its bytes were live already.
+    place.commit("feat!: the same bytes");
+    let mut up = place.start_up(&AT_ONCE);
+    up.until_it_says("needs 1 approval of bo");
+    let mut approve = place.plimsoll(&["approve", "release-3"]);
+    approve.env("PLIMSOLL_ACTOR", "bo");
+    assert_eq!(place.start(approve).wait().code, 0);
+    let same = up.wait();
+    assert!(same.code == 0 && same.err.contains("was live already"), "{same:?}");
+    change(&place, "4", "docs: what it costs");
+    assert_eq!(place.up(&AT_ONCE).code, 0);
     change(&place, "3", "whatever it is");
     let mut up = place.start_up(&AT_ONCE);
     up.until_it_says("needs 1 approval of bo");
