@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::{Digest, People, Timestamp};
-use gate::approval::{About, Approvals, Rule, Standing, Void, Vote};
+use gate::approval::{About, Approvals, Rule, Standing, Void, Vote, When};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_600_000_000);
 
@@ -93,6 +93,15 @@ fn in_order_the_first_come_first() {
     assert_eq!(approvals.void(&vote("dee", 1), &[], &["ana"], about(), NOW), Some(Void::TooEarly));
     assert_eq!(approvals.void(&vote("dee", 2), &[vote("bo", 1)], &["ana"], about(), NOW.plus_ms(2)), None);
     assert_eq!(says(&approvals, &[vote("bo", 1)]), "1 approval of product (dee)");
+    assert_eq!(says(&approvals, &[vote("bo", 1), vote("dee", 2)]), "approved");
+}
+
+#[test]
+fn a_rule_is_said_with_its_condition() {
+    let mut rule = rule("product", &["dee"], 2);
+    assert_eq!(rule.sentence(), "2 of product");
+    rule.when = Some(When::Breaking);
+    assert_eq!(rule.sentence(), "2 of product where the change is breaking");
 }
 
 /// A small generator of our own: the same histories every time.

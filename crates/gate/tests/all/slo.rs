@@ -95,6 +95,22 @@ fn what_is_left_of_a_budget() {
 }
 
 #[test]
+fn how_many_events_there_were_is_told() {
+    let of = |text: &str| {
+        let status = status(&slos(), text);
+        (status.events, status.errors, status.unknown)
+    };
+    assert_eq!(of("30d=12.4/2000.6"), (Some(2001.0), Some(12.0), None));
+    // Each query is extrapolated by itself: a hundredth and one event more are no contradiction.
+    assert_eq!(of("30d=1011/1000"), (Some(1000.0), Some(1000.0), None));
+    let more = "of the last 30d there are more counted by one query (1012) than by `total` (1000)";
+    assert_eq!(of("30d=1012/1000").2.as_deref(), Some(more));
+    assert_eq!(of("30d=1/0").2, None);
+    assert!(of("30d=1.1/0").2.is_some());
+    assert_eq!(status(&slos(), "30d=10/1000").sentence(), "availability: 0 % of the error budget is left (99 % over 30d)");
+}
+
+#[test]
 fn what_is_not_known_is_never_good() {
     let all = counts("");
     for missing in ALL {
