@@ -97,6 +97,27 @@ fn in_order_the_first_come_first() {
 }
 
 #[test]
+fn whatever_somebody_is_told_is_a_sentence() {
+    let approvals = asked(&[rule("bo", &["bo"], 1)]);
+    assert_eq!(says(&approvals, &[]), "1 approval of bo", "a person is not named twice");
+    let no = |comment: &str| Vote { agrees: false, comment: comment.to_string(), ..vote("bo", 1) };
+    assert_eq!(says(&approvals, &[no("")]), "refused by bo");
+    assert_eq!(says(&approvals, &[no("not before the sale")]), "refused by bo: not before the sale");
+    let voids = [Void::OwnChange, Void::NotAsked, Void::OtherBytes, Void::OtherRules, Void::Expired, Void::TooEarly].map(Void::sentence);
+    assert_eq!(
+        voids,
+        [
+            "nobody approves their own change",
+            "no rule that is open asks this person",
+            "it is about another artifact",
+            "it is about other rules than those that hold",
+            "it has expired",
+            "others come first",
+        ]
+    );
+}
+
+#[test]
 fn a_rule_is_said_with_its_condition() {
     let mut rule = rule("product", &["dee"], 2);
     assert_eq!(rule.sentence(), "2 of product");
