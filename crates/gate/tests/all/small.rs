@@ -8,7 +8,9 @@ use base::{Digest, People, Source, Timestamp};
 use gate::approval::{Approvals, Rule};
 use gate::check::Checked;
 use gate::policy::Answer;
-use gate::window::{Days, holidays};
+use gate::protection::Protection;
+use gate::slo::WhenUnknown;
+use gate::window::{Calendar, Days, Holiday, Period, Weekly, holidays};
 use gate::{Answers, Circumstances, Decision, GatePlan, Level, Origin, Outcome, Override, Signature, Violation};
 use serde_json::json;
 
@@ -197,4 +199,52 @@ fn an_address_of_an_incident_is_shown_whole_or_not_at_all() {
         assert_eq!(url(bad), None, "{bad:?}");
     }
     assert_eq!(url(&format!("https://example.org/{}", "x".repeat(10_000))), None);
+}
+
+#[test]
+fn a_release_waits_for_what_is_to_be_known_and_for_nothing_else() {
+    let plan = |unknown| GatePlan {
+        protection: Some(Protection { url: "https://f/repos/a/b".into(), token: None, unknown, checks: Vec::new(), reviews: None }),
+        ..GatePlan::default()
+    };
+    let unknown = Circumstances { protection_unknown: Some("it is silent".into()), ..Circumstances::default() };
+    assert_eq!(plan(WhenUnknown::Hold).waits_for_protection(&unknown).as_deref(), Some("it is silent"));
+    assert!(plan(WhenUnknown::Hold).waits(&unknown));
+    assert_eq!(plan(WhenUnknown::Hold).waits_for_protection(&Circumstances::default()), None);
+    for other in [plan(WhenUnknown::Deny), plan(WhenUnknown::Allow), GatePlan::default()] {
+        assert_eq!(other.waits_for_protection(&unknown), None);
+        assert!(!other.waits(&unknown));
+    }
+}
+
+#[test]
+fn a_decision_keeps_how_often_traffic_went_back_where_it_did() {
+    let text = |times| {
+        let allowed = decision(Outcome::Allowed { warnings: Vec::new(), strategy: None, overridden: None });
+        serde_json::to_value(Decision { rollbacks_24h: times, ..allowed }).unwrap()
+    };
+    assert_eq!((text(0).get("rollbacks_24h"), text(2)["rollbacks_24h"].as_u64()), (None, Some(2)));
+    assert_eq!(serde_json::from_value::<Decision>(text(2)).unwrap().rollbacks_24h, 2);
+}
+
+#[test]
+fn hours_are_on_record_where_any_are_said_and_a_day_ends_with_its_last_moment() {
+    let holiday = Holiday { date: "2026-12-25".parse().unwrap(), name: "Christmas".into() };
+    let freeze = Period { from: Timestamp::from_ms(0), to: None, reason: "the sale".into() };
+    let weekly = Weekly { days: "mon".parse().unwrap(), from: 540, to: 960 };
+    assert!(Calendar::default().is_empty());
+    for said in [
+        Calendar { weekly: vec![weekly], ..Calendar::default() },
+        Calendar { holidays: vec![holiday.clone()], ..Calendar::default() },
+        Calendar { freezes: vec![freeze], ..Calendar::default() },
+    ] {
+        assert!(!said.is_empty(), "{said:?}");
+        let plan = GatePlan { calendar: said.clone(), ..GatePlan::default() };
+        let kept: GatePlan = serde_json::from_value(serde_json::to_value(plan).unwrap()).unwrap();
+        assert_eq!(kept.calendar, said);
+    }
+    let calendar = Calendar { holidays: vec![holiday], ..Calendar::default() };
+    let is_open = |at: &str| calendar.state(&[], at.parse().unwrap()).is_open();
+    assert!(is_open("2026-12-24T23:59:59.999Z") && !is_open("2026-12-25T00:00:00Z"));
+    assert!(!is_open("2026-12-25T23:59:59.999Z") && is_open("2026-12-26T00:00:00Z"));
 }
