@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use base::{Digest, People, Source, Timestamp};
 use gate::approval::{Approvals, Rule};
 use gate::check::Checked;
+use gate::incident::{Incidents, Source as Knows};
 use gate::policy::Answer;
 use gate::protection::Protection;
 use gate::slo::WhenUnknown;
@@ -247,4 +248,43 @@ fn hours_are_on_record_where_any_are_said_and_a_day_ends_with_its_last_moment() 
     let is_open = |at: &str| calendar.state(&[], at.parse().unwrap()).is_open();
     assert!(is_open("2026-12-24T23:59:59.999Z") && !is_open("2026-12-25T00:00:00Z"));
     assert!(!is_open("2026-12-25T23:59:59.999Z") && is_open("2026-12-26T00:00:00Z"));
+}
+
+#[test]
+fn which_incidents_count_is_said_and_how_many_were_told() {
+    let of = |priorities: &[&str]| {
+        let priorities = priorities.iter().map(|it| (*it).to_string()).collect();
+        Incidents { source: Knows::File("/a".into()), token: None, unknown: WhenUnknown::Hold, priorities }.which()
+    };
+    assert_eq!((of(&[]), of(&["P1"]), of(&["P1", "P2", "P3"])), ("incident".into(), "P1".into(), "P1, P2 or P3".into()));
+    let page = |more: bool| {
+        let closed = json!({ "id": "2", "title": "t", "priority": "P1", "status": "resolved" });
+        let list = json!({ "incidents": [{ "id": "1", "title": "t", "priority": "P1" }, closed], "more": more });
+        let page = gate::incident::read(&list.to_string()).unwrap();
+        (page.told, page.open.len(), page.more)
+    };
+    assert_eq!((page(false), page(true)), ((2, 1, false), (2, 1, true)));
+}
+
+fn said(rules: &str) -> Vec<String> {
+    let text = format!("package plimsoll.team\n\nimport rego.v1\n\n{rules}\n");
+    let policies = gate::Policies::compile(vec![Source::new("policy/team.rego", text)]).expect("it is read");
+    let answer = policies.evaluate(&json!({ "findings": [] }));
+    let of_team = answer.violations.iter().filter(|it| it.rule.as_deref().is_some_and(|rule| rule.starts_with("policy/team.rego")));
+    of_team.map(|it| it.message.clone()).chain(answer.strategy.map(|it| format!("by {it}"))).collect()
+}
+
+#[test]
+fn what_a_policy_says_that_makes_no_sense_is_held_against_it() {
+    assert_eq!(said("strategy := \"canary\""), ["by canary"]);
+    let none = "the policy `plimsoll.team` makes no sense: asks for the strategy `sideways`; there are `canary`, `blue-green`, `rolling`, `immediate`";
+    assert_eq!(said("strategy := \"sideways\""), [none]);
+    assert_eq!(
+        said("strategy := \"canary\"\n\ndecision := {\"allow\": true, \"strategy\": \"canary\"}"),
+        ["by canary"],
+        "the same said twice is no contradiction"
+    );
+    assert_eq!(said("deny[msg] if msg := \"a message\""), ["a message"]);
+    let object = said("deny := {\"a\": true, \"b\": \"c\"}");
+    assert!(object.len() == 1 && object[0].contains("where a set of messages is expected"), "{object:?}");
 }
