@@ -99,5 +99,9 @@ mod tests {
         assert_eq!(asked, [of(10, 1, false), of(5, 2, true), of(0, 3, true)]);
         assert_eq!([1, 2, 3].map(coverage_min_percent), [80.0, 70.0, 60.0]);
         assert_eq!(GatePlan::at(None), GatePlan::default());
+        let named = ["development", "staging", "production"].map(Level::named);
+        assert_eq!((named, Level::named("local")), (Level::ALL.map(Some), None));
+        assert_eq!(Level::ALL.map(|level| level.to_string()), ["development", "staging", "production"]);
+        assert_eq!(GatePlan::at(Some(Level::Staging)).level, Some(Level::Staging));
     }
 }

@@ -154,6 +154,8 @@ mod tests {
         let found = looked(&[trusted("other", 8), trusted("ci", 7)], &provenance(COMMIT, 7));
         assert_eq!((found.signed_by.as_deref(), found.level, found.trusted, found.because), (Some("ci"), Some(2), true, None));
         assert_eq!(found.subjects, [About { name: "app.bin".to_string(), digest: Some(Digest::of(b"app").to_string()) }]);
+        let of_there = TrustedKey { builder: Some("https://example.org/builder".to_string()), ..trusted("ci", 7) };
+        assert!(looked(&[of_there], &provenance(COMMIT, 7)).trusted);
         let sbom = Statement::of("app.bin", &Digest::of(b"app"), crate::attest::CYCLONEDX, json!({})).sign(&key(7)).to_json().to_string();
         let found = looked(&[trusted("ci", 7)], &sbom);
         assert!(found.trusted && found.level.is_none(), "only provenance has a level");
