@@ -128,7 +128,7 @@ impl Input {
         if !plan.keys.is_empty() {
             limits["keys"] = plan.keys.iter().map(|key| key.name.as_str()).collect();
         }
-        let looked = self.attestations.iter().map(|it| trust::look(&plan.keys, it, &self.commit.sha, self.time));
+        let attestations = trust::look(&plan.keys, &self.attestations, &self.commit.sha, self.time);
         if let Some(percent) = plan.regression_threshold_percent {
             limits["benchmarks"] = json!({ "regression_threshold_percent": finite_or_none(percent) });
         }
@@ -140,7 +140,7 @@ impl Input {
         }
         let told = |told: &Told| plan.commits.as_ref().map_or_else(|| told.clone(), |rules| told.under(rules));
         let brings = self.brings.as_ref().map(|it| Brought { commits: it.commits.iter().map(told).collect(), ..it.clone() });
-        Document { input: self, brings, evidence, previous, attestations: looked.collect(), limits }
+        Document { input: self, brings, evidence, previous, attestations, limits }
     }
 }
 

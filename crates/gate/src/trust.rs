@@ -45,9 +45,25 @@ pub struct Looked {
     pub because: Option<String>,
 }
 
+/// So many are looked at: each of their signatures is tried with each key.
+const LOOKED_AT_MAX: usize = 200;
+
 /// As of a moment, for a commit that ships.
-pub fn look(keys: &[TrustedKey], (source, attestation): &(SourceRef, Attestation), commit: &str, now: Timestamp) -> Looked {
-    let mut looked = Looked {
+pub fn look(keys: &[TrustedKey], left: &[(SourceRef, Attestation)], commit: &str, now: Timestamp) -> Vec<Looked> {
+    let keys: Vec<(&TrustedKey, PublicKey)> = keys.iter().filter_map(|key| Some((key, PublicKey::from_pem(&key.key).ok()?))).collect();
+    let one = |(at, (source, attestation)): (usize, &(SourceRef, Attestation))| {
+        let looked = unlooked(source, attestation);
+        if at < LOOKED_AT_MAX {
+            return judged(looked, &keys, attestation, commit, now);
+        }
+        let because = Some(format!("it is one of more than {LOOKED_AT_MAX}, and no more are looked at"));
+        Looked { because, ..looked }
+    };
+    left.iter().enumerate().map(one).collect()
+}
+
+fn unlooked(source: &SourceRef, attestation: &Attestation) -> Looked {
+    Looked {
         source: source.path.clone(),
         kind: attestation.kind.clone(),
         subjects: attestation.subjects.clone(),
@@ -56,12 +72,15 @@ pub fn look(keys: &[TrustedKey], (source, attestation): &(SourceRef, Attestation
         level: None,
         trusted: false,
         because: None,
-    };
+    }
+}
+
+fn judged(mut looked: Looked, keys: &[(&TrustedKey, PublicKey)], attestation: &Attestation, commit: &str, now: Timestamp) -> Looked {
     // One of several keys may be fine where another is not.
     let mut signers: Vec<(&TrustedKey, Option<String>)> = keys
         .iter()
-        .filter(|key| PublicKey::from_pem(&key.key).is_ok_and(|public| attestation.is_signed_by(&public)))
-        .map(|key| (key, complaint(key, attestation, commit, now)))
+        .filter(|(_, public)| attestation.is_signed_by(public))
+        .map(|(key, _)| (*key, complaint(key, attestation, commit, now)))
         .collect();
     signers.sort_by_key(|(_, complaint)| complaint.is_some());
     match signers.into_iter().next() {
@@ -146,7 +165,7 @@ mod tests {
     }
 
     fn looked(keys: &[TrustedKey], text: &str) -> Looked {
-        look(keys, &left(text)[0], COMMIT, Timestamp::from_ms(1_000))
+        look(keys, &left(text), COMMIT, Timestamp::from_ms(1_000)).remove(0)
     }
 
     #[test]
@@ -187,6 +206,15 @@ mod tests {
         not(&[ci()], &of(PROVENANCE, builder), "it does not say from which commit it was built");
         let old = "f".repeat(40);
         not(&[ci()], &provenance(&old, 7), &format!("it is about commit {old}, and 0123456789ab ships"));
+    }
+
+    #[test]
+    fn of_more_than_anybody_leaves_the_rest_is_not_believed() {
+        let many = vec![left(&provenance(COMMIT, 7)).remove(0); LOOKED_AT_MAX + 1];
+        let looked = look(&[trusted("ci", 7)], &many, COMMIT, Timestamp::from_ms(1_000));
+        assert!(looked[..LOOKED_AT_MAX].iter().all(|it| it.trusted));
+        let last = &looked[LOOKED_AT_MAX];
+        assert_eq!((last.trusted, last.because.as_deref()), (false, Some("it is one of more than 200, and no more are looked at")));
     }
 
     #[test]

@@ -838,7 +838,7 @@ pub struct Logs {
 pub struct Down {
     #[command(flatten)]
     pub here: Here,
-    /// Which of the project's environments; needed where several are live
+    /// Which of the project's environments; needed where it has several
     #[arg(long, alias = "env", value_name = "NAME")]
     pub environment: Option<String>,
     /// Stop the server too and remove everything Plimsoll keeps, of every project

@@ -68,8 +68,7 @@ pub struct Composed {
     pub snapshot: Option<Vec<u8>>,
 }
 
-/// Where a release goes when nobody says anything else.
-pub const LOCAL: &str = record::ledger::FIRST_ENVIRONMENT;
+pub const LOCAL: &str = release::environment::FIRST;
 
 /// # Errors
 /// Whatever is wrong with the folder or its files, all at once.

@@ -7,6 +7,7 @@ mod gate;
 mod outside;
 mod slo;
 mod strategy;
+mod user;
 mod workflows;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use workflow::environment::Environments;
 pub use environments::Place;
 pub use gate::{Gate, holidays_from};
 pub use slo::slos_of;
+pub use user::{User, parse_user};
 pub use workflows::Workflows;
 
 const API_VERSION: &str = "plimsoll/v1alpha1";
@@ -126,44 +128,7 @@ pub struct Gitlab {
     pub mirrors: BTreeMap<String, String>,
 }
 
-impl Config {
-    /// As it is in an environment.
-    #[must_use]
-    pub fn at(&self, environment: &str) -> Config {
-        let mut config = self.clone();
-        let Some(place) = self.places.get(environment).cloned() else { return config };
-        config.replicas = place.replicas.or(config.replicas);
-        config.env.extend(place.env);
-        config.smoke = place.smoke.or(config.smoke);
-        if place.strategy.is_some() {
-            (config.strategy, config.scale_down_delay_ms) = (place.strategy, place.scale_down_delay_ms);
-        }
-        config.limits = place.limits.or(config.limits);
-        config.gate = place.gate.unwrap_or(config.gate);
-        config
-    }
-
-    /// How secure an environment is to be: as it says, or as its name does.
-    pub fn level(&self, environment: &str) -> Option<::gate::Level> {
-        self.places.get(environment).and_then(|place| place.level).or_else(|| ::gate::Level::named(environment))
-    }
-}
-
 impl LimitsConfig {
-    /// What isn't said here is as there.
-    #[must_use]
-    pub fn or(self, other: LimitsConfig) -> LimitsConfig {
-        LimitsConfig {
-            ready_ms: self.ready_ms.or(other.ready_ms),
-            step_min_ms: self.step_min_ms.or(other.step_min_ms),
-            step_max_ms: self.step_max_ms.or(other.step_max_ms),
-            deadline: self.deadline.or(other.deadline),
-            drain_ms: self.drain_ms.or(other.drain_ms),
-            verify_ms: self.verify_ms.or(other.verify_ms),
-            restarts_max: self.restarts_max.or(other.restarts_max),
-        }
-    }
-
     pub fn over(&self, limits: Limits) -> Limits {
         Limits {
             ready_ms: self.ready_ms.unwrap_or(limits.ready_ms),
@@ -301,28 +266,6 @@ pub fn parse(source: &Source) -> (Config, Vec<Diagnostic>) {
     }
     let config = node.map(|node| reader.config(&node)).unwrap_or_default();
     (config, reader.diagnostics)
-}
-
-/// The user's own file.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct User {
-    /// For all projects that say nothing.
-    pub actions: Actions,
-    /// `builder: hosted`: nobody works at the machine of the server.
-    pub hosted: bool,
-}
-
-pub fn parse_user(source: &Source) -> (User, Vec<Diagnostic>) {
-    let (node, diagnostics) = yaml::parse(source);
-    let mut reader = Reader { diagnostics };
-    let user = node.and_then(|node| {
-        let root = reader.closed(&node, &["apiVersion", "actions", "builder"])?.clone();
-        Some(User {
-            actions: reader.at(&root, "actions", Reader::actions).unwrap_or_default(),
-            hosted: reader.at(&root, "builder", Reader::builder).unwrap_or_default(),
-        })
-    });
-    (user.unwrap_or_default(), reader.diagnostics)
 }
 
 struct Reader {
@@ -674,17 +617,6 @@ impl Reader {
             Some("keep") => Some(host::actions::Moved::Keep),
             _ => {
                 self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`refuse` or `keep` is expected here"));
-                None
-            }
-        }
-    }
-
-    fn builder(&mut self, node: &Node) -> Option<bool> {
-        match node.as_str() {
-            Some("hosted") => Some(true),
-            Some("workstation") => Some(false),
-            _ => {
-                self.diagnostics.push(Diagnostic::error(VALUE, node.span, "`hosted` or `workstation` is expected here"));
                 None
             }
         }

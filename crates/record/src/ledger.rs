@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use base::Timestamp;
 use base::name::{ProjectId, ReleaseId};
-use release::{EnvironmentEvent, Event, Plan};
+use release::{EnvironmentEvent, Event, Plan, environment};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -69,15 +69,12 @@ pub enum ProjectEvent {
     },
 }
 
-/// The one there was before there could be several.
-pub const FIRST_ENVIRONMENT: &str = "local";
-
 fn first_environment() -> String {
-    FIRST_ENVIRONMENT.to_string()
+    environment::FIRST.to_string()
 }
 
 fn is_first(environment: &str) -> bool {
-    environment == FIRST_ENVIRONMENT
+    environment == environment::FIRST
 }
 
 impl ProjectEvent {

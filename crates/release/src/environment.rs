@@ -15,6 +15,14 @@ use crate::plan::Delivery;
 /// Room for one rollout's generations between two admissions; a rollout makes a few dozen.
 pub const GENERATIONS_PER_RELEASE: u64 = 1_000_000;
 
+/// Where a release goes when nobody says anything else, and where all went before there could be several.
+pub const FIRST: &str = "local";
+
+/// ` --environment staging` behind a command that is to be typed, nothing for the first.
+pub fn flag(environment: &str) -> String {
+    if environment == FIRST { String::new() } else { format!(" --environment {environment}") }
+}
+
 /// All traffic, in 0.01 %.
 const ALL: u32 = 10_000;
 

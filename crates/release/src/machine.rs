@@ -382,7 +382,7 @@ impl Release {
         }
         let past = || self.runs().find_map(|(name, run)| Some(self.of_run(name, run.waits_for_hours(&looked_at, now)?)));
         match by.filter(|_| advance.events.is_empty()).and_then(|by| Some((by, past()?))) {
-            Some((by, past)) => one(Event::Overridden { by: by.clone(), past: past.sentence(), at: now }),
+            Some((by, past)) => one(Event::Overridden { by: by.clone(), past: past.sentence(&self.plan.environment), at: now }),
             None => advance,
         }
     }

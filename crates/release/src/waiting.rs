@@ -3,6 +3,8 @@
 use base::name::ReleaseId;
 use serde::{Deserialize, Serialize};
 
+use crate::environment;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Waiting {
@@ -61,10 +63,14 @@ pub enum Waiting {
 }
 
 impl Waiting {
-    pub fn sentence(&self) -> String {
+    /// Of a release to an environment, with the commands that are meant for it.
+    pub fn sentence(&self, environment: &str) -> String {
+        let at = environment::flag(environment);
+        let emergency = format!("in an emergency `plimsoll gate override --reason WHY{at}` goes past it");
+        let unknown = format!("it is asked again until somebody does, and {emergency}");
         match self {
             Waiting::Run { workflow, waiting: waiting @ workflow::run::Waiting::Closed { .. } } => {
-                format!("{workflow}: {}; in an emergency `plimsoll gate override --reason WHY` goes past it", waiting.sentence())
+                format!("{workflow}: {}; {emergency}", waiting.sentence())
             }
             Waiting::Run { workflow, waiting } => format!("{workflow}: {}", waiting.sentence()),
             Waiting::Review { release, workflow, reviews } => {
@@ -89,20 +95,16 @@ impl Waiting {
                 )
             }
             Waiting::Closed { name, why, .. } => {
-                format!("environment `{name}` is {why}; in an emergency `plimsoll gate override --reason WHY` goes past it")
+                format!("environment `{name}` is {why}; {emergency}")
             }
             Waiting::Circumstances { what } => format!("it is being found out {what}"),
-            Waiting::ObjectivesUnknown { why } => format!(
-                "nobody knows what is left of the error budget of {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
-            ),
-            Waiting::IncidentsUnknown { why } => format!(
-                "nobody knows which incidents are open: {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
-            ),
-            Waiting::ProtectionUnknown { why } => format!(
-                "nobody knows how the branch is protected: {why}; it is asked again until somebody does, and in an emergency `plimsoll gate override --reason WHY` goes past it"
-            ),
+            Waiting::ObjectivesUnknown { why } => format!("nobody knows what is left of the error budget of {why}; {unknown}"),
+            Waiting::IncidentsUnknown { why } => format!("nobody knows which incidents are open: {why}; {unknown}"),
+            Waiting::ProtectionUnknown { why } => format!("nobody knows how the branch is protected: {why}; {unknown}"),
             Waiting::Unconfirmed { by, else_waits } => {
-                format!("the override {by} asked for needs a second person: `plimsoll gate override --confirm`; without it: {else_waits}")
+                format!(
+                    "the override {by} asked for needs a second person: `plimsoll gate override --confirm{at}`; without it: {else_waits}"
+                )
             }
             Waiting::Rollout { waiting } => waiting.sentence(),
         }

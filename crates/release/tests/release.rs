@@ -263,7 +263,7 @@ fn who_is_asked_is_heard_while_another_release_has_the_environment() {
     workflows.gate.approvals = Approvals { rules: vec![rule], ..Approvals::default() };
     let mut release = decide(plan, NOW);
     let seen = Observed { environment: taken(), ..Observed::default() };
-    let waiting = release.advance(&seen, NOW).waiting.expect("it waits").sentence();
+    let waiting = release.advance(&seen, NOW).waiting.expect("it waits").sentence("local");
     assert!(waiting.starts_with("needs 1 approval of leads (bo)"), "{waiting}");
 
     let no = release

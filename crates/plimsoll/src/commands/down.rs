@@ -7,13 +7,14 @@ use std::time::Duration;
 use base::name::ProjectId;
 use engine::world::{Executor as _, Stop};
 use record::ReleaseEntry;
+use release::environment;
 use rollout::InstancePhase;
 use workflow::job::JobSeen;
 
 use super::{actor, dirs_to_read, project_of};
 use crate::cli::Down;
 use crate::client::Client;
-use crate::compose::{LOCAL, project_above};
+use crate::compose::project_above;
 use crate::exit;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::server::{Claim, DownRequest, EnvironmentDown, EnvironmentView, Health};
@@ -75,8 +76,7 @@ pub async fn down(args: &Down, terminal: &Terminal) -> Result<u8> {
         terminal.json(&serde_json::json!({ "down": view.environment }));
     }
     let back = match Path::new(&view.folder).is_dir() {
-        true if view.environment == LOCAL => format!("`plimsoll up{argument}` brings it back"),
-        true => format!("`plimsoll up{argument} --environment {}` brings it back", view.environment),
+        true => format!("`plimsoll up{argument}{}` brings it back", environment::flag(&view.environment)),
         false => format!("its folder {folder} is gone, so nothing brings it back"),
     };
     terminal.say(&format!("{} → {} is down; {back}", view.project_name, view.environment));

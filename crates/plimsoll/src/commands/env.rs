@@ -1,7 +1,7 @@
 //! `plimsoll env`: an environment is frozen, and not any more.
 
 use base::time::parse_duration_ms;
-use release::EnvironmentEvent;
+use release::{EnvironmentEvent, environment};
 
 use super::{actor, project_of, running};
 use crate::cli::{Env, Freeze, OfEnvironment};
@@ -50,7 +50,7 @@ pub(super) async fn ask(at: &OfEnvironment, demand: Demand, terminal: &Terminal)
     }
     terminal.say(&match event {
         EnvironmentEvent::Frozen { reason, until: None, .. } => {
-            let at = if name == LOCAL { String::new() } else { format!(" --environment {name}") };
+            let at = environment::flag(&name);
             format!("`{name}` is frozen: {reason}; nothing moves forward until `plimsoll env unfreeze{at}`, the way back stays free")
         }
         EnvironmentEvent::Frozen { reason, until: Some(until), .. } => {

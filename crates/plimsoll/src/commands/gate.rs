@@ -118,13 +118,10 @@ fn incident_lines(gate: &GatePlan, known: &Circumstances, terminal: &Terminal) -
     }
 }
 
-async fn again(of: &OfDir, rules: &GatePlan, since: Timestamp, now: Option<(String, Circumstances)>) -> Result<Vec<DecidedAgain>> {
-    match Client::existing(&super::dirs_to_read()?).await? {
-        Some(client) => {
-            let (environment, circumstances) = now.unzip();
-            let ask = Again { project: project_of(&of.dir)?, rules: rules.clone(), since, only: None, environment, circumstances };
-            client.post("/api/v1/gate/again", &ask).await
-        }
+/// The newest first; nothing where nothing was ever brought up.
+async fn again(client: Option<&Client>, ask: &Again) -> Result<Vec<DecidedAgain>> {
+    match client {
+        Some(client) => client.post("/api/v1/gate/again", ask).await,
         None => Ok(Vec::new()),
     }
 }
@@ -134,12 +131,15 @@ async fn check(args: &Check, terminal: &Terminal) -> Result<u8> {
     let rules = composed.gate.clone();
     let now = world::now();
     let known = circumstances(&composed).await?;
-    let all = again(&args.of, &rules, Timestamp::from_ms(0), Some((composed.environment.clone(), known.clone()))).await?;
+    let client = Client::existing(&super::dirs_to_read()?).await?;
+    let project = project_of(&args.of.dir)?;
+    let (environment, circumstances) = (Some(composed.environment.clone()), Some(known.clone()));
+    let ask = Again { project, rules: rules.clone(), since: Timestamp::from_ms(0), only: None, environment, circumstances };
+    let all = again(client.as_ref(), &ask).await?;
     // Before anything has gone there, what went elsewhere shows what it asks.
     let of_there = all.iter().find(|it| it.release.environment == composed.environment);
     let last = of_there.or(all.first()).cloned();
-    let project = project_of(&args.of.dir)?;
-    let views: Vec<EnvironmentView> = match Client::existing(&super::dirs_to_read()?).await? {
+    let views: Vec<EnvironmentView> = match &client {
         Some(client) => client.get(&format!("/api/v1/environments?project={project}")).await?,
         None => Vec::new(),
     };
@@ -251,11 +251,8 @@ async fn simulated(args: &Simulate, since: Timestamp) -> Result<Vec<DecidedAgain
         // One that is not in the file any more has what holds where nothing is said.
         let known = environment_named(&args.of.dir, &name).ok();
         let rules = rules(&args.of, known.as_deref(), args.dirty)?;
-        if let Some(client) = &client {
-            let ask = Again { project, rules, since, only: Some(name), environment: None, circumstances: None };
-            let decided: Vec<DecidedAgain> = client.post("/api/v1/gate/again", &ask).await?;
-            all.extend(decided);
-        }
+        let ask = Again { project, rules, since, only: Some(name), environment: None, circumstances: None };
+        all.extend(again(client.as_ref(), &ask).await?);
     }
     all.sort_by_key(|decided| std::cmp::Reverse(decided.release.number));
     Ok(all)

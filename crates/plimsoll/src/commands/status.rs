@@ -6,14 +6,14 @@ use std::path::Path;
 use base::time::format_duration_ms;
 use base::{Timestamp, thousands};
 use record::{ReleaseEntry, StrategyKind};
-use release::Outcome;
+use release::{Outcome, environment};
 use rollout::{InstancePhase, InstanceSeen, RevisionId};
 
 use super::history::few_words;
 use super::project_of;
 use crate::cli::Here;
 use crate::client::Client;
-use crate::compose::{LOCAL, project_above};
+use crate::compose::project_above;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::server::{EnvironmentView, Verified};
@@ -138,7 +138,7 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
         terminal.data(&format!("    {}", instance_line(instance, terminal)));
     }
     for freeze in &view.frozen {
-        let at = if view.environment == LOCAL { String::new() } else { format!(" --environment {}", view.environment) };
+        let at = environment::flag(&view.environment);
         let until = freeze.to.map_or(format!("until `plimsoll env unfreeze{at}`"), |to| format!("until {}", to.date_and_clock()));
         terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &format!("frozen {until}: {}", freeze.reason))));
     }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use base::time::parse_duration_ms;
-use release::{Live, Outcome, Ships};
+use release::{Live, Outcome, Ships, environment};
 use rollout::InstancePhase;
 
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
 use crate::cli::Up;
 use crate::client::Client;
-use crate::compose::{Choices, Composed, LOCAL, compose, traffic_of_the_first};
+use crate::compose::{Choices, Composed, compose, traffic_of_the_first};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::proposal::{Accepted, Proposal};
@@ -253,7 +253,7 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
     let port = plan.delivery.port;
     let folder = folder_flag(&proposal.project);
     let dir = folder_argument(&proposal.project);
-    let there = if proposal.environment == LOCAL { String::new() } else { format!(" --environment {}", proposal.environment) };
+    let there = environment::flag(&proposal.environment);
     match &ended.outcome {
         Outcome::Promoted { .. } | Outcome::Unchanged { .. } => {
             if !terminal.json {

@@ -1,4 +1,4 @@
-//! What protects the environments that jobs name: GitHub's rules, with the people and teams of the gate.
+//! The environments: what is different in each, and what protects it by GitHub's rules, with the people and teams of the gate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use gate::Level;
 use rollout::{SmokeCheck, Strategy};
 use workflow::environment::{Environments, Protection, REVIEWERS_MAX, Refs, Reviewer, WAIT_TIMER_MAX_MINUTES, is_closed};
 
-use super::{Gate, LimitsConfig, Reader, VALUE};
+use super::{Config, Gate, LimitsConfig, Reader, VALUE};
 
 pub(super) const ENVIRONMENT: &[&str] =
     &["level", "replicas", "env", "smoke", "strategy", "limits", "gate", "reviewers", "preventSelfReview", "waitTimer", "branches", "tags"];
@@ -27,6 +27,45 @@ pub struct Place {
     pub limits: LimitsConfig,
     /// The whole of it, with what the project says.
     pub gate: Option<Gate>,
+}
+
+impl Config {
+    /// As it is in an environment.
+    #[must_use]
+    pub fn at(&self, environment: &str) -> Config {
+        let mut config = self.clone();
+        let Some(place) = self.places.get(environment).cloned() else { return config };
+        config.replicas = place.replicas.or(config.replicas);
+        config.env.extend(place.env);
+        config.smoke = place.smoke.or(config.smoke);
+        if place.strategy.is_some() {
+            (config.strategy, config.scale_down_delay_ms) = (place.strategy, place.scale_down_delay_ms);
+        }
+        config.limits = place.limits.or(config.limits);
+        config.gate = place.gate.unwrap_or(config.gate);
+        config
+    }
+
+    /// How secure an environment is to be: as it says, or as its name does.
+    pub fn level(&self, environment: &str) -> Option<Level> {
+        self.places.get(environment).and_then(|place| place.level).or_else(|| Level::named(environment))
+    }
+}
+
+impl LimitsConfig {
+    /// What isn't said here is as there.
+    #[must_use]
+    fn or(self, other: LimitsConfig) -> LimitsConfig {
+        LimitsConfig {
+            ready_ms: self.ready_ms.or(other.ready_ms),
+            step_min_ms: self.step_min_ms.or(other.step_min_ms),
+            step_max_ms: self.step_max_ms.or(other.step_max_ms),
+            deadline: self.deadline.or(other.deadline),
+            drain_ms: self.drain_ms.or(other.drain_ms),
+            verify_ms: self.verify_ms.or(other.verify_ms),
+            restarts_max: self.restarts_max.or(other.restarts_max),
+        }
+    }
 }
 
 /// Names are at most so long; GitHub's limit.

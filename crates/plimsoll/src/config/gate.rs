@@ -157,11 +157,11 @@ impl Reader {
         if mapping.get("tier").is_some() && mapping.get("coverage").is_none() {
             gate.coverage = None;
         }
-        let whole = |most: u64| move |reader: &mut Reader, node: &Node| reader.whole(node, 0, most).map(|number| number as u8);
         gate.coverage = self.at(mapping, "coverage", |reader, node| reader.number(node, 0.0, 100.0)).or(gate.coverage);
         gate.tier = self.at(mapping, "tier", |reader, node| reader.whole(node, 1, 3)).map(|tier| tier as u8).or(gate.tier);
         gate.findings = self.at(mapping, "findings", |reader, node| reader.findings(node, base.findings)).unwrap_or(gate.findings);
-        gate.provenance = self.at(mapping, "provenance", whole(3)).or(gate.provenance);
+        let provenance = self.at(mapping, "provenance", |reader, node| reader.whole(node, 0, 3));
+        gate.provenance = provenance.map(|level| level as u8).or(gate.provenance);
         gate.signed = self.at(mapping, "signed", Self::boolean).or(gate.signed);
         gate.keys = self.at(mapping, "keys", |reader, node| reader.list(node, Self::key)).unwrap_or(gate.keys);
         let require = self.at(mapping, "require", |reader, node| reader.list(node, Self::evidence));

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use base::name::{ProjectId, ReleaseId};
 use engine::{Cache, TickError, Ticked, World, tick_environment, tick_release};
+use release::{Waiting, environment};
 use tokio::sync::{Notify, watch};
-
-use record::ledger;
 
 use super::journal::{Journal, with_numbers};
 
@@ -160,7 +159,7 @@ impl Driver {
         }
         let sentence = match ticked.trouble.first() {
             Some(trouble) => Some(trouble.to_string()),
-            None => ticked.waiting.as_ref().map(|waiting| self.told(id, &waiting.sentence())),
+            None => ticked.waiting.as_ref().map(|waiting| self.told(id, waiting)),
         };
         let mut waiting = self.waiting.lock().expect("no holder panics");
         match sentence {
@@ -169,17 +168,10 @@ impl Driver {
         };
     }
 
-    /// As people know releases, and with commands that mean the environment it is about.
-    fn told(&self, id: ReleaseId, sentence: &str) -> String {
+    fn told(&self, id: ReleaseId, waiting: &Waiting) -> String {
         let index = self.journal.index();
-        let told = with_numbers(&index, sentence);
-        match index.releases.get(&id).filter(|entry| entry.environment != ledger::FIRST_ENVIRONMENT) {
-            Some(entry) => {
-                let past = "`plimsoll gate override --reason WHY";
-                told.replace(past, &format!("{past} --environment {}", entry.environment))
-            }
-            None => told,
-        }
+        let environment = index.releases.get(&id).map_or(environment::FIRST, |entry| entry.environment.as_str());
+        with_numbers(&index, &waiting.sentence(environment))
     }
 
     async fn catch_up(&self) {

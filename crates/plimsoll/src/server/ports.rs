@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use base::name::ProjectId;
-use record::{Index, ProjectEntry, ledger};
-use release::Live;
+use record::{Index, ProjectEntry};
+use release::{Live, environment};
 
 use crate::failure::{Failure, Result};
 use crate::proposal::Proposal;
@@ -66,11 +66,7 @@ fn named(index: &Index, (project, environment): &Place, from: ProjectId) -> Stri
         return format!("environment `{environment}` of this project");
     }
     let name = index.projects.get(project).map_or("another", |other| other.project.name.as_str());
-    if environment == ledger::FIRST_ENVIRONMENT {
-        format!("project `{name}`")
-    } else {
-        format!("project `{name}` in environment `{environment}`")
-    }
+    if environment == environment::FIRST { format!("project `{name}`") } else { format!("project `{name}` in environment `{environment}`") }
 }
 
 /// Where the application listens whatever `PORT` says has to be free for it.

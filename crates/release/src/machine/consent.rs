@@ -55,11 +55,12 @@ impl Release {
         environment: &Environment,
         now: Timestamp,
     ) -> Option<Advance> {
+        let said = waiting.sentence(&self.plan.environment);
         let waiting = match environment.overridden(now) {
-            Some(by) if !by.counts(&workflows.gate) => Waiting::Unconfirmed { by: by.by.clone(), else_waits: waiting.sentence() },
+            Some(by) if !by.counts(&workflows.gate) => Waiting::Unconfirmed { by: by.by.clone(), else_waits: said },
             // Each thing that it goes past is on record first.
-            Some(by) if self.overridden.as_ref() == Some(by) && self.gone_past.contains(&waiting.sentence()) => return None,
-            Some(by) => return Some(one(Event::Overridden { by: by.clone(), past: waiting.sentence(), at: now })),
+            Some(by) if self.overridden.as_ref() == Some(by) && self.gone_past.contains(&said) => return None,
+            Some(by) => return Some(one(Event::Overridden { by: by.clone(), past: said, at: now })),
             None => waiting,
         };
         Some(Advance { waiting: Some(waiting), wake, ..Advance::default() })
@@ -73,7 +74,7 @@ impl Release {
             _ => false,
         };
         let Some(why) = self.closed(environment, now).filter(|_| moves) else { return Ok(()) };
-        let closed = Waiting::Closed { name: self.plan.environment.clone(), why, opens: None }.sentence();
+        let closed = Waiting::Closed { name: self.plan.environment.clone(), why, opens: None }.sentence(&self.plan.environment);
         Err(Refusal::Closed(format!("release-{} can't move on now: {closed}", self.plan.number)))
     }
 

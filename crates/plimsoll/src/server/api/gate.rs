@@ -128,7 +128,7 @@ pub(super) async fn inbox(Extract(state): Extract<State>) -> Answer<Vec<InboxEnt
         if let Some(waiting) = loaded.release.waits_for_people(state.inner.world.clock.now()) {
             let project = &loaded.release.plan().project;
             let (project_name, folder) = (project.name.clone(), folder_of(project));
-            let sentence = waiting.sentence();
+            let sentence = waiting.sentence(&release.environment);
             let reviews = if let release::Waiting::Review { reviews, .. } = waiting { reviews } else { Vec::new() };
             entries.push(InboxEntry { project_name, folder, release, waiting: sentence, reviews });
         }
