@@ -135,7 +135,7 @@ impl Owner {
 
 /// The mark in a process's environment, with its name.
 fn variable_of(pid: i32) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let environment = process::environment(pid);
     let prefix = format!("{MARK}=");
     let found = environment.split(|byte| *byte == 0).find(|variable| variable.starts_with(prefix.as_bytes()))?;
     Some(String::from_utf8_lossy(found).into_owned())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,8 @@ pub(crate) struct Stat {
     pub(crate) group: i32,
     pub(crate) session: i32,
     started: u64,
+    /// Not so the kernel's own, and those that end.
+    has_memory: bool,
 }
 
 impl Stat {
@@ -83,6 +85,7 @@ impl Stat {
             group: fields.get(2)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
+            has_memory: *fields.get(20)? != "0",
         })
     }
 
@@ -169,13 +172,52 @@ pub(crate) fn sweep(left: impl Fn(&BTreeMap<i32, Stat>) -> Vec<i32>) -> bool {
 
 /// Whether the process was started with this line in its environment.
 fn marked(pid: i32, mark: &str) -> bool {
-    std::fs::read(Path::new("/proc").join(pid.to_string()).join("environ"))
-        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|line| line == mark.as_bytes()))
+    environment(pid).split(|byte| *byte == 0).any(|line| line == mark.as_bytes())
+}
+
+/// How long a process may take to become another program.
+const EXEC_MAX: Duration = Duration::from_secs(1);
+
+/// What a process was started with, as `environ` of proc(5). It is empty for the moment in which the process becomes another program, and
+/// so is its command line (`mm->env_end` isn't set yet): that moment is waited for, or whoever is in it would be overlooked.
+pub(crate) fn environment(pid: i32) -> Vec<u8> {
+    let read = |file: &str| read_at_once(&format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let until = Instant::now() + EXEC_MAX;
+    let mut bare = 0;
+    loop {
+        let environment = read("environ");
+        // One that has a command line each time has none.
+        if !environment.is_empty() || bare == 3 || Instant::now() > until {
+            return environment;
+        }
+        if read("cmdline").is_empty() {
+            if !Stat::of(pid).is_some_and(|stat| stat.lives() && stat.has_memory) {
+                return environment;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        } else {
+            bare += 1;
+        }
+    }
 }
 
 fn kill(pid: i32) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
+/// In one call, for between two the file ends where the process became another program.
+fn read_at_once(path: &str) -> io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read_at(&mut buffer, 0)?;
+        if read < buffer.len() {
+            buffer.truncate(read);
+            return Ok(buffer);
+        }
+        buffer.resize(4 * buffer.len(), 0);
     }
 }
 
@@ -207,7 +249,7 @@ mod tests {
     #[test]
     fn a_command_with_parentheses_does_not_hide_the_fields() {
         let text = "42 (a) b (c)) S 1 42 40 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 123456 1000 10 18446744073709551615";
-        assert_eq!(Stat::parse(text), Some(Stat { state: 'S', parent: 1, group: 42, session: 40, started: 123_456 }));
+        assert_eq!(Stat::parse(text), Some(Stat { state: 'S', parent: 1, group: 42, session: 40, started: 123_456, has_memory: true }));
         assert_eq!(Stat::parse("42 (half) S 1"), None);
     }
 
@@ -218,5 +260,26 @@ mod tests {
         assert!(!Process { started: own.started + 1, ..own.clone() }.lives());
         assert!(!Process { boot: "another".into(), ..own.clone() }.lives());
         assert!(!Process { started: own.started + 1, ..own }.signal(Signal::KILL).unwrap());
+    }
+
+    /// Of what becomes another program all the time every thirtieth look found an empty environment.
+    #[test]
+    fn whoever_is_becoming_another_program_is_not_overlooked() {
+        let again = "exec sh -c \"$0\" \"$0\"";
+        let mut child = std::process::Command::new("sh").args(["-c", again, again]).env("MARKED", "so").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let overlooked = (0..10_000).filter(|_| !marked(pid, "MARKED=so")).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(overlooked, 0);
+        assert!(!marked(pid, "MARKED=so"));
+    }
+
+    #[test]
+    fn who_was_started_with_nothing_has_nothing() {
+        let mut child = std::process::Command::new("sleep").arg("600").env_clear().spawn().unwrap();
+        assert_eq!(environment(child.id().cast_signed()), b"");
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }
