@@ -81,9 +81,19 @@ test_coverage_just_below if denied_for("coverage/low", but({"evidence": {"covera
 
 test_coverage_exactly_enough if gate.allow with input as but({"evidence": {"coverage": {"percent": 80}}})
 
-test_a_critical_finding if denied_for("findings/critical", but({"findings": [finding("code", "critical")]}))
+test_a_critical_finding if denied_for("findings/critical", but({
+	"findings": [finding("code", "critical")],
+	"evidence": {"findings": {"critical": 1}},
+}))
 
-test_a_secret_of_low_severity if denied_for("findings/secret", but({"findings": [finding("secret", "low")]}))
+test_a_secret_of_low_severity if denied_for("findings/secret", but({
+	"findings": [finding("secret", "low")],
+	"evidence": {"findings": {"secrets": 1}},
+}))
+
+test_a_critical_finding_that_nobody_counted if {
+	denied_for("findings/critical", but({"findings": [finding("code", "critical")], "evidence": {"findings": {"critical": null}}}))
+}
 
 test_an_accepted_finding_warns if {
 	accepted := object.union(finding("code", "critical"), {"suppressed": "known"})

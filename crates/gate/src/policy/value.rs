@@ -23,8 +23,8 @@ pub(super) fn value_of(document: &impl Serialize) -> Result<Value, Error> {
 #[derive(Default)]
 struct Names {
     texts: HashMap<String, Value>,
-    /// By the name of the struct.
-    shapes: HashMap<&'static str, Shape>,
+    /// By the name of the struct; there are a dozen.
+    shapes: Vec<(&'static str, Shape)>,
 }
 
 impl Names {
@@ -203,7 +203,8 @@ impl<'a> ser::Serializer for &'a mut Names {
     }
 
     fn serialize_struct(self, name: &'static str, length: usize) -> Result<Fields<'a>, Error> {
-        let shape = self.shapes.remove(name).unwrap_or_default();
+        let known = self.shapes.iter_mut().find(|(known, _)| *known == name);
+        let shape = known.map(|(_, shape)| std::mem::take(shape)).unwrap_or_default();
         Ok(Fields { names: self, name, shape, values: Vec::with_capacity(length) })
     }
 
@@ -294,7 +295,10 @@ impl SerializeStruct for Fields<'_> {
         let fields = &self.shape.0;
         self.values.sort_unstable_by_key(|(at, _)| fields[*at].rank);
         let entries: BTreeMap<Value, Value> = self.values.into_iter().map(|(at, value)| (fields[at].key.clone(), value)).collect();
-        self.names.shapes.insert(self.name, self.shape);
+        match self.names.shapes.iter_mut().find(|(known, _)| *known == self.name) {
+            Some((_, shape)) => *shape = self.shape,
+            None => self.names.shapes.push((self.name, self.shape)),
+        }
         Ok(Value::from(entries))
     }
 }

@@ -26,6 +26,20 @@ fn the_order_of_reports_does_not_matter() {
     }
 }
 
+/// The default policy doesn't look for what was counted as 0.
+#[test]
+fn what_is_counted_is_what_is_listed() {
+    for seed in 0..SEEDS {
+        let claims = reports(&mut Dice(seed));
+        let listed = merged(&claims);
+        let open = |of: &dyn Fn(&DistinctFinding) -> bool| listed.iter().filter(|it| it.suppressed.is_none() && of(it)).count() as u64;
+        let secrets = open(&|it| it.kind == FindingKind::Secret);
+        let critical = open(&|it| it.kind != FindingKind::Secret && it.severity == Severity::Critical);
+        let counted = Evidence { claims, ..Evidence::default() }.summary().findings.unwrap_or_default();
+        assert_eq!((counted.secrets, counted.critical), (secrets, critical), "seed {seed}");
+    }
+}
+
 #[test]
 fn every_report_of_a_finding_is_in_one_with_its_source_its_name_and_at_least_its_severity() {
     for seed in 0..SEEDS {
