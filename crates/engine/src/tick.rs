@@ -10,8 +10,8 @@ use base::name::{ProjectId, ReleaseId};
 use record::ledger::{self, Unreadable};
 use record::{Append, AppendError, NewFact, Store, StoreError};
 use release::{
-    Action, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Observed, Outcome, Phase, Plan, Release, Waiting,
-    Workflows,
+    Action, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Observed, Outcome, Packaged, Phase, Plan, Release,
+    Waiting, Workflows,
 };
 
 use crate::smoke::SmokeBoard;
@@ -160,7 +160,7 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
         return Ok(Ticked { conflict: true, ..Ticked::default() });
     }
     let mut trouble = Vec::new();
-    let seen = observe(world, release, environment.environment.clone(), &mut trouble).await;
+    let seen = observe(world, cache, release, environment.environment.clone(), &mut trouble).await;
     let now = world.clock.now();
     let advance = release.advance(&seen, now);
 
@@ -227,7 +227,13 @@ pub async fn tick_environment(world: &World, cache: &Cache, project: ProjectId, 
     Ok(Ticked { moved, trouble, ..Ticked::default() })
 }
 
-async fn observe(world: &World, release: &Release, environment: Arc<Environment>, trouble: &mut Vec<WorldError>) -> Observed {
+async fn observe(
+    world: &World,
+    cache: &Cache,
+    release: &Release,
+    environment: Arc<Environment>,
+    trouble: &mut Vec<WorldError>,
+) -> Observed {
     let mut seen = Observed { environment, ..Observed::default() };
     let Some(workflows) = release.plan().workflows() else {
         observe_rollout(world, release, &mut seen).await;
@@ -240,6 +246,9 @@ async fn observe(world: &World, release: &Release, environment: Arc<Environment>
                 seen.runs.jobs.insert(id, job);
             }
         }
+        Phase::Packaging if let Some(proved) = release.proved() => {
+            seen.packaged = Some(Packaged::Artifact { digest: proved.artifact, bytes: proved.bytes, files: proved.files });
+        }
         Phase::Packaging => {
             let artifacts = artifacts_of(release);
             match world.harvest.package(&artifacts, &workflows.source, &workflows.ships).await {
@@ -247,6 +256,10 @@ async fn observe(world: &World, release: &Release, environment: Arc<Environment>
                 Err(error) => trouble.push(error),
             }
         }
+        Phase::ReadingEvidence if let Some(proved) = release.proved() => match cache.release(world.store.as_ref(), proved.release).await {
+            Ok(of) => seen.evidence = of.release.evidence().cloned(),
+            Err(error) => trouble.push(WorldError::new("read what was proved", error.to_string())),
+        },
         Phase::ReadingEvidence => match world.harvest.evidence(&artifacts_of(release), &workflows.source, &release.last_attempts()).await {
             Ok(evidence) => seen.evidence = Some(evidence),
             Err(error) => trouble.push(error),

@@ -129,6 +129,9 @@ pub struct Up {
     /// Where it goes, with what `environments` says of it; `local` when absent
     #[arg(long, alias = "env", value_name = "NAME")]
     pub environment: Option<String>,
+    /// Ship what is live in this environment, byte for byte, instead of the commit
+    #[arg(long, value_name = "NAME")]
+    pub from: Option<String>,
     /// Run only this workflow file; may be repeated
     #[arg(long, value_name = "FILE")]
     pub workflow: Vec<String>,

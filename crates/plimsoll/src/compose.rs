@@ -53,6 +53,17 @@ pub struct Choices {
     pub security: Option<SecurityChoice>,
     pub vars: BTreeMap<String, String>,
     pub actor: String,
+    /// Ships what is live elsewhere.
+    pub from: Option<Elsewhere>,
+}
+
+/// What is live in another environment, and the release that brought it there.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    pub release: ReleaseId,
+    pub number: u64,
+    pub environment: String,
+    pub commit: Commit,
 }
 
 /// A proposal and the lines that explain it.
@@ -73,8 +84,15 @@ pub const LOCAL: &str = release::environment::FIRST;
 /// # Errors
 /// Whatever is wrong with the folder or its files, all at once.
 pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -> Result<Composed> {
-    let repository = git::open(folder).map_err(git_failure)?;
-    let git_ref = the_ref(folder, &repository, choices)?;
+    let mut repository = git::open(folder).map_err(git_failure)?;
+    let git_ref = match &choices.from {
+        Some(from) => from.commit.git_ref.clone(),
+        None => the_ref(folder, &repository, choices)?,
+    };
+    if let Some(from) = &choices.from {
+        // As it was committed there, whatever lies here.
+        repository = Repository { sha: from.commit.sha.clone(), dirty: Vec::new(), ..repository };
+    }
     let tree = Tree::open(&repository, choices.dirty)?;
     let mut warnings = Vec::new();
     if !choices.dirty && !repository.dirty.is_empty() {
@@ -106,7 +124,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     }));
     let health = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.health.clone());
     let given = detected.as_ref().filter(|_| config.start.is_none()).map(|detected| detected.env.clone()).unwrap_or_default();
-    let build = detected.filter(|_| config.artifact.is_none() && config.start.is_none()).and_then(|detected| detected.build);
+    let builds = choices.from.is_none() && config.artifact.is_none() && config.start.is_none();
+    let build = detected.filter(|_| builds).and_then(|detected| detected.build);
     let mut checked = security::Checked::default();
     let mut check = |source: &Source| {
         checked.add(source, security::mode(choices.security, &config), config.workflows.forbidden.as_ref(), &event.name, &|path| {
@@ -116,7 +135,10 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let mut resolver = fetching::resolver(&config.actions, &|path| tree.read(path))?;
     let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
     let runners = &config.workflows.runners;
-    let mut workflows = problems.or_default(triggered(&tree, &event, &gitlab, runners, &mut resolver, &mut warnings, &mut check));
+    let mut workflows = Vec::new();
+    if choices.from.is_none() {
+        workflows = problems.or_default(triggered(&tree, &event, &gitlab, runners, &mut resolver, &mut warnings, &mut check));
+    }
     let policies = problems.or_default(read_policies(&tree, &mut warnings));
     let calendar = problems.or_default(read_calendar(&tree, &config, now));
     let slos = problems.or_default(read_slos(&tree, &config));
@@ -132,13 +154,18 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     }
     warnings.extend(secrets::missing(&workflows, &project.id.to_string(), config.deliver_by_workflow));
     warnings.extend(secrets::of_gate_missing(&config.gate, &project.id.to_string(), &environment));
-    let why_runs = summary::runs(&workflows, &git_ref, config.deliver_by_workflow);
-    if workflows.is_empty() {
+    let why_runs = match &choices.from {
+        Some(from) => format!("nothing again: what release-{} ran counts", from.number),
+        None => summary::runs(&workflows, &git_ref, config.deliver_by_workflow),
+    };
+    if workflows.is_empty() && choices.from.is_none() {
         warnings.extend(workflows_of_the_root(&repository));
     }
-    warnings.extend(not_in_the_commit(&tree));
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
-    if let (Ships::Left(what), true) = (&ships, workflows.is_empty()) {
+    if choices.from.is_none() {
+        warnings.extend(not_in_the_commit(&tree));
+    }
+    if let (Ships::Left(what), true) = (&ships, workflows.is_empty() && choices.from.is_none()) {
         return Err(Failure::usage(format!("`artifact: {what}` is what a workflow leaves behind, and {why_runs}"))
             .hint("without `artifact:` the commit's files ship; `start:` runs in their folder"));
     }
@@ -153,7 +180,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
     }
-    if ships == Ships::Source {
+    if ships == Ships::Source && choices.from.is_none() {
         tree.leads_nowhere_else()?;
     }
     let mut delivery = delivery(&config, start.clone(), choices);
@@ -164,13 +191,13 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         delivery.probes.readiness.path = health;
     }
     let snapshot = tree.snapshot.clone();
-    let commit = Commit {
+    let commit = choices.from.as_ref().map(|from| from.commit.clone()).unwrap_or_else(|| Commit {
         sha: repository.sha.clone(),
         git_ref: git_ref.clone(),
         subject: repository.subject.clone(),
         author: repository.author.clone(),
         dirty: choices.dirty,
-    };
+    });
     let source = CodeSource {
         repository: project.repository.clone(),
         sha: repository.sha.clone(),
@@ -185,7 +212,13 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let mut summary = vec![
         ("commit", summary::commit(&commit, !repository.dirty.is_empty())),
         ("runs", why_runs),
-        ("ships", summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source, choices.dirty)),
+        (
+            "ships",
+            match &choices.from {
+                Some(from) => format!("what is live in {}, as it was proved there (release-{})", from.environment, from.number),
+                None => summary::ships(&ships, build.as_ref().map(|build| build.command.as_str()), config_source, choices.dirty),
+            },
+        ),
         ("gate", summary::gate(&gate)),
         ("starts", format!("{start} ({why_start})")),
         ("traffic", summary::traffic(&delivery)),
@@ -205,11 +238,44 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         deliver_by_workflow: config.deliver_by_workflow,
         environments: config.environments.clone(),
         ships,
+        from: choices.from.as_ref().map(|from| from.release),
         gate,
         delivery,
         actor: choices.actor.clone(),
     };
     Ok(Composed { proposal, summary, warnings, notes, snapshot })
+}
+
+/// The project, and the environment from which something is to move on; nothing where the commit goes the whole way.
+///
+/// # Errors
+/// When what is asked is against what the file says. Whatever is wrong in the file is told when it is read as a whole.
+pub fn moves_on(folder: &Path, choices: &Choices, from: Option<&str>) -> Result<Option<(ProjectId, String)>> {
+    let repository = git::open(folder).map_err(git_failure)?;
+    let config = read_config(&Tree::open(&repository, choices.dirty)?, &mut Vec::new()).map(|(config, _)| config).unwrap_or_default();
+    let environment = environments::of_release(choices.environment.as_deref(), &config);
+    let place = environment.as_ref().ok().and_then(|environment| config.places.get(environment));
+    let after = place.and_then(|place| place.after.clone());
+    let Some(from) = from.map(str::to_lowercase).or_else(|| after.clone()) else { return Ok(None) };
+    let (from, environment) = (environments::of_release(Some(&from), &config)?, environment?);
+    if let Some(after) = after.filter(|after| *after != from) {
+        let message = format!("only what is live in `{after}` ships to `{environment}`, and not what is in `{from}`");
+        return Err(Failure::usage(message).hint(format!("`environments.{environment}.after` in plimsoll.yaml says so")));
+    }
+    let does = |what: &str| Err(Failure::usage(format!("what moves on from `{from}` {what}")));
+    if from == environment {
+        return Err(Failure::usage(format!("what is live in `{from}` can't move on to `{from}`")).hint("`--environment` says where to"));
+    }
+    if choices.dirty {
+        return does("is what was proved there, and never the working tree: leave out `--dirty`");
+    }
+    if !choices.workflows.is_empty() {
+        return does("runs no workflow again: leave out `--workflow`");
+    }
+    if config.deliver_by_workflow {
+        return does("is delivered by Plimsoll, and `deliver: workflow` leaves that to jobs");
+    }
+    Ok(Some((project_id(&repository.root, &repository.subtree), from)))
 }
 
 /// The nearest folder above, up to the repository's root, of which it is known how it starts; as it would be typed.

@@ -27,6 +27,9 @@ pub struct Proposal {
     #[serde(default)]
     pub environments: Environments,
     pub ships: Ships,
+    /// Ships what this release built, and runs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ReleaseId>,
     pub gate: gate::GatePlan,
     /// Its port is the one asked for, or 0 for the project's own.
     pub delivery: Delivery,

@@ -28,6 +28,15 @@ impl Moment {
     }
 }
 
+/// A workflow of which every job was skipped ran nothing: it is no reason for a yes, and none for a no.
+pub fn results<'a>(runs: impl Iterator<Item = (&'a str, &'a Run)>) -> impl Iterator<Item = gate::RunResult> {
+    let ran = runs.filter(|(_, run)| run.conclusion() != Some(Conclusion::Skipped));
+    ran.map(|(workflow, run)| gate::RunResult {
+        workflow: workflow.to_string(),
+        conclusion: run.conclusion().map_or("unfinished", Conclusion::word).to_string(),
+    })
+}
+
 pub(crate) fn gate_input<'a>(
     plan: &Plan,
     workflows: &Workflows,
@@ -36,12 +45,8 @@ pub(crate) fn gate_input<'a>(
     runs: impl Iterator<Item = (&'a str, &'a Run)>,
     moment: Moment,
 ) -> gate::Input {
-    // A workflow of which every job was skipped ran nothing: it is no reason for a yes, and none for a no.
-    let ran = runs.filter(|(_, run)| run.conclusion() != Some(Conclusion::Skipped));
-    let runs = ran.map(|(workflow, run)| gate::RunResult {
-        workflow: workflow.to_string(),
-        conclusion: run.conclusion().map_or("unfinished", Conclusion::word).to_string(),
-    });
+    let before = workflows.proved.iter().flat_map(|proved| proved.runs.iter().cloned());
+    let runs = results(runs);
     let input = gate::Input {
         release: format!("release-{}", plan.number),
         project: plan.project.name.clone(),
@@ -53,7 +58,7 @@ pub(crate) fn gate_input<'a>(
             author: workflows.commit.author.clone(),
         },
         brings: workflows.brings.clone(),
-        runs: runs.collect(),
+        runs: before.chain(runs).collect(),
         evidence: Summary::default(),
         findings: Vec::new(),
         previous: gate::Previous::default(),

@@ -4,7 +4,7 @@
 
 pub mod environment;
 pub mod event;
-mod input;
+pub mod input;
 pub mod machine;
 pub mod plan;
 pub mod provenance;
@@ -15,7 +15,7 @@ pub mod waiting;
 pub use environment::{Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Live};
 pub use event::Event;
 pub use machine::{Action, Advance, Command, Observed, Phase, Refusal, Release};
-pub use plan::{Commit, Delivery, Kind, Plan, Project, Workflows};
+pub use plan::{Commit, Delivery, Kind, Plan, Project, Proved, Workflows};
 pub use source::{CodeSource, Packaged, Ships};
 pub use status::{Outcome, Status};
 pub use waiting::Waiting;

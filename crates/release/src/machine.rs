@@ -20,7 +20,7 @@ use workflow::run::Run;
 use crate::environment::{Environment, EnvironmentEvent, GENERATIONS_PER_RELEASE, Live};
 use crate::event::Event;
 use crate::input::Moment;
-use crate::plan::{Delivery, Kind, Plan, Workflows, revision};
+use crate::plan::{Delivery, Kind, Plan, Proved, Workflows, revision};
 use crate::source::Packaged;
 use crate::status::Outcome;
 use crate::waiting::Waiting;
@@ -276,6 +276,11 @@ impl Release {
         }
     }
 
+    /// Nothing where it builds what it ships.
+    pub fn proved(&self) -> Option<&Proved> {
+        self.plan.workflows()?.proved.as_deref()
+    }
+
     /// Name of the workflow file and its run.
     pub fn runs(&self) -> impl Iterator<Item = (&str, &Run)> {
         let plans = self.plan.workflows().map(|workflows| workflows.runs.as_slice()).unwrap_or_default();
@@ -394,6 +399,10 @@ impl Release {
         match &seen.packaged {
             None => Advance { waiting: Some(Waiting::Packaging), ..Advance::default() },
             Some(Packaged::Missing(reason)) => one(Event::NothingToShip { reason: reason.clone(), at: now }),
+            Some(Packaged::Artifact { digest, .. }) if self.proved().is_some_and(|proved| proved.artifact != *digest) => {
+                let reason = "what would ship is not what was proved".to_string();
+                one(Event::NothingToShip { reason, at: now })
+            }
             Some(Packaged::Artifact { digest, bytes, files }) => {
                 one(Event::Packaged { artifact: *digest, bytes: *bytes, files: *files, at: now })
             }

@@ -56,6 +56,23 @@ pub struct Workflows {
     /// The machine is there to build and for nothing else, as its owner says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hosted: bool,
+    /// Nothing runs or is packed again: it ships what another release brought to another environment, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<Box<Proved>>,
+}
+
+/// What a release built and proved, to be shipped once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proved {
+    pub release: ReleaseId,
+    pub number: u64,
+    /// Where it is live, or was when it was asked for.
+    pub environment: String,
+    pub artifact: Digest,
+    pub bytes: u64,
+    pub files: u64,
+    /// How its runs ended.
+    pub runs: Vec<gate::RunResult>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

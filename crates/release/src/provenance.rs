@@ -63,6 +63,9 @@ pub fn built<'a>(plan: &Plan, events: impl IntoIterator<Item = &'a Event>) -> Re
 pub fn statement<'a>(plan: &Plan, events: impl IntoIterator<Item = &'a Event>, version: &str) -> Result<Statement, NoProvenance> {
     let built = built(plan, events)?;
     let workflows = plan.workflows().expect("what was built is a change");
+    if let Some(proved) = &workflows.proved {
+        return Err(NoProvenance(format!("release-{} built nothing: it ships what release-{} built", plan.number, proved.number)));
+    }
     let predicate = json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,

@@ -97,6 +97,9 @@ pub struct Status {
     pub phase: Phase,
     pub commit: Option<crate::plan::Commit>,
     pub rollback_to: Option<RevisionId>,
+    /// What it ships was built and proved by another release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved: Option<crate::plan::Proved>,
     pub created: Timestamp,
     pub actor: String,
     pub runs: Vec<RunStatus>,
@@ -139,6 +142,7 @@ impl Release {
                 Kind::Rollback { revision, .. } => Some(revision.revision.clone()),
                 Kind::Change(_) => None,
             },
+            proved: self.proved().cloned(),
             created: plan.created,
             actor: plan.actor.clone(),
             runs: self

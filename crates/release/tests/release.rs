@@ -11,7 +11,7 @@ use gate::{GatePlan, PolicyFile};
 use release::provenance;
 use release::{
     Action, Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind,
-    Live, Observed, Outcome, Packaged, Plan, Project, Release, Ships, Waiting, Workflows,
+    Live, Observed, Outcome, Packaged, Plan, Project, Proved, Release, Ships, Waiting, Workflows,
 };
 use rollout::{InstancePhase, InstancePlan, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy, TargetSeen};
 use workflow::job::{Conclusion, JobOutcome, JobSeen};
@@ -485,6 +485,32 @@ fn packed() -> Observed {
     }
 }
 
+fn moving_on(artifact: Digest) -> Release {
+    let mut plan = plan(&[]);
+    let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
+    let runs = vec![gate::RunResult { workflow: "ci.yml".to_string(), conclusion: "failure".to_string() }];
+    let (release, environment) = (ReleaseId::new(NOW, 9), "staging".to_string());
+    workflows.proved = Some(Box::new(Proved { release, number: 1, environment, artifact, bytes: 1, files: 1, runs }));
+    Release::new(Arc::new(plan))
+}
+
+/// Whatever a machine that lost its mind says is there.
+#[test]
+fn only_what_was_proved_moves_on() {
+    let release = moving_on(Digest::of(b"something else"));
+    let Advance { events, .. } = release.advance(&packed(), NOW);
+    let why = Outcome::RunFailed { reason: "what would ship is not what was proved".to_string() };
+    assert!(matches!(events.last(), Some(Event::Finished { outcome, .. }) if *outcome == why), "{events:?}");
+}
+
+#[test]
+fn what_ran_before_counts_where_it_moves_on_to() {
+    let Advance { events, .. } = moving_on(Digest::of(b"dist")).advance(&packed(), NOW);
+    let denied =
+        |event: &Event| matches!(event, Event::Decided { decision } if decision.violations().iter().any(|it| it.id == "runs/failed"));
+    assert!(events.iter().any(denied), "{events:?}");
+}
+
 fn decide(plan: Plan, now: Timestamp) -> Release {
     let mut release = Release::new(Arc::new(plan));
     let mut seen = packed();
@@ -524,7 +550,7 @@ fn plan(workflows: &[&str]) -> Plan {
     };
     let source = CodeSource { repository: "/srv/shop".to_string(), sha: "0".repeat(40), subtree: String::new(), snapshot: None };
     let gate = GatePlan::default();
-    let workflows = Workflows { commit, source, runs, ships: Ships::Source, brings: None, gate, hosted: false };
+    let workflows = Workflows { commit, source, runs, ships: Ships::Source, brings: None, gate, hosted: false, proved: None };
     let project =
         Project { id: ProjectId::new(NOW, 1), name: "shop".to_string(), repository: "/srv/shop".to_string(), subtree: String::new() };
     Plan {

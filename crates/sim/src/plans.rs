@@ -80,6 +80,7 @@ pub(crate) fn change(rng: &mut Rng, number: u64, now: Timestamp, before: Option<
             ..GatePlan::default()
         },
         hosted: false,
+        proved: None,
     };
     let delivery = delivery(rng);
     let plan = plan(rng, number, now, Kind::Change(Box::new(workflows)), delivery);

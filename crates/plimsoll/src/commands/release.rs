@@ -126,6 +126,9 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     if let Some(revision) = &status.rollback_to {
         terminal.data(&format!("  back to    {revision}"));
     }
+    if let Some(proved) = &status.proved {
+        terminal.data(&format!("  moves on   from {}, as release-{} built and proved it", proved.environment, proved.number));
+    }
     terminal.data(&format!("  asked for  {} by {}", status.created.date_and_clock(), status.actor));
     for run in &status.runs {
         terminal.data(&format!("  run        {} {}", run.workflow, run.conclusion.map_or("under way", workflow::job::Conclusion::word)));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::name::ProjectId;
 use base::time::parse_duration_ms;
 use release::{Live, Outcome, Ships, environment};
 use rollout::InstancePhase;
@@ -9,7 +10,7 @@ use rollout::InstancePhase;
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
 use crate::cli::Up;
 use crate::client::Client;
-use crate::compose::{Choices, Composed, compose, traffic_of_the_first};
+use crate::compose::{Choices, Composed, Elsewhere, compose, moves_on, traffic_of_the_first};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::proposal::{Accepted, Proposal};
@@ -25,7 +26,10 @@ const LOOK: Duration = Duration::from_millis(100);
 
 pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     let wait_ms = args.wait.as_deref().map(wait_duration).transpose()?;
-    let choices = choices(args)?;
+    let mut choices = choices(args)?;
+    if let Some((project, from)) = moves_on(&args.dir, &choices, args.from.as_deref())? {
+        choices.from = Some(what_moves_on(project, &from, args.dry_run).await?);
+    }
     let mut composed = compose(&args.dir, &choices, world::now(), world::random())?;
     compare_with_what_runs(&mut composed).await;
     announce(&composed, args.dry_run && !terminal.json, terminal);
@@ -62,7 +66,7 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
     };
     match watched {
         Watched::Ended(ended) => {
-            let code = conclude(&ended, &composed.proposal, terminal)?;
+            let code = conclude(&ended, &choices, &composed.proposal, terminal)?;
             match ended.outcome {
                 Outcome::Unchanged { .. } if !answers(&client, &composed.proposal, terminal).await? => return Ok(exit::FAILED),
                 Outcome::Promoted { .. } => tell_of_the_first(&client, &ended, &composed.proposal, terminal).await?,
@@ -183,7 +187,31 @@ fn choices(args: &Up) -> Result<Choices> {
         security: args.security,
         vars: pairs("var", &args.vars)?,
         actor: actor(),
+        from: None,
     })
+}
+
+/// What is live in an environment, as the server knows it.
+async fn what_moves_on(project: ProjectId, environment: &str, only_looks: bool) -> Result<Elsewhere> {
+    let client = match only_looks {
+        false => Client::connect(&dirs()?).await?,
+        true => Client::find(&super::dirs_to_read()?).await.ok_or_else(|| {
+            Failure::not_found(format!("what is live in `{environment}` is the server's to say, and none is running"))
+                .hint("`plimsoll up` without `--dry-run` starts one")
+        })?,
+    };
+    let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={project}")).await?;
+    let view = views.into_iter().find(|view| view.environment == environment);
+    let brought = view.and_then(|view| view.brought_by).and_then(|entry| Some((entry.id, entry.number, entry.commit?)));
+    let Some((release, number, commit)) = brought else {
+        let hint = format!("`plimsoll up{}` brings something up there first", environment::flag(environment));
+        return Err(Failure::not_found(format!("nothing is live in `{environment}` that could move on")).hint(hint));
+    };
+    if commit.dirty {
+        let message = format!("release-{number}, which is live in `{environment}`, has changes that are not committed, and stays there");
+        return Err(Failure::usage(message).hint("commit them, and bring that up there"));
+    }
+    Ok(Elsewhere { release, number, environment: environment.to_string(), commit })
 }
 
 fn wait_duration(text: &str) -> Result<u64> {
@@ -244,7 +272,7 @@ fn in_the_way(ended: &Ended) -> Option<&str> {
     ended.waited_for.as_deref().filter(|_| matches!(reason, rollout::Reason::RouterRefuses { .. }))
 }
 
-fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u8> {
+fn conclude(ended: &Ended, choices: &Choices, proposal: &Proposal, terminal: &Terminal) -> Result<u8> {
     if terminal.json {
         terminal.json(&ended.release.status());
     }
@@ -259,8 +287,12 @@ fn conclude(ended: &Ended, proposal: &Proposal, terminal: &Terminal) -> Result<u
             if !terminal.json {
                 terminal.data(&format!("http://{name}.localhost:{port}"));
             }
+            let first = match choices.from.as_ref() {
+                Some(from) => format!("bring a change to `{}`", from.environment),
+                None => "commit a change".to_string(),
+            };
             terminal.say(&format!(
-                "also http://127.0.0.1:{port}; next: commit a change and `plimsoll up{dir}{there}` again, or `plimsoll status{dir}`"
+                "also http://127.0.0.1:{port}; next: {first} and `plimsoll up{dir}{there}` again, or `plimsoll status{dir}`"
             ));
         }
         // The application is not to blame, and who answers at the port is not known.

@@ -7,17 +7,33 @@ use base::name::nearest;
 use base::people::same;
 use base::yaml::Node;
 use gate::Level;
+use release::environment::FIRST;
 use rollout::{SmokeCheck, Strategy};
 use workflow::environment::{Environments, Protection, REVIEWERS_MAX, Refs, Reviewer, WAIT_TIMER_MAX_MINUTES, is_closed};
 
 use super::{Config, Gate, LimitsConfig, Reader, VALUE};
 
-pub(super) const ENVIRONMENT: &[&str] =
-    &["level", "replicas", "env", "smoke", "strategy", "limits", "gate", "reviewers", "preventSelfReview", "waitTimer", "branches", "tags"];
+pub(super) const ENVIRONMENT: &[&str] = &[
+    "after",
+    "level",
+    "replicas",
+    "env",
+    "smoke",
+    "strategy",
+    "limits",
+    "gate",
+    "reviewers",
+    "preventSelfReview",
+    "waitTimer",
+    "branches",
+    "tags",
+];
 
 /// What an environment has otherwise than the project as a whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Place {
+    /// Only what is live in that environment ships here.
+    pub after: Option<String>,
     pub level: Option<Level>,
     pub replicas: Option<u32>,
     pub env: BTreeMap<String, String>,
@@ -96,13 +112,36 @@ impl Reader {
                 protections.insert(name, protection);
             }
         }
+        for (key, value) in mapping.iter() {
+            self.after(&key.text.to_lowercase(), value, &places);
+        }
         Some((Environments { protections, people: people.clone(), only: None }, places))
+    }
+
+    /// One environment comes after another of the project, and never after itself.
+    fn after(&mut self, name: &str, node: &Node, places: &BTreeMap<String, Place>) {
+        let Some(node) = node.as_mapping().and_then(|mapping| mapping.get("after")) else { return };
+        let next = |name: &str| places.get(name).and_then(|place| place.after.as_deref());
+        let Some(after) = next(name) else { return };
+        let levels = || Level::ALL.iter().map(|level| level.as_str());
+        let known = || places.keys().map(String::as_str).chain(levels()).chain([FIRST]);
+        if !known().any(|known| known == after) {
+            let near = nearest(after, known()).map(|near| format!("did you mean `{near}`?"));
+            let hint = near.unwrap_or_else(|| format!("`environments: {{{after}: {{}}}}` makes one"));
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("this project has no environment `{after}`")).hint(hint));
+        }
+        let chain = std::iter::successors(Some(after), |name| next(name)).take(places.len() + 1);
+        if chain.into_iter().any(|it| it == name) {
+            let message = format!("`{name}` would come after itself, so nothing could ever ship there");
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, message));
+        }
     }
 
     fn place(&mut self, node: &Node, gate: &Gate) -> Option<Place> {
         // What it has besides has been told.
         let mapping = node.as_mapping()?;
         Some(Place {
+            after: self.at(mapping, "after", Self::text).map(|name| name.to_lowercase()),
             level: self.at(mapping, "level", Self::level),
             replicas: self.at(mapping, "replicas", Self::replicas),
             env: self.at(mapping, "env", Self::env).unwrap_or_default(),

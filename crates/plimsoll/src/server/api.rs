@@ -25,6 +25,7 @@ use super::follow::follow;
 use super::history::{HistoryEntry, history};
 use super::journal::Journal;
 use super::logs;
+use super::promotion::brought_by;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::proposal::{Accepted, Proposal};
 use crate::world::Host;
@@ -351,6 +352,9 @@ pub struct EnvironmentView {
     pub folder: String,
     pub environment: String,
     pub live: Option<release::Live>,
+    /// Whose commit that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought_by: Option<ReleaseEntry>,
     pub history: Vec<release::Live>,
     /// Nothing when the instances can't be asked.
     pub instances: Option<Vec<rollout::InstanceSeen>>,
@@ -426,6 +430,7 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
                 folder: folder_of(&entry.project),
                 environment: name.clone(),
                 live: environment.live().cloned(),
+                brought_by: environment.live().and_then(|live| brought_by(&index, live, &(*project, name.clone()))).cloned(),
                 history: environment.history().to_vec(),
                 instances: None,
                 route: None,

@@ -18,6 +18,7 @@ use super::api::{Demand, DownRequest, EnvironmentAsk, EnvironmentDown};
 use super::history::ways_back;
 use super::journal::{Journal, with_numbers};
 use super::ports;
+use super::promotion::{self, Promotion};
 use crate::compose::git_failure;
 use crate::failure::{Doing, Failure, FailureKind, Result};
 use crate::fetching;
@@ -56,6 +57,13 @@ impl Book {
     /// # Errors
     /// When the proposal can't become a plan, or the record can't be written.
     pub async fn accept(&self, proposal: Proposal) -> Result<Accepted> {
+        let promotion = match proposal.from {
+            Some(from) if self.known(proposal.id, None).is_none() => {
+                self.journal.catch_up().await?;
+                Some(promotion::of(&self.journal, self.world.store.as_ref(), from, &proposal).await?)
+            }
+            _ => None,
+        };
         // A large history takes its time, and nobody who goes back waits for it.
         let since = self.since(&proposal);
         let mut brings = self.brings(&proposal, since.clone()).await?;
@@ -71,7 +79,7 @@ impl Book {
         if now != since {
             brings = self.brings(&proposal, now).await?;
         }
-        let (plan, last_run, runs_of) = self.plan(proposal, brings, entry.as_ref(), port)?;
+        let (plan, last_run, runs_of) = self.plan(proposal, promotion, brings, entry.as_ref(), port)?;
         self.record(plan, entry, last_run, runs_of).await
     }
 
@@ -208,7 +216,8 @@ impl Book {
     /// With the number of the last run, and how often each of the workflow files has run then.
     fn plan(
         &self,
-        proposal: Proposal,
+        mut proposal: Proposal,
+        promotion: Option<Promotion>,
         brings: Brought,
         entry: Option<&ProjectEntry>,
         port: u16,
@@ -218,7 +227,12 @@ impl Book {
         // From before files were counted: whichever it was, it hasn't run more often.
         let counted_before = if counts.is_empty() { last_run } else { 0 };
         let mut now_counted = BTreeMap::new();
-        let hosted = self.hosted;
+        let (mut hosted, mut proved) = (self.hosted, None);
+        if let Some(promotion) = promotion {
+            // How far it is believed was decided where it was built.
+            (proposal.source, proposal.ships, hosted) = (promotion.source, promotion.ships, promotion.hosted);
+            proved = Some(Box::new(promotion.proved));
+        }
         let mut gate = proposal.gate;
         gate.previous_evidence = entry.and_then(|entry| entry.evidence.get(&proposal.environment)).cloned().unwrap_or_default();
         gate.previous_benchmarks = self.journal.index().baseline(proposal.project.id, &proposal.environment).to_vec();
@@ -253,7 +267,8 @@ impl Book {
             runs.push(Arc::new(plan));
         }
         let brings = Some(brings);
-        let workflows = Workflows { commit: proposal.commit, source: proposal.source, runs, ships: proposal.ships, brings, gate, hosted };
+        let Proposal { commit, source, ships, .. } = proposal;
+        let workflows = Workflows { commit, source, runs, ships, brings, gate, hosted, proved };
         let plan = Plan {
             id: proposal.id,
             number: entry.map_or(0, |entry| entry.last_release) + 1,
@@ -337,16 +352,7 @@ impl Book {
 
 /// Of the release that brought the revision that is live, which a way back may have brought again.
 fn commit_of(index: &Index, live: &Live, environment: &(ProjectId, String)) -> Option<String> {
-    let is_meant = |entry: &&record::ReleaseEntry| {
-        // One that changed nothing is live as well: its bytes are.
-        let brought = matches!(
-            &entry.outcome,
-            Some(release::Outcome::Promoted { revision } | release::Outcome::Unchanged { revision }) if *revision == live.instance.revision
-        );
-        (entry.project, &entry.environment) == (environment.0, &environment.1) && (entry.id == live.release || brought)
-    };
-    let commits = index.releases.values().rev().filter(is_meant).filter_map(|entry| entry.commit.as_ref());
-    commits.map(|commit| commit.sha.clone()).next()
+    promotion::brought_by(index, live, environment).and_then(|entry| Some(entry.commit.as_ref()?.sha.clone()))
 }
 
 /// What was live before what is live now, and was left neither by a rollback nor by a canary that failed.

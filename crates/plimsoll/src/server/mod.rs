@@ -8,6 +8,7 @@ mod history;
 mod journal;
 mod logs;
 mod ports;
+mod promotion;
 mod schedules;
 
 use std::fs::{File, OpenOptions};

@@ -20,6 +20,7 @@ mod incidents;
 mod json;
 mod levels;
 mod lint;
+mod promotion;
 mod protection;
 mod releases;
 mod rolling;

@@ -7,7 +7,7 @@ use ::gate::attest::{CYCLONEDX, Statement};
 use axum::Json;
 use axum::extract::{Path, Query, State as Extract};
 use base::Digest;
-use base::name::ProjectId;
+use base::name::{ProjectId, ReleaseId};
 use host::blobs::FileBlobs;
 use record::ledger;
 use release::provenance::{self, Built, NoProvenance};
@@ -23,7 +23,11 @@ pub(super) async fn provenance(
     Path(name): Path<String>,
     Query(of): Query<OfProject>,
 ) -> Answer<serde_json::Value> {
-    let recorded = Recorded::read(&state, &name, of).await?;
+    let mut recorded = Recorded::read(&state, &name, of).await?;
+    // What moves on from one environment to the next was built once.
+    if let Some(proved) = recorded.plan.workflows().and_then(|workflows| workflows.proved.as_ref()) {
+        recorded = Recorded::of(&state, proved.release).await?;
+    }
     let statement = provenance::statement(&recorded.plan, recorded.events(), env!("CARGO_PKG_VERSION")).map_err(nothing)?;
     let dirs = state.inner.dirs.clone();
     let key = blocking(move || crate::world::signing_key(&dirs)).await?;
@@ -88,7 +92,10 @@ struct Recorded {
 
 impl Recorded {
     async fn read(state: &State, name: &str, of: OfProject) -> Result<Recorded> {
-        let id = find(state, of.project, name)?;
+        Recorded::of(state, find(state, of.project, name)?).await
+    }
+
+    async fn of(state: &State, id: ReleaseId) -> Result<Recorded> {
         let facts = state.store().load(&ledger::release_stream(id), 0).await.doing("read the release's record")?;
         let (first, rest) = facts.split_first().ok_or_else(|| Failure::infrastructure("the release has no record"))?;
         let plan = ledger::read_shared(first).doing("read the release's plan")?;
