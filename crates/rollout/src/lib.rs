@@ -18,6 +18,7 @@ mod meter;
 pub mod observed;
 mod outcome;
 pub mod plan;
+pub mod presets;
 pub mod rolling;
 mod rollout;
 pub mod script;

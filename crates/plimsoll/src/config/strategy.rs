@@ -4,12 +4,12 @@ use base::Diagnostic;
 use base::name::nearest;
 use base::time::parse_duration_ms;
 use base::yaml::Node;
-use rollout::{Amount, Step, Strategy};
+use rollout::{Amount, Step, Strategy, presets};
 
 use super::{Reader, TYPE, VALUE};
 
 pub(super) const STRATEGY: &[&str] = &["canary", "blueGreen", "rollingUpdate", "immediate"];
-pub(super) const CANARY: &[&str] = &["steps", SCALE_DOWN_DELAY];
+pub(super) const CANARY: &[&str] = &["preset", "steps", SCALE_DOWN_DELAY];
 pub(super) const BLUE_GREEN: &[&str] = &["autoPromotionEnabled", "autoPromotionSeconds", SCALE_DOWN_DELAY];
 pub(super) const ROLLING_UPDATE: &[&str] = &["maxSurge", "maxUnavailable"];
 /// What is said where it is none of them.
@@ -40,9 +40,14 @@ impl Reader {
         match ways.as_slice() {
             [("canary", canary)] => {
                 let canary = self.closed(canary, CANARY)?;
-                let steps = self.at(canary, "steps", |reader, node| reader.list(node, Self::step)).unwrap_or_default();
-                self.rising(node, &steps);
-                Some(Strategy::Canary { steps })
+                let steps = self.at(canary, "steps", |reader, node| reader.list(node, Self::step));
+                self.rising(node, steps.as_deref().unwrap_or_default());
+                let preset = self.at(canary, "preset", Self::preset);
+                if let (Some(_), Some(preset)) = (&steps, canary.get("preset")) {
+                    let message = "a canary has the steps of a preset or its own";
+                    self.diagnostics.push(Diagnostic::error(VALUE, preset.span, message).hint("leave out `preset` or `steps`"));
+                }
+                Some(Strategy::Canary { steps: steps.or(preset).unwrap_or_default() })
             }
             [("blueGreen", blue_green)] if blue_green.is_null() => Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
             [("blueGreen", blue_green)] => {
@@ -119,6 +124,17 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn preset(&mut self, node: &Node) -> Option<Vec<Step>> {
+        let name = self.text(node)?;
+        let steps = presets::steps(&name);
+        if steps.is_none() {
+            let all = || presets::names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let hint = nearest(&name, presets::names()).map_or_else(all, |near| format!("did you mean `{near}`?"));
+            self.diagnostics.push(Diagnostic::error(VALUE, node.span, format!("there is no preset `{name}`")).hint(hint));
+        }
+        steps
     }
 
     fn rising(&mut self, node: &Node, steps: &[Step]) {

@@ -52,6 +52,15 @@ fn blue_green_moves_by_itself_as_argo_has_it() {
 }
 
 #[test]
+fn a_canary_has_the_steps_of_a_preset_or_its_own() {
+    let strategy = |text: &str, expected: &[&str]| check(&format!("apiVersion: plimsoll/v1alpha1\nstrategy: {text}\n"), expected).strategy;
+    let steps = rollout::presets::steps("tier-2").unwrap();
+    assert_eq!(strategy("{canary: {preset: tier-2}}", &[]), Some(Strategy::Canary { steps }));
+    strategy("{canary: {preset: tier2}}", &["2:29 there is no preset `tier2`"]);
+    strategy("{canary: {preset: tens, steps: [setWeight: 5]}}", &["2:29 a canary has the steps of a preset or its own"]);
+}
+
+#[test]
 fn a_rolling_update_takes_what_a_deployment_does() {
     use rollout::Amount::{Count, Percent};
     let strategy = |text: &str, expected: &[&str]| check(&format!("apiVersion: plimsoll/v1alpha1\nstrategy: {text}\n"), expected).strategy;
