@@ -822,7 +822,7 @@ pub struct Rollback {
 #[derive(Debug, Clone, Args)]
 pub struct Logs {
     #[command(flatten)]
-    pub of: OfDir,
+    pub at: OfEnvironment,
     /// Keep printing what is written
     #[arg(short, long)]
     pub follow: bool,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use workflow::job::Conclusion;
 use workflow::run::{JobStatus, LegStatus, State};
 
+use super::env::meant;
 use super::{project_of, running};
 use crate::cli::Logs;
 use crate::client::Client;
@@ -23,8 +24,11 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub async fn logs(args: &Logs, terminal: &Terminal) -> Result<u8> {
     let client = running().await?;
-    let project = project_of(&args.of.dir)?;
+    let project = project_of(&args.at.of.dir)?;
     match &args.job {
+        Some(_) if args.at.environment.is_some() => {
+            Err(Failure::usage("a job is one of a release, and not of an environment").hint("`--release` says of which"))
+        }
         Some(job) => job_log(&client, args, &project.to_string(), job, terminal).await,
         None => instance_logs(&client, args, &project.to_string(), terminal).await,
     }
@@ -138,16 +142,22 @@ fn print_lines(bytes: &mut Vec<u8>, all: bool, print: impl Fn(&str)) {
 }
 
 async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &Terminal) -> Result<u8> {
-    let of_release = match (&args.revision, &args.release) {
-        (None, Some(release)) => Some(revision_of(client, release, project).await?),
-        _ => None,
+    let of_release = match &args.release {
+        Some(release) => Some(brought(client, release, project, args.revision.is_none()).await?),
+        None => None,
     };
-    let asked = args.revision.as_ref().or(of_release.as_ref());
+    let asked = args.revision.as_ref().or(of_release.as_ref().and_then(|brought| brought.revision.as_ref()));
+    let mut environment = of_release.as_ref().map(|brought| brought.environment.clone());
     let mut empty = true;
     let mut offsets: BTreeMap<String, u64> = BTreeMap::new();
     let mut told = false;
     loop {
-        let views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={project}")).await?;
+        let mut views: Vec<EnvironmentView> = client.get(&format!("/api/v1/environments?project={project}")).await?;
+        // What a revision wrote is asked for wherever it runs.
+        if environment.is_none() && (args.at.environment.is_some() || asked.is_none()) {
+            environment = Some(meant(&args.at, &views)?);
+        }
+        views.retain(|view| environment.as_ref().is_none_or(|environment| view.environment == *environment));
         let mut found = false;
         // Where nothing runs, what ran last is what is asked for.
         let all = || views.iter().flat_map(|view| view.instances.iter().flatten());
@@ -204,11 +214,19 @@ async fn instance_logs(client: &Client, args: &Logs, project: &str, terminal: &T
     }
 }
 
-/// What a release brought, or tried to bring.
-async fn revision_of(client: &Client, release: &str, project: &str) -> Result<String> {
+/// What a release brought, or tried to bring, and where.
+struct Brought {
+    revision: Option<String>,
+    environment: String,
+}
+
+async fn brought(client: &Client, release: &str, project: &str, needs_one: bool) -> Result<Brought> {
     let view: ReleaseView = client.get(&format!("/api/v1/releases/{release}?project={project}")).await?;
-    let none = || Failure::not_found(format!("release-{} started no instance whose log could be shown", view.status.number));
-    Ok(view.status.revision.as_ref().ok_or_else(none)?.0.clone())
+    let revision = view.status.revision.map(|revision| revision.0);
+    if revision.is_none() && needs_one {
+        return Err(Failure::not_found(format!("release-{} started no instance whose log could be shown", view.status.number)));
+    }
+    Ok(Brought { revision, environment: view.status.environment })
 }
 
 /// The lines from an offset on, one in JSON each, and the offset of the next.

@@ -21,6 +21,23 @@ const CHECKS_MAX: usize = 20;
 /// Nobody starts a process and hears it in less.
 const TIMEOUT_MIN_MS: u64 = 100;
 
+/// `…/repos/OWNER/REPOSITORY`.
+fn is_repository(url: &str) -> bool {
+    let parts: Vec<&str> = url.trim_end_matches('/').rsplitn(4, '/').collect();
+    matches!(parts.as_slice(), [name, owner, "repos", _] if !name.is_empty() && !owner.is_empty())
+}
+
+/// Where the API has what is seen at a page: `https://HOST/OWNER/REPOSITORY`, with whatever follows.
+fn in_api(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let mut parts = rest.split('/').filter(|part| !part.is_empty());
+    let (host, owner, name) = (parts.next().unwrap_or("HOST"), parts.next().unwrap_or("OWNER"), parts.next().unwrap_or("REPOSITORY"));
+    match host {
+        "github.com" | "api.github.com" => format!("https://api.github.com/repos/{owner}/{}", name.trim_end_matches(".git")),
+        _ => format!("{scheme}://{host}/api/v1/repos/{owner}/{}", name.trim_end_matches(".git")),
+    }
+}
+
 impl Reader {
     pub(super) fn incidents(&mut self, node: &Node) -> Option<Incidents> {
         let mapping = self.closed(node, INCIDENTS)?;
@@ -93,6 +110,9 @@ impl Reader {
                 let message = "a repository in the API of a forge has no question in it";
                 let diagnostic = Diagnostic::error(VALUE, node.span, message).hint("`https://api.github.com/repos/OWNER/REPOSITORY`");
                 self.diagnostics.push(diagnostic);
+            } else if !is_repository(&url) {
+                let message = "this is no repository in the API of a forge, which ends in `/repos/OWNER/REPOSITORY`";
+                self.diagnostics.push(Diagnostic::error(VALUE, node.span, message).hint(format!("`{}`", in_api(&url))));
             }
             Some(url)
         });

@@ -36,7 +36,10 @@ fn live(place: &Place) -> Vec<(String, Option<u64>)> {
 
 #[test]
 fn environments_of_a_project_stand_beside_each_other() {
-    let place = with("environments:\n  Staging: {level: development, replicas: 2, env: {WHERE: staging}}\n");
+    let place = with("env: {WHERE: local}\nenvironments:\n  Staging: {level: development, replicas: 2, env: {WHERE: staging}}\n");
+    let app = std::fs::read_to_string(place.project().join("app.py")).unwrap();
+    place.write("app.py", &format!("import os\nprint('started for', os.environ['WHERE'], flush=True)\n{app}"));
+    place.commit("says where it runs");
     assert_eq!(place.up(&[]).code, 0);
     let staged = up(&place, "staging", &[]);
     assert!(staged.code == 0 && staged.err.contains("app → staging"), "{staged:?}");
@@ -62,6 +65,10 @@ fn environments_of_a_project_stand_beside_each_other() {
 
     let view: serde_json::Value = serde_json::from_str(&place.say(&["release", "view", "2", "--json"]).raw).unwrap();
     assert_eq!(view["environment"], "staging");
+    place.say(&["logs"]).ends(2, &[which, "hint: `--environment NAME` says which"]);
+    let logs = place.say(&["logs", "--environment", "staging"]);
+    assert!(logs.code == 0 && logs.out.matches("started for staging").count() == 2 && !logs.out.contains("for local"), "{logs:?}");
+    assert_eq!(place.say(&["logs", "--release", "2"]).out, logs.out);
     assert_eq!(place.say(&["release", "abort", "3"]).code, 0);
     let down = place.say(&["down", "--environment", "staging"]);
     assert!(down.code == 0 && down.err.contains("app → staging is down; `plimsoll up --environment staging` brings it back"), "{down:?}");

@@ -240,4 +240,14 @@ fn whatever_is_wrong_with_it_is_said_at_once() {
     for said in ["a repository in the API of a forge has no question in it", "`hold`, `deny` or `allow`", "unknown key `check`"] {
         assert!(wrong.err.contains(said), "{said}: {wrong:?}");
     }
+    for (page, api) in [
+        ("https://github.com/shop/app.git", "https://api.github.com/repos/shop/app"),
+        ("https://forge.example/shop/app/settings", "https://forge.example/api/v1/repos/shop/app"),
+    ] {
+        place.write("plimsoll.yaml", &format!("{SMALL}start: exec python3 app.py\ngate: {{protection: {{url: '{page}'}}}}\n"));
+        place.commit("names a page");
+        let wrong = place.up(&AT_ONCE);
+        assert!(wrong.code == 2 && wrong.err.contains("this is no repository in the API of a forge"), "{wrong:?}");
+        assert!(wrong.err.contains(&format!("`{api}`")), "{wrong:?}");
+    }
 }
