@@ -8,6 +8,7 @@ mod outside;
 mod slo;
 mod strategy;
 mod user;
+mod watch;
 mod workflows;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use base::time::parse_duration_ms;
 use base::yaml::{self, Mapping, Node};
 use base::{Diagnostic, Source, Span};
+use rollout::watch::WatchPlan;
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Strategy, SyntheticPlan};
 use workflow::environment::Environments;
 
@@ -46,6 +48,8 @@ pub struct Config {
     /// How long a version that was verified keeps its predecessor running.
     pub scale_down_delay_ms: Option<u64>,
     pub limits: LimitsConfig,
+    /// Nothing within where it was switched off.
+    pub watch: Option<Option<WatchPlan>>,
     pub judge: JudgeConfig,
     pub synthetic: Option<Synthetic>,
     pub gate: Gate,
@@ -197,6 +201,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("strategy.rollingUpdate", strategy::ROLLING_UPDATE),
     ("strategy.canary.steps.*", strategy::STEP),
     ("limits", LIMITS),
+    ("watch", watch::WATCH),
+    ("watch.rules.*", watch::WATCH_RULE),
     ("judge", JUDGE),
     ("synthetic", SYNTHETIC),
     ("gate", gate::GATE),
@@ -235,6 +241,7 @@ const ROOT: &[&str] = &[
     "smoke",
     "strategy",
     "limits",
+    "watch",
     "judge",
     "synthetic",
     "gate",
@@ -298,6 +305,7 @@ impl Reader {
             strategy: self.at(root, "strategy", Self::strategy),
             scale_down_delay_ms: self.at(root, "strategy", Self::scale_down_delay),
             limits: self.at(root, "limits", Self::limits).unwrap_or_default(),
+            watch: self.at(root, "watch", Self::watch),
             judge: self.at(root, "judge", Self::judge).unwrap_or_default(),
             synthetic: self.at(root, "synthetic", Self::synthetic),
             gate: self.at(root, "gate", |reader, node| reader.gate(node, &Gate::default())).unwrap_or_default(),

@@ -7,6 +7,7 @@ use base::name::ReleaseId;
 use base::people::same;
 use gate::Override;
 use gate::window::Period;
+use rollout::watch::{Does, Verdict};
 use rollout::{Endpoint, InstancePhase, InstancePlan, InstanceSeen, RevisionId, RouteSeen, TargetSeen};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ pub struct Environment {
     overridden: Option<Override>,
     /// When traffic went back to an older version, in the day before the last time.
     went_back: Vec<Timestamp>,
+    /// Of what is live.
+    noticed: Vec<Noticed>,
 }
 
 /// "Rollbacks of the last 24 hours", as gates ask for them.
@@ -124,6 +127,20 @@ pub enum EnvironmentEvent {
         by: String,
         at: Timestamp,
     },
+    /// What is live broke a bound after its promotion.
+    Noticed(Noticed),
+}
+
+/// Of the release that is live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noticed {
+    pub release: ReleaseId,
+    /// By its place in the plan.
+    pub rule: usize,
+    /// Without a full stop.
+    pub said: String,
+    pub does: Does,
+    pub at: Timestamp,
 }
 
 impl EnvironmentEvent {
@@ -137,6 +154,7 @@ impl EnvironmentEvent {
             EnvironmentEvent::Unfrozen { .. } => "environment.unfrozen",
             EnvironmentEvent::Overridden { .. } => "environment.overridden",
             EnvironmentEvent::Confirmed { .. } => "environment.override-confirmed",
+            EnvironmentEvent::Noticed(_) => "environment.noticed",
         }
     }
 }
@@ -206,6 +224,7 @@ impl Environment {
                 }
                 if let Some(live) = live {
                     self.down = false;
+                    self.noticed.clear();
                     self.quarantined.remove(&live.instance.revision);
                     let revision = live.instance.revision.clone();
                     self.history.extend(self.live.replace((**live).clone()));
@@ -220,6 +239,7 @@ impl Environment {
                 self.generation = *generation;
                 self.history.extend(self.live.take());
                 self.routed = None;
+                self.noticed.clear();
                 self.down = true;
             }
             EnvironmentEvent::Frozen { reason, until, at, .. } => {
@@ -232,7 +252,22 @@ impl Environment {
                 let overridden = self.overridden.as_mut().expect("there is an override before it is confirmed");
                 overridden.confirmed_by.insert(by.clone());
             }
+            EnvironmentEvent::Noticed(noticed) => self.noticed.push(noticed.clone()),
         }
+    }
+
+    /// Nothing where it is on record already, or something else is live.
+    pub fn notice(&self, release: ReleaseId, verdict: &Verdict, now: Timestamp) -> Option<EnvironmentEvent> {
+        let Verdict { rule, said, does } = verdict;
+        let is_known = self.noticed.iter().any(|it| (it.rule, it.does) == (*rule, *does));
+        let is_live = self.live.as_ref().is_some_and(|live| live.release == release) && self.occupied.is_none();
+        let noticed = Noticed { release, rule: *rule, said: said.clone(), does: *does, at: now };
+        (is_live && !is_known).then_some(EnvironmentEvent::Noticed(noticed))
+    }
+
+    /// What bounds it broke since its promotion.
+    pub fn noticed(&self) -> &[Noticed] {
+        &self.noticed
     }
 
     /// How often traffic went back to an older version in the 24 hours before: taken back from a new one, or by a person's rollback.

@@ -12,7 +12,7 @@ pub mod source;
 pub mod status;
 pub mod waiting;
 
-pub use environment::{Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Live};
+pub use environment::{Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Live, Noticed};
 pub use event::Event;
 pub use machine::{Action, Advance, Command, Observed, Phase, Refusal, Release};
 pub use plan::{Commit, Delivery, Kind, Plan, Project, Proved, Workflows};

@@ -2,6 +2,7 @@
 
 use base::name::{ProjectId, ReleaseId};
 use base::{Digest, Timestamp};
+use rollout::watch::WatchPlan;
 use rollout::{InstancePlan, JudgePlan, Limits, Probes, Revision, RevisionId, SmokeCheck, Strategy, SyntheticPlan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +106,9 @@ pub struct Delivery {
     pub judge: JudgePlan,
     pub smoke: Vec<SmokeCheck>,
     pub synthetic: Option<SyntheticPlan>,
+    /// What is looked at after the promotion; nothing where nobody looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchPlan>,
 }
 
 impl Delivery {

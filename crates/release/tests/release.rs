@@ -606,5 +606,6 @@ fn delivery() -> Delivery {
         judge: JudgePlan::default(),
         smoke: Vec::new(),
         synthetic: None,
+        watch: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::plan::{Deadline, JudgePlan, Limits, Step, Strategy, SyntheticPlan};
 use crate::rolling::Amount;
+use crate::watch::{Measure, Then, WatchPlan, WatchRule};
 
 impl Default for JudgePlan {
     fn default() -> JudgePlan {
@@ -57,6 +58,22 @@ pub(crate) fn is_zero(ms: &u64) -> bool {
 /// A route is in force within a tenth of a second; a minute outlasts a proxy that is started again.
 pub(crate) fn route_ms() -> u64 {
     60_000
+}
+
+/// The triggers that teams have: an outage within a minute, a degradation within five.
+impl Default for WatchPlan {
+    fn default() -> WatchPlan {
+        let rule = |measure, minutes: u64, then| WatchRule { measure, during_ms: minutes * 60_000, then };
+        let rules = vec![
+            rule(Measure::Errors { above: 0.2 }, 1, Then::GoBack),
+            rule(Measure::Errors { above: 0.05 }, 5, Then::GoBack),
+            rule(Measure::Latency { quantile: 0.99, above_us: 1_000_000 }, 5, Then::GoBack),
+            rule(Measure::Latency { quantile: 0.95, above_us: 500_000 }, 3, Then::Warn),
+            rule(Measure::Restarts { above: 3 }, 10, Then::GoBack),
+            rule(Measure::NotReady, 5, Then::GoBack),
+        ];
+        WatchPlan { for_ms: 30 * 60_000, rules }
+    }
 }
 
 impl Default for SyntheticPlan {

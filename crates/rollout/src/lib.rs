@@ -26,6 +26,7 @@ mod seen;
 mod status;
 mod wait;
 mod waiting;
+pub mod watch;
 mod wishes;
 
 pub use event::{Event, Happened, Measured, Reading, Readings, VERSION};

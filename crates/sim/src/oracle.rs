@@ -432,6 +432,7 @@ impl Oracle {
             EnvironmentEvent::Unfrozen { .. } => self.frozen = None,
             EnvironmentEvent::Overridden { by, .. } => (self.overridden_until, self.confirmed) = (Some(by.until), false),
             EnvironmentEvent::Confirmed { .. } => self.confirmed = true,
+            EnvironmentEvent::Noticed(_) => {}
             EnvironmentEvent::Rerouted { generation, .. } => {
                 self.generations.insert(*generation);
                 let live = self.environment.live().map(|live| live.instance.revision.clone());

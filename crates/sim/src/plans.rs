@@ -271,6 +271,7 @@ fn delivery(rng: &mut Rng) -> Delivery {
         judge: JudgePlan { difference_margin: 0.05, ..JudgePlan::default() },
         smoke: if rng.bool() { vec![smoke] } else { Vec::new() },
         synthetic: (rng.u32(0..3) == 0).then_some(synthetic),
+        watch: None,
     }
 }
 

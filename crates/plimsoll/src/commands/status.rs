@@ -137,6 +137,9 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
     for instance in view.instances.iter().flatten().filter(is_news) {
         terminal.data(&format!("    {}", instance_line(instance, terminal)));
     }
+    for noticed in &view.noticed {
+        terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &noticed.said)));
+    }
     for freeze in &view.frozen {
         let at = environment::flag(&view.environment);
         let until = freeze.to.map_or(format!("until `plimsoll env unfreeze{at}`"), |to| format!("until {}", to.date_and_clock()));

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum as _;
 use release::Delivery;
+use rollout::watch::WatchPlan;
 use rollout::{Amount, JudgePlan, Limits, Probe, Probes, SmokeCheck, Strategy, SyntheticPlan};
 
 use super::Choices;
@@ -30,6 +31,7 @@ pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery
         limits: limits(config, choices.strategy),
         judge: config.judge.over(JudgePlan::default()),
         smoke,
+        watch: config.watch.clone().unwrap_or_else(|| Some(WatchPlan::default())),
         synthetic: config.synthetic.as_ref().map_or(Some(synthetic.clone()), |configured| configured.over(synthetic)),
     }
 }

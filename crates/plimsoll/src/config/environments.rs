@@ -8,6 +8,7 @@ use base::people::same;
 use base::yaml::Node;
 use gate::Level;
 use release::environment::FIRST;
+use rollout::watch::WatchPlan;
 use rollout::{SmokeCheck, Strategy};
 use workflow::environment::{Environments, Protection, REVIEWERS_MAX, Refs, Reviewer, WAIT_TIMER_MAX_MINUTES, is_closed};
 
@@ -21,6 +22,7 @@ pub(super) const ENVIRONMENT: &[&str] = &[
     "smoke",
     "strategy",
     "limits",
+    "watch",
     "gate",
     "reviewers",
     "preventSelfReview",
@@ -41,6 +43,7 @@ pub struct Place {
     pub strategy: Option<Strategy>,
     pub scale_down_delay_ms: Option<u64>,
     pub limits: LimitsConfig,
+    pub watch: Option<Option<WatchPlan>>,
     /// The whole of it, with what the project says.
     pub gate: Option<Gate>,
 }
@@ -58,6 +61,7 @@ impl Config {
             (config.strategy, config.scale_down_delay_ms) = (place.strategy, place.scale_down_delay_ms);
         }
         config.limits = place.limits.or(config.limits);
+        config.watch = place.watch.or(config.watch);
         config.gate = place.gate.unwrap_or(config.gate);
         config
     }
@@ -149,6 +153,7 @@ impl Reader {
             strategy: self.at(mapping, "strategy", Self::strategy),
             scale_down_delay_ms: self.at(mapping, "strategy", Self::scale_down_delay),
             limits: self.at(mapping, "limits", Self::limits).unwrap_or_default(),
+            watch: self.at(mapping, "watch", Self::watch),
             gate: self.at(mapping, "gate", |reader, node| {
                 reader.of_the_project(node);
                 reader.gate(node, gate)

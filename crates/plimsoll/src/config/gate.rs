@@ -222,7 +222,7 @@ impl Reader {
     }
 
     /// `10%`, or the number alone.
-    fn percent(&mut self, node: &Node) -> Option<f64> {
+    pub(super) fn percent(&mut self, node: &Node) -> Option<f64> {
         let is_digit = |c: char| c.is_ascii_digit();
         let digits = |text: &str| text.starts_with(is_digit) && text.ends_with(is_digit) && text.chars().all(|c| is_digit(c) || c == '.');
         let written = || node.as_str()?.strip_suffix('%').filter(|text| digits(text))?.parse().ok();

@@ -52,6 +52,30 @@ fn blue_green_moves_by_itself_as_argo_has_it() {
 }
 
 #[test]
+fn a_watch_is_a_time_or_rules_or_nothing() {
+    use rollout::watch::{Measure, Then, WatchPlan, WatchRule};
+    let watch = |text: &str, expected: &[&str]| check(&format!("apiVersion: plimsoll/v1alpha1\nwatch: {text}\n"), expected).watch;
+    assert_eq!(watch("false", &[]), Some(None));
+    assert_eq!(watch("1h", &[]), Some(Some(WatchPlan { for_ms: 3_600_000, ..WatchPlan::default() })));
+    let rule = WatchRule { measure: Measure::Errors { above: 0.025 }, during_ms: 60_000, then: Then::Warn };
+    let own = Some(Some(WatchPlan { for_ms: 1_800_000, rules: vec![rule] }));
+    assert_eq!(watch("{rules: [{errors: 2.5%, during: 1m, then: warn}]}", &[]), own);
+    watch(
+        "{rules: [{p99: 1s, p95: 1s, during: 5m}, {errors: 100, during: 1s}, {restarts: 3}, {notReady: false, during: 1m, then: page}]}",
+        &[
+            "2:17 a rule has one of `errors`, `p95`, `p99`, `restarts` and `notReady`",
+            "2:58 no more than all answers can fail",
+            "2:71 from `2s` to `24h` is expected here",
+            "2:76 `during` is missing",
+            "2:102 `true` is expected here",
+            "2:127 `rollback` or `warn` is expected here",
+        ],
+    );
+    let everywhere = check("apiVersion: plimsoll/v1alpha1\nwatch: 1h\nenvironments: {a: {watch: false}}\n", &[]);
+    assert_eq!(everywhere.at("a").watch, Some(None));
+}
+
+#[test]
 fn a_canary_has_the_steps_of_a_preset_or_its_own() {
     let strategy = |text: &str, expected: &[&str]| check(&format!("apiVersion: plimsoll/v1alpha1\nstrategy: {text}\n"), expected).strategy;
     let steps = rollout::presets::steps("tier-2").unwrap();

@@ -32,17 +32,17 @@ use crate::world::Host;
 
 #[derive(Clone)]
 pub struct State {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    world: Host,
-    journal: Arc<Journal>,
-    driver: Arc<Driver>,
-    book: Book,
-    dirs: Dirs,
-    token: String,
-    stop: watch::Sender<bool>,
+pub(super) struct Inner {
+    pub(super) world: Host,
+    pub(super) journal: Arc<Journal>,
+    pub(super) driver: Arc<Driver>,
+    pub(super) book: Book,
+    pub(super) dirs: Dirs,
+    pub(super) token: String,
+    pub(super) stop: watch::Sender<bool>,
 }
 
 /// Who answers, so that a client of another version makes the server step aside.
@@ -95,6 +95,11 @@ impl State {
 
     fn store(&self) -> &Arc<dyn Store> {
         &self.inner.world.store
+    }
+
+    pub(super) async fn environment(&self, project: ProjectId, name: &str) -> Result<Arc<release::Environment>> {
+        let loaded = self.inner.driver.cache().environment(self.store().as_ref(), project, name).await;
+        Ok(loaded.doing("read the environment")?.environment)
     }
 
     async fn load(&self, id: ReleaseId) -> Result<engine::LoadedRelease> {
@@ -376,6 +381,9 @@ pub struct EnvironmentView {
     pub frozen: Vec<::gate::window::Period>,
     #[serde(default)]
     pub overridden: Option<::gate::Override>,
+    /// What bounds it broke since its promotion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noticed: Vec<release::Noticed>,
 }
 
 /// What has all traffic and is verified, while the version before is still kept running; with the end of that it is what is live.
@@ -441,6 +449,7 @@ async fn environments(Extract(state): Extract<State>, Query(of): Query<OfProject
                 coming,
                 frozen: environment.frozen(now),
                 overridden: environment.overridden(now).cloned(),
+                noticed: environment.noticed().to_vec(),
             });
         }
     }

@@ -12,6 +12,7 @@ use host::git;
 use record::{Append, AppendError, Index, NewFact, ProjectEntry, ledger};
 use release::{Delivery, Environment, EnvironmentEvent, Kind, Live, Plan, Workflows};
 use rollout::RevisionId;
+use rollout::watch::Verdict;
 use serde::{Deserialize, Serialize};
 
 use super::api::{Demand, DownRequest, EnvironmentAsk, EnvironmentDown};
@@ -44,6 +45,9 @@ pub struct RollbackRequest {
     /// A revision, or the beginning of one; what was live before when absent.
     pub revision: Option<String>,
     pub actor: String,
+    /// Why, where nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Book {
@@ -146,6 +150,18 @@ impl Book {
         })
         .await?;
         Ok(EnvironmentDown { was_live })
+    }
+
+    /// What was found of what is live, once on record.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub async fn notice(&self, place: &(ProjectId, String), release: ReleaseId, verdict: &Verdict, cache: &Cache) -> Result<()> {
+        let change = self.change(place.0, &place.1, cache, |environment, now| Ok(environment.notice(release, verdict, now)));
+        if change.await?.is_some() {
+            self.journal.catch_up().await?;
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -314,7 +330,10 @@ impl Book {
             number: entry.last_release + 1,
             project: entry.project.clone(),
             environment: request.environment.clone(),
-            kind: Kind::Rollback { revision: Box::new(target.instance.clone()), reason: format!("asked for by {}", request.actor) },
+            kind: Kind::Rollback {
+                revision: Box::new(target.instance.clone()),
+                reason: request.reason.clone().unwrap_or_else(|| format!("asked for by {}", request.actor)),
+            },
             delivery: base,
             actor: request.actor.clone(),
             created: self.world.clock.now(),

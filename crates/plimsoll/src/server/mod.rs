@@ -10,6 +10,7 @@ mod logs;
 mod ports;
 mod promotion;
 mod schedules;
+mod watching;
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,7 @@ pub fn serve(dirs: &Dirs, serving: &Serving) -> Result<()> {
         let driver = driver::Driver::start((*world).clone(), journal.clone());
         schedules::start(dirs.clone());
         let state = api::State::new(world, journal, driver, dirs.clone())?;
+        watching::start(state.clone());
         listen(dirs, serving, api::router(state.clone()), &state).await
     })
 }

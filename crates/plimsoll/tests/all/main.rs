@@ -29,4 +29,5 @@ mod schedules;
 mod secrets;
 mod signals;
 mod slo;
+mod watching;
 mod wrong_files;

@@ -102,6 +102,13 @@ pub const PROOF_ODDS: f64 = 100.0;
 /// suspicion gives the slower of the two time. A good release is ever under it one time in ten, for a while.
 pub const SUSPICION_ODDS: f64 = 10.0;
 
+/// Whether so many bad answers are proof that their share is above a fixed bound.
+pub(crate) fn proves_more(tally: Tally, bound: f64) -> bool {
+    let mut excess = Excess::default();
+    excess.add(tally, bound);
+    excess.log_evidence() >= PROOF_ODDS.ln()
+}
+
 /// Shares of the last minute are what the absolute guard sees.
 const RECENT_MS: u64 = 60_000;
 
