@@ -97,6 +97,9 @@ pub struct Status {
     pub phase: Phase,
     pub commit: Option<crate::plan::Commit>,
     pub rollback_to: Option<RevisionId>,
+    /// Who asked for that, or what it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_reason: Option<String>,
     /// What it ships was built and proved by another release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proved: Option<crate::plan::Proved>,
@@ -140,6 +143,10 @@ impl Release {
             commit: plan.workflows().map(|workflows| workflows.commit.clone()),
             rollback_to: match &plan.kind {
                 Kind::Rollback { revision, .. } => Some(revision.revision.clone()),
+                Kind::Change(_) => None,
+            },
+            rollback_reason: match &plan.kind {
+                Kind::Rollback { reason, .. } => Some(reason.clone()),
                 Kind::Change(_) => None,
             },
             proved: self.proved().cloned(),

@@ -124,7 +124,8 @@ async fn view(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
         terminal.data(&format!("  commit     {} {} by {}", short(&commit.sha), commit.subject, commit.author));
     }
     if let Some(revision) = &status.rollback_to {
-        terminal.data(&format!("  back to    {revision}"));
+        let reason = status.rollback_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        terminal.data(&format!("  back to    {revision}{reason}"));
     }
     if let Some(proved) = &status.proved {
         terminal.data(&format!("  moves on   from {}, as release-{} built and proved it", proved.environment, proved.number));
