@@ -10,6 +10,7 @@ pub mod concurrency;
 pub mod container;
 pub mod dirs;
 pub mod executor;
+pub mod forge;
 pub mod git;
 pub mod harvest;
 pub mod identity;

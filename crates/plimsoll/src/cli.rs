@@ -300,6 +300,9 @@ pub struct Run {
     /// Let jobs with `id-token: write` show others who they are
     #[arg(long)]
     pub identity: bool,
+    /// Give jobs tokens of the GitHub App that your own configuration names
+    #[arg(long)]
+    pub token: bool,
     /// How strictly the workflows are held to the security lints
     #[arg(long, value_enum, value_name = "MODE")]
     pub security: Option<SecurityChoice>,
@@ -362,6 +365,9 @@ pub struct Rerun {
     /// Let jobs with `id-token: write` show others who they are
     #[arg(long)]
     pub identity: bool,
+    /// Give jobs tokens of the GitHub App that your own configuration names
+    #[arg(long)]
+    pub token: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -4,6 +4,7 @@ mod delivery;
 mod environments;
 pub mod secrets;
 mod summary;
+pub mod token;
 mod workflows;
 
 use std::collections::BTreeMap;
@@ -135,9 +136,10 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let mut resolver = fetching::resolver(&config.actions, &|path| tree.read(path))?;
     let gitlab = GitlabOf { project: &project.name, config: &config.gitlab, choices };
     let runners = &config.workflows.runners;
+    let remedy = token::remedy(&project.id.to_string());
     let mut workflows = Vec::new();
     if choices.from.is_none() {
-        workflows = problems.or_default(triggered(&tree, &event, &gitlab, runners, &mut resolver, &mut warnings, &mut check));
+        workflows = problems.or_default(triggered(&tree, &event, &gitlab, (runners, remedy), &mut resolver, &mut warnings, &mut check));
     }
     let policies = problems.or_default(read_policies(&tree, &mut warnings));
     let calendar = problems.or_default(read_calendar(&tree, &config, now));

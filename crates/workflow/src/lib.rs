@@ -20,5 +20,6 @@ pub mod run;
 pub mod runners;
 pub mod schedule;
 pub mod schema;
+pub mod token;
 pub mod trigger;
 pub mod trust;

@@ -9,6 +9,7 @@ use workflow::job::{Conclusion, JobOutcome, StepSeen};
 
 use crate::blobs::FileBlobs;
 use crate::dirs::Dirs;
+use crate::forge::App;
 use crate::job::{self, Home, JobDirs, JobOptions, JobSink};
 use crate::supervise::job::{Body, Work, now};
 use crate::supervise::signals;
@@ -59,6 +60,7 @@ fn prepare(work: &Work<'_>) -> Result<(JobDirs, JobOptions, job::Cancel), String
         debug: false,
         alone: true,
         engine: std::env::var(crate::container::CHOICE).ok(),
+        app: App::of(&dirs),
         state: Some(dirs),
         ..JobOptions::default()
     };

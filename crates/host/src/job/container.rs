@@ -16,6 +16,7 @@ use workflow::job::{Asked, Command, Exit, Mounts, Node, On, Started};
 use super::action::desk::{Desk, Tool, Undone};
 use super::sweep;
 use crate::container::{Engine, Holder, Kind, carried, note, remove_left};
+use crate::results::Results;
 
 pub(super) use inside::Inside;
 
@@ -61,7 +62,7 @@ impl Containers {
     }
 
     /// Pulls, makes and starts what the job asks for; the services are healthy then.
-    pub(super) fn start(&mut self, asked: &Asked, desk: &mut Desk<'_>) -> Result<Started, Undone> {
+    pub(super) fn start(&mut self, asked: &Asked, service: Option<&Results>, desk: &mut Desk<'_>) -> Result<Started, Undone> {
         let engine = self.engine()?;
         match remove_left(&engine) {
             Ok(left) if left.containers + left.networks > 0 => {
@@ -94,6 +95,7 @@ impl Containers {
             let id = self.job(&engine, &base, asked, container, &hosts, desk)?;
             let path = engine.ask(["inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}", &id])?;
             let path = path.lines().rev().find_map(|line| line.strip_prefix("PATH=")).unwrap_or(PATH).to_string();
+            started.serves = service.is_some_and(|service| serves(&engine, &id, service, desk));
             started.job = Some(JobContainer { id, path });
             desk.say("##[endgroup]");
         }
@@ -126,14 +128,19 @@ impl Containers {
     }
 
     /// A command as this machine's process that goes into a container, and how what it starts there is reached.
-    pub(super) fn wrap(&mut self, command: &Command, desk: &mut Desk<'_>) -> Result<(Command, Option<Inside>), Undone> {
+    pub(super) fn wrap(
+        &mut self,
+        command: &Command,
+        service: Option<&Results>,
+        desk: &mut Desk<'_>,
+    ) -> Result<(Command, Option<Inside>), Undone> {
         match &command.on {
             On::Machine => Ok((command.clone(), None)),
             On::JobContainer => Ok(self.exec(command)?),
             On::Image(run) => {
                 let engine = self.engine()?;
                 let image = image::ready(&engine, &run.image, &self.temp, desk)?;
-                self.run(&engine, command, run, &image)
+                self.run(&engine, command, run, &image, service, desk)
             }
         }
     }
@@ -171,14 +178,23 @@ impl Containers {
         command: &Command,
         run: &workflow::job::ImageRun,
         image: &str,
+        service: Option<&Results>,
+        desk: &mut Desk<'_>,
     ) -> Result<(Command, Option<Inside>), Undone> {
+        // Only podman makes a container's network before what runs in it.
+        let early = service.filter(|_| engine.kind == Kind::Podman);
         let name = Holder::own().map_err(|error| format!("the container can't be named: {error}"))?.name();
         let mut arguments = engine.arguments().to_vec();
-        arguments.extend(["run".to_string(), "--name".to_string(), name.clone()]);
+        let how = if early.is_some() { "create" } else { "run" };
+        arguments.extend([how.to_string(), "--name".to_string(), name.clone()]);
         arguments.extend(["--rm".to_string(), "--workdir".to_string(), command.directory.clone()]);
         arguments.push(format!("--label=plimsoll.job={}", self.mark));
         arguments.extend(engine.limits().iter().cloned());
-        let (variables, through) = carried(&command.env);
+        let mut env = command.env.clone();
+        if let Some(service) = service.filter(|_| early.is_none()) {
+            env.retain(|name, _| !service.env().contains_key(name) && !service.step_env().contains_key(name));
+        }
+        let (variables, mut through) = carried(&env);
         arguments.extend(variables);
         if let Some(entrypoint) = &run.entrypoint {
             arguments.extend(["--entrypoint".to_string(), entrypoint.clone()]);
@@ -192,6 +208,13 @@ impl Containers {
         arguments.push(image.to_string());
         arguments.extend(run.arguments.iter().cloned());
         self.made.push(name.clone());
+        if let Some(service) = early {
+            engine.ask_with(&arguments[engine.arguments().len()..], &through)?;
+            engine.ask(["init", &name])?;
+            serves(engine, &name, service, desk);
+            arguments = engine.arguments().iter().cloned().chain(["start", "--attach", &name].map(str::to_string)).collect();
+            through.clear();
+        }
         Ok((outside(command, engine, arguments, through), Some(Inside::run(engine.clone(), name))))
     }
 
@@ -338,6 +361,17 @@ impl Containers {
         self.engine = Some(engine.clone());
         Ok(engine)
     }
+}
+
+/// Whether the job's service is reached from a container from here on.
+fn serves(engine: &Engine, id: &str, service: &Results, desk: &mut Desk<'_>) -> bool {
+    let pid = engine.ask(["inspect", "--format", "{{.State.Pid}}", id]);
+    let pid = pid.and_then(|pid| pid.parse().map_err(|_| format!("`{}` doesn't say which process it is", engine.name())));
+    let answers = pid.and_then(|pid| service.answer_in_network_of(pid));
+    if let Err(why) = &answers {
+        desk.say(&format!("##[warning]artifacts, caches and identities can't be asked for from the container: {why}"));
+    }
+    answers.is_ok()
 }
 
 /// What images without a `PATH` have.

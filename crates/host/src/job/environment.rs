@@ -84,7 +84,9 @@ pub(super) fn facts(start: &JobStart, dirs: &JobDirs, options: &JobOptions) -> R
         runner_name: fs::read_to_string("/proc/sys/kernel/hostname")
             .map_or_else(|_| "localhost".to_string(), |name| name.trim().to_string()),
         secrets: options.secrets.clone(),
+        own_token: false,
         action_env: BTreeMap::new(),
+        step_env: BTreeMap::new(),
         masks: Vec::new(),
         env,
         event_path: text(&event),

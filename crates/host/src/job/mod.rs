@@ -16,6 +16,7 @@ mod pause;
 mod process;
 mod service;
 mod sweep;
+mod token;
 mod walk;
 mod watch;
 mod workspace;
@@ -47,6 +48,7 @@ pub(crate) use action::artifact as artifacts;
 pub(crate) use hash::file as digest;
 
 use crate::dirs::Dirs;
+use crate::forge::{App, Token};
 use crate::results::Results;
 use crate::rooms;
 use action::Actions;
@@ -99,6 +101,8 @@ pub struct JobOptions {
     pub grace: Grace,
     /// The state directory, whose issuer tells others who the job is; without it nobody does.
     pub state: Option<Dirs>,
+    /// A GitHub App that gives the job its token.
+    pub app: Option<App>,
     /// The container engine with its global arguments, instead of the one that is found: see [`crate::container::CHOICE`].
     pub engine: Option<String>,
 }
@@ -148,6 +152,8 @@ pub fn run(start: &JobStart, dirs: &JobDirs, options: &JobOptions, sink: &mut dy
     match Runner::new(start, dirs, options, cancel, clock) {
         Ok(mut runner) => runner.run(sink),
         Err(reason) => {
+            // Its log would be empty.
+            sink.warning(&reason);
             let (started, finished) = (clock.now(), clock.now());
             let (outputs, annotations) = (BTreeMap::new(), Vec::new());
             JobOutcome { conclusion: Conclusion::Failure, outputs, reason: Some(reason), started, finished, annotations }
@@ -163,7 +169,11 @@ struct Runner<'a> {
     processes: Processes,
     actions: Actions<'a>,
     /// Ends with the job.
-    _service: Option<Results>,
+    service: Option<Results>,
+    /// Ends with the job, too.
+    token: Option<Token>,
+    /// About what the job begins with, for its log.
+    remarks: Vec<String>,
     guard: Guard<'a>,
     cancel: &'a Cancel,
     clock: Clock,
@@ -183,6 +193,8 @@ struct Runner<'a> {
 impl<'a> Runner<'a> {
     fn new(start: &'a JobStart, dirs: &'a JobDirs, options: &JobOptions, cancel: &'a Cancel, clock: Clock) -> Result<Runner<'a>, String> {
         let mut facts = environment::facts(start, dirs, options)?;
+        let mut remarks = Vec::new();
+        let token = token::of(start, options.app.as_ref(), &mut facts, &mut remarks)?;
         let service = service::start(start, dirs, options.state.as_ref(), &mut facts)?;
         let path = std::env::var("PATH").unwrap_or_default();
         let containers = Rc::new(RefCell::new(Containers::new(options.engine.clone(), &path, &dirs.temp)));
@@ -195,7 +207,6 @@ impl<'a> Runner<'a> {
         let coverage = start.spec.job.coverage.as_ref().and_then(|pattern| Coverage::parse(pattern).ok());
         let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new(), coverage };
         let (pause_on_failure, room, last, told) = (options.pause_on_failure, options.room, BTreeMap::new(), (0, Vec::new()));
-        let _service = service;
         let (resume, trail) = (options.resume.clone(), options.keep.then(Trail::default));
         Ok(Runner {
             dirs,
@@ -204,7 +215,9 @@ impl<'a> Runner<'a> {
             containers,
             processes,
             actions,
-            _service,
+            service,
+            token,
+            remarks,
             guard,
             cancel,
             clock,
@@ -219,6 +232,7 @@ impl<'a> Runner<'a> {
     }
 
     fn run(&mut self, sink: &mut dyn JobSink) -> JobOutcome {
+        self.remarks.drain(..).for_each(|remark| sink.warning(&remark));
         match self.actions.ready(&self.job, &self.workspace) {
             Ok(missing) => missing.iter().for_each(|why| sink.warning(why)),
             Err(reason) => self.job.apply(&Event::Spoiled { at: self.clock.now(), reason }),
@@ -280,7 +294,7 @@ impl<'a> Runner<'a> {
             let mut say = |line: &str| output.line(line, sink);
             let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), command.timeout_ms);
             let containers = &self.containers;
-            let ready = containers.borrow_mut().wrap(command, &mut desk);
+            let ready = containers.borrow_mut().wrap(command, self.service.as_ref(), &mut desk);
             match ready {
                 Ok(ready) => wrapped = ready,
                 Err(undone) => return self.ended(command.lane, undone.exit(), Wrote::default(), output, sink),
@@ -311,7 +325,7 @@ impl<'a> Runner<'a> {
                 let mut say = |line: &str| output.line(line, sink);
                 let mut desk = Desk::new(&mut say, &mut watch, self.processes.grace(), None);
                 let containers = &self.containers;
-                let started = containers.borrow_mut().start(asked, &mut desk);
+                let started = containers.borrow_mut().start(asked, self.service.as_ref(), &mut desk);
                 let (single, trees) = self.containers.borrow().kept();
                 self.processes.owner.keep(single, trees);
                 match started {
@@ -476,6 +490,11 @@ impl<'a> Runner<'a> {
         let gone = self.processes.end(sink);
         if !gone {
             sink.warning("some processes of the job can't be killed; they wait inside the kernel");
+        }
+        if let Some(Err(why)) = self.token.take().map(Token::end) {
+            sink.warning(&format!(
+                "the job's token can't be ended, and opens what it opened until it ends by itself, within an hour: {why}"
+            ));
         }
         let trail = self.trail.take().filter(|_| outcome.conclusion != Conclusion::Success || self.guard.timed_out());
         if let Some(trail) = trail {

@@ -3,10 +3,9 @@
 use base::Digest;
 use base::mask::Mask;
 use engine::world::JobStart;
-use workflow::identity;
-use workflow::job::{Builtin, JobFacts};
-use workflow::model::{StepAction, Work};
+use workflow::job::JobFacts;
 use workflow::trust::{self, Trust};
+use workflow::{identity, token};
 
 use super::JobDirs;
 use crate::dirs::Dirs;
@@ -26,10 +25,11 @@ pub(super) fn confined(start: &JobStart, dirs: &JobDirs) -> JobDirs {
     }
 }
 
-/// Only a job with an action that is not built in, or that may ask who it is, needs it; for all others it would cost time.
+/// Only a job with an action that is not built in, that may ask who it is, or whose token is this machine's own needs it; for all others
+/// it would cost time.
 pub(super) fn start(start: &JobStart, dirs: &JobDirs, state: Option<&Dirs>, facts: &mut JobFacts) -> Result<Option<Results>, String> {
     let identity = state.and_then(|state| identity_of(start, state));
-    if !uses_foreign(start) && identity.is_none() {
+    if !token::may_be_taken(&start.spec) && identity.is_none() && !facts.own_token {
         return Ok(None);
     }
     let domain = domain(start);
@@ -45,9 +45,13 @@ pub(super) fn start(start: &JobStart, dirs: &JobDirs, state: Option<&Dirs>, fact
         Place { run: plain(&start.artifacts), job: plain(job), artifacts: dirs.artifacts.clone(), caches, domain, temp: dirs.temp.clone() };
     let mut mask = Mask::new();
     facts.secrets.values().for_each(|secret| mask.add(secret));
-    let results = Results::start(place, mask, identity).map_err(|error| format!("the service for actions can't be started: {error}"))?;
+    let (permissions, github) = (start.spec.permissions.as_ref(), &start.spec.contexts.github);
+    let rights = facts.own_token.then(|| token::rights(permissions, github));
+    let results =
+        Results::start(place, mask, identity, rights).map_err(|error| format!("the service for actions can't be started: {error}"))?;
     facts.masks.extend(results.secrets().map(str::to_string));
-    facts.env.extend(results.step_env().clone());
+    facts.step_env = results.step_env().clone();
+    facts.secrets.extend(results.own_token().map(|own| (token::NAME.to_string(), own.to_string())));
     facts.action_env = results.env();
     Ok(Some(results))
 }
@@ -66,9 +70,4 @@ fn domain(start: &JobStart) -> Domain {
         Trust::Trusted => Domain::Trusted,
         Trust::Untrusted { origin, .. } => Domain::Untrusted { name: origin },
     }
-}
-
-fn uses_foreign(start: &JobStart) -> bool {
-    let Work::Steps { steps, .. } = &start.spec.job.work else { return false };
-    steps.iter().any(|step| matches!(&step.action, StepAction::Uses { uses, .. } if Builtin::of(uses).is_none()))
 }

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value as Json, json};
 
 use super::blob::query;
+use super::own::Own;
 use super::service::{Answer, Service, bearer, json_answer, same};
 use super::{base64url, secret};
 use crate::dirs::Dirs;
@@ -52,7 +53,12 @@ impl Asked {
 impl Service {
     pub fn token_for(&self, request: &Request<Incoming>) -> Answer {
         let refused = |status, why: &str| json_answer(status, &json!({ "message": why }));
-        let Some(asked) = self.identity.as_ref().filter(|asked| same(bearer(request).as_bytes(), asked.secret.as_bytes())) else {
+        let shown = bearer(request);
+        if let Some(Err(refusal)) = self.tokens.own(shown).map(Own::may_ask_who_it_is) {
+            return refused(StatusCode::FORBIDDEN, &refusal.message);
+        }
+        let asked = self.tokens.identity.as_ref();
+        let Some(asked) = asked.filter(|asked| same(shown.as_bytes(), asked.secret.as_bytes()) || self.tokens.own(shown).is_some()) else {
             return refused(StatusCode::UNAUTHORIZED, "this is not the secret of a job with `id-token: write`");
         };
         if request.method() != Method::GET {

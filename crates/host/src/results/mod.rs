@@ -13,7 +13,9 @@ mod artifacts;
 mod blob;
 mod caches;
 mod identity;
+mod own;
 mod service;
+pub mod within;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,10 +26,13 @@ use std::thread::JoinHandle;
 
 use base::mask::Mask;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use identity::Asked;
-use service::Service;
+use own::Own;
+use service::{Service, Tokens};
+use workflow::permissions::Granted;
 
 pub use identity::Identity;
 
@@ -64,6 +69,9 @@ pub struct Results {
     token: String,
     step_env: BTreeMap<String, String>,
     identity_secret: Option<String>,
+    own_token: Option<String>,
+    service: Arc<Service>,
+    runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,19 +81,56 @@ impl Results {
     ///
     /// # Errors
     /// When there is no port or no thread to be had.
-    pub fn start(place: Place, mask: Mask, identity: Option<Identity>) -> io::Result<Results> {
+    pub fn start(place: Place, mask: Mask, identity: Option<Identity>, rights: Option<Granted>) -> io::Result<Results> {
         let token = token(&place.run, &place.job)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
         let identity = identity.map(Asked::new).transpose()?;
-        let step_env = identity.as_ref().map(|asked| asked.env(&format!("http://{address}/"))).unwrap_or_default();
+        let url = format!("http://{address}/");
+        let mut step_env = identity.as_ref().map(|asked| asked.env(&url)).unwrap_or_default();
+        let own = rights.map(Own::new).transpose()?;
+        let own_token = own.as_ref().map(|own| own.token.clone());
+        step_env.extend(own.is_some().then_some((own::URL.to_string(), url)));
         let identity_secret = identity.as_ref().map(|asked| asked.secret.clone());
-        let service = Arc::new(Service::new(place, mask, address, token.clone(), identity));
+        let service = Arc::new(Service::new(place, mask, address, Tokens { runtime: token.clone(), own, identity }));
         let (stop, stopped) = oneshot::channel();
-        let serve = move || runtime.block_on(service::serve(listener, service, stopped));
+        let (handle, serving) = (runtime.handle().clone(), service.clone());
+        let serve = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = service::serve(listener, serving) => {}
+                    _ = stopped => {}
+                }
+            });
+        };
         let thread = std::thread::Builder::new().name("results".to_string()).spawn(serve)?;
-        Ok(Results { address, token, step_env, identity_secret, stop: Some(stop), thread: Some(thread) })
+        Ok(Results {
+            address,
+            token,
+            step_env,
+            identity_secret,
+            own_token,
+            service,
+            runtime: handle,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Answers as well who is in the network that a process is in, at the same address there, and nobody else; see [`within`].
+    ///
+    /// # Errors
+    /// A sentence, without a full stop: why it can't.
+    pub fn answer_in_network_of(&self, pid: i32) -> Result<(), String> {
+        let Some(listener) = within::listener(pid, self.address)? else { return Ok(()) };
+        let service = self.service.clone();
+        self.runtime.spawn(async move {
+            if let Ok(listener) = TcpListener::from_std(listener) {
+                service::serve(listener, service).await;
+            }
+        });
+        Ok(())
     }
 
     /// What the processes of actions get, and no `run:` step (runner: `Handlers/NodeScriptActionHandler.cs`).
@@ -101,9 +146,14 @@ impl Results {
         env.map(|(name, value)| (name.to_string(), value)).into()
     }
 
-    /// What every step gets; nothing where the job may not ask who it is.
+    /// What every step gets; nothing where the job may not ask who it is, and its token is none of this machine.
     pub fn step_env(&self) -> &BTreeMap<String, String> {
         &self.step_env
+    }
+
+    /// The job's token, where that is this machine's own.
+    pub fn own_token(&self) -> Option<&str> {
+        self.own_token.as_deref()
     }
 
     /// To be masked wherever they are shown.

@@ -13,10 +13,10 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use super::blob::Blobs;
 use super::identity::{self, Asked};
+use super::own::Own;
 use super::{Place, artifacts, caches};
 
 pub(super) type Answer = Response<BoxBody<Bytes, std::io::Error>>;
@@ -29,12 +29,26 @@ pub(super) struct Service {
     pub place: Place,
     pub mask: Mask,
     address: SocketAddr,
-    token: String,
-    pub identity: Option<Asked>,
+    pub tokens: Tokens,
     blobs: Mutex<Blobs>,
     artifacts: Mutex<BTreeMap<String, artifacts::Begun>>,
     /// Uploads of caches under way, by key and version.
     caches: Mutex<BTreeMap<(String, String), String>>,
+}
+
+/// By which a request is known to come from the job.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    /// Of actions.
+    pub runtime: String,
+    pub own: Option<Own>,
+    pub identity: Option<Asked>,
+}
+
+impl Tokens {
+    pub fn own(&self, shown: &str) -> Option<&Own> {
+        self.own.as_ref().filter(|own| same(shown.as_bytes(), own.token.as_bytes()))
+    }
 }
 
 /// What a call is answered when it can't be done, in twirp's words (<https://twitchtv.github.io/twirp/docs/spec_v7.html>).
@@ -66,13 +80,9 @@ impl Refusal {
     }
 }
 
-pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, mut stopped: oneshot::Receiver<()>) {
+pub(super) async fn serve(listener: TcpListener, service: Arc<Service>) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = &mut stopped => return,
-        };
-        let Ok((stream, _)) = accepted else { continue };
+        let Ok((stream, _)) = listener.accept().await else { continue };
         let service = service.clone();
         tokio::spawn(async move {
             let answer = hyper::service::service_fn(move |request| {
@@ -86,9 +96,9 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, mut stop
 }
 
 impl Service {
-    pub fn new(place: Place, mask: Mask, address: SocketAddr, token: String, identity: Option<Asked>) -> Service {
+    pub fn new(place: Place, mask: Mask, address: SocketAddr, tokens: Tokens) -> Service {
         let blobs = Mutex::new(Blobs::new(place.temp.join("uploads")));
-        Service { place, mask, address, token, identity, blobs, artifacts: Mutex::default(), caches: Mutex::default() }
+        Service { place, mask, address, tokens, blobs, artifacts: Mutex::default(), caches: Mutex::default() }
     }
 
     pub fn blobs(&self) -> MutexGuard<'_, Blobs> {
@@ -123,10 +133,13 @@ impl Service {
     }
 
     async fn call(&self, path: &str, request: Request<Incoming>) -> Result<Json, Refusal> {
-        if !same(bearer(&request).as_bytes(), self.token.as_bytes()) {
+        let shown = bearer(&request);
+        let own = self.tokens.own(shown);
+        if own.is_none() && !same(shown.as_bytes(), self.tokens.runtime.as_bytes()) {
             return Err(Refusal::new("unauthenticated", "the token is not this job's"));
         }
         let method = path.strip_prefix("/twirp/github.actions.results.api.v1.").filter(|_| request.method() == Method::POST);
+        own.zip(method).map_or(Ok(()), |(own, method)| own.may(method))?;
         let method = method.ok_or_else(|| Refusal::new("bad_route", format!("there is no `{path}` here")))?.to_string();
         let body = Limited::new(request.into_body(), MESSAGE_BYTES_MAX).collect().await;
         let body = body.map_err(|error| Refusal::new("malformed", format!("the message can't be read: {error}")))?.to_bytes();

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
+use workflow::permissions::Level;
+
 use super::*;
 use crate::dirs::Dirs;
 use crate::identity::Issuer;
@@ -20,10 +22,10 @@ impl World {
     }
 
     fn job(&self, job: &str, domain: Domain) -> Client {
-        self.job_as(job, domain, None)
+        self.job_as(job, domain, None, None)
     }
 
-    fn job_as(&self, job: &str, domain: Domain, identity: Option<Identity>) -> Client {
+    fn job_as(&self, job: &str, domain: Domain, identity: Option<Identity>, rights: Option<Granted>) -> Client {
         let at = |name: &str| self.folder.path().join(name);
         let place = Place {
             run: "run1".to_string(),
@@ -35,7 +37,7 @@ impl World {
         };
         let mut mask = Mask::new();
         mask.add("hunter2hunter2");
-        Client(Results::start(place, mask, identity).unwrap())
+        Client(Results::start(place, mask, identity, rights).unwrap())
     }
 }
 
@@ -255,7 +257,7 @@ fn a_job_that_may_is_told_who_it_is_and_nobody_else() {
     let state = Dirs::at(&world.folder.path().join("state")).unwrap();
     let claims = json!({ "sub": "repo:acme/shop:ref:refs/heads/main" }).as_object().unwrap().clone();
     let identity = Identity { state: state.clone(), claims, audience: "https://github.com/acme".to_string() };
-    let (job, other) = (world.job_as("one", Domain::Trusted, Some(identity)), world.job("two", Domain::Trusted));
+    let (job, other) = (world.job_as("one", Domain::Trusted, Some(identity), None), world.job("two", Domain::Trusted));
     assert!(other.0.step_env().is_empty());
     let env = job.0.step_env();
     let path = env["ACTIONS_ID_TOKEN_REQUEST_URL"].split_once(&job.0.address.to_string()).unwrap().1.to_string();
@@ -291,4 +293,37 @@ fn a_job_that_may_is_told_who_it_is_and_nobody_else() {
     assert_ne!(first[1]["jti"], second[1]["jti"]);
     let seconds = |name: &str| first[1][name].as_i64().unwrap();
     assert_eq!((seconds("exp") - seconds("iat"), seconds("iat") - seconds("nbf")), (300, 600));
+}
+
+#[test]
+fn the_machine_s_own_token_does_what_the_job_s_permissions_say() {
+    let world = World::new();
+    let granted = |scopes: &[(&str, Level)]| scopes.iter().map(|(scope, level)| ((*scope).to_string(), *level)).collect::<Granted>();
+    let job = |name: &str, scopes| world.job_as(name, Domain::Trusted, None, Some(granted(scopes)));
+    let (none, reads, writes) = (job("a", &[]), job("b", &[("actions", Level::Read)]), job("c", &[("actions", Level::Write)]));
+    let list = json!({ "workflow_run_backend_id": "run1", "workflow_job_run_backend_id": "x" });
+    let save = json!({ "key": "k", "version": "v" });
+    let status = |client: &Client, method: &str, message: &Json| client.call_with(client.0.own_token().unwrap(), method, message.clone()).0;
+    let both =
+        |client: &Client| (status(client, "ArtifactService/ListArtifacts", &list), status(client, "CacheService/CreateCacheEntry", &save));
+    assert_eq!([both(&none), both(&reads), both(&writes)], [(403, 403), (200, 403), (200, 200)]);
+    let (_, why) = none.call_with(none.0.own_token().unwrap(), "ArtifactService/ListArtifacts", list.clone());
+    assert_eq!(why["msg"], "the job's token has `actions: none`; `permissions: {actions: read}` asks for more");
+    // Of another job, or of nobody, it opens nothing.
+    assert_eq!(reads.call_with(writes.0.own_token().unwrap(), "ArtifactService/ListArtifacts", list).0, 401);
+    assert!(writes.0.step_env()["PLIMSOLL_SERVICES_URL"].starts_with("http://127.0.0.1:"));
+}
+
+#[test]
+fn the_machine_s_own_token_says_who_the_job_is_where_that_is_permitted() {
+    let world = World::new();
+    let state = Dirs::at(&world.folder.path().join("state")).unwrap();
+    Issuer::set(&state, "https://ci.example.org").unwrap();
+    let identity = || Identity { state: state.clone(), claims: serde_json::Map::new(), audience: "a".to_string() };
+    for (level, status) in [(Level::None, 403), (Level::Write, 200)] {
+        let rights = [("id-token".to_string(), level)].into();
+        let job = world.job_as("one", Domain::Trusted, Some(identity()), Some(rights));
+        let headers = format!("authorization: bearer {}\r\n", job.0.own_token().unwrap());
+        assert_eq!(job.request("GET", "/identity/token", &headers, b"").0, status);
+    }
 }

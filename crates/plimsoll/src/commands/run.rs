@@ -19,6 +19,7 @@ use std::path::Path;
 use base::name::{RunId, nearest};
 use base::people::same;
 use host::dirs::Dirs;
+use host::forge::App;
 use host::runs::{Again, Asked, Attempt, NotRun, Runs};
 use host::supervise::Limits;
 use host::supervise::cgroup;
@@ -36,6 +37,7 @@ use crate::detect::quote;
 use crate::event;
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
+use crate::fetching;
 use crate::gitlab;
 use crate::terminal::{Terminal, Tone};
 use crate::view::from_here;
@@ -63,6 +65,7 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     for name in secrets.iter().filter(|(_, value)| value.len() < SECRET_MIN).map(|(name, _)| name) {
         terminal.warn(&format!("the secret `{name}` is so short that parts of other words are hidden with it"));
     }
+    let app = app(args.token)?;
     let mut waiting = Vec::new();
     let mut found = match project.gitlab_file(args, terminal) {
         Some(file) => {
@@ -84,8 +87,14 @@ fn begin(args: &RunArgs, interrupts: &Interrupts, terminal: &Terminal) -> Result
     if args.dry_run {
         return dry_run(&plans, &stages, super::schedule::starts(&project.id()).unwrap_or(false), terminal);
     }
-    let asking =
-        Asking { secrets, env: pairs("env", &args.env)?, pause: args.pause_on_failure, identity: args.identity, not_run: found_not_run };
+    let asking = Asking {
+        secrets,
+        env: pairs("env", &args.env)?,
+        pause: args.pause_on_failure,
+        identity: args.identity,
+        app,
+        not_run: found_not_run,
+    };
     // A group of its own for a few milliseconds' work would cost more than the work.
     cgroup::bound_user(Limits::default());
     let shelf = Shelf::open(&project, terminal)?;
@@ -176,12 +185,25 @@ fn step_names(at: usize, step: &Step) -> Vec<String> {
     names
 }
 
+/// That of the user's own file, where jobs shall have its tokens.
+fn app(wanted: bool) -> Result<Option<App>> {
+    if !wanted {
+        return Ok(None);
+    }
+    let none = || {
+        Failure::usage("`--token` gives jobs tokens of a GitHub App, and none is named in your own configuration")
+            .hint("`githubApp` in `~/.config/plimsoll/config.yaml` names one; see docs/config.md")
+    };
+    fetching::user()?.github_app.map(Some).ok_or_else(none)
+}
+
 /// What a run is given besides its plan.
 struct Asking {
     secrets: BTreeMap<String, String>,
     env: BTreeMap<String, String>,
     pause: bool,
     identity: bool,
+    app: Option<App>,
     not_run: Vec<NotRun>,
 }
 
@@ -248,6 +270,7 @@ fn first(
         env: &asking.env,
         pause: asking.pause,
         identity: asking.identity,
+        app: asking.app.as_ref(),
         interrupts,
     };
     let conclusion = stage.play(terminal)?;

@@ -1,5 +1,7 @@
 //! `plimsoll serve`, and the two processes it starts: the proxy and the supervisors.
 
+use host::results::within;
+
 use crate::cli::{ProxyArgs, Serve, Supervise};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
@@ -28,6 +30,10 @@ pub fn supervise(args: &Supervise) -> Result<u8> {
     match args.kind.as_str() {
         "job" => Ok(host::executor::supervise(&args.dir, host::supervise::Limits::default())),
         "instance" => Ok(host::instance::supervise(&args.dir)),
+        within::KIND => {
+            within::hand_over(&args.dir).doing("listen in the network of a container")?;
+            Ok(exit::OK)
+        }
         other => Err(Failure::usage(format!("`{other}` is nothing that is supervised: `job` or `instance`"))),
     }
 }

@@ -7,6 +7,7 @@ use host::dirs::Dirs;
 use host::secrets::SecretStore;
 use serde_json::Value;
 use workflow::model::{Job, Template, Workflow};
+use workflow::token;
 
 use crate::config;
 
@@ -29,7 +30,8 @@ pub fn empty(
         let everywhere = serde_json::to_value(&workflow.env).map(|env| named(&env)).unwrap_or_default();
         for job in workflow.jobs.iter().filter(|job| runs(job) && !workflow.runners.skips(job)) {
             let own: BTreeSet<String> = serde_json::to_value(job).map(|job| named(&job)).unwrap_or_default();
-            let wanted: BTreeSet<String> = own.union(&everywhere).cloned().collect();
+            // Every job has a token, given or not.
+            let wanted: BTreeSet<String> = own.union(&everywhere).filter(|name| *name != token::NAME).cloned().collect();
             if !wanted.is_empty() {
                 wanted.difference(&given(job)?).for_each(|name| empty.entry(name.clone()).or_default().push(job));
             }

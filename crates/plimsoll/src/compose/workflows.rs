@@ -13,6 +13,7 @@ use workflow::model::Workflow;
 use workflow::runners::Runners;
 use workflow::trigger::{self, Event, Triggered};
 
+use super::token::{self, Remedy};
 use super::{Choices, Tree};
 use crate::config;
 use crate::detect::Files as _;
@@ -25,7 +26,7 @@ pub(super) fn triggered(
     tree: &Tree,
     event: &Event,
     gitlab: &GitlabOf<'_>,
-    runners: &Runners,
+    (runners, remedy): (&Runners, Remedy),
     resolver: &mut Resolver<'_>,
     warnings: &mut Vec<String>,
     check: &mut dyn FnMut(&Source),
@@ -67,7 +68,7 @@ pub(super) fn triggered(
             }
             continue;
         }
-        match ready(loaded, None, &|path| tree.read(path), resolver) {
+        match ready(loaded, None, &|path| tree.read(path), resolver, remedy) {
             Ok((workflow, missing)) => {
                 warnings.extend(missing);
                 check(&source);
@@ -85,12 +86,13 @@ pub(super) fn triggered(
 
 /// The workflow if it can be run as it is written, else everything that speaks against it, in whichever of its files it stands:
 /// what is wrong, what isn't there yet, and what a job would fail on for want of an action or a tool. It takes
-/// what its actions are pinned to. Beside it, what its jobs may miss on this machine.
+/// what its actions are pinned to. Beside it, what its jobs may miss on this machine, and of a forge if there is a remedy to tell.
 pub fn ready(
     loaded: Loaded,
     only_job: Option<&str>,
     read: &dyn Fn(&str) -> Option<String>,
     resolver: &mut Resolver<'_>,
+    remedy: Remedy,
 ) -> std::result::Result<(Workflow, Vec<String>), Vec<Said>> {
     let Loaded { mut workflow, mut files } = loaded;
     let path = std::env::var("PATH").unwrap_or_default();
@@ -109,6 +111,7 @@ pub fn ready(
         };
         actions.extend(checked.actions);
         cant_run.extend(checked.diagnostics);
+        cant_run.extend(remedy.into_iter().flat_map(|remedy| token::remarks(&own, remedy)));
         cant_run.retain(|it| !others.iter().any(|job| job.contains(&it.span.start)));
         file.diagnostics.append(&mut cant_run);
     }
@@ -163,7 +166,7 @@ fn called_file(
 
 /// What a job may miss on this machine, with its place.
 fn missing_tools(source: &Source, diagnostics: &[Diagnostic]) -> Vec<String> {
-    let missing = diagnostics.iter().filter(|it| it.code == host::job::MISSING_TOOL);
+    let missing = diagnostics.iter().filter(|it| [host::job::MISSING_TOOL, token::NO_FORGE].contains(&it.code));
     missing.map(|it| format!("{}:{}: {}", source.name, source.line_column(it.span.start).0, it.message)).collect()
 }
 

@@ -17,10 +17,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::dirs::Dirs;
+use host::forge::App;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::failure::{Doing, Failure, Result};
+use crate::fetching;
 use crate::world;
 
 pub use api::{
@@ -58,6 +60,10 @@ pub fn serve(dirs: &Dirs, serving: &Serving) -> Result<()> {
     let _claim = Claim::take(dirs)?;
     if serving.existing {
         needs_record(dirs)?;
+    }
+    match fetching::user() {
+        Ok(user) => App::keep(user.github_app.as_ref(), dirs).doing("keep which GitHub App gives jobs their tokens")?,
+        Err(failure) => tracing::warn!(message = failure.message, "the user's own file is left alone"),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().doing("start the server's threads")?;
     runtime.block_on(async {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base::Timestamp;
 use host::dirs::Dirs;
+use host::forge::App;
 use host::schedules::{Kept, Schedules};
 use host::secrets::SecretStore;
 
@@ -105,6 +106,7 @@ fn spawn(dirs: &Dirs, kept: &Kept, due: &Due) -> std::io::Result<Child> {
     Command::new("/proc/self/exe")
         .args(["--quiet", "run", &due.file, "--event", "schedule", "--event-file", "/dev/stdin"])
         .args(names.iter().flat_map(|name| ["--secret", name]))
+        .args(App::of(dirs).map(|_| "--token"))
         .current_dir(&kept.folder)
         .env("PLIMSOLL_STATE_DIR", dirs.state())
         .env("PLIMSOLL_ACTOR", &kept.by)

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::common::{DEADLINE, Place, Said, until};
@@ -138,6 +139,65 @@ fn the_steps_of_a_job_run_in_its_container() {
         "b | b has 42 and left",
     ];
     has(&said, 0, &lines);
+    assert_eq!(left(&place), [""; 0]);
+}
+
+/// With what the actions of a job ask the job's services, and nothing else.
+const ASK: &str = r#"#!/bin/sh
+ask() { wget -q -O - --header "Authorization: Bearer $1" --header "Content-Type: application/json" --post-data "$3" "$2"; }
+echo "at $ACTIONS_RESULTS_URL"
+ask "$ACTIONS_RUNTIME_TOKEN" "${ACTIONS_RESULTS_URL}twirp/github.actions.results.api.v1.CacheService/GetCacheEntryDownloadURL" '{"key": "k", "version": "v"}'
+echo
+ask nobody "${ACTIONS_RESULTS_URL}twirp/github.actions.results.api.v1.CacheService/GetCacheEntryDownloadURL" '{}' || echo "nobody without the token"
+wget -q -O - --header "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL" | grep -o '^.\{9\}'
+"#;
+
+#[test]
+fn services_for_actions_are_reached_from_containers_and_only_from_them() {
+    let files = [
+        ("node/action.yml", "name: a\ndescription: a\nruns: { using: node20, main: ask.sh }\n"),
+        ("node/ask.sh", ASK),
+        ("image/action.yml", "name: a\ndescription: a\nruns: { using: docker, image: Dockerfile, post-entrypoint: /ask.sh }\n"),
+        ("image/Dockerfile", "FROM localhost/plimsoll-tiny\nCOPY ask.sh /\nENTRYPOINT [\"sh\", \"/ask.sh\"]\n"),
+        ("image/ask.sh", ASK),
+    ];
+    let place = place_with(
+        "
+  inside:
+    runs-on: ubuntu-latest
+    permissions: { id-token: write }
+    container: localhost/plimsoll-tiny-node
+    steps:
+      - uses: actions/checkout@v4
+      - run: test -z \"$ACTIONS_RESULTS_URL\" && test -n \"$ACTIONS_ID_TOKEN_REQUEST_URL\" && echo \"a script has the one\"
+      - uses: ./node
+  beside:
+    runs-on: ubuntu-latest
+    permissions: { id-token: write }
+    steps:
+      - uses: actions/checkout@v4
+      - run: chmod +x image/ask.sh
+      - uses: ./image
+",
+        &files,
+    );
+    // What the image has for `node` is its shell.
+    let node = place.path("image/node");
+    std::fs::write(&node, "#!/bin/sh\n[ \"$1\" = --version ] && exec echo v20.0.0\nexec sh \"$@\"\n").unwrap();
+    std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(place.path("image/Node"), format!("FROM {IMAGE}\nCOPY node /bin/\n")).unwrap();
+    podman(&place, &["build", "--quiet", "--tag", "localhost/plimsoll-tiny-node", "--file", "Node", "."]);
+    assert_eq!(place.say(&["identity", "issuer", "https://ci.example.org"]).code, 0);
+    let said = run(&place, &["--identity"]);
+    has(&said, 0, &["inside | a script has the one"]);
+    for job in ["inside", "beside"] {
+        for line in ["{\"ok\":false}", "nobody without the token", "{\"value\":"] {
+            let line = format!("{job} | {line}");
+            let times = if job == "beside" { 2 } else { 1 };
+            assert!(said.out.lines().filter(|it| it.starts_with(&line)).count() == times, "`{line}` {times} times in\n{}", said.out);
+        }
+    }
+    assert!(!said.out.contains("##[warning]"), "{}", said.out);
     assert_eq!(left(&place), [""; 0]);
 }
 

@@ -17,6 +17,7 @@ mod gitlab;
 mod identity;
 mod images;
 mod incidents;
+mod job_token;
 mod json;
 mod levels;
 mod lint;

@@ -21,13 +21,14 @@ impl Job {
         let env = self.process_env(lane, scope, paths);
         let Some(mounts) = self.mounts() else { return env };
         let mut outside = self.machine.env.clone();
+        outside.extend(self.facts.step_env.clone());
         let own = env.into_iter().filter(|(name, _)| name != "PATH").map(|(name, value)| (name, mounts.outside(&value)));
         outside.extend(own);
         outside.insert("HOME".to_string(), mounts.outside(HOME));
         outside
     }
 
-    /// The environment of a step in a container of its own, with what is added to it: what it sees of the machine has other names there.
+    /// The environment of a step in a container of its own, from which the machine's services are reached, with what is added to it: what it sees of the machine has other names there.
     pub(super) fn image_env(
         &self,
         lane: usize,
@@ -36,7 +37,9 @@ impl Job {
         added: impl IntoIterator<Item = (String, String)>,
     ) -> BTreeMap<String, String> {
         let mounts = Mounts::of_action(&self.machine);
-        let env = self.env_over(BTreeMap::new(), lane, scope, paths).into_iter().filter(|(name, _)| name != "PATH");
+        let services =
+            self.facts.step_env.iter().chain(&self.facts.action_env).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let env = self.env_over(services, lane, scope, paths).into_iter().filter(|(name, _)| name != "PATH");
         let inside = |(name, value): (String, String)| (name, mounts.inside(&self.outside(&value)));
         let mut env: BTreeMap<String, String> = env.chain(added).map(inside).collect();
         env.insert("HOME".to_string(), HOME.to_string());
@@ -56,7 +59,10 @@ impl Job {
 
     /// The environment of a process, apart from `INPUT_` and `STATE_`: what is inherited, then `env`, then what a step can't change.
     pub(super) fn process_env(&self, lane: usize, scope: &StepScope<'_>, paths: &FilePaths) -> BTreeMap<String, String> {
-        let inherited = if self.mounts().is_some() { BTreeMap::new() } else { self.facts.env.clone() };
+        let mut inherited = if self.mounts().is_some() { BTreeMap::new() } else { self.facts.env.clone() };
+        if self.reaches_services() {
+            inherited.extend(self.facts.step_env.clone());
+        }
         self.env_over(inherited, lane, scope, paths)
     }
 

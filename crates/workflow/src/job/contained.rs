@@ -72,6 +72,8 @@ pub struct Started {
     pub network: String,
     pub job: Option<JobContainer>,
     pub services: Vec<Service>,
+    /// Whether the machine's services for jobs are reached from the job's container, by the address that they have on the machine.
+    pub serves: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -215,6 +217,11 @@ impl Job {
         let pairs = [&mut wrote.env, &mut wrote.outputs];
         pairs.into_iter().flatten().for_each(|(_, value)| *value = self.inside(value));
         wrote
+    }
+
+    /// Whether the machine's services for jobs are reached from where the job's own steps run.
+    pub(super) fn reaches_services(&self) -> bool {
+        self.mounts().is_none() || self.started.as_ref().is_some_and(|started| started.serves)
     }
 
     /// A path as the steps know it, on the machine.

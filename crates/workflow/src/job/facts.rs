@@ -17,10 +17,15 @@ pub struct JobFacts {
     pub arch: String,
     pub runner_name: String,
     pub secrets: BTreeMap<String, String>,
+    /// Whether the job's token is one that this machine alone takes. Actions of other repositories would show it to a forge, which
+    /// refuses whoever shows one that it doesn't know and answers many who show none: they see none.
+    pub own_token: bool,
     /// What every process of the job inherits: `PATH`, `HOME`, `LANG` …
     pub env: BTreeMap<String, String>,
     /// What the processes of actions get besides, and no `run:` step: where artifacts and caches are served, and with which token.
     pub action_env: BTreeMap<String, String>,
+    /// What every process gets besides, wherever the machine's services are reached from.
+    pub step_env: BTreeMap<String, String>,
     /// Masked like secrets, and in no context.
     pub masks: Vec<String>,
     /// Where the event's payload lies: `GITHUB_EVENT_PATH`.

@@ -8,6 +8,7 @@ use super::remote::Remote;
 use super::spec::{Conclusion, Contexts};
 use crate::expr::{Clause, Error, Object, Scope, Value, evaluate_source, evaluate_template, trace};
 use crate::model::Template;
+use crate::token;
 
 /// The contexts that never change while a job runs, as values.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,9 @@ pub(crate) struct Fixed {
     vars: Value,
     inputs: Value,
     secrets: Value,
+    /// As actions of other repositories see them.
+    secrets_of_others: Value,
+    own_token: bool,
     runner: Value,
 }
 
@@ -30,7 +34,7 @@ impl Fixed {
         };
         github.insert("workspace", Value::from(facts.workspace.as_str()));
         github.insert("event_path", Value::from(facts.event_path.as_str()));
-        github.insert("token", Value::from(facts.secrets.get("GITHUB_TOKEN").cloned().unwrap_or_default()));
+        github.insert("token", Value::from(facts.secrets.get(token::NAME).cloned().unwrap_or_default()));
         // `vars`, `inputs` and the like read as empty objects, not as null, where nothing is given.
         let object = |json: &serde_json::Value| if json.is_null() { Value::object(Object::new()) } else { Value::from_json(json) };
         Fixed {
@@ -41,6 +45,18 @@ impl Fixed {
             vars: object(&contexts.vars),
             inputs: object(&contexts.inputs),
             secrets: strings(&facts.secrets),
+            secrets_of_others: match facts.own_token {
+                true => strings(
+                    &facts
+                        .secrets
+                        .iter()
+                        .filter(|(name, _)| *name != token::NAME)
+                        .map(|(name, value)| (name.clone(), value.clone()))
+                        .collect(),
+                ),
+                false => strings(&facts.secrets),
+            },
+            own_token: facts.own_token,
             runner: runner(facts),
         }
     }
@@ -117,6 +133,7 @@ impl Scope for StepScope<'_> {
             "steps" => self.steps.clone(),
             "job" => self.job(),
             "runner" => self.fixed.runner.clone(),
+            "secrets" if self.from.is_some() => self.fixed.secrets_of_others.clone(),
             "secrets" => self.fixed.secrets.clone(),
             "needs" => self.fixed.needs.clone(),
             "strategy" => self.fixed.strategy.clone(),
@@ -185,6 +202,9 @@ impl StepScope<'_> {
 
     fn github(&self) -> Object {
         let mut github = self.fixed.github.clone();
+        if self.fixed.own_token && self.from.is_some() {
+            github.insert("token", Value::from(""));
+        }
         let mut put = |name: &str, text: Option<&str>| {
             if let Some(text) = text {
                 github.insert(name, Value::from(text));

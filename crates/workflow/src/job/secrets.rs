@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::Contexts;
 use crate::expr::{Object, Scope, Value, evaluate_template};
 use crate::model::Template;
+use crate::token;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,9 +20,6 @@ pub enum SecretScope {
     /// What calls it passes these, out of those that it sees itself.
     Given { template: Template, contexts: Box<Contexts>, from: Box<SecretScope> },
 }
-
-/// Every job has it, whatever is passed.
-const TOKEN: &str = "GITHUB_TOKEN";
 
 impl SecretScope {
     pub fn is_all(&self) -> bool {
@@ -46,7 +44,8 @@ impl SecretScope {
                 given.iter().map(|(name, value)| (name.to_owned(), value.text())).filter(|(_, value)| !value.is_empty()).collect()
             }
         };
-        let token = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(TOKEN));
+        // Every job has it, whatever is passed.
+        let token = all.iter().find(|(name, _)| name.eq_ignore_ascii_case(token::NAME));
         visible.extend(token.map(|(name, value)| (name.clone(), value.clone())));
         Ok(visible)
     }

@@ -271,11 +271,12 @@ impl Job {
         mut env: BTreeMap<String, String>,
         files: &dyn Files,
     ) -> Result<Command, String> {
-        let contained = self.mounts().is_some();
-        let node = if contained {
+        if self.reaches_services() {
+            env.extend(self.facts.action_env.clone());
+        }
+        let node = if self.mounts().is_some() {
             files.node_inside(using)?
         } else {
-            env.extend(self.facts.action_env.clone());
             files.node(using, env.get("PATH").map_or("", String::as_str))?
         };
         Ok(Command {

@@ -10,7 +10,7 @@ mod edit;
 mod fenced;
 mod inputs;
 mod located;
-mod shell;
+pub(crate) mod shell;
 mod taint;
 mod uses;
 

@@ -8,7 +8,7 @@ use base::Span;
 const DEPTH_MAX: usize = 16;
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Command {
+pub(crate) struct Command {
     /// The program first; assignments before it and words like `if` or `sudo` are left out.
     pub words: Vec<Word>,
     /// What follows `>` or `>>`.
@@ -20,7 +20,7 @@ pub(super) struct Command {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Word {
+pub(crate) struct Word {
     /// Without its quotes.
     pub text: String,
     pub span: Span,
@@ -39,7 +39,7 @@ impl Command {
 }
 
 /// The commands of a script, those in substitutions too, in the order of their ends.
-pub(super) fn commands(script: &str) -> Vec<Command> {
+pub(crate) fn commands(script: &str) -> Vec<Command> {
     let mut found = Vec::new();
     collect(script, 0, 0, &mut found);
     found

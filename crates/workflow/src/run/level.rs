@@ -13,7 +13,7 @@ use super::state::{JobState, LegPhase, Node};
 use super::{Conclusion, Leg, Run};
 use crate::expr::{Object, Scope, Value, evaluate_template};
 use crate::model::{InputKind, Interface, Template, Workflow};
-use crate::permissions::{self, Granted};
+use crate::permissions::{self, Granted, Policy};
 use crate::plan::{Graph, Plan};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -146,7 +146,11 @@ impl Run {
     /// What the job's token may do; nothing where nobody says anything, and then it is the default's.
     pub(super) fn granted(&self, node: Node<'_>) -> Option<Granted> {
         let workflow = self.workflow(node.state.level);
-        let caller = self.levels[node.state.level].granted.as_ref();
+        let level = &self.levels[node.state.level];
+        let asks = node.job.permissions.is_some() || workflow.permissions.is_some();
+        // Who calls and says nothing has the defaults, and can't give more.
+        let default = (asks && level.caller.is_some()).then(|| Policy::LimitedRead.granted());
+        let caller = level.granted.as_ref().or(default.as_ref());
         permissions::effective(node.job.permissions.as_ref(), workflow.permissions.as_ref(), caller)
     }
 

@@ -199,7 +199,7 @@ fn started(asked: &Asked) -> Started {
     let job = asked.job.as_ref().map(|_| JobContainer { id: "c0".to_string(), path: "/image/bin".to_string() });
     let ports = || BTreeMap::from([("80".to_string(), "40080".to_string())]);
     let services = asked.services.iter().map(|(name, _)| Service { name: name.clone(), id: format!("{name}0"), ports: ports() });
-    Started { network: "net".to_string(), job, services: services.collect() }
+    Started { network: "net".to_string(), job, services: services.collect(), serves: false }
 }
 
 fn run(command: &Command, job: &mut Job, files: &Given, now: Timestamp, out: &mut String) -> (u32, Ended) {

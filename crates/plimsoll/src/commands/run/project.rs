@@ -11,10 +11,12 @@ use release::CodeSource;
 use workflow::model::{Job, Step, StepAction, Work, Workflow};
 use workflow::plan::Plan;
 use workflow::schema::events;
+use workflow::token;
 use workflow::trigger::{Event, Triggered, matches};
 
 use crate::cli::{ImagesChoice, Run as RunArgs};
 use crate::commands::{actor, pairs};
+use crate::compose::token::Remedy;
 use crate::compose::{git_failure, load, project_id, ready, workflows_above};
 use crate::config::{self, Config};
 use crate::event;
@@ -188,7 +190,7 @@ impl Project {
                 not_run.push(NotRun { path: name, reason });
                 continue;
             }
-            match ready(loaded, args.job.as_deref(), &read, &mut resolver) {
+            match ready(loaded, args.job.as_deref(), &read, &mut resolver, remedy(args)) {
                 Ok((workflow, missing)) => {
                     missing.iter().for_each(|it| terminal.warn(it));
                     checked.add(&source, mode, config.workflows.forbidden.as_ref(), &event.name, &read);
@@ -380,4 +382,11 @@ pub fn workflow_files(root: &Path) -> Result<Vec<PathBuf>> {
 
 fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+}
+
+/// How the jobs of this run get a token that a forge takes; nothing where they have one.
+fn remedy(args: &RunArgs) -> Remedy {
+    let given = args.secrets.iter().any(|secret| secret.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case(token::NAME)));
+    (!given && !args.token)
+        .then_some("`--token` gives jobs one of the GitHub App in your own configuration, `--secret GITHUB_TOKEN` one of yours")
 }

@@ -12,7 +12,7 @@ use workflow::run::{JobStatus, LegStatus, State};
 
 use super::kept::{self, Read};
 use super::stage::{Interrupts, Resumed, Reused, Stage, never_begun};
-use super::{ended, secrets, tell_failed, unkept};
+use super::{app, ended, secrets, tell_failed, unkept};
 use crate::cli::Rerun;
 use crate::commands::actor;
 use crate::failure::{Failure, Result};
@@ -30,6 +30,7 @@ pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
     })?;
     let secrets = secrets(&args.secrets, &args.one.of.dir)?;
     check_given(&read, &secrets)?;
+    let app = app(args.token)?;
     let (again, resumed) = what(args, &read)?;
     let reused = reused(&read, &again)?;
     held.begin_again().map_err(unkept)?;
@@ -55,6 +56,7 @@ pub(super) fn rerun(args: &Rerun, terminal: &Terminal) -> Result<u8> {
         env: &read.asked.env,
         pause: args.pause_on_failure,
         identity: args.identity,
+        app: app.as_ref(),
         interrupts: &interrupts,
     };
     let conclusion = stage.play(terminal)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::mask::Mask;
 use engine::world::{JobStart, Stop};
+use host::forge::App;
 use host::job::{Cancel, JobDirs, JobOptions};
 use host::runs::{Asked, Attempt, Happened, Held, Summary};
 use serde::Serialize;
@@ -112,6 +113,8 @@ pub(super) struct Stage<'a> {
     pub pause: bool,
     /// Whether jobs may show others who they are.
     pub identity: bool,
+    /// What gives jobs their tokens.
+    pub app: Option<&'a App>,
     pub interrupts: &'a Interrupts,
 }
 
@@ -333,6 +336,7 @@ impl Stage<'_> {
             room: true,
             resume: resumed.map(|resumed| resumed.from.clone()),
             engine: std::env::var(host::container::CHOICE).ok(),
+            app: self.app.cloned(),
             state: if self.identity { host::dirs::Dirs::named().ok() } else { None },
             ..JobOptions::default()
         };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! #! production.reviewers=bo,ops:cy+dee production.self=no production.timer=30m production.branches=main,release/* production.tags=v*
+//! #! rights (what the jobs' tokens may do) stranger (who causes the run)
 //! #! max-parallel=2 only=deploy deliver here=staging event=push ref=refs/heads/main var.NAME=value input.NAME=value
 //! on: push …                       the workflow
 //! ---- ./.github/workflows/x.yml   one that it calls
@@ -31,13 +32,15 @@ pub struct Script {
     pub plan: Result<(Plan, Vec<LeftOut>), PlanError>,
     lines: Vec<String>,
     head: String,
+    rights: bool,
 }
 
 impl Script {
     pub fn read(text: &str) -> Script {
         let (head, lines) = text.split_once("====\n").expect("a workflow, `====`, lines");
         let lines = lines.lines().filter(|line| line.starts_with("> ")).map(|line| line[2..].to_string()).collect();
-        Script { plan: plan(head), lines, head: head.to_string() }
+        let rights = head.lines().any(|line| line.starts_with("#!") && line.contains(" rights"));
+        Script { plan: plan(head), lines, head: head.to_string(), rights }
     }
 }
 
@@ -67,13 +70,15 @@ pub struct Stage {
     pub seen: Observed,
     pub now: Timestamp,
     pub events: Vec<Event>,
+    /// Whether it is told what the jobs' tokens may do.
+    rights: bool,
 }
 
 impl Stage {
     pub fn new(script: &Script) -> Stage {
         let (plan, _) = script.plan.clone().unwrap();
         let now = "2026-11-21T00:00:00Z".parse().unwrap();
-        Stage { run: Run::new(plan), seen: Observed::default(), now, events: Vec::new() }
+        Stage { run: Run::new(plan), seen: Observed::default(), now, events: Vec::new(), rights: script.rights }
     }
 
     pub fn tick(&mut self, line: &str) -> String {
@@ -109,7 +114,7 @@ impl Stage {
         }
         let Advance { events, actions, waiting, wake } = self.run.advance(&self.seen, self.now);
         self.record(&events, &mut out);
-        out.extend(actions.iter().map(action_line));
+        out.extend(actions.iter().map(|action| action_line(action, self.rights)));
         out.extend(waiting.map(|waiting| format!("  … {}\n", waiting.sentence())));
         out.extend(wake.map(|wake| format!("  wake in {}\n", base::time::format_duration_ms(wake.since_ms(self.now)))));
         // What lives on and what is read back from the record are the same.
@@ -222,7 +227,7 @@ fn leg_notes(leg: &workflow::run::Leg) -> String {
 }
 
 /// Of a spec, what differs from job to job.
-fn action_line(action: &Action) -> String {
+fn action_line(action: &Action, rights: bool) -> String {
     match action {
         Action::Start { id, spec } => {
             let contexts = &spec.contexts;
@@ -235,8 +240,13 @@ fn action_line(action: &Action) -> String {
             if contexts.inputs != json!({}) {
                 line.push_str(&format!(" inputs={}", contexts.inputs));
             }
-            if let Some(permissions) = &spec.permissions {
+            if let Some(permissions) = spec.permissions.as_ref().filter(|_| !rights) {
                 line.push_str(&format!(" permissions={}", json!(permissions)));
+            }
+            if rights {
+                let rights = workflow::token::rights(spec.permissions.as_ref(), &contexts.github);
+                let rights: Vec<String> = rights.iter().map(|(scope, level)| format!("{scope}:{}", level.word())).collect();
+                line.push_str(&format!(" rights=[{}]", rights.join(" ")));
             }
             if !spec.secrets.is_all() {
                 line.push_str(&format!(" secrets={}", secrets_shown(&spec.secrets)));
@@ -344,7 +354,10 @@ fn plan(head: &str) -> Result<(Plan, Vec<LeftOut>), PlanError> {
         workflow,
         event: workflow::trigger::Event {
             name: options.get("event").copied().unwrap_or("push").to_string(),
-            payload: json!({"head_commit": {"message": "a change"}}),
+            payload: match options.contains_key("stranger") {
+                true => json!({"number": 7, "pull_request": {"head": {"repo": {"full_name": "eve/shop"}}}}),
+                false => json!({"head_commit": {"message": "a change"}}),
+            },
             git_ref: options.get("ref").copied().unwrap_or("refs/heads/main").to_string(),
             sha: "0123456789abcdef0123456789abcdef01234567".to_string(),
             changed_paths: None,
