@@ -14,8 +14,10 @@ use release::{
     Waiting, Workflows,
 };
 
+use workflow::concurrency::Standing;
+
 use crate::smoke::SmokeBoard;
-use crate::world::{Clock, Executor, Harvest, JobStart, Occasion, Outside, Route, Router, Stop, Target, WorldError};
+use crate::world::{Clock, Executor, Harvest, JobStart, Occasion, Outside, Route, Router, Stop, Target, Turns, WorldError};
 
 /// Everything the engine needs of a world.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ pub struct World {
     pub router: Arc<dyn Router>,
     pub harvest: Arc<dyn Harvest>,
     pub outside: Arc<dyn Outside>,
+    pub turns: Arc<dyn Turns>,
     pub smoke: Arc<SmokeBoard>,
 }
 
@@ -187,6 +190,12 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
             trouble.push(error);
         }
     }
+    if release.stands_in_line() && advance.events.iter().any(|event| matches!(event, Event::Finished { .. })) {
+        // Nobody looks at it any more.
+        if let Err(error) = world.turns.stand(&plan.project.id.to_string(), &id.to_string(), &[], &[]).await {
+            trouble.push(error);
+        }
+    }
     let finished = advance.events.iter().find_map(|event| match event {
         Event::Finished { outcome, .. } => Some(outcome.clone()),
         _ => None,
@@ -239,6 +248,13 @@ async fn observe(
         observe_rollout(world, release, &mut seen).await;
         return seen;
     };
+    if release.stands_in_line() {
+        let stand = stand(world, release).await;
+        seen.runs.turns = Some(stand.unwrap_or_else(|error| {
+            trouble.push(error);
+            BTreeMap::new()
+        }));
+    }
     match release.phase() {
         Phase::Running => {
             for id in release.jobs() {
@@ -271,6 +287,12 @@ async fn observe(
         Phase::Deciding | Phase::Finished => {}
     }
     seen
+}
+
+/// In the concurrency groups of its project; what doesn't run any more gives its places back.
+async fn stand(world: &World, release: &Release) -> Result<BTreeMap<String, Standing>, WorldError> {
+    let plan = release.plan();
+    world.turns.stand(&plan.project.id.to_string(), &plan.id.to_string(), &release.seats(), &release.jobs()).await
 }
 
 fn occasion(release: &Release, workflows: &Workflows) -> Occasion {

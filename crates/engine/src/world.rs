@@ -7,6 +7,7 @@ use base::{Digest, Timestamp};
 pub use release::{CodeSource, Packaged, Ships};
 pub use rollout::{Endpoint, InstancePlan, Probe, Probes, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic, TargetSeen};
 use serde::{Deserialize, Serialize};
+use workflow::concurrency::{Seat, Standing};
 use workflow::job::{JobId, JobSeen, JobSpec};
 
 /// The time of this node. Called often, from any task.
@@ -44,6 +45,15 @@ pub trait Executor: Send + Sync {
 pub enum Stop {
     Gracefully,
     AtOnce,
+}
+
+/// Places in the concurrency groups of a project, between all that run on this machine. Called at every look at a release whose workflows
+/// have such groups, from any task.
+#[async_trait]
+pub trait Turns: Send + Sync {
+    /// The holder has these places and no others: those that it hasn't are taken, those that aren't named are given back. Tells how each
+    /// stands, by its id. They are held as long as this process lives, or any of these jobs. A repeat changes nothing.
+    async fn stand(&self, project: &str, holder: &str, seats: &[Seat], jobs: &[JobId]) -> Result<BTreeMap<String, Standing>, WorldError>;
 }
 
 /// A job and where its sources come from.

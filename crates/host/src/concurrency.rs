@@ -9,31 +9,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use workflow::concurrency::{Blocked, Line, Turn};
-use workflow::run::Group;
+use workflow::concurrency::Line;
+pub use workflow::concurrency::{Seat, Standing};
 
-use crate::supervise::durable;
 use crate::supervise::process::Process;
+use crate::supervise::{Claim, State, durable};
 
 #[derive(Debug, Clone)]
 pub struct Groups {
     file: PathBuf,
-}
-
-/// A place in line, as somebody wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
-    pub id: String,
-    pub name: String,
-    pub groups: Vec<Group>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    Runs,
-    Waits(Blocked),
-    /// It runs or waits no longer, or shall not: as [`Turn`] has it.
-    Gone(Turn),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +32,12 @@ pub struct Error {
 struct Kept {
     line: Line,
     owners: BTreeMap<String, Process>,
+    /// Beside the process: who runs on when that is gone, by the folders of their claims.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    jobs: BTreeMap<String, Vec<PathBuf>>,
+    /// Of those that have several places under one name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    holders: BTreeMap<String, String>,
 }
 
 impl Groups {
@@ -67,12 +57,26 @@ impl Groups {
                 kept.owners.insert(seat.id.clone(), own);
                 kept.line.arrive(&seat.id, &seat.name, &seat.groups);
             }
-            let turn = kept.line.get(&seat.id).map(|member| member.turn.clone()).expect("it has just arrived");
-            match (turn, kept.line.blocked(&seat.id)) {
-                (Turn::Runs, _) => Standing::Runs,
-                (Turn::Pending, Some(blocked)) => Standing::Waits(blocked),
-                (turn, _) => Standing::Gone(turn),
+            kept.line.standing(&seat.id).expect("it has just arrived")
+        })
+    }
+
+    /// The holder has these places and no others, for this process and as long as any of these jobs goes on; how each stands.
+    ///
+    /// # Errors
+    /// As [`stand`](Groups::stand).
+    pub fn hold(&self, holder: &str, seats: &[Seat], jobs: &[PathBuf]) -> Result<BTreeMap<String, Standing>, Error> {
+        let own = Process::own().map_err(|source| self.error("entered", source))?;
+        self.change(|kept| {
+            let Kept { line, holders, .. } = kept;
+            line.retain(|member| holders.get(&member.id).is_none_or(|it| it != holder) || seats.iter().any(|seat| seat.id == member.id));
+            for seat in seats {
+                kept.line.arrive(&seat.id, &seat.name, &seat.groups);
+                kept.owners.insert(seat.id.clone(), own.clone());
+                kept.holders.insert(seat.id.clone(), holder.to_string());
+                kept.jobs.insert(seat.id.clone(), jobs.to_vec());
             }
+            seats.iter().filter_map(|seat| Some((seat.id.clone(), kept.line.standing(&seat.id)?))).collect()
         })
     }
 
@@ -94,10 +98,15 @@ impl Groups {
         } else {
             serde_json::from_slice(&before).map_err(|error| self.error("understood", error.into()))?
         };
-        let Kept { line, owners } = &mut kept;
-        line.retain(|member| owners.get(&member.id).is_some_and(Process::lives));
+        let Kept { line, owners, jobs, .. } = &mut kept;
+        let goes_on = |job: &PathBuf| matches!(Claim::at(job).state(), Ok(State::Running(_)));
+        let lives = |id: &String| owners.get(id).is_some_and(Process::lives) || jobs.get(id).is_some_and(|jobs| jobs.iter().any(goes_on));
+        line.retain(|member| lives(&member.id));
         let result = change(&mut kept);
-        kept.owners.retain(|id, _| kept.line.get(id).is_some());
+        let Kept { line, owners, jobs, holders } = &mut kept;
+        owners.retain(|id, _| line.get(id).is_some());
+        jobs.retain(|id, jobs| line.get(id).is_some() && !jobs.is_empty());
+        holders.retain(|id, _| line.get(id).is_some());
         let after = serde_json::to_vec(&kept).map_err(|error| self.error("written", error.into()))?;
         if before != after {
             durable::replace_lazily(&self.file, &after).map_err(|source| self.error("written", source))?;
@@ -122,6 +131,8 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use workflow::run::Group;
 
     use super::*;
 
@@ -149,6 +160,22 @@ mod tests {
         kept.owners.insert("b".into(), process);
         std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
         assert_eq!(groups.stand(&seat("c")).unwrap(), Standing::Runs);
+    }
+
+    #[test]
+    fn a_holder_gives_back_what_it_does_not_name_and_stays_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let groups = Groups::at(&folder.path().join("concurrency.json"));
+        let hold = |holder: &str, names: &[&str]| {
+            let seats: Vec<Seat> = names.iter().map(|name| seat(name)).collect();
+            groups.hold(holder, &seats, &[]).unwrap()
+        };
+        assert_eq!(hold("one", &["a"])["a"], Standing::Runs);
+        assert!(matches!(hold("two", &["b", "c"])["b"], Standing::Waits(_)));
+        assert_eq!(hold("one", &["a"])["a"], Standing::Runs, "it has not come again");
+        assert_eq!(groups.stand(&seat("b")).unwrap(), hold("two", &["b", "c"])["b"]);
+        assert!(hold("one", &[]).is_empty());
+        assert_eq!(hold("two", &["c"])["c"], Standing::Runs, "of two that waited the other is given back");
     }
 
     #[test]

@@ -32,4 +32,5 @@ pub mod schedules;
 pub mod secrets;
 pub mod supervise;
 pub mod target;
+pub mod turns;
 pub mod watch;

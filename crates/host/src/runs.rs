@@ -161,6 +161,8 @@ pub enum Error {
     Unknown { path: PathBuf, kind: String },
 }
 
+const GROUPS: &str = "concurrency.json";
+
 impl Runs {
     pub fn of(dirs: &Dirs, project: &str) -> Runs {
         Runs { folder: dirs.state().join("runs").join(file_name(project)) }
@@ -169,6 +171,15 @@ impl Runs {
     /// In a folder of one's own, where there is no state directory.
     pub fn at(folder: &Path) -> Runs {
         Runs { folder: folder.to_path_buf() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Who of the project's runs and releases waits for whom.
+    pub fn groups(&self) -> Groups {
+        Groups::at(&self.folder.join(GROUPS))
     }
 
     /// A number of its own for a new run, which is held from here on.
@@ -344,7 +355,7 @@ impl Kept {
 
     /// Who of the project's runs waits for whom.
     pub fn groups(&self) -> Groups {
-        Groups::at(&self.folder.with_file_name("concurrency.json"))
+        Groups::at(&self.folder.with_file_name(GROUPS))
     }
 
     pub fn snapshot(&self) -> PathBuf {

@@ -80,6 +80,7 @@ pub async fn open(dirs: &Dirs) -> Result<Host> {
         router: Arc::new(ProxyRouter::new(dirs.runtime())),
         harvest: Arc::new(harvest),
         outside: Arc::new(host::outside::HostOutside::new(dirs)),
+        turns: Arc::new(host::turns::HostTurns::new(dirs)),
         smoke: Arc::new(SmokeBoard::new(Box::new(|checks| {
             tokio::spawn(checks);
         }))),
@@ -91,7 +92,8 @@ pub async fn open(dirs: &Dirs) -> Result<Host> {
 /// A run that a stranger can cause has none.
 fn of_job(secrets: &SecretStore, start: &JobStart) -> std::result::Result<BTreeMap<String, String>, SecretsError> {
     match trust::of(&start.spec.contexts.github) {
-        Trust::Trusted => secrets.of_job(&start.project, start.spec.environment.as_deref()),
+        // A caller can't pass on those of an environment, which is its jobs' own; where all are passed on, they are the project's.
+        Trust::Trusted => secrets.of_job(&start.project, start.spec.environment.as_deref().filter(|_| start.spec.secrets.is_all())),
         Trust::Untrusted { .. } => Ok(BTreeMap::new()),
     }
 }

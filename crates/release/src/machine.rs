@@ -14,6 +14,7 @@ use gate::evidence::Evidence;
 use gate::{Decision, Override};
 use rollout::{Endpoint, InstancePhase, InstancePlan, RevisionId, Rollout, SmokeCheck, Strategy, Synthetic};
 use serde::{Deserialize, Serialize};
+use workflow::concurrency::Seat;
 use workflow::job::{Conclusion, JobId, JobSpec};
 use workflow::run::Run;
 
@@ -292,6 +293,27 @@ impl Release {
         self.runs.iter().flat_map(|run| run.jobs()).collect()
     }
 
+    /// Whether its runs may have to wait for others, in concurrency groups.
+    pub fn stands_in_line(&self) -> bool {
+        self.runs.iter().any(|run| run.stands_in_line())
+    }
+
+    /// The places that its runs have in those groups, or want now.
+    pub fn seats(&self) -> Vec<Seat> {
+        let several = self.runs.len() > 1;
+        let named = |path: &str| match path.rsplit('/').next().filter(|_| several) {
+            Some(file) => format!("{file} of release-{}", self.plan.number),
+            None => format!("release-{}", self.plan.number),
+        };
+        self.runs().flat_map(|(path, run)| run.seats(&named(path))).collect()
+    }
+
+    /// Who took the place of a run of it that ended by that.
+    fn gave_way_to(&self) -> Option<String> {
+        let mut cancelled = self.runs.iter().filter(|run| run.conclusion() == Some(Conclusion::Cancelled));
+        cancelled.find_map(|run| run.cancelled_by().map(str::to_string))
+    }
+
     /// Whether jobs of it bring something to environments themselves, so that what closes closes for them too.
     pub fn delivers_by_jobs(&self) -> bool {
         self.phase() == Phase::Running && self.runs.iter().any(|run| run.plan().deliver_by_workflow)
@@ -393,6 +415,9 @@ impl Release {
     }
 
     fn package(&self, seen: &Observed, now: Timestamp) -> Advance {
+        if let Some(by) = self.gave_way_to() {
+            return one(Event::Finished { outcome: Outcome::Cancelled { by }, at: now });
+        }
         if let Some(reason) = self.failed_run().or_else(|| self.nothing_to_ship.clone()) {
             return one(Event::Finished { outcome: Outcome::RunFailed { reason }, at: now });
         }

@@ -14,6 +14,7 @@ use release::{
     Live, Observed, Outcome, Packaged, Plan, Project, Proved, Release, Ships, Waiting, Workflows,
 };
 use rollout::{InstancePhase, InstancePlan, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy, TargetSeen};
+use workflow::concurrency::{Blocked, Standing, Turn};
 use workflow::job::{Conclusion, JobOutcome, JobSeen};
 use workflow::plan::{Repository, Request};
 
@@ -64,6 +65,30 @@ fn the_gate_is_not_asked_again_while_another_release_has_the_environment() {
     let advance = release.advance(&Observed::default(), later);
     advance.events.iter().for_each(|event| release.apply(event));
     assert_eq!(release.outcome(), Some(&Outcome::Denied { violations: 1 }), "in the moment of admission it is asked again");
+}
+
+#[test]
+fn a_run_stands_in_line_and_whose_place_was_taken_ends_the_release_as_cancelled() {
+    let text = "on: push\nconcurrency: g\njobs:\n  a: { runs-on: x, steps: [{ run: a }] }\n";
+    let mut release = Release::new(Arc::new(plan(&[text])));
+    let seats = release.seats();
+    assert_eq!(seats.iter().map(|seat| seat.name.as_str()).collect::<Vec<_>>(), ["release-1"]);
+    let stands = |standing| {
+        let mut seen = Observed::default();
+        seen.runs.turns = Some([(seats[0].id.clone(), standing)].into());
+        seen
+    };
+    let (group, by) = ("g".to_string(), "release-9".to_string());
+    let advance = look(&mut release, &stands(Standing::Waits(Blocked { group: group.clone(), by: by.clone(), others: 0 })), NOW);
+    assert_eq!((advance.events, advance.actions), (vec![], vec![]));
+    let sentence = advance.waiting.expect("it waits").sentence("production");
+    assert_eq!(sentence, ".github/workflows/1.yml: it waits for release-9 in the concurrency group `g`");
+    look(&mut release, &stands(Standing::Gone(Turn::Displaced { by, group })), NOW);
+    let by = "release-9, which took its place in the concurrency group `g`".to_string();
+    assert_eq!(release.outcome(), Some(&Outcome::Cancelled { by }));
+    assert_eq!(release.seats(), [], "what has ended wants no place");
+    let both = Release::new(Arc::new(plan(&[text, text])));
+    assert_eq!(both.seats().iter().map(|seat| seat.name.as_str()).collect::<Vec<_>>(), ["1.yml of release-1", "2.yml of release-1"]);
 }
 
 #[test]

@@ -51,7 +51,35 @@ pub enum Turn {
     },
 }
 
+/// A place in line, as somebody wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    pub id: String,
+    pub name: String,
+    pub groups: Vec<Group>,
+}
+
+/// How somebody stands who has a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    Runs,
+    Waits(Blocked),
+    /// It runs or waits no longer, or shall not.
+    Gone(Turn),
+}
+
 impl Turn {
+    /// Of one that is gone: by whom or what it was ended.
+    pub fn ended_by(&self) -> String {
+        match self {
+            Turn::Superseded { by, group } | Turn::Displaced { by, group } => {
+                format!("{by}, which took its place in the concurrency group `{group}`")
+            }
+            Turn::Refused { group } => format!("{QUEUE_MAX} wait in the concurrency group `{group}` already, and no more may"),
+            Turn::Pending | Turn::Runs => unreachable!("it would not be gone"),
+        }
+    }
+
     fn holds(&self) -> bool {
         matches!(self, Turn::Runs | Turn::Superseded { .. })
     }
@@ -113,6 +141,15 @@ impl Line {
 
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Nothing for one that has no place.
+    pub fn standing(&self, id: &str) -> Option<Standing> {
+        Some(match (&self.get(id)?.turn, self.blocked(id)) {
+            (Turn::Runs, _) => Standing::Runs,
+            (Turn::Pending, Some(blocked)) => Standing::Waits(blocked),
+            (turn, _) => Standing::Gone(turn.clone()),
+        })
     }
 
     /// Nothing for one that doesn't wait.

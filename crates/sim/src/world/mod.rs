@@ -7,6 +7,7 @@ mod outside;
 mod router;
 mod store;
 mod target;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -34,6 +35,7 @@ pub(crate) struct Truth {
     pub target: TargetTruth,
     pub router: RouterTruth,
     pub store: StoreTruth,
+    pub turns: turns::TurnsTruth,
     pub oracle: Oracle,
     /// By the artifact's digest: how a revision behaves.
     pub natures: BTreeMap<Digest, Nature>,
@@ -54,6 +56,7 @@ impl Truth {
             target: TargetTruth::new(obeys_all),
             router: RouterTruth::new(obeys_all),
             store: StoreTruth::default(),
+            turns: turns::TurnsTruth::default(),
             oracle: Oracle::default(),
             natures: BTreeMap::new(),
             proposals: BTreeMap::new(),
@@ -76,7 +79,8 @@ pub(crate) fn world(sim: &Arc<Sim>, server: usize) -> World {
         target: Arc::new(target::SimTarget { border: border.clone() }),
         router: Arc::new(router::SimRouter { border: border.clone(), last: Mutex::default() }),
         harvest: Arc::new(harvest::SimHarvest { border: border.clone() }),
-        outside: Arc::new(outside::SimOutside { border }),
+        outside: Arc::new(outside::SimOutside { border: border.clone() }),
+        turns: Arc::new(turns::SimTurns { border }),
         smoke: Arc::new(SmokeBoard::new(Box::new(move |work| spawning.spawn(Owner::Server(server), work)))),
     }
 }

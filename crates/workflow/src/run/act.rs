@@ -14,7 +14,7 @@ impl Run {
             let LegPhase::Started { id, .. } = &leg.phase else { continue };
             if let Some(at_once_from) = self.stop_from(node, leg) {
                 actions.push(Action::Stop { id: id.clone(), at_once: now >= at_once_from });
-            } else if matches!(seen.jobs.get(id), None | Some(JobSeen::Absent)) {
+            } else if matches!(seen.jobs.get(id), None | Some(JobSeen::Absent)) && self.may_run(leg, seen) {
                 actions.push(Action::Start { id: id.clone(), spec: self.spec(node, leg) });
             }
         }
@@ -47,6 +47,9 @@ impl Run {
         }
         if !running.is_empty() {
             return Some(Waiting::Running { jobs: running });
+        }
+        if let Some(waiting) = self.waits_for_turn(seen) {
+            return Some(waiting);
         }
         if !starting.is_empty() {
             return Some(Waiting::Starting { jobs: starting });

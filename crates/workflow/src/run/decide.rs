@@ -18,8 +18,12 @@ impl Run {
         if self.finished.is_some() {
             return Vec::new();
         }
+        let gives_way = self.give_way_to_others(seen, now);
+        if !gives_way.is_empty() {
+            return gives_way;
+        }
         if self.started.is_none() {
-            return vec![Event::RunStarted { at: now }];
+            return if self.may_begin(seen) { vec![Event::RunStarted { at: now }] } else { Vec::new() };
         }
         let rounds: [&dyn Fn() -> Vec<Event>; 5] =
             [&|| self.hear(seen, now), &|| self.retry(now), &|| self.settle(seen, now), &|| self.give_way(now), &|| self.start(seen, now)];

@@ -20,6 +20,7 @@ mod level;
 mod retry;
 mod state;
 mod status;
+mod turn;
 mod waiting;
 
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ pub use group::{Group, InGroups};
 pub use status::{AttemptStatus, JobStatus, LegStatus, State, Status};
 pub use waiting::{ReviewWanted, Waiting};
 
+use crate::concurrency::Standing;
 use crate::environment::Review;
 use crate::job::{Conclusion, JobId, JobSeen, JobSpec};
 use crate::plan::Plan;
@@ -71,6 +73,9 @@ pub struct Observed {
     pub closed: Option<Closed>,
     /// Something later was delivered: jobs with an environment that haven't started never do. The reason, as a clause.
     pub overtaken: Option<String>,
+    /// How what has [places](Run::seats) in concurrency groups with other runs stands, by the seat's id; nothing where whoever drives
+    /// the run keeps that to himself.
+    pub turns: Option<BTreeMap<String, Standing>>,
 }
 
 /// Why nothing is delivered, and when that changes by itself.
@@ -194,6 +199,11 @@ impl Run {
             ))),
             (Some(_), _) => Err(Refusal::Untimely(format!("run-{} has ended", self.plan.number))),
         }
+    }
+
+    /// By whom it was asked to end.
+    pub fn cancelled_by(&self) -> Option<&str> {
+        self.cancel.as_ref().map(|cancel| cancel.by.as_str())
     }
 
     pub fn plan(&self) -> &Plan {

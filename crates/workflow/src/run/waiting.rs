@@ -34,6 +34,11 @@ pub enum Waiting {
         why: String,
         until: Option<Timestamp>,
     },
+    /// Another run has a place in a concurrency group.
+    Turn {
+        /// Who waits for whom.
+        sentence: String,
+    },
     /// These failed and are tried again, the first of them then.
     Retrying {
         jobs: Vec<String>,
@@ -77,6 +82,7 @@ impl Waiting {
             }
             Waiting::Timer { environment, jobs, at } => format!("{} {} {}", listed(jobs), wait(jobs), for_timer(environment, *at)),
             Waiting::Closed { jobs, why, .. } => format!("{} {} because {why}", listed(jobs), wait(jobs)),
+            Waiting::Turn { sentence } => sentence.clone(),
             Waiting::Retrying { jobs, at } => format!("{} {} tried again at {}", listed(jobs), is(jobs), at.date_and_clock()),
             Waiting::Unreachable { jobs } => {
                 format!("the executor of {} can't be asked at the moment; it is asked again at every look", listed(jobs))

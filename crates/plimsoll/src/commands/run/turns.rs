@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use host::concurrency::{Error, Groups, Seat, Standing};
-use workflow::concurrency::{QUEUE_MAX, Turn};
+use workflow::concurrency::Turn;
 use workflow::job::JobId;
 use workflow::run::{Command, Event, InGroups, Run};
 
@@ -40,13 +40,8 @@ impl Turns {
             Standing::Waits(_) => return Ok((false, Vec::new())),
             Standing::Gone(gone) => gone,
         };
-        let (by, force) = match gone {
-            Turn::Superseded { by, group } => (took(&by, &group), false),
-            Turn::Displaced { by, group } => (took(&by, &group), true),
-            Turn::Refused { group } => (full(&group), true),
-            Turn::Pending | Turn::Runs => unreachable!("it would not be gone"),
-        };
-        Ok((true, run.command(Command::Cancel { force }, &by, world::now()).unwrap_or_default()))
+        let force = !matches!(gone, Turn::Superseded { .. });
+        Ok((true, run.command(Command::Cancel { force }, &gone.ended_by(), world::now()).unwrap_or_default()))
     }
 
     /// Gives back the places of what has ended, and ends what another run's job has superseded.
@@ -75,11 +70,7 @@ impl Turns {
             match self.stand(&seat(run, &leg), terminal)? {
                 Standing::Runs => {}
                 Standing::Waits(_) => may = MayRun::Later,
-                Standing::Gone(Turn::Refused { group }) => return Ok(MayRun::Never { reason: full(&group) }),
-                Standing::Gone(Turn::Superseded { by, group } | Turn::Displaced { by, group }) => {
-                    return Ok(MayRun::Never { reason: took(&by, &group) });
-                }
-                Standing::Gone(Turn::Pending | Turn::Runs) => unreachable!("it would not be gone"),
+                Standing::Gone(gone) => return Ok(MayRun::Never { reason: gone.ended_by() }),
             }
         }
         Ok(may)
@@ -119,12 +110,4 @@ impl Drop for Turns {
 fn seat(run: &Run, leg: &InGroups<'_>) -> Seat {
     let plan = run.plan();
     Seat { id: format!("{}/{}", plan.run, leg.key), name: format!("{} of run-{}", leg.name, plan.number), groups: leg.groups.to_vec() }
-}
-
-fn took(by: &str, group: &str) -> String {
-    format!("{by}, which took its place in the concurrency group `{group}`")
-}
-
-fn full(group: &str) -> String {
-    format!("{QUEUE_MAX} wait in the concurrency group `{group}` already, and no more may")
 }

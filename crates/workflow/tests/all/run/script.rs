@@ -12,6 +12,7 @@
 //! > 1s build finished failure version=1.2 ; test lost "its machine is gone"
 //! > 1s cancel ada ; force ada
 //! > 1s hours closed ; hours open
+//! > 1s turn run waits ; turn deploy runs ; turn test superseded   in line with other runs, from here on
 //! > 1s approve bo ; reject cy production "not before the sale"
 //! ```
 //! A job is `absent`, `unknown`, `running`, `finished` (success unless said otherwise) or `lost`, and stays so.
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use base::name::RunId;
 use base::{People, Source, Timestamp};
 use serde_json::{Map, Value as Json, json};
+use workflow::concurrency::{Blocked, Standing, Turn};
 use workflow::environment::{Environments, Reviewer};
 use workflow::job::{Conclusion, JobId, JobOutcome, JobSeen, SecretScope, StepSeen, StepState};
 use workflow::model::{Template, Work};
@@ -97,6 +99,11 @@ impl Stage {
                 let closed =
                     || Closed { why: "environment `local` is frozen (the sale)".to_string(), until: Some(self.now.plus_ms(3_600_000)) };
                 self.seen.closed = (what == "closed").then(closed);
+            } else if key == "turn" {
+                let (who, how) = what.split_once(' ').expect(what);
+                let run = self.run.plan().run;
+                let seat = if who == "run" { run.to_string() } else { format!("{run}/{who}") };
+                self.seen.turns.get_or_insert_default().insert(seat, standing(how));
             } else if matches!(key, "approve" | "reject") {
                 let said = words(what);
                 let [environment, comment] = [1, 2].map(|at| said.get(at).map(String::as_str));
@@ -260,6 +267,19 @@ fn action_line(action: &Action, rights: bool) -> String {
             line + "\n"
         }
         Action::Stop { id, at_once } => format!("  ! stop {}{}\n", id.key, if *at_once { " at once" } else { "" }),
+    }
+}
+
+/// Beside run-41 in the group `g`.
+fn standing(word: &str) -> Standing {
+    let (by, group) = ("run-41".to_string(), "g".to_string());
+    match word {
+        "runs" => Standing::Runs,
+        "waits" => Standing::Waits(Blocked { group, by, others: 0 }),
+        "superseded" => Standing::Gone(Turn::Superseded { by, group }),
+        "displaced" => Standing::Gone(Turn::Displaced { by, group }),
+        "refused" => Standing::Gone(Turn::Refused { group }),
+        other => panic!("{other}"),
     }
 }
 
