@@ -139,8 +139,8 @@ fn without_effect(args: &RunArgs, event: &Event, found: &Found) -> Vec<String> {
 /// What jobs use and nobody gave; of one job that was asked for alone, what that one uses.
 fn empty_secrets(args: &RunArgs, found: &Found, given: &BTreeMap<String, String>) -> Vec<String> {
     let is_asked = |job: &Job| found.only_job.as_ref().is_none_or(|only| only.eq_ignore_ascii_case(&job.id));
-    let runs = |job: &Job| is_asked(job) && (job.environment.is_none() || !args.allow_environments.is_empty());
-    let empty = empty(&found.workflows, runs, |_| Some(given.keys().map(|name| name.to_ascii_uppercase()).collect()));
+    let delivers = !args.allow_environments.is_empty();
+    let empty = empty(&found.workflows, is_asked, delivers, |_| Some(given.keys().map(|name| name.to_ascii_uppercase()).collect()));
     let remark = |(name, jobs): (String, Vec<&Job>)| {
         format!(
             "{}; `--secret {name}=VALUE` gives it one, `--secret {name}` the one that `plimsoll secret set` keeps",

@@ -6,7 +6,8 @@ use gate::slo::Access;
 use host::dirs::Dirs;
 use host::secrets::SecretStore;
 use serde_json::Value;
-use workflow::model::{Job, Template, Workflow};
+use workflow::model::{CallSecrets, Job, Template, Work, Workflow};
+use workflow::plan::called_key;
 use workflow::token;
 
 use crate::config;
@@ -14,30 +15,52 @@ use crate::config;
 /// A remark for each secret that would be empty in some job that runs. One that can't be looked up is the server's to tell.
 pub(super) fn missing(workflows: &[Workflow], project: &str, deliver_by_workflow: bool) -> Vec<String> {
     let Ok(store) = Dirs::named().map(|dirs| SecretStore::new(&dirs)) else { return Vec::new() };
-    let runs = |job: &Job| job.environment.is_none() || deliver_by_workflow;
     let given = |job: &Job| Some(store.of_job(project, environment(job)).ok()?.into_keys().collect());
-    empty(workflows, runs, given).into_iter().flatten().map(|(name, jobs)| remark(&name, &jobs)).collect()
+    empty(workflows, |_| true, deliver_by_workflow, given).into_iter().flatten().map(|(name, jobs)| remark(&name, &jobs)).collect()
 }
 
-/// Secrets, in upper case, that nobody has given, each with the jobs that run and use it; nothing where it isn't known which are given.
+/// Secrets, in upper case, that nobody has given, each with the jobs that run and use it, those of the files that take all secrets of
+/// their callers among them; nothing where it isn't known which are given.
 pub fn empty(
     workflows: &[Workflow],
-    runs: impl Fn(&Job) -> bool,
+    is_asked: impl Fn(&Job) -> bool,
+    delivers: bool,
     given: impl Fn(&Job) -> Option<BTreeSet<String>>,
 ) -> Option<BTreeMap<String, Vec<&Job>>> {
     let mut empty: BTreeMap<String, Vec<&Job>> = BTreeMap::new();
     for workflow in workflows {
-        let everywhere = serde_json::to_value(&workflow.env).map(|env| named(&env)).unwrap_or_default();
-        for job in workflow.jobs.iter().filter(|job| runs(job) && !workflow.runners.skips(job)) {
-            let own: BTreeSet<String> = serde_json::to_value(job).map(|job| named(&job)).unwrap_or_default();
-            // Every job has a token, given or not.
-            let wanted: BTreeSet<String> = own.union(&everywhere).filter(|name| *name != token::NAME).cloned().collect();
-            if !wanted.is_empty() {
+        for (job, wanted) in users(workflow, &is_asked) {
+            if delivers || job.environment.is_none() {
                 wanted.difference(&given(job)?).for_each(|name| empty.entry(name.clone()).or_default().push(job));
             }
         }
     }
+    for jobs in empty.values_mut() {
+        // A file may be called more than once.
+        let mut seen = BTreeSet::new();
+        jobs.retain(|job| seen.insert(std::ptr::from_ref(*job)));
+    }
     Some(empty)
+}
+
+/// The jobs that see the project's secrets by their own names, with those that each names.
+fn users(root: &Workflow, is_asked: impl Fn(&Job) -> bool) -> Vec<(&Job, BTreeSet<String>)> {
+    let mut users = Vec::new();
+    let mut open: Vec<(&Workflow, Option<String>)> = vec![(root, None)];
+    while let Some((file, key)) = open.pop() {
+        let everywhere = serde_json::to_value(&file.env).map(|env| named(&env)).unwrap_or_default();
+        for job in file.jobs.iter().filter(|job| (key.is_some() || is_asked(job)) && !root.runners.skips(job)) {
+            let own = serde_json::to_value(job).map(|job| named(&job)).unwrap_or_default();
+            // Every job has a token, given or not.
+            let wanted: BTreeSet<String> = own.union(&everywhere).filter(|name| *name != token::NAME).cloned().collect();
+            users.extend((!wanted.is_empty()).then_some((job, wanted)));
+            if let Work::Call { uses, secrets: CallSecrets::Inherit, .. } = &job.work {
+                let called = called_key(key.as_deref(), uses);
+                open.extend(root.called.get(&called).map(|file| (file, Some(called.clone()))));
+            }
+        }
+    }
+    users
 }
 
 /// Remarks where those who are asked before something ships can't be shown what they want to see.

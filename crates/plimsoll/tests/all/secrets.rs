@@ -108,3 +108,57 @@ fn a_run_has_a_kept_secret_only_when_it_is_named() {
         "{said:?}"
     );
 }
+
+/// The secret goes down nine levels, under another name on each; a tenth file is the caller of all.
+fn chain(place: &Place, last: &str) {
+    let file = |level: usize| format!(".github/workflows/{}", if level == 0 { "ci.yml".to_string() } else { format!("l{level}.yml") });
+    for level in 0..9 {
+        let on = match level {
+            0 => "on: push".to_string(),
+            level => format!("on:\n  workflow_call:\n    secrets: {{ S{level}: {{ required: true }} }}"),
+        };
+        let pass = format!("{{ S{}: '${{{{ secrets.S{level} }}}}' }}", level + 1);
+        let text = format!("{on}\njobs:\n  next:\n    uses: ./{}\n    secrets: {pass}\n", file(level + 1));
+        place.write(&file(level), &text);
+    }
+    place.write(&file(9), &format!("on:\n  workflow_call:\n    secrets: {{ S9: {{ required: true }}, REST: {{}} }}\njobs:\n{last}"));
+    place.commit("calls and calls");
+}
+
+const LAST: &str = "  it:
+    runs-on: self-hosted
+    environment: production
+    env: { S9: '${{ secrets.S9 }}', S0: '${{ secrets.S0 }}', REST: '${{ secrets.REST }}', OWN: '${{ secrets.OF_THERE }}' }
+    steps: [{ run: 'echo \"[$S9] ${#S9} [$S0] [$REST] [$OWN]\"' }]
+";
+
+#[test]
+fn a_secret_is_passed_down_by_name_and_nothing_else_goes_with_it() {
+    let place = Place::with_app();
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &format!("{config}deliver: workflow\n"));
+    chain(&place, LAST);
+    set(&place, VALUE, &["S0"]).ends(0, &["`S0` is set for all jobs"]);
+    for (name, value) in [("S0", "another-one-of-production"), ("OF_THERE", "only-there")] {
+        assert_eq!(set(&place, value, &[name, "--environment", "production"]).code, 0);
+    }
+    let expected = format!("[***] {} [] [] []\n", VALUE.len());
+    let run = place.say(&["run", "--secret", "S0", "--secret", "OTHER=not-passed-on", "--allow-environment", "production"]);
+    assert!(run.code == 0 && run.raw.contains(&expected), "{run:?}");
+    let up = place.up(&["--strategy", "immediate"]);
+    assert_eq!(up.code, 0, "{up:?}");
+    let log = place.say(&["logs", "--job", "next/next/next/next/next/next/next/next/next/it"]);
+    assert!(log.raw.contains(&expected), "what an environment keeps is passed on by nobody: {log:?}");
+}
+
+#[test]
+fn what_files_that_inherit_miss_is_told_before() {
+    let called =
+        "on: workflow_call\njobs:\n  deep: { runs-on: self-hosted, steps: [{ run: 'true', env: { T: '${{ secrets.DEEP }}' } }] }\n";
+    let ci = "on: push\njobs:\n  all: { uses: ./.github/workflows/x.yml, secrets: inherit }\n  some: { uses: ./.github/workflows/x.yml }\n";
+    let place = Place::with(&[(".github/workflows/ci.yml", ci), (".github/workflows/x.yml", called)]);
+    let plan = place.up(&["--dry-run"]);
+    assert!(plan.err.contains("warning: `secrets.DEEP` is empty in `deep`; `plimsoll secret set DEEP` gives it a value"), "{plan:?}");
+    let run = place.say(&["run", "--dry-run"]);
+    assert!(run.err.contains("`secrets.DEEP` is empty in `deep`"), "{run:?}");
+}

@@ -9,6 +9,7 @@ use crate::expr;
 use crate::model::{CallInput, CallSecret, InputKind, Interface, Template, Trigger};
 use crate::schema::places::{CALL_INPUT_DEFAULT, CALL_OUTPUT_VALUE};
 use crate::schema::{cron, events};
+use crate::token;
 
 /// The events, and what `workflow_call` declares where it is among them.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> (Vec<Trigger>, Option<Interface>) {
@@ -182,6 +183,10 @@ fn call_output(reader: &mut Reader<'_>, id: &str, node: &Node) -> Option<(String
 
 fn call_secret(reader: &mut Reader<'_>, id: &Key, node: &Node) -> CallSecret {
     let mut secret = CallSecret { name: id.text.clone(), required: false, span: id.span };
+    if id.text.eq_ignore_ascii_case(token::NAME) {
+        let message = format!("`{}` can't be declared: every job has its own token under that name, and no caller passes it", id.text);
+        reader.error("workflow/call-secret", id.span, message);
+    }
     if node.is_null() {
         return secret;
     }
