@@ -10,6 +10,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
     ("ss", "iproute2"),
     ("haproxy", "haproxy"),
     ("wrk", "wrk"),

@@ -15,6 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use workflow::permissions::{Granted, Level};
@@ -48,7 +50,17 @@ pub struct Token {
     pub secret: String,
     /// What the App couldn't give of what the job may, as a sentence.
     pub lacks: Option<String>,
+    repository: String,
+    may_write: bool,
     ended: bool,
+}
+
+/// How git gets at the repository at the forge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub url: String,
+    /// For git's own configuration: it shows the token.
+    pub config: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,31 +117,31 @@ impl App {
 
     fn mint_within(&self, repository: &str, rights: &Granted, patience: Duration) -> Result<Token, String> {
         let wanted = token::of_app(rights);
-        let (answer, lacks) = match self.asked_for(repository, &wanted, patience)? {
+        let (answer, given, lacks) = match self.asked_for(repository, &wanted, patience)? {
             Answer { status: 422, body } => {
-                let given = self.given()?;
-                let less: BTreeMap<String, Level> = wanted.iter().filter_map(|(scope, level)| less(scope, *level, &given)).collect();
-                if less == wanted {
-                    return Err(format!(
-                        "{} answers 422: {}; is `{repository}` among the repositories of the installation?",
-                        self.minting(),
-                        said(&body)
-                    ));
+                let has = self.given()?;
+                let given: BTreeMap<String, Level> = wanted.iter().filter_map(|(scope, level)| less(scope, *level, &has)).collect();
+                if given == wanted {
+                    let why = format!("is `{repository}` among the repositories of the installation?");
+                    return Err(format!("{} answers 422: {}; {why}", self.minting(), said(&body)));
                 }
-                (self.asked_for(repository, &less, patience)?, Some(lacking(&wanted, &less)))
+                let lacks = lacking(&wanted, &given);
+                (self.asked_for(repository, &given, patience)?, given, Some(lacks))
             }
-            answer => (answer, None),
+            answer => (answer, wanted, None),
         };
         let minted = match answer.status {
             201 => serde_json::from_str::<Minted>(&answer.body)
                 .map_err(|error| format!("{} answers what is no token: {error}", self.minting()))?,
             status => return Err(self.refused(status, &answer.body)),
         };
-        let token = Token { app: self.clone(), secret: minted.token, lacks, ended: false };
+        let may_write = given.get("contents") == Some(&Level::Write);
+        let repository = repository.to_string();
+        let token = Token { app: self.clone(), secret: minted.token, lacks, repository, may_write, ended: false };
         // The name alone was asked for, and the installation may be another owner's.
         match minted.repositories.first() {
-            Some(found) if !found.full_name.eq_ignore_ascii_case(repository) => {
-                Err(format!("the installation {} is of `{}`, and not of `{repository}`", self.installation, found.full_name))
+            Some(found) if !found.full_name.eq_ignore_ascii_case(&token.repository) => {
+                Err(format!("the installation {} is of `{}`, and not of `{}`", self.installation, found.full_name, token.repository))
             }
             _ => Ok(token),
         }
@@ -191,6 +203,14 @@ impl App {
 }
 
 impl Token {
+    /// For those that may write there.
+    pub(crate) fn way(&self) -> Option<Way> {
+        let server = self.app.server.trim_end_matches('/');
+        let shown = STANDARD.encode(format!("x-access-token:{}", self.secret));
+        let config = format!("[http \"{server}/\"]\n\textraheader = AUTHORIZATION: basic {shown}\n");
+        self.may_write.then(|| Way { url: format!("{server}/{}.git", self.repository), config })
+    }
+
     /// It opens nothing from here on. Blocks, some seconds at most.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 """A forge as far as GitHub Apps go: `python3 forge.py PUBLIC_KEY LOG`, on a port that it prints. Each request is a line of LOG.
+Repositories lie in the folder `git` beside LOG.
 
 Installation 1 is of octo, with the repository `shop`; 3 never answers; 4 answers only who asks again."""
 
-import base64, http.server, json, secrets, subprocess, sys, tempfile, time
+import base64, http.server, json, os, secrets, subprocess, sys, tempfile, time
 
 KEY, LOG = sys.argv[1:3]
 GIVEN = {"metadata": "read", "contents": "write", "issues": "read"}
@@ -40,8 +41,35 @@ class Forge(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def git(self):
+        """Pushes and fetches, for whoever shows a token that may write."""
+        shown = base64.b64decode(self.headers.get("authorization", "").removeprefix("basic ")).decode()
+        if tokens.get(shown.removeprefix("x-access-token:"), {}).get("contents") != "write":
+            self.send_response(401)
+            self.send_header("www-authenticate", 'Basic realm="git"')
+            self.send_header("content-length", "0")
+            return self.end_headers()
+        path, _, query = self.path.partition("?")
+        env = {
+            "GIT_PROJECT_ROOT": os.path.join(os.path.dirname(LOG), "git"), "GIT_HTTP_EXPORT_ALL": "1", "REMOTE_USER": "app",
+            "PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": self.command, "PATH": os.environ["PATH"],
+            "CONTENT_TYPE": self.headers.get("content-type", ""), "HTTP_CONTENT_ENCODING": self.headers.get("content-encoding", ""),
+        }
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        said = subprocess.run(["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE).stdout
+        head, _, rest = said.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self.send_response(int(fields.pop("Status", "200").split()[0]))
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(rest)))
+        self.end_headers()
+        self.wfile.write(rest)
+
     def do(self):
         global asked_again
+        if ".git/" in self.path:
+            return self.git()
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or "null")
         with open(LOG, "a") as log:
             log.write(json.dumps({"method": self.command, "path": self.path, "body": body}) + "\n")

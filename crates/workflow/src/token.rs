@@ -78,6 +78,22 @@ pub fn may_be_taken(spec: &JobSpec) -> bool {
     steps.iter().any(|step| matches!(&step.action, StepAction::Uses { uses, .. } if Builtin::of(uses).is_none()))
 }
 
+/// Whether its scripts push with what a checkout leaves them.
+#[must_use]
+pub fn pushes(spec: &JobSpec) -> bool {
+    let Work::Steps { steps, .. } = &spec.job.work else { return false };
+    let may = spec.permissions.as_ref().is_some_and(may_push);
+    may && steps.iter().any(|step| shown_by(step, false, true).is_some_and(|by| by == PUSH))
+}
+
+/// A checkout leaves the token for that.
+fn may_push(granted: &Granted) -> bool {
+    permissions::of(granted, "contents") == Level::Write
+}
+
+/// What [`Shown`] says of a push.
+pub const PUSH: &str = "`git push`";
+
 fn names(lines: &impl Serialize) -> bool {
     serde_json::to_value(lines).is_ok_and(|lines| names_in(&lines))
 }
@@ -117,9 +133,7 @@ pub fn shown_to_forge(workflow: &Workflow, job: &Job) -> Vec<Shown> {
     let asked = job.permissions.as_ref().or(workflow.permissions.as_ref()).map(permissions::asked).unwrap_or_default();
     let found = |step: &Step| {
         let named = names(&step.env) || names(&job.env) || names(&workflow.env);
-        // A checkout leaves the token for it where that may write.
-        let pushes = permissions::of(&asked, "contents") == Level::Write;
-        Some(Shown { span: step.span, by: shown_by(step, named, pushes)? })
+        Some(Shown { span: step.span, by: shown_by(step, named, may_push(&asked))? })
     };
     steps.iter().filter_map(found).collect()
 }
@@ -131,7 +145,7 @@ fn shown_by(step: &Step, named: bool, pushes: bool) -> Option<String> {
                 let first = command.arguments().next().unwrap_or_default();
                 match command.program() {
                     "gh" if named && !first.starts_with('-') => Some(format!("`{}`", format!("gh {first}").trim_end())),
-                    "git" if pushes && first == "push" => Some("`git push`".to_owned()),
+                    "git" if pushes && first == "push" => Some(PUSH.to_owned()),
                     _ => None,
                 }
             })
@@ -194,6 +208,10 @@ mod tests {
             let spec = JobSpec::new("a", job(&format!("      - {step}\n")), Contexts::default(), 1);
             assert_eq!(is_named(&spec), expected, "{step}");
         }
+        let mut spec = JobSpec::new("a", job("      - run: git push\n"), Contexts::default(), 1);
+        assert!(!pushes(&spec), "what it may isn't said");
+        spec.permissions = Some(granted(&[("contents", Level::Write)]));
+        assert!(pushes(&spec));
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl<'a> Runner<'a> {
         let guard = Guard::new(cancel, start.spec.timeout_ms);
         let job = Job::new(start.spec.clone(), facts);
         let processes = Processes::new(owner, &dirs.temp, options.grace);
-        let actions = Actions::new(start, dirs);
+        let actions = Actions::new(start, dirs, token.as_ref().and_then(Token::way));
         let coverage = start.spec.job.coverage.as_ref().and_then(|pattern| Coverage::parse(pattern).ok());
         let around = Around { debug: options.debug, workspace: Arc::from(dirs.workspace.as_path()), matchers: Vec::new(), coverage };
         let (pause_on_failure, room, last, told) = (options.pause_on_failure, options.room, BTreeMap::new(), (0, Vec::new()));

@@ -18,7 +18,7 @@ pub(super) fn of(start: &JobStart, app: Option<&App>, facts: &mut JobFacts, rema
     }
     let spec = &start.spec;
     let may_be_taken = token::may_be_taken(spec);
-    if !may_be_taken && !token::is_named(spec) {
+    if !may_be_taken && !token::is_named(spec) && !token::pushes(spec) {
         return Ok(None);
     }
     if let Some(app) = app {

@@ -24,6 +24,9 @@ pub(super) fn remedy(project: &str) -> Remedy {
 pub(super) fn remarks(workflow: &Workflow, remedy: &str) -> Vec<Diagnostic> {
     let of_job = |job| token::shown_to_forge(workflow, job);
     let shown = workflow.jobs.iter().filter(|job| !workflow.runners.skips(job)).flat_map(of_job);
-    let message = |by: &str| format!("{by} shows the job's token to a forge, and it is one that this machine alone takes; {remedy}");
+    let message = |by: &str| match by {
+        token::PUSH => format!("{by} reaches the repository on this machine and no forge: the job has no token that one takes; {remedy}"),
+        by => format!("{by} shows the job's token to a forge, and it is one that this machine alone takes; {remedy}"),
+    };
     shown.map(|shown| Diagnostic::warning(NO_FORGE, shown.span, message(&shown.by))).collect()
 }

@@ -105,6 +105,36 @@ fn a_job_whose_token_the_forge_refuses_says_why_and_runs_nothing() {
     assert!(said.out.contains("the job's token can't be had: ") && said.out.contains("is `octo/other` among the repositories"), "{said:?}");
 }
 
+#[test]
+fn a_job_that_may_write_pushes_to_the_forge() {
+    let place = Place::with_app();
+    let forge = Forge::of(&place);
+    let bare = place.path("git/octo/shop.git");
+    place.git(&["init", "--quiet", "--bare", &bare.display().to_string()]);
+    let ci = "on: push
+permissions: { contents: write }
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: |
+          git commit --quiet --allow-empty --message 'by a job'
+          git push --quiet origin HEAD:refs/heads/pushed
+          git config --list | grep -i extraheader
+";
+    place.write(".github/workflows/ci.yml", ci);
+    place.commit("pushes");
+    let said = place.say(&["run", "--token"]);
+    assert!(said.code == 0 && said.raw.contains("extraheader=AUTHORIZATION: basic ") && said.raw.ends_with("***\n"), "{said:?}");
+    let origin = format!("`origin` is http://127.0.0.1:{}/octo/shop.git, and takes the job's token.", forge.port);
+    assert!(said.raw.contains(&origin), "{said:?}");
+    let log = place.at_home("git").args(["-C", &bare.display().to_string(), "log", "-1", "--format=%s", "pushed"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&log.stdout), "by a job\n");
+    let without = place.say(&["run"]);
+    assert!(without.err.contains("`git push` reaches the repository on this machine and no forge: "), "{without:?}");
+}
+
 const OWN: &str = "on: push
 permissions: { actions: read, contents: write }
 jobs:
@@ -117,7 +147,8 @@ jobs:
           ask() { curl -s -o /dev/null -w \"$1 %{http_code}\\n\" -H \"Authorization: Bearer $T\" -d \"$2\" \"${PLIMSOLL_SERVICES_URL}twirp/github.actions.results.api.v1.$1\"; }
           ask CacheService/GetCacheEntryDownloadURL '{\"key\": \"k\", \"version\": \"v\"}' || true
           ask CacheService/CreateCacheEntry '{\"key\": \"k\", \"version\": \"v\"}' || true
-      - run: git push origin HEAD
+      - run: gh pr list
+        env: { GH_TOKEN: '${{ github.token }}' }
         if: false
       - run: echo \"nobody asks ${PLIMSOLL_SERVICES_URL:+but may}\"
 ";
@@ -130,7 +161,7 @@ fn without_an_app_the_token_is_good_for_this_machine_s_services_and_that_is_said
     for line in ["it is ***", "CacheService/GetCacheEntryDownloadURL 200", "CacheService/CreateCacheEntry 403"] {
         assert!(said.raw.lines().any(|it| it == line), "{line}\n{said:?}");
     }
-    let warned = "ci.yml:13: `git push` shows the job's token to a forge, and it is one that this machine alone takes; `--token` gives";
+    let warned = "ci.yml:13: `gh pr` shows the job's token to a forge, and it is one that this machine alone takes; `--token` gives";
     assert!(said.err.contains(warned), "{said:?}");
     let given = place.say(&["run", "--secret", "GITHUB_TOKEN=mine-mine-mine"]);
     assert!(given.code == 0 && !given.err.contains("to a forge"), "{given:?}");

@@ -275,3 +275,63 @@ fn runner(facts: &JobFacts) -> Value {
     }
     Value::object(runner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::evaluate_source;
+    use crate::job::Node;
+    use crate::model::{Action, Pinned};
+
+    /// Nothing here looks into files.
+    struct NoFiles;
+
+    impl Files for NoFiles {
+        fn hash(&self, _: &[String], _: bool) -> Result<String, String> {
+            Err("none".to_owned())
+        }
+        fn action(&self, _: &str) -> Result<Action, String> {
+            Err("none".to_owned())
+        }
+        fn fetched(&self, _: &str, _: &Pinned) -> Result<String, String> {
+            Err("none".to_owned())
+        }
+        fn own(&self) -> Result<String, String> {
+            Err("none".to_owned())
+        }
+        fn paths(&self, _: usize) -> FilePaths {
+            FilePaths::default()
+        }
+        fn node(&self, _: &str, _: &str) -> Result<Node, String> {
+            Err("none".to_owned())
+        }
+        fn node_inside(&self, _: &str) -> Result<Node, String> {
+            Err("none".to_owned())
+        }
+    }
+
+    #[test]
+    fn actions_of_others_see_no_token_that_this_machine_alone_takes() {
+        let secrets = [(token::NAME, "t"), ("OTHER", "o")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (own_token, of_others, expected) in [(true, true, "||o"), (true, false, "t|t|o"), (false, true, "t|t|o")] {
+            let facts = JobFacts { secrets: secrets.clone().into(), own_token, ..JobFacts::default() };
+            let fixed = Fixed::new(&Contexts::default(), &facts);
+            let scope = StepScope {
+                fixed: &fixed,
+                files: &NoFiles,
+                env: &BTreeMap::new(),
+                steps: Value::Null,
+                inputs: None,
+                job_status: Conclusion::Success,
+                containers: None,
+                own_status: Conclusion::Success,
+                action: None,
+                action_path: None,
+                paths: None,
+                from: of_others.then(|| Remote::parse("owner/action@v1").expect("it names one")),
+            };
+            let seen = evaluate_source("format('{0}|{1}|{2}', github.token, secrets.GITHUB_TOKEN, secrets.OTHER)", &scope);
+            assert_eq!(seen.expect("it has a value").text(), expected, "{own_token} {of_others}");
+        }
+    }
+}

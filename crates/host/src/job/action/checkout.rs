@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,8 +12,9 @@ use workflow::job::{ActionCall, Wrote};
 use super::super::JobDirs;
 use super::Say;
 use super::inputs::{Inputs, inside};
+use crate::forge::Way;
 
-pub(super) fn perform(start: &JobStart, dirs: &JobDirs, call: &ActionCall, say: Say<'_>) -> Result<Wrote, String> {
+pub(super) fn perform(start: &JobStart, dirs: &JobDirs, way: Option<&Way>, call: &ActionCall, say: Say<'_>) -> Result<Wrote, String> {
     let inputs = Inputs(&call.inputs);
     let github = &start.spec.contexts.github;
     refuse_foreign(inputs, github["repository"].as_str().unwrap_or_default())?;
@@ -36,6 +38,10 @@ pub(super) fn perform(start: &JobStart, dirs: &JobDirs, call: &ActionCall, say: 
             let branch = asked.or(github["ref"].as_str()).and_then(|name| name.strip_prefix("refs/heads/"));
             checkout.clone(&commit, branch)?;
             say(&format!("Checked out {commit}."));
+            if let Some(way) = way.filter(|_| inputs.get("persist-credentials").is_none_or(|keep| !keep.eq_ignore_ascii_case("false"))) {
+                checkout.lead(way)?;
+                say(&format!("`origin` is {}, and takes the job's token.", way.url));
+            }
         }
         _ => {
             checkout.lay_out(&commit)?;
@@ -128,6 +134,15 @@ impl Checkout<'_> {
         }
         arguments.push(commit);
         self.git(&arguments, &[]).map(drop)
+    }
+
+    /// What is pushed goes to the forge.
+    fn lead(&self, way: &Way) -> Result<(), String> {
+        self.git(&["-C", &self.target.to_string_lossy(), "remote", "set-url", "origin", &way.url], &[])?;
+        let file = self.target.join(".git/config");
+        // Past git's own command, whose arguments a list of processes would show.
+        let config = fs::File::options().append(true).open(&file).and_then(|mut config| config.write_all(way.config.as_bytes()));
+        config.map_err(|error| format!("`{}` can't be written: {error}", file.display()))
     }
 
     /// The folder's files alone, through an index of our own, so that attributes and filters apply as in a checkout.

@@ -38,6 +38,7 @@ use workflow::job::{ActionCall, Builtin, Files, Foreseen, Job, Stage, Wrote};
 use workflow::model::Action;
 
 use super::JobDirs;
+use crate::forge::Way;
 use desk::{Desk, Undone};
 use inputs::Inputs;
 use place::Place;
@@ -47,11 +48,13 @@ use place::Place;
 pub(super) struct Actions<'a> {
     start: &'a JobStart,
     dirs: &'a JobDirs,
+    /// To the repository at the forge, where the job may write there.
+    way: Option<Way>,
 }
 
 impl<'a> Actions<'a> {
-    pub(super) fn new(start: &'a JobStart, dirs: &'a JobDirs) -> Actions<'a> {
-        Actions { start, dirs }
+    pub(super) fn new(start: &'a JobStart, dirs: &'a JobDirs, way: Option<Way>) -> Actions<'a> {
+        Actions { start, dirs, way }
     }
 
     /// Whether the tools that the job's actions need are on this machine: sentences about those that may be missing, because their
@@ -93,7 +96,7 @@ impl<'a> Actions<'a> {
     pub(super) fn perform(&self, call: &ActionCall, mask: &Mask, desk: &mut Desk<'_>) -> Result<Wrote, Undone> {
         let place = Place { start: self.start, dirs: self.dirs, call, mask };
         match call.builtin {
-            Builtin::Checkout => Ok(checkout::perform(self.start, self.dirs, call, &mut |line| desk.say(line))?),
+            Builtin::Checkout => Ok(checkout::perform(self.start, self.dirs, self.way.as_ref(), call, &mut |line| desk.say(line))?),
             Builtin::UploadArtifact { version } => artifact::upload(self.dirs, call, version, mask, desk),
             Builtin::DownloadArtifact { version } => artifact::download(self.dirs, call, version, desk),
             Builtin::Cache if call.stage == Stage::Main => cache::restore(self.dirs, call, desk),
