@@ -245,6 +245,7 @@ async fn observe(
 ) -> Observed {
     let mut seen = Observed { environment, ..Observed::default() };
     let Some(workflows) = release.plan().workflows() else {
+        observe_container(world, release, &mut seen).await;
         observe_rollout(world, release, &mut seen).await;
         return seen;
     };
@@ -281,10 +282,13 @@ async fn observe(
             Err(error) => trouble.push(error),
         },
         Phase::Delivering => observe_rollout(world, release, &mut seen).await,
-        Phase::Deciding if matches!(release.advance(&seen, world.clock.now()).waiting, Some(Waiting::Circumstances { .. })) => {
-            seen.answers = world.outside.ask(&occasion(release, workflows), &workflows.gate).await;
+        Phase::Deciding => {
+            observe_container(world, release, &mut seen).await;
+            if matches!(release.advance(&seen, world.clock.now()).waiting, Some(Waiting::Circumstances { .. })) {
+                seen.answers = world.outside.ask(&occasion(release, workflows), &workflows.gate).await;
+            }
         }
-        Phase::Deciding | Phase::Finished => {}
+        Phase::Finished => {}
     }
     seen
 }
@@ -293,6 +297,14 @@ async fn observe(
 async fn stand(world: &World, release: &Release) -> Result<BTreeMap<String, Standing>, WorldError> {
     let plan = release.plan();
     world.turns.stand(&plan.project.id.to_string(), &plan.id.to_string(), &release.seats(), &release.jobs()).await
+}
+
+/// Only where nothing else is waited for, and nobody who needs no container asks for any.
+async fn observe_container(world: &World, release: &Release, seen: &mut Observed) {
+    let Some(container) = release.container() else { return };
+    if matches!(release.advance(seen, world.clock.now()).waiting, Some(Waiting::Image { .. })) {
+        seen.prepared = Some(world.target.prepare(container).await);
+    }
 }
 
 fn occasion(release: &Release, workflows: &Workflows) -> Occasion {

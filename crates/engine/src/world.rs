@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use base::{Digest, Timestamp};
-pub use release::{CodeSource, Packaged, Ships};
-pub use rollout::{Endpoint, InstancePlan, Probe, Probes, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic, TargetSeen};
+pub use release::{CodeSource, Packaged, Prepared, Ships};
+pub use rollout::{Container, Endpoint, InstancePlan, Probe, Probes, RevisionId, RouteSeen, SmokeCheck, SmokeSeen, Synthetic, TargetSeen};
 use serde::{Deserialize, Serialize};
 use workflow::concurrency::{Seat, Standing};
 use workflow::job::{JobId, JobSeen, JobSpec};
@@ -72,6 +72,8 @@ pub struct JobStart {
 pub trait Target: Send + Sync {
     /// Nothing when the target can't be asked.
     async fn observe(&self, scope: &str) -> Option<TargetSeen>;
+    /// Brings what such containers are made of, and says at once how far that is; a repeat begins nothing anew.
+    async fn prepare(&self, container: &Container) -> Prepared;
     /// So many instances shall run; instances are named by scope, revision and index, so a repeat starts nothing twice.
     /// An older generation than the last accepted one is refused silently.
     async fn run(&self, scope: &str, generation: u64, instance: &InstancePlan, replicas: u32) -> Result<(), WorldError>;

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod environments;
+mod image;
 pub mod secrets;
 mod summary;
 pub mod token;
@@ -33,6 +34,7 @@ use crate::view::{from_here, typed};
 use crate::wrong::Problems;
 
 pub use delivery::delivery;
+pub use image::settle;
 pub use summary::traffic_of_the_first;
 use workflows::{GitlabOf, has_errors, is_workflow, triggered};
 pub use workflows::{load, ready};
@@ -78,6 +80,17 @@ pub struct Composed {
     pub notes: Vec<String>,
     /// For the working tree as it is: its files, to be kept under the snapshot's digest.
     pub snapshot: Option<Vec<u8>>,
+    /// What its instances are to run in, before anybody has looked which image that is.
+    pub container: Option<Contained>,
+}
+
+/// A container as the project asks for it.
+#[derive(Debug, Clone)]
+pub struct Contained {
+    pub asked: config::Container,
+    /// The artifact lies in it.
+    pub files: bool,
+    pub port: Option<u16>,
 }
 
 pub const LOCAL: &str = release::environment::FIRST;
@@ -108,7 +121,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let environment = problems.or_default(environment);
     warnings.extend(environments::nearly(&environment, &config));
     let config = config.at(&environment);
-    let detected = detect(&tree);
+    // An image says itself how it starts, and has what it needs.
+    let detected = if config.container.is_some() { None } else { detect(&tree) };
     let name = config.name.clone().unwrap_or_else(|| project_name(&repository));
     let project = Project {
         id: project_id(&repository.root, &repository.subtree),
@@ -211,6 +225,10 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     if let Some(protection) = config.environments.protection(&environment) {
         warnings.extend(environments::protect(&environment, protection, &git_ref, &mut gate)?);
     }
+    let container = config.container.clone().map(|asked| {
+        let files = config.start.is_some() || config.artifact.is_some();
+        Contained { asked, files, port: config.port }
+    });
     let mut summary = vec![
         ("commit", summary::commit(&commit, !repository.dirty.is_empty())),
         ("runs", why_runs),
@@ -222,7 +240,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
             },
         ),
         ("gate", summary::gate(&gate)),
-        ("starts", format!("{start} ({why_start})")),
+        ("starts", summary::starts(&start, &why_start, container.as_ref())),
         ("traffic", summary::traffic(&delivery)),
     ];
     if let Some(waits) = protects {
@@ -245,7 +263,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         delivery,
         actor: choices.actor.clone(),
     };
-    Ok(Composed { proposal, summary, warnings, notes, snapshot })
+    Ok(Composed { proposal, summary, warnings, notes, snapshot, container })
 }
 
 /// The project, and the environment from which something is to move on; nothing where the commit goes the whole way.
@@ -515,6 +533,9 @@ const NESTED_MAX: usize = 5;
 fn start_command(config: &Config, detected: Option<&Detected>, files: &dyn Files) -> Result<(String, String)> {
     if let Some(start) = &config.start {
         return Ok((start.clone(), "`plimsoll.yaml`".to_string()));
+    }
+    if config.container.is_some() {
+        return Ok((String::new(), "`plimsoll.yaml`".to_string()));
     }
     match detected {
         Some(detected) => Ok((detected.start.clone(), detected.why.clone())),

@@ -2,6 +2,7 @@
 //!
 //! The schema is `docs/schema/plimsoll.json`; a test keeps its keys and these in step.
 
+mod container;
 mod environments;
 mod gate;
 mod outside;
@@ -20,6 +21,7 @@ use rollout::watch::WatchPlan;
 use rollout::{Deadline, JudgePlan, Limits, Probe, SmokeCheck, Strategy, SyntheticPlan};
 use workflow::environment::Environments;
 
+pub use container::Container;
 pub use environments::Place;
 pub use gate::{Gate, holidays_from};
 pub use slo::slos_of;
@@ -40,6 +42,8 @@ pub struct Config {
     pub start: Option<String>,
     /// The port the application listens on when it ignores `PORT`.
     pub port: Option<u16>,
+    /// What its instances run in, where that isn't this machine itself.
+    pub container: Option<Container>,
     pub replicas: Option<u32>,
     pub env: BTreeMap<String, String>,
     pub health: Health,
@@ -192,6 +196,7 @@ impl Synthetic {
 #[cfg(test)]
 pub const KEYS: &[(&str, &[&str])] = &[
     ("", ROOT),
+    ("container", container::CONTAINER),
     ("health", &["startup", "ready", "live"]),
     ("health.*", PROBE),
     ("smoke.*", SMOKE),
@@ -235,6 +240,7 @@ const ROOT: &[&str] = &[
     "artifact",
     "start",
     "port",
+    "container",
     "replicas",
     "env",
     "health",
@@ -298,6 +304,7 @@ impl Reader {
             artifact: self.at(root, "artifact", Self::text),
             start: self.at(root, "start", Self::text),
             port: self.at(root, "port", |reader, node| reader.whole(node, 1, 65_535)).map(|port| port as u16),
+            container: self.at(root, "container", Self::container),
             replicas: self.at(root, "replicas", Self::replicas),
             env: self.at(root, "env", Self::env).unwrap_or_default(),
             health: self.at(root, "health", Self::health).unwrap_or_default(),

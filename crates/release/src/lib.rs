@@ -16,6 +16,6 @@ pub use environment::{Environment, EnvironmentAction, EnvironmentEvent, Environm
 pub use event::Event;
 pub use machine::{Action, Advance, Command, Observed, Phase, Refusal, Release};
 pub use plan::{Commit, Delivery, Kind, Plan, Project, Proved, Workflows};
-pub use source::{CodeSource, Packaged, Ships};
+pub use source::{CodeSource, Packaged, Prepared, Ships};
 pub use status::{Outcome, Status};
 pub use waiting::Waiting;

@@ -12,7 +12,7 @@ use base::{Digest, Timestamp};
 use gate::approval::Vote;
 use gate::evidence::Evidence;
 use gate::{Decision, Override};
-use rollout::{Endpoint, InstancePhase, InstancePlan, RevisionId, Rollout, SmokeCheck, Strategy, Synthetic};
+use rollout::{Container, Endpoint, InstancePhase, InstancePlan, RevisionId, Rollout, SmokeCheck, Strategy, Synthetic};
 use serde::{Deserialize, Serialize};
 use workflow::concurrency::Seat;
 use workflow::job::{Conclusion, JobId, JobSpec};
@@ -22,7 +22,7 @@ use crate::environment::{Environment, EnvironmentEvent, GENERATIONS_PER_RELEASE,
 use crate::event::Event;
 use crate::input::Moment;
 use crate::plan::{Delivery, Kind, Plan, Proved, Workflows, revision};
-use crate::source::Packaged;
+use crate::source::{Packaged, Prepared};
 use crate::status::Outcome;
 use crate::waiting::Waiting;
 
@@ -68,6 +68,8 @@ pub struct Observed {
     pub evidence: Option<Evidence>,
     /// To what the gate's plan asks; nothing when nobody has asked, which the machine waits for by [`Waiting::Circumstances`].
     pub answers: Option<gate::Answers>,
+    /// Of the containers; nothing when nobody has asked, which the machine waits for by [`Waiting::Image`].
+    pub prepared: Option<Prepared>,
     pub environment: Arc<Environment>,
     pub rollout: rollout::Observed,
 }
@@ -445,13 +447,17 @@ impl Release {
     /// a later one, so that what changed between yes and go is seen; not at every look while another release has the environment.
     fn decide(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
         let (Kind::Change(workflows), Some(artifact)) = (&self.plan.kind, self.artifact) else {
-            return self.admit_rollback(environment, now);
+            return self.admit_rollback(seen, environment, now);
         };
         if let Some(held) = self.decision.as_deref().and_then(|decision| self.held(workflows, decision, environment, now)) {
             return held;
         }
         if let (Some(_), Some(occupied_by)) = (&self.decision, environment.occupied()) {
             return self.wait_for(occupied_by);
+        }
+        // Before what is known of the moment of acting alone.
+        if let (Some(_), Some(held)) = (&self.decision, self.unprepared(seen)) {
+            return held;
         }
         // Asked for when nothing else is missing, so that it is known of the moment of acting.
         let circumstances = match (workflows.gate.asks(), &seen.answers) {
@@ -476,22 +482,42 @@ impl Release {
         if self.decision.is_none() {
             return one(Event::Decided { decision: Box::new(decision) });
         }
-        let mut advance = self.admit(self.plan.delivery.instance(artifact.0), decision.strategy(), environment, now);
+        let mut advance = self.admit(self.plan.delivery.instance(artifact.0), decision.strategy(), seen, environment, now);
         if !advance.environment.is_empty() && self.decision.as_deref() != Some(&decision) {
             advance.events.insert(0, Event::Decided { decision: Box::new(decision) });
         }
         advance
     }
 
-    fn admit_rollback(&self, environment: &Environment, now: Timestamp) -> Advance {
+    fn admit_rollback(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
         let Kind::Rollback { revision, .. } = &self.plan.kind else {
             panic!("a change reaches its decision with an artifact");
         };
-        self.admit((**revision).clone(), None, environment, now)
+        self.admit((**revision).clone(), None, seen, environment, now)
+    }
+
+    /// What its instances are to run in, while the target is to be asked for that.
+    pub fn container(&self) -> Option<&Container> {
+        match &self.plan.kind {
+            _ if self.rollout.is_some() => None,
+            Kind::Rollback { revision, .. } => revision.container.as_ref(),
+            Kind::Change(_) => self.plan.delivery.container.as_ref(),
+        }
+    }
+
+    /// Nothing is stopped or routed for what could not be started.
+    fn unprepared(&self, seen: &Observed) -> Option<Advance> {
+        let container = self.container()?;
+        let why = match &seen.prepared {
+            Some(Prepared::Here) => return None,
+            Some(Prepared::NotYet { why }) => why.clone(),
+            None => format!("it is being looked for `{}`", container.image),
+        };
+        Some(Advance { waiting: Some(Waiting::Image { why }), ..Advance::default() })
     }
 
     /// `asked` is the strategy that the gate's answer of this moment asks for.
-    fn admit(&self, instance: InstancePlan, asked: Option<&str>, environment: &Environment, now: Timestamp) -> Advance {
+    fn admit(&self, instance: InstancePlan, asked: Option<&str>, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
         if let Some(occupied_by) = environment.occupied() {
             return self.wait_for(occupied_by);
         }
@@ -503,6 +529,9 @@ impl Release {
         {
             let outcome = Outcome::Unchanged { revision: instance.revision };
             return many(vec![Event::Unchanged { at: now }, Event::Finished { outcome, at: now }]);
+        }
+        if let Some(held) = self.unprepared(seen) {
+            return held;
         }
         let generation = environment.generation() + GENERATIONS_PER_RELEASE;
         let stable = environment.live().map(|live| revision(&live.instance));

@@ -3,7 +3,7 @@
 use base::name::{ProjectId, ReleaseId};
 use base::{Digest, Timestamp};
 use rollout::watch::WatchPlan;
-use rollout::{InstancePlan, JudgePlan, Limits, Probes, Revision, RevisionId, SmokeCheck, Strategy, SyntheticPlan};
+use rollout::{Container, InstancePlan, JudgePlan, Limits, Probes, Revision, RevisionId, SmokeCheck, Strategy, SyntheticPlan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,6 +100,9 @@ pub struct Delivery {
     pub probes: Probes,
     pub grace_ms: u64,
     pub log_max_bytes: u64,
+    /// With the image as it was when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// For a revision that has one to follow; the first goes at once.
     pub strategy: Strategy,
     pub limits: Limits,
@@ -123,6 +126,7 @@ impl Delivery {
             probes: self.probes.clone(),
             grace_ms: self.grace_ms,
             log_max_bytes: self.log_max_bytes,
+            container: self.container.clone(),
         };
         let bytes = serde_json::to_vec(&instance).expect("a plan without maps of odd keys becomes JSON");
         instance.revision = RevisionId(Digest::of(&bytes).short());

@@ -35,3 +35,14 @@ pub enum Packaged {
     /// What was asked for isn't there; the sentence says what there is instead.
     Missing(String),
 }
+
+/// Whether the containers of a release can be made where its instances run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prepared {
+    Here,
+    /// What is missing, or who doesn't answer; it is seen to as long as somebody asks.
+    NotYet {
+        why: String,
+    },
+}

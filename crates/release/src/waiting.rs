@@ -52,6 +52,10 @@ pub enum Waiting {
     ProtectionUnknown {
         why: String,
     },
+    /// What its instances run in is not where they run.
+    Image {
+        why: String,
+    },
     /// An override would let it go on, and needs another person.
     Unconfirmed {
         by: String,
@@ -101,6 +105,7 @@ impl Waiting {
             Waiting::ObjectivesUnknown { why } => format!("nobody knows what is left of the error budget of {why}; {unknown}"),
             Waiting::IncidentsUnknown { why } => format!("nobody knows which incidents are open: {why}; {unknown}"),
             Waiting::ProtectionUnknown { why } => format!("nobody knows how the branch is protected: {why}; {unknown}"),
+            Waiting::Image { why } => format!("nothing moves before its image is here: {why}"),
             Waiting::Unconfirmed { by, else_waits } => {
                 format!(
                     "the override {by} asked for needs a second person: `plimsoll gate override --confirm{at}`; without it: {else_waits}"

@@ -11,7 +11,7 @@ use gate::{GatePlan, PolicyFile};
 use release::provenance;
 use release::{
     Action, Advance, CodeSource, Command, Commit, Delivery, Environment, EnvironmentAction, EnvironmentEvent, EnvironmentSeen, Event, Kind,
-    Live, Observed, Outcome, Packaged, Plan, Project, Proved, Release, Ships, Waiting, Workflows,
+    Live, Observed, Outcome, Packaged, Plan, Prepared, Project, Proved, Release, Ships, Waiting, Workflows,
 };
 use rollout::{InstancePhase, InstancePlan, InstanceSeen, JudgePlan, Limits, Probe, Probes, RevisionId, RouteSeen, Strategy, TargetSeen};
 use workflow::concurrency::{Blocked, Standing, Turn};
@@ -236,6 +236,42 @@ fn the_strategy_that_a_policy_asks_for_is_the_one_by_which_traffic_moves() {
     let later = NOW.plus_ms(3_600_000);
     let by_time = format!("immediate\" if input.time < \"{later}\"\n\nstrategy := \"canary\" if input.time >= \"{later}");
     assert_eq!(moved_at(&by_time, later), Some(Strategy::default_canary()), "what the record says of this moment");
+}
+
+#[test]
+fn nothing_moves_before_the_image_of_its_containers_is_there() {
+    let container = rollout::Container {
+        image: "shop:2".to_string(),
+        id: "sha256:ab".to_string(),
+        source: None,
+        files: false,
+        port: None,
+        user: None,
+        writable: false,
+        memory_bytes: None,
+        cpu_millis: None,
+        processes_max: None,
+    };
+    let delivery = Delivery { container: Some(container.clone()), ..delivery() };
+    let mut change = plan(&[]);
+    change.delivery = delivery.clone();
+    let change = decide(change, NOW);
+    let mut back = plan(&[]);
+    back.kind = Kind::Rollback { revision: Box::new(delivery.instance(Digest::of(b"before"))), reason: "asked for".to_string() };
+    let back = Release::new(Arc::new(back));
+    for release in [&change, &back] {
+        let look = |prepared: Option<Prepared>| release.advance(&Observed { prepared, ..Observed::default() }, NOW);
+        let why = "`podman` has not answered for 30 s".to_string();
+        let held = look(Some(Prepared::NotYet { why: why.clone() }));
+        assert_eq!((held.waiting, held.events, held.environment), (Some(Waiting::Image { why }), vec![], vec![]));
+        assert_eq!(
+            look(None).waiting.unwrap().sentence("local"),
+            "nothing moves before its image is here: it is being looked for `shop:2`"
+        );
+        let goes = look(Some(Prepared::Here)).events;
+        let admitted = goes.iter().find_map(|it| if let Event::Admitted { instance, .. } = it { Some(instance) } else { None });
+        assert_eq!(admitted.unwrap().container, Some(container.clone()), "the way back runs the same bytes");
+    }
 }
 
 #[test]
@@ -626,6 +662,7 @@ fn delivery() -> Delivery {
         probes: Probes { startup: probe(), readiness: probe(), liveness: probe() },
         grace_ms: 1_000,
         log_max_bytes: 1_000,
+        container: None,
         strategy: Strategy::Immediate,
         limits: Limits::default(),
         judge: JudgePlan::default(),

@@ -30,7 +30,7 @@ pub mod watch;
 mod wishes;
 
 pub use event::{Event, Happened, Measured, Reading, Readings, VERSION};
-pub use instance::{InstancePlan, Probe, Probes};
+pub use instance::{Container, InstancePlan, Probe, Probes};
 pub use legality::Refusal;
 pub use observed::{
     Action, Counts, Endpoint, InstancePhase, InstanceSeen, Observed, RevisionCounts, RouteSeen, SmokeSeen, Synthetic, TargetSeen,

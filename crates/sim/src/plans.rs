@@ -256,6 +256,7 @@ fn delivery(rng: &mut Rng) -> Delivery {
         probes: Probes { startup: probe(), readiness: probe(), liveness: probe() },
         grace_ms: 1_000,
         log_max_bytes: 1_000,
+        container: None,
         strategy,
         limits: Limits {
             warm_ms: if rng.u32(0..4) == 0 { 10_000 } else { 0 },

@@ -1,10 +1,14 @@
 //! Which engine there is, and how it is called.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 /// The environment variable that says which engine is taken, with its global arguments: `podman --runtime runc`.
@@ -27,6 +31,9 @@ pub enum Kind {
     Podman,
     Docker,
 }
+
+/// A question about what is on this machine is answered by then, also on one that is busy.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// What an engine needs of our environment: where it keeps its things, and how it reaches others.
 const KEPT: [&str; 22] = [
@@ -75,7 +82,7 @@ impl Engine {
             return Err(format!("neither `podman` nor `docker` is on the PATH; {get}"));
         };
         let engine = Engine::new(Kind::Docker, program, Vec::new());
-        match engine.ask(["version", "--format", "{{.Server.Version}}"]) {
+        match engine.ask_within(ANSWER_MAX, ["version", "--format", "{{.Server.Version}}"]) {
             Ok(_) => Ok(engine),
             Err(why) => Err(format!("`docker` has no daemon that answers ({why}), and there is no `podman`; start it, or {get}")),
         }
@@ -124,12 +131,40 @@ impl Engine {
         arguments: impl IntoIterator<Item = S>,
         env: &BTreeMap<String, String>,
     ) -> Result<String, String> {
+        let mut command = self.command(arguments);
+        self.answer(command.envs(env).output().map_err(|error| self.unstarted(&error))?)
+    }
+
+    /// Asks what has to be answered within a time: an engine that hangs must not hang whoever asks it.
+    pub(crate) fn ask_within<S: AsRef<str>>(&self, most: Duration, arguments: impl IntoIterator<Item = S>) -> Result<String, String> {
+        let mut command = self.command(arguments);
+        let child =
+            command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| self.unstarted(&error))?;
+        let group = Pid::from_raw(child.id().cast_signed());
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || tell.send(child.wait_with_output()));
+        if let Ok(output) = told.recv_timeout(most) {
+            return self.answer(output.map_err(|error| self.unstarted(&error))?);
+        }
+        let _ = group.map(|group| rustix::process::kill_process_group(group, Signal::KILL));
+        Err(format!("`{}` has not answered for {} s", self.name(), most.as_secs()))
+    }
+
+    /// To be run with nothing but what the engine needs of our environment.
+    pub(crate) fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).current_dir("/").env_clear().envs(Engine::env()).envs(env).stdin(Stdio::null());
+        command.args(&self.arguments).current_dir("/").env_clear().envs(Engine::env()).stdin(Stdio::null());
         for argument in arguments {
             command.arg(argument.as_ref());
         }
-        let output = command.output().map_err(|error| format!("`{}` can't be started: {error}", self.program.display()))?;
+        command
+    }
+
+    fn unstarted(&self, error: &std::io::Error) -> String {
+        format!("`{}` can't be started: {error}", self.program.display())
+    }
+
+    fn answer(&self, output: Output) -> Result<String, String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();
         if output.status.success() {
             return Ok(text(&output.stdout));

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::Engine;
+use super::{Engine, Kind};
 use crate::supervise::process::{Process, boot};
 
 const PREFIX: &str = "plimsoll-";
@@ -50,7 +50,33 @@ impl Holder {
 /// # Errors
 /// The engine's own words.
 pub fn remove_left(engine: &Engine) -> Result<Left, String> {
-    remove(engine, PREFIX, &|name| !lives(name))
+    let left = remove(engine, PREFIX, &|name| !lives(name))?;
+    Ok(Left { containers: left.containers + remove_orphans(engine)?, ..left })
+}
+
+/// What an instance's container carries: its folder, and the [name](Holder::name) of who looks after it.
+pub(crate) const INSTANCE: &str = "plimsoll.instance";
+pub(crate) const SUPERVISOR: &str = "plimsoll.supervisor";
+
+/// Instances whose supervisors and folders are both gone; with its folder one is found by whoever wants it to run, or to end.
+fn remove_orphans(engine: &Engine) -> Result<usize, String> {
+    let label = |name: &str| match engine.kind {
+        Kind::Podman => format!("{{{{index .Labels \"{name}\"}}}}"),
+        Kind::Docker => format!("{{{{.Label \"{name}\"}}}}"),
+    };
+    let format = format!("{{{{.ID}}}} {} {}", label(SUPERVISOR), label(INSTANCE));
+    let listed = engine.ask(["ps", "--all", "--filter", &format!("label={INSTANCE}"), "--format", &format])?;
+    let mut removed = 0;
+    for line in listed.lines() {
+        let mut words = line.splitn(3, ' ');
+        let (Some(id), Some(supervisor), Some(folder)) = (words.next(), words.next(), words.next()) else { continue };
+        // By its identity: another may have its name by now.
+        if folder.starts_with('/') && !Path::new(folder).exists() && !lives(supervisor) {
+            engine.ask(["rm", "--force", "--volumes", id])?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 /// What a job's supervisor has made that is gone.

@@ -1,4 +1,4 @@
-//! The application's processes: started in a group of their own, heard, and ended to the last one.
+//! The application: started as a group of processes or in a container, heard, and ended to the last process of it.
 
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal};
 use tokio::sync::oneshot;
 
+use super::container::Inside;
 use super::lines::Stream;
 use super::log::Log;
 use super::status::Wanted;
@@ -25,6 +26,8 @@ pub(super) struct App {
     /// Comes when nobody can write to the log any more.
     heard: Option<oneshot::Receiver<()>>,
     ended: oneshot::Receiver<io::Result<ExitStatus>>,
+    /// Then the process is the engine's, which ends with the container.
+    inside: Option<Inside>,
 }
 
 /// What of our own environment an application gets to see; the rest is its plan's, so that every start is the same.
@@ -34,15 +37,14 @@ impl App {
     pub(super) fn start(wanted: &Wanted, dir: &Path, port: u16, log: &Arc<Mutex<Log>>) -> io::Result<App> {
         let (output, input) = io::pipe()?;
         let (errors, errors_input) = io::pipe()?;
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(&wanted.plan.command).current_dir(&wanted.files).process_group(0);
-        command.stdin(Stdio::null()).stdout(input).stderr(errors_input);
-        command.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
-        command.env("PLIMSOLL_REVISION", &wanted.plan.revision.0).env("PLIMSOLL_INSTANCE", &wanted.name);
-        command.envs(&wanted.plan.env);
-        let (name, value) = launch::marking(dir);
-        command.env(name, value);
+        let (inside, mut command) = match &wanted.plan.container {
+            None => (None, process(wanted, dir, port)),
+            Some(container) => {
+                let (inside, command) = Inside::new(wanted, container, dir, port)?;
+                (Some(inside), command)
+            }
+        };
+        command.process_group(0).stdin(Stdio::null()).stdout(input).stderr(errors_input);
         let mut child = command.spawn()?;
         // Ours are closed, so that the log ends with the application.
         drop(command);
@@ -55,13 +57,17 @@ impl App {
         let pid = child.id().cast_signed();
         let (tell, ended) = oneshot::channel();
         std::thread::Builder::new().name("wait".into()).spawn(move || tell.send(child.wait()))?;
-        Ok(App { pid, heard: Some(heard), ended })
+        Ok(App { pid, heard: Some(heard), ended, inside })
     }
 
     /// How it ended, in words: `exited with 1`, `was killed by signal 9`.
     pub(super) async fn ended(&mut self) -> String {
-        match (&mut self.ended).await {
+        let ended = (&mut self.ended).await;
+        let is_contained = self.inside.is_some();
+        match ended {
             Ok(Ok(status)) => match (status.code(), status.signal()) {
+                (Some(ENGINE_FAILED), _) if is_contained => "could not be started".to_string(),
+                (Some(code), _) if is_contained && code > SIGNALLED => format!("was killed by signal {}", code - SIGNALLED),
                 (Some(code), _) => format!("exited with {code}"),
                 (None, Some(signal)) => format!("was killed by signal {signal}"),
                 (None, None) => "ended".to_string(),
@@ -77,8 +83,17 @@ impl App {
         below.into_iter().filter(|pid| all.get(pid).is_some_and(crate::supervise::process::Stat::lives)).collect()
     }
 
+    /// The container, where it is in one.
+    pub(super) fn inside(&mut self) -> Option<&mut Inside> {
+        self.inside.as_mut()
+    }
+
     /// SIGTERM, the grace period, SIGKILL; none of its processes is left when this returns.
     pub(super) async fn stop(&mut self, grace: Duration) {
+        if self.inside.is_some() {
+            self.leave(grace).await;
+            return self.kill().await;
+        }
         if let Some(group) = Pid::from_raw(self.pid) {
             let _ = rustix::process::kill_process_group(group, Signal::TERM);
         }
@@ -89,9 +104,39 @@ impl App {
         self.kill().await;
     }
 
+    /// The polite part of it for a container. One that is just being started is waited for first: it would come up behind our back.
+    async fn leave(&mut self, grace: Duration) {
+        let Some(inside) = &mut self.inside else { return };
+        let until = Instant::now() + grace.max(ENGINE_GRACE);
+        while !inside.is_started() && !is_over(&mut self.ended) && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        let until = Instant::now() + grace;
+        inside.ask_to_end().await;
+        while !is_over(&mut self.ended) && !inside.is_deaf() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Kills what is left of it and waits until its last word is in the log.
     pub(super) async fn kill(&mut self) {
-        sweep_descendants();
+        match &self.inside {
+            None => sweep_descendants(),
+            Some(inside) => {
+                inside.kill();
+                let until = Instant::now() + ENGINE_GRACE;
+                while !is_over(&mut self.ended) && Instant::now() < until {
+                    tokio::time::sleep(LOOK).await;
+                }
+                // Else it may be about to make what is removed here.
+                if let (false, Some(group)) = (is_over(&mut self.ended), Pid::from_raw(self.pid)) {
+                    let _ = rustix::process::kill_process_group(group, Signal::KILL);
+                }
+                if let Err(error) = inside.remove().await {
+                    tracing::warn!(%error, "it is noted for whoever comes next");
+                }
+            }
+        }
         if let Some(heard) = self.heard.take() {
             let _ = tokio::time::timeout(Duration::from_secs(1), heard).await;
         }
@@ -101,6 +146,31 @@ impl App {
     pub(super) fn reap_adopted(&self) {
         reap_children_except(self.pid);
     }
+}
+
+/// Between two looks at what is about to end.
+const LOOK: Duration = Duration::from_millis(10);
+/// What an engine gets to see to what it was asked for.
+const ENGINE_GRACE: Duration = Duration::from_secs(10);
+/// With which both engines end when it is they who failed.
+const ENGINE_FAILED: i32 = 125;
+/// They tell of a signal as a shell does.
+const SIGNALLED: i32 = 128;
+
+fn process(wanted: &Wanted, dir: &Path, port: u16) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(&wanted.plan.command).current_dir(&wanted.files);
+    command.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.env("PORT", port.to_string()).env("HOST", "127.0.0.1");
+    command.env("PLIMSOLL_REVISION", &wanted.plan.revision.0).env("PLIMSOLL_INSTANCE", &wanted.name);
+    command.envs(&wanted.plan.env);
+    let (name, value) = launch::marking(dir);
+    command.env(name, value);
+    command
+}
+
+fn is_over(ended: &mut oneshot::Receiver<io::Result<ExitStatus>>) -> bool {
+    !matches!(ended.try_recv(), Err(oneshot::error::TryRecvError::Empty))
 }
 
 /// Both at a time by one reader: what is said one after the other is kept in that order, a burst of both apart.

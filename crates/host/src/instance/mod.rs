@@ -9,10 +9,12 @@
 //!                      /port.json       its port, kept from start to start
 //!                      /log.OFFSET      the newest two pieces of what it says
 //!                      /marks.OFFSET    when it said what is in them, and where
+//!                      /container.json  and what else its container needs, where it runs in one
 //! ```
 
 mod app;
 mod backoff;
+pub(crate) mod container;
 pub mod lines;
 mod listening;
 pub mod log;

@@ -7,6 +7,7 @@ use base::Timestamp;
 use rollout::{InstancePhase, InstancePlan};
 use serde::{Deserialize, Serialize};
 
+use crate::container::Engine;
 use crate::supervise::durable;
 use crate::supervise::process::Process;
 
@@ -21,6 +22,9 @@ pub struct Wanted {
     pub files: PathBuf,
     /// Where ports are handed out.
     pub ports: PathBuf,
+    /// Who makes its container, where it runs in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
 }
 
 /// What is.

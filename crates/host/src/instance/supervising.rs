@@ -12,6 +12,7 @@ use rollout::InstancePhase;
 
 use super::app::App;
 use super::backoff::Backoff;
+use super::container;
 use super::log::{self, Log};
 use super::port;
 use super::status::{self, Status, Wanted};
@@ -22,6 +23,8 @@ use crate::supervise::{launch, process};
 
 /// A successor waits so long for a predecessor that is about to end.
 const LOCK_MAX: Duration = Duration::from_secs(2);
+/// Between two tries with an engine that fails or hangs.
+const ENGINE_RETRY: Duration = Duration::from_secs(1);
 /// How often processes that lost their parent are taken away.
 const REAP: Duration = Duration::from_secs(10);
 
@@ -77,7 +80,14 @@ struct Supervisor {
 /// How one start of the application came to its end.
 enum End {
     Stopped,
-    Failed { why: String, ready: Duration },
+    Failed {
+        why: String,
+        ready: Duration,
+    },
+    /// The engine did not do what it was asked for, which is no crash of the application.
+    Unstarted {
+        why: String,
+    },
 }
 
 impl Supervisor {
@@ -103,6 +113,9 @@ impl Supervisor {
             self.unwanted = wanted.is_none();
             let stopped = self.cancel.borrow().is_some();
             let Some(wanted) = wanted.filter(|_| !stopped) else {
+                if let Err(error) = container::removed(&self.dir).await {
+                    tracing::warn!(%error, "it is noted for whoever comes next");
+                }
                 self.say(InstancePhase::Stopped, self.crash.clone());
                 return Ok(());
             };
@@ -110,6 +123,10 @@ impl Supervisor {
                 Ok(end) => end,
                 Err(error) => End::Failed { why: format!("could not be started: {error}"), ready: Duration::ZERO },
             };
+            if let End::Unstarted { why } = &end {
+                self.say(InstancePhase::Starting, Some(why.clone()));
+                let _ = tokio::time::timeout(ENGINE_RETRY, self.cancel.wait_for(Option::is_some)).await;
+            }
             if let End::Failed { why, ready } = end {
                 self.crash = Some(why.clone());
                 let pause = self.backoff.next(ready);
@@ -125,6 +142,12 @@ impl Supervisor {
     /// Starts the application once and stays with it to its end.
     async fn live(&mut self, wanted: &Wanted) -> io::Result<End> {
         let plan = &wanted.plan;
+        // Of an earlier start, or of a supervisor that was killed: there is never a second one.
+        if container::is_noted(&self.dir)
+            && let Err(error) = container::removed(&self.dir).await
+        {
+            return Ok(End::Unstarted { why: error.to_string() });
+        }
         let port = match plan.fixed_port {
             Some(port) => port,
             None => port::choose(&wanted.ports, &self.dir)?,
@@ -132,8 +155,12 @@ impl Supervisor {
         let log = Log::open(&self.dir, plan.log_max_bytes)?;
         let said_before = log.end();
         let log = Arc::new(Mutex::new(log));
-        let taken = tokio::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await.is_ok();
-        let mut watch = Watch::new(plan.probes.clone(), port, plan.fixed_port.is_some(), taken);
+        let inside = plan.container.as_ref().map(|container| container.port.unwrap_or(port));
+        let taken = inside.is_none() && tokio::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await.is_ok();
+        let mut watch = match inside {
+            Some(inside) => Watch::of_container(plan.probes.clone(), port, inside),
+            None => Watch::new(plan.probes.clone(), port, plan.fixed_port.is_some(), taken),
+        };
         let mut app = App::start(wanted, &self.dir, port, &log)?;
         self.status.address = Some(watch.address().to_string());
         self.say(InstancePhase::Starting, self.crash.clone());
@@ -156,6 +183,18 @@ impl Supervisor {
                 seen = watch.next() => seen,
             };
             self.status.address = Some(watch.address().to_string());
+            if let Some(inside) = app.inside().filter(|_| ready.is_none())
+                && !inside.is_started()
+            {
+                watch.begin_anew();
+                let slow = inside.slow();
+                if inside.hangs() {
+                    app.kill().await;
+                    return Ok(End::Unstarted { why: slow.unwrap_or_default() });
+                }
+                self.say(InstancePhase::Starting, self.crash.clone().or(slow));
+                continue;
+            }
             match seen {
                 Seen::Unchanged => {}
                 Seen::Starting(why) => self.say(InstancePhase::Starting, self.crash.clone().or(Some(why))),

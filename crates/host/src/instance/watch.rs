@@ -27,6 +27,8 @@ pub(super) struct Watch {
     elsewhere: Elsewhere,
     /// What is worth telling though nothing is wrong.
     notes: Vec<String>,
+    /// The port in its container.
+    inside: Option<u16>,
 }
 
 /// What came of a look.
@@ -84,7 +86,18 @@ impl Watch {
             fallback: None,
             elsewhere: Elsewhere::default(),
             notes: Vec::new(),
+            inside: None,
         }
+    }
+
+    /// Nobody else answers there, and where it listens in its container is not seen from here.
+    pub(super) fn of_container(probes: Probes, port: u16, inside: u16) -> Watch {
+        Watch { inside: Some(inside), ..Watch::new(probes, port, true, false) }
+    }
+
+    /// The time that it gets begins now.
+    pub(super) fn begin_anew(&mut self) {
+        self.begun = Instant::now();
     }
 
     pub(super) fn address(&self) -> &str {
@@ -201,6 +214,10 @@ impl Watch {
             && let Some(port) = self.given
         {
             return Err(self.look_elsewhere(port).unwrap_or_else(|| format!("nothing listens on port {port}")));
+        }
+        // The engine may take connections on its behalf and close them.
+        if let (Some(inside), Answer::Refused | Answer::Broken(_), false) = (self.inside, &answer, self.ready) {
+            return Err(format!("nothing answers on port {inside} in its container, where it has to listen on 0.0.0.0 ($HOST)"));
         }
         Err(answer.sentence(path, timeout))
     }

@@ -1,6 +1,7 @@
 //! Instances on this machine: what shall run is written down per instance, and a supervisor sees to it.
 
 mod artifact;
+mod images;
 mod scope;
 mod smoke;
 
@@ -9,17 +10,19 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use engine::world::{Target, WorldError};
-use rollout::{InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen, TargetSeen};
+use engine::world::{Prepared, Target, WorldError};
+use rollout::{Container, InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen, TargetSeen};
 
 use crate::blobs::FileBlobs;
 use crate::blocking::blocking;
+use crate::container::{ANSWER_MAX, CHOICE, Engine, Kind};
 use crate::dirs::Dirs;
 use crate::executor::chain;
 use crate::instance::lines::{self, Lines};
 use crate::instance::log::{self, Part};
-use crate::instance::{Status, Wanted, supervisor};
+use crate::instance::{Status, Wanted, container, supervisor};
 use crate::supervise::{Launcher, job::now, process};
+use images::Images;
 use scope::{Instance, Scope};
 
 /// Starts a supervisor per instance and reads what it leaves. Any number of them may share a state directory.
@@ -28,6 +31,9 @@ pub struct HostTarget {
     dirs: Dirs,
     blobs: FileBlobs,
     launcher: Launcher,
+    images: Images,
+    /// Which container engine is taken.
+    choice: Option<String>,
 }
 
 /// What one look at a log returns at most.
@@ -35,7 +41,14 @@ const LOG_READ_MAX: u64 = 4 << 20;
 
 impl HostTarget {
     pub fn new(dirs: Dirs) -> HostTarget {
-        HostTarget { blobs: FileBlobs::new(&dirs), launcher: Launcher::own(["supervise"]), dirs }
+        let choice = std::env::var(CHOICE).ok();
+        HostTarget { blobs: FileBlobs::new(&dirs), launcher: Launcher::own(["supervise"]), dirs, images: Images::default(), choice }
+    }
+
+    /// Another container engine than the one that the environment names.
+    #[must_use]
+    pub fn with_engine(self, choice: &str) -> HostTarget {
+        HostTarget { choice: Some(choice.to_string()), ..self }
     }
 
     /// Starts supervisors by another program than this one.
@@ -83,10 +96,13 @@ impl HostTarget {
 
     fn run_now(&self, name: &str, generation: u64, plan: &InstancePlan, replicas: u32) -> Result<(), WorldError> {
         let failed = |why: &dyn std::fmt::Display| WorldError::new(format!("run revision {} of {name}", plan.revision), why);
+        let engine = plan.container.as_ref().map(|_| self.engine()).transpose().map_err(|why| failed(&why))?;
         let scope = self.scope(name);
         let Some(_lock) = scope.accept(generation).map_err(|error| failed(&error))? else { return Ok(()) };
         let files = scope.files(&plan.revision);
-        self.lay_out(&scope, plan, &files).map_err(|why| failed(&why))?;
+        if plan.container.as_ref().is_none_or(|container| container.files) {
+            self.lay_out(&scope, plan, &files).map_err(|why| failed(&why))?;
+        }
         for index in 0..replicas {
             let instance = scope.instance(&plan.revision, index);
             let wanted = Wanted {
@@ -95,6 +111,7 @@ impl HostTarget {
                 plan: plan.clone(),
                 files: files.clone(),
                 ports: self.dirs.ports(),
+                engine: engine.clone(),
             };
             instance.want(&wanted).map_err(|error| failed(&error))?;
             self.ensure_supervised(&instance)?;
@@ -212,8 +229,29 @@ impl HostTarget {
                 }
                 std::thread::sleep(Duration::from_millis(10));
             }
+            // What its engine could not remove then; without its note nobody would know of it.
+            container::remove(&instance.dir)?;
         }
-        scope.remove()
+        match scope.remove() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.remove_as_in_containers(&scope.dir);
+                scope.remove()
+            }
+            removed => removed,
+        }
+    }
+
+    /// What a container without the superuser's rights has written belongs to users that only podman can act for.
+    fn remove_as_in_containers(&self, dir: &Path) {
+        let Ok(engine) = self.engine().map(|engine| (engine.kind == Kind::Podman).then_some(engine)) else { return };
+        let Some(engine) = engine else { return };
+        if let Err(why) = engine.ask_within(ANSWER_MAX, ["unshare", "rm", "-rf", &dir.display().to_string()]) {
+            tracing::warn!(%why, dir = %dir.display(), "what containers have written can't be removed");
+        }
+    }
+
+    fn engine(&self) -> Result<Engine, String> {
+        Engine::find(self.choice.as_deref(), &std::env::var("PATH").unwrap_or_default())
     }
 
     fn scope(&self, name: &str) -> Scope {
@@ -238,6 +276,11 @@ impl Target for HostTarget {
         let seen =
             blocking("observe instances", move || target.observe_now(&scope).map_err(|error| WorldError::new("observe", error))).await;
         seen.inspect_err(|error| tracing::warn!(%error, "instances can't be observed")).ok()
+    }
+
+    async fn prepare(&self, container: &Container) -> Prepared {
+        let target = self.clone();
+        self.images.ask(container, move || target.engine())
     }
 
     async fn run(&self, scope: &str, generation: u64, instance: &InstancePlan, replicas: u32) -> Result<(), WorldError> {

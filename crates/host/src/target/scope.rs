@@ -9,7 +9,7 @@ use engine::world::Stop;
 use rollout::{InstancePhase, RevisionId};
 
 use crate::dirs::file_name;
-use crate::instance::{Status, Wanted, supervisor};
+use crate::instance::{Status, Wanted, container, supervisor};
 use crate::supervise::job::now;
 use crate::supervise::process::sweep_abandoned;
 use crate::supervise::signals::signal_for;
@@ -115,16 +115,21 @@ impl Instance {
             Wanted { wanted: false, ..wanted }.write(&self.dir)?;
         }
         // A supervisor claims first and reads what is wanted after, so one that isn't seen here will see it itself.
-        let Some(claimed) = supervisor(&self.dir)? else { return Ok(()) };
-        if claimed.signal(signal_for(Stop::Gracefully))? {
+        let claimed = supervisor(&self.dir)?;
+        if let Some(claimed) = &claimed
+            && claimed.signal(signal_for(Stop::Gracefully))?
+        {
             return Ok(());
         }
-        // It died without stopping what it ran.
-        match Status::read(&self.dir)? {
-            Some(status) if status.phase != InstancePhase::Stopped => {
-                sweep_abandoned(&claimed, &launch::mark(&self.dir));
-                Status { phase: InstancePhase::Stopped, since: now(), ..status }.write(&self.dir)
-            }
+        let status = Status::read(&self.dir)?.filter(|status| status.phase != InstancePhase::Stopped);
+        // It died without stopping what it ran: first who might still be making a container, then the container.
+        if let (Some(claimed), Some(_)) = (&claimed, &status) {
+            sweep_abandoned(claimed, &launch::mark(&self.dir));
+        }
+        // Also of one that ended well, and whose engine did not.
+        container::remove(&self.dir)?;
+        match (claimed, status) {
+            (Some(_), Some(status)) => Status { phase: InstancePhase::Stopped, since: now(), ..status }.write(&self.dir),
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Instances as real processes: started, probed, restarted, stopped, and found again.
+//! Instances as real processes and in real containers: started, probed, restarted, stopped, and found again.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::common::{processes_of, until_async};
-use engine::world::{Blobs, Target};
+use crate::contained;
+use engine::world::{Blobs, Prepared, Target};
 use host::blobs::FileBlobs;
 use host::dirs::Dirs;
 use host::supervise::Launcher;
@@ -19,16 +20,56 @@ use rollout::{InstancePhase, InstancePlan, InstanceSeen, Probe, Probes, Revision
 const BINARY: &str = env!("CARGO_BIN_EXE_host-supervised");
 const SCOPE: &str = "project.local";
 
+/// Where instances run. What a target promises holds for both.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum On {
+    Processes,
+    Containers,
+}
+
+macro_rules! conformance {
+    ($($case:ident)*) => {
+        mod over_processes {
+            $(#[tokio::test] async fn $case() { super::$case(super::On::Processes).await })*
+        }
+        mod over_containers {
+            $(#[tokio::test] async fn $case() { super::$case(super::On::Containers).await })*
+        }
+    };
+}
+
+conformance! {
+    an_application_comes_up_in_its_files_with_its_port_and_environment
+    replicas_come_and_go_and_a_repeat_starts_nothing
+    an_order_older_than_the_last_accepted_does_nothing
+    a_crash_loop_is_seen_as_such_with_the_last_word
+    an_application_that_is_killed_is_started_again_on_the_same_port
+    readiness_comes_and_goes_and_says_why
+    a_failed_liveness_probe_restarts
+    an_application_that_never_gets_up_is_told_from_one_that_is_slow
+    a_stubborn_application_is_killed_after_the_grace_period_with_all_it_started
+    another_server_finds_what_runs_and_goes_on_with_it
+    a_supervisor_that_was_killed_is_replaced_and_leaves_no_second_application
+    smoke_checks_say_what_failed
+    purging_leaves_neither_files_nor_processes
+    an_artifact_that_is_not_there_is_named
+}
+
 /// A state directory with one artifact, and what is asked of its target. Ends everything when dropped.
 struct Place {
     temporary: tempfile::TempDir,
     dirs: Dirs,
     target: HostTarget,
     plan: InstancePlan,
+    on: On,
 }
 
 impl Place {
     async fn new(command: &str) -> Place {
+        Place::on(On::Processes, command).await
+    }
+
+    async fn on(on: On, command: &str) -> Place {
         let temporary = tempfile::tempdir().unwrap();
         let dirs = Dirs::at(&temporary.path().join("state")).unwrap();
         let artifact = FileBlobs::new(&dirs).put(archive()).await.unwrap();
@@ -37,7 +78,10 @@ impl Place {
         let plan = InstancePlan {
             revision: RevisionId("abcdef123456".into()),
             artifact,
-            command: command.replace("APP", &format!("{BINARY} app {}", temporary.path().display())),
+            command: match on {
+                On::Processes => command.replace("APP", &format!("{BINARY} app {}", temporary.path().display())),
+                On::Containers => command.replace("APP", "/bin/supervised app /scratch"),
+            },
             env: BTreeMap::from([("GREETING".into(), "hello".into())]),
             fixed_port: None,
             probes: Probes {
@@ -47,9 +91,10 @@ impl Place {
             },
             grace_ms: 5000,
             log_max_bytes: 100_000,
+            container: (on == On::Containers).then(contained::container),
         };
-        let target = HostTarget::new(dirs.clone()).with_launcher(Launcher::new(BINARY, ["supervise"]));
-        Place { temporary, dirs, target, plan }
+        let target = another(&dirs);
+        Place { temporary, dirs, target, plan, on }
     }
 
     async fn run(&self, generation: u64, replicas: u32) {
@@ -80,14 +125,42 @@ impl Place {
     async fn gone(&self) {
         let none = async || processes_of(self.temporary.path()).is_empty().then_some(());
         assert!(until_async(none).await.is_some(), "{:?} run on", processes_of(self.temporary.path()));
+        if self.on == On::Containers {
+            assert_eq!(contained::of(self.temporary.path()), [""; 0]);
+        }
     }
 
     fn health(&self, status: &str) {
-        std::fs::write(self.temporary.path().join("health"), status).unwrap();
+        let control = match self.on {
+            On::Processes => self.temporary.path().to_path_buf(),
+            On::Containers => self.instance().join("scratch"),
+        };
+        std::fs::create_dir_all(&control).unwrap();
+        std::fs::write(control.join("health"), status).unwrap();
+    }
+
+    /// As a machine does that runs out of memory.
+    fn kill_application(&self) {
+        match self.on {
+            On::Processes => {
+                let applications = processes_of(self.temporary.path()).into_iter().filter(|pid| !self.supervisors().contains(pid));
+                applications.for_each(|pid| _ = kill(Pid::from_raw(pid), Signal::SIGKILL));
+            }
+            On::Containers => contained::of(self.temporary.path()).iter().for_each(|id| {
+                let pid = contained::podman(&["inspect", "--format", "{{.State.Pid}}", id]);
+                kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+            }),
+        }
     }
 
     fn log(&self) -> String {
         String::from_utf8(self.target.log(SCOPE, &self.plan.revision, 0, 0).unwrap_or_default()).unwrap()
+    }
+
+    /// The log, once this was said: an engine passes on later what an application is heard by.
+    async fn log_with(&self, word: &str) -> String {
+        let log = async || Some(self.log()).filter(|log| log.contains(word));
+        until_async(log).await.unwrap_or_else(|| panic!("it never said {word:?}, only {:?}", self.log()))
     }
 
     fn instance(&self) -> PathBuf {
@@ -106,7 +179,16 @@ impl Drop for Place {
         for pid in self.supervisors().into_iter().chain(processes_of(self.temporary.path())) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
+        if self.on == On::Containers {
+            contained::of(self.temporary.path())
+                .iter()
+                .for_each(|id| drop(contained::podman(&["rm", "--force", "--time", "0", "--ignore", id])));
+        }
     }
+}
+
+fn another(dirs: &Dirs) -> HostTarget {
+    HostTarget::new(dirs.clone()).with_launcher(Launcher::new(BINARY, ["supervise"])).with_engine(contained::ENGINE)
 }
 
 fn archive() -> Vec<u8> {
@@ -118,14 +200,15 @@ fn archive() -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-#[tokio::test]
-async fn an_application_comes_up_in_its_files_with_its_port_and_environment() {
-    let place = Place::new("cat data/word.txt; echo; echo $GREETING $HOST $PLIMSOLL_REVISION; exec APP").await;
+async fn an_application_comes_up_in_its_files_with_its_port_and_environment(on: On) {
+    let place = Place::on(on, "cat data/word.txt; echo; echo $GREETING $HOST $PLIMSOLL_REVISION; exec APP").await;
     place.run(1, 1).await;
     let seen = place.ready().await;
     assert_eq!((seen.index, seen.restarts, seen.revision.0.as_str()), (0, 0, "abcdef123456"));
     let port = seen.address.unwrap().strip_prefix("127.0.0.1:").unwrap().to_string();
-    assert_eq!(place.log(), format!("hello\nhello 127.0.0.1 abcdef123456\nlistening on {port}\n"));
+    let host = if on == On::Containers { "0.0.0.0" } else { "127.0.0.1" };
+    let said = place.log_with(&format!("listening on {port}\n")).await;
+    assert_eq!(said, format!("hello\nhello {host} abcdef123456\nlistening on {port}\n"));
     place.stop(2).await;
     let stopped = place.once("the stop", |seen| seen.phase == InstancePhase::Stopped).await;
     assert_eq!(stopped.restarts, 0);
@@ -135,9 +218,8 @@ async fn an_application_comes_up_in_its_files_with_its_port_and_environment() {
     assert!(place.ready().await.address.unwrap().ends_with(&port));
 }
 
-#[tokio::test]
-async fn replicas_come_and_go_and_a_repeat_starts_nothing() {
-    let place = Place::new("exec APP").await;
+async fn replicas_come_and_go_and_a_repeat_starts_nothing(on: On) {
+    let place = Place::on(on, "exec APP").await;
     place.run(1, 3).await;
     let ready = async || (place.seen().await.iter().filter(|seen| seen.phase == InstancePhase::Ready).count() == 3).then_some(());
     until_async(ready).await.unwrap();
@@ -154,9 +236,8 @@ async fn replicas_come_and_go_and_a_repeat_starts_nothing() {
     until_async(phases).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_order_older_than_the_last_accepted_does_nothing() {
-    let place = Place::new("exec APP").await;
+async fn an_order_older_than_the_last_accepted_does_nothing(on: On) {
+    let place = Place::on(on, "exec APP").await;
     place.run(5, 1).await;
     place.ready().await;
     place.stop(4).await;
@@ -167,22 +248,18 @@ async fn an_order_older_than_the_last_accepted_does_nothing() {
     assert_eq!(place.seen().await[0].phase, InstancePhase::Stopped);
 }
 
-#[tokio::test]
-async fn a_crash_loop_is_seen_as_such_with_the_last_word() {
-    let place = Place::new("echo starting; echo 'KeyError: DATABASE' >&2; exit 7").await;
+async fn a_crash_loop_is_seen_as_such_with_the_last_word(on: On) {
+    let place = Place::on(on, "echo starting; echo 'KeyError: DATABASE' >&2; exit 7").await;
     place.run(1, 1).await;
     let seen = place.once("a second restart", |seen| seen.restarts >= 1 && seen.phase == InstancePhase::BackingOff).await;
     assert_eq!(seen.message.as_deref(), Some("exited with 7: KeyError: DATABASE"));
 }
 
-#[tokio::test]
-async fn an_application_that_is_killed_is_started_again_on_the_same_port() {
-    let place = Place::new("APP; true").await;
+async fn an_application_that_is_killed_is_started_again_on_the_same_port(on: On) {
+    let place = Place::on(on, "APP; true").await;
     place.run(1, 1).await;
     let before = place.ready().await;
-    for pid in processes_of(place.temporary.path()).into_iter().filter(|pid| !place.supervisors().contains(pid)) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    }
+    place.kill_application();
     let after = place.once("its return", |seen| seen.restarts == 1 && seen.phase == InstancePhase::Ready).await;
     assert_eq!(after.address, before.address);
     let told = after.message.unwrap();
@@ -192,9 +269,8 @@ async fn an_application_that_is_killed_is_started_again_on_the_same_port() {
     );
 }
 
-#[tokio::test]
-async fn readiness_comes_and_goes_and_says_why() {
-    let place = Place::new("exec APP").await;
+async fn readiness_comes_and_goes_and_says_why(on: On) {
+    let place = Place::on(on, "exec APP").await;
     place.health("503");
     place.run(1, 1).await;
     let seen = place.once("a reason", |seen| seen.phase == InstancePhase::NotReady).await;
@@ -206,9 +282,8 @@ async fn readiness_comes_and_goes_and_says_why() {
     assert_eq!((seen.message.as_deref(), seen.restarts), (Some("GET /health answered 500"), 0));
 }
 
-#[tokio::test]
-async fn a_failed_liveness_probe_restarts() {
-    let mut place = Place::new("exec APP").await;
+async fn a_failed_liveness_probe_restarts(on: On) {
+    let mut place = Place::on(on, "exec APP").await;
     place.plan.probes.readiness.path = None;
     place.plan.probes.liveness.path = Some("/health".into());
     place.run(1, 1).await;
@@ -220,14 +295,14 @@ async fn a_failed_liveness_probe_restarts() {
     place.once("its return", |seen| seen.restarts >= 1 && seen.phase == InstancePhase::Ready).await;
 }
 
-#[tokio::test]
-async fn an_application_that_never_gets_up_is_told_from_one_that_is_slow() {
-    let mut place = Place::new("sleep 600").await;
+async fn an_application_that_never_gets_up_is_told_from_one_that_is_slow(on: On) {
+    let mut place = Place::on(on, "sleep 600").await;
     place.plan.probes.startup.failures_max = 4;
     place.run(1, 1).await;
     let seen = place.once("giving up", |seen| seen.phase == InstancePhase::BackingOff).await;
     let message = seen.message.unwrap();
-    assert!(message.starts_with("not up after 0.2 s: nothing listens on port "), "{message}");
+    let nobody = if on == On::Containers { "nothing answers on port " } else { "nothing listens on port " };
+    assert!(message.starts_with(&format!("not up after 0.2 s: {nobody}")), "{message}");
 }
 
 #[tokio::test]
@@ -240,9 +315,8 @@ async fn an_application_that_ignores_its_port_is_found_where_it_listens() {
     assert!(seen.message.as_ref().unwrap().contains(&format!("and listens on {free}, where it is reached")), "{seen:?}");
 }
 
-#[tokio::test]
-async fn a_stubborn_application_is_killed_after_the_grace_period_with_all_it_started() {
-    let mut place = Place::new("trap '' TERM; setsid sleep 600 & APP & sleep 600; sleep 600").await;
+async fn a_stubborn_application_is_killed_after_the_grace_period_with_all_it_started(on: On) {
+    let mut place = Place::on(on, "trap '' TERM; setsid sleep 600 & APP & sleep 600; sleep 600").await;
     place.plan.grace_ms = 100;
     place.run(1, 1).await;
     place.ready().await;
@@ -251,21 +325,19 @@ async fn a_stubborn_application_is_killed_after_the_grace_period_with_all_it_sta
     place.gone().await;
 }
 
-#[tokio::test]
-async fn another_server_finds_what_runs_and_goes_on_with_it() {
-    let place = Place::new("exec APP").await;
+async fn another_server_finds_what_runs_and_goes_on_with_it(on: On) {
+    let place = Place::on(on, "exec APP").await;
     place.run(1, 1).await;
     let before = place.ready().await;
     let processes = processes_of(place.temporary.path());
-    let other = HostTarget::new(place.dirs.clone()).with_launcher(Launcher::new(BINARY, ["supervise"]));
+    let other = another(&place.dirs);
     assert_eq!(other.observe(SCOPE).await, Some(TargetSeen { generation: 1, instances: vec![before] }));
     other.run(SCOPE, 1, &place.plan, 1).await.unwrap();
     assert_eq!(processes_of(place.temporary.path()), processes);
 }
 
-#[tokio::test]
-async fn a_supervisor_that_was_killed_is_replaced_and_leaves_no_second_application() {
-    let place = Place::new("exec APP").await;
+async fn a_supervisor_that_was_killed_is_replaced_and_leaves_no_second_application(on: On) {
+    let place = Place::on(on, "exec APP").await;
     place.run(1, 1).await;
     let before = place.ready().await;
     for pid in place.supervisors() {
@@ -276,7 +348,11 @@ async fn a_supervisor_that_was_killed_is_replaced_and_leaves_no_second_applicati
     place.run(1, 1).await;
     let after = place.once("its return", |seen| seen.phase == InstancePhase::Ready).await;
     assert_eq!((after.address, after.restarts), (before.address, 1));
-    assert_eq!(processes_of(place.temporary.path()).len(), 2, "one supervisor, one application");
+    let kept_by = if on == On::Containers { 1 } else { 0 };
+    assert_eq!(processes_of(place.temporary.path()).len(), 2 + kept_by, "one supervisor, one application");
+    if on == On::Containers {
+        assert_eq!(contained::of(place.temporary.path()).len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -322,9 +398,8 @@ async fn a_claim_of_a_reused_process_number_is_nobodys() {
     place.ready().await;
 }
 
-#[tokio::test]
-async fn smoke_checks_say_what_failed() {
-    let place = Place::new("exec APP").await;
+async fn smoke_checks_say_what_failed(on: On) {
+    let place = Place::on(on, "exec APP").await;
     place.run(1, 1).await;
     let address = place.ready().await.address.unwrap();
     place.health("500");
@@ -333,9 +408,8 @@ async fn smoke_checks_say_what_failed() {
     assert_eq!((seen.checks, seen.failures), (2, vec![format!("GET /health answered 500 at {address}, expected 200 or 204")]));
 }
 
-#[tokio::test]
-async fn purging_leaves_neither_files_nor_processes() {
-    let place = Place::new("exec APP").await;
+async fn purging_leaves_neither_files_nor_processes(on: On) {
+    let place = Place::on(on, "exec APP").await;
     place.run(1, 2).await;
     place.ready().await;
     place.target.purge(SCOPE).await.unwrap();
@@ -343,10 +417,131 @@ async fn purging_leaves_neither_files_nor_processes() {
     place.gone().await;
 }
 
-#[tokio::test]
-async fn an_artifact_that_is_not_there_is_named() {
-    let mut place = Place::new("exec APP").await;
+async fn an_artifact_that_is_not_there_is_named(on: On) {
+    let mut place = Place::on(on, "exec APP").await;
     place.plan.artifact = base::Digest::of(b"never stored");
     let error = place.target.run(SCOPE, 1, &place.plan, 1).await.unwrap_err();
     assert_eq!(error.to_string(), format!("run revision abcdef123456 of project.local: artifact {} is not there", place.plan.artifact));
+}
+
+#[tokio::test]
+async fn a_container_has_what_it_is_given_and_no_more() {
+    let command = "id -u; for f in /app/x /bin/x /scratch/x /tmp/x; do touch $f && echo $f; done; grep NoNewPrivs /proc/self/status; \
+        echo ${#TOKEN}; exec APP";
+    let mut place = Place::on(On::Containers, command).await;
+    let container = place.plan.container.as_mut().unwrap();
+    (container.user, container.port, container.memory_bytes) = (Some("1000:1000".into()), Some(8099), Some(64 << 20));
+    (container.cpu_millis, container.processes_max) = (Some(500), Some(100));
+    place.plan.env.insert("TOKEN".into(), "not-for-everybody".into());
+    place.run(1, 2).await;
+    let ready = async || (place.seen().await.iter().filter(|seen| seen.phase == InstancePhase::Ready).count() == 2).then_some(());
+    assert!(until_async(ready).await.is_some(), "a port inside is each instance's own: {:?}", place.seen().await);
+    let log = place.log_with("listening on 8099\n").await;
+    let said: Vec<&str> = log.lines().filter(|line| !line.starts_with("touch: ")).collect();
+    assert_eq!(said, ["1000", "/scratch/x", "/tmp/x", "NoNewPrivs:\t1", "17", "listening on 8099"]);
+    let ids = contained::of(place.temporary.path());
+    for id in &ids {
+        assert!(contained::podman(&["port", id]).starts_with("8099/tcp -> 127.0.0.1:2"), "nobody else's machine reaches it");
+        let told =
+            contained::podman(&["inspect", "--format", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}", id]);
+        assert_eq!(told, "67108864 500000000 100");
+    }
+    let commands = processes_of(place.temporary.path()).into_iter().filter_map(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).ok());
+    for command in commands {
+        assert!(!String::from_utf8_lossy(&command).contains("not-for-everybody"), "a list of processes tells it to everybody");
+    }
+}
+
+#[tokio::test]
+async fn a_container_whose_supervisor_was_killed_goes_when_it_is_not_wanted_any_more() {
+    let place = Place::on(On::Containers, "exec APP").await;
+    place.run(1, 1).await;
+    place.ready().await;
+    for pid in place.supervisors() {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+    place.once("being seen as gone", |seen| seen.phase == InstancePhase::Stopped).await;
+    assert_eq!(contained::of(place.temporary.path()).len(), 1, "it runs on meanwhile");
+    place.stop(2).await;
+    place.gone().await;
+}
+
+/// All that kept it is gone at once, and its engine believes that it runs.
+#[tokio::test]
+async fn a_container_comes_back_after_its_machine_lost_its_power() {
+    let place = Place::on(On::Containers, "exec APP").await;
+    place.run(1, 1).await;
+    let before = place.ready().await;
+    let main = contained::podman(&["inspect", "--format", "{{.State.Pid}}", &contained::of(place.temporary.path())[0]]);
+    let kept_by = processes_of(place.temporary.path()).into_iter().filter(|pid| !place.supervisors().contains(pid));
+    for pid in place.supervisors().into_iter().chain(kept_by.collect::<Vec<_>>()).chain([main.parse().unwrap()]) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    place.once("being seen as gone", |seen| seen.phase == InstancePhase::Stopped).await;
+    place.run(1, 1).await;
+    assert_eq!(place.ready().await.address, before.address);
+    assert_eq!(contained::of(place.temporary.path()).len(), 1);
+    place.target.purge(SCOPE).await.unwrap();
+    place.gone().await;
+}
+
+#[tokio::test]
+async fn an_image_that_is_gone_is_told_and_one_that_is_here_is_not_asked_for_twice() {
+    let place = Place::on(On::Containers, "exec APP").await;
+    let mut container = place.plan.container.clone().unwrap();
+    let here = async || (place.target.prepare(&container).await == Prepared::Here).then_some(());
+    assert!(until_async(here).await.is_some(), "{:?}", place.target.prepare(&container).await);
+    container.id = format!("sha256:{}", "0".repeat(64));
+    let gone = "`localhost/plimsoll-host-tests` (000000000000) is gone from this machine, where it was made; `plimsoll up` ships what is \
+                there now; it is asked again until it is here";
+    let told = async || (place.target.prepare(&container).await == Prepared::NotYet { why: gone.to_string() }).then_some(());
+    assert!(until_async(told).await.is_some(), "{:?}", place.target.prepare(&container).await);
+}
+
+/// Whoever asks a server meanwhile is answered, and it goes on when the engine does.
+#[tokio::test]
+async fn an_engine_that_hangs_is_told_and_holds_nobody_else() {
+    let mut place = Place::on(On::Containers, "exec APP").await;
+    let folder = place.temporary.path().join("engine");
+    std::fs::create_dir(&folder).unwrap();
+    let script = format!("#!/bin/sh\n[ -e {0}/hangs ] && exec tail -f {0}/hangs\nexec {1} \"$@\"\n", folder.display(), contained::ENGINE);
+    let engine = folder.join("podman");
+    std::fs::write(&engine, script).unwrap();
+    std::fs::set_permissions(&engine, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    place.target = place.target.clone().with_engine(engine.to_str().unwrap());
+    std::fs::write(folder.join("hangs"), "").unwrap();
+    let container = place.plan.container.clone().unwrap();
+    place.run(1, 1).await;
+    let why = "the container engine was asked for `localhost/plimsoll-host-tests` and has not answered yet".to_string();
+    let told = async || (place.target.prepare(&container).await == Prepared::NotYet { why: why.clone() }).then_some(());
+    assert!(until_async(told).await.is_some(), "{:?}", place.target.prepare(&container).await);
+    let seen = place.once("a word", |seen| seen.message.is_some()).await;
+    let message = seen.message.unwrap();
+    assert!(message.starts_with("`podman` was asked to start the container ") && message.ends_with(" s ago and has not"), "{message}");
+    assert_eq!((seen.phase, seen.restarts), (InstancePhase::Starting, 0));
+    std::fs::remove_file(folder.join("hangs")).unwrap();
+    let hanging = processes_of(&folder)
+        .into_iter()
+        .filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"tail")));
+    hanging.for_each(|pid| _ = kill(Pid::from_raw(pid), Signal::SIGKILL));
+    place.ready().await;
+}
+
+#[tokio::test]
+async fn a_container_that_nobody_can_know_of_any_more_is_found_by_its_labels() {
+    let place = Place::on(On::Containers, "exec APP").await;
+    place.run(1, 1).await;
+    place.ready().await;
+    let folder = place.temporary.path().join("gone");
+    let named = format!("--label=plimsoll.instance={}", folder.join("0").display());
+    let image = place.plan.container.as_ref().unwrap().id.clone();
+    let orphan = |supervisor: &str| {
+        let supervisor = format!("--label=plimsoll.supervisor={supervisor}");
+        contained::podman(&["create", &named, &supervisor, "--entrypoint=true", &image])
+    };
+    let (dead, unknown) = (orphan("plimsoll-0000-1-1-1"), orphan("somebody-else"));
+    host::container::remove_left(&contained::engine()).unwrap();
+    let left = contained::of(place.temporary.path());
+    assert!(!left.iter().any(|id| dead.starts_with(id)), "{left:?}");
+    assert!(left.iter().any(|id| unknown.starts_with(id)) && left.len() == 2, "{left:?}");
 }

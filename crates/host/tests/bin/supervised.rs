@@ -38,11 +38,12 @@ fn start(dir: &Path, spec: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// An application to be supervised: listens on `OTHER_PORT` or `PORT`; every path is answered with 200, `/health` with what the
+/// An application to be supervised: listens on `OTHER_PORT` or `PORT`, at `HOST`; every path is answered with 200, `/health` with what the
 /// file `health` says.
 fn serve(control: &Path) -> ExitCode {
     let port = std::env::var("OTHER_PORT").or_else(|_| std::env::var("PORT")).unwrap();
-    let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let host = std::env::var("HOST").unwrap();
+    let listener = TcpListener::bind((host.as_str(), port.parse().unwrap())).unwrap();
     println!("listening on {port}");
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();

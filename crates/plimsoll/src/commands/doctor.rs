@@ -45,7 +45,7 @@ pub async fn doctor(args: &Doctor, terminal: &Terminal) -> Result<u8> {
         Ok(engine) => match remove_left(engine) {
             Ok(left) if left == Left::default() => (Mark::Good, format!("{} for jobs and actions in containers", engine.name())),
             Ok(Left { containers, networks }) => {
-                let left = format!("removed {containers} containers and {networks} networks of jobs that are gone");
+                let left = format!("removed {containers} containers and {networks} networks of jobs and instances that are gone");
                 (Mark::Good, format!("{}; {left}", engine.name()))
             }
             Err(why) => (Mark::Warn, format!("{} doesn't answer: {why}", engine.name())),

@@ -10,7 +10,7 @@ use rollout::InstancePhase;
 use super::{Ended, OnInterrupt, Watched, actor, dirs, follow, pairs};
 use crate::cli::Up;
 use crate::client::Client;
-use crate::compose::{Choices, Composed, Elsewhere, compose, moves_on, traffic_of_the_first};
+use crate::compose::{Choices, Composed, Elsewhere, compose, moves_on, settle, traffic_of_the_first};
 use crate::exit;
 use crate::failure::{Doing, Failure, Result};
 use crate::proposal::{Accepted, Proposal};
@@ -31,6 +31,7 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
         choices.from = Some(what_moves_on(project, &from, args.dry_run).await?);
     }
     let mut composed = compose(&args.dir, &choices, world::now(), world::random())?;
+    settle(&mut composed, |what| terminal.say(what))?;
     compare_with_what_runs(&mut composed).await;
     announce(&composed, args.dry_run && !terminal.json, terminal);
     if args.dry_run {

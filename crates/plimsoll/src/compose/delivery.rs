@@ -22,11 +22,13 @@ pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery
         port: choices.port.unwrap_or(0),
         command,
         env: config.env.clone(),
-        fixed_port: config.port,
+        // Inside of a container every instance has it.
+        fixed_port: config.port.filter(|_| config.container.is_none()),
         replicas: config.replicas.unwrap_or(1),
         probes: probes(config),
         grace_ms: config.grace_ms.unwrap_or(GRACE_MS),
         log_max_bytes: LOG_MAX_BYTES,
+        container: None,
         strategy: strategy(config, choices.strategy),
         limits: limits(config, choices.strategy),
         judge: config.judge.over(JudgePlan::default()),
@@ -38,7 +40,7 @@ pub fn delivery(config: &Config, command: String, choices: &Choices) -> Delivery
 
 fn strategy(config: &Config, choice: Option<StrategyChoice>) -> Strategy {
     // Two of it can't have its one port.
-    let by_itself = || if config.port.is_some() { IN_PLACE } else { Strategy::default_canary() };
+    let by_itself = || if config.port.is_some() && config.container.is_none() { IN_PLACE } else { Strategy::default_canary() };
     let configured = config.strategy.clone().unwrap_or_else(by_itself);
     let name = choice.and_then(|choice| choice.to_possible_value());
     name.and_then(|name| Strategy::named(name.get_name(), &configured)).unwrap_or(configured)

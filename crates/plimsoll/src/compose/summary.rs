@@ -10,7 +10,7 @@ use rollout::{Step, Strategy};
 use workflow::model::{Job, Workflow};
 use workflow::runners::Rule;
 
-use super::short;
+use super::{Contained, short};
 
 pub(super) fn runs(workflows: &[Workflow], git_ref: &str, deliver_by_workflow: bool) -> String {
     match workflows {
@@ -64,6 +64,14 @@ pub(super) fn ships(ships: &Ships, build: Option<&str>, configured: bool, dirty:
         (Ships::Left(what), None) => format!("`{what}`, which the workflow leaves"),
         (Ships::Source, None) if configured => format!("{files} (`plimsoll.yaml` names no artifact)"),
         (Ships::Source, None) => format!("{files} (no `plimsoll.yaml` names an artifact)"),
+    }
+}
+
+pub(super) fn starts(start: &str, why: &str, container: Option<&Contained>) -> String {
+    match container {
+        None => format!("{start} ({why})"),
+        Some(Contained { asked, .. }) if start.is_empty() => format!("the image {} as it is ({why})", asked.image),
+        Some(Contained { asked, .. }) => format!("{start}, in a container of {} ({why})", asked.image),
     }
 }
 

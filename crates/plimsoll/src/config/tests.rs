@@ -116,6 +116,35 @@ fn a_rolling_update_takes_what_a_deployment_does() {
 }
 
 #[test]
+fn a_container_is_the_name_of_an_image_or_says_more() {
+    let text = |container: &str| format!("apiVersion: plimsoll/v1alpha1\ncontainer: {container}\n");
+    assert_eq!(check(&text("docker.io/nginx"), &[]).container.map(|it| it.image), Some("docker.io/nginx".to_string()));
+    let all = "{image: shop, user: 1000:1000, readOnly: false, memory: 1Gi, cpus: 1.5, processes: 200}";
+    let expected = Container {
+        image: "shop".to_string(),
+        user: Some("1000:1000".to_string()),
+        read_only: Some(false),
+        memory_bytes: Some(1 << 30),
+        cpu_millis: Some(1500),
+        processes: Some(200),
+    };
+    assert_eq!(check(&text(all), &[]).container, Some(expected));
+    let mistakes = [
+        ("{image: '--privileged shop'}", "2:20 `--privileged shop` can't be the name of an image"),
+        ("{image: shop, user: root me}", "2:32 a user of the image is expected here"),
+        ("{image: shop, memory: 512MB}", "2:34 an amount of memory is expected here"),
+        ("{image: shop, memory: 1Mi}", "2:34 no container runs with less than 6Mi"),
+        ("{image: shop, cpus: 0}", "2:32 a number from 0.01 to 1024 is expected here"),
+        ("{image: shop, volumes: []}", "2:26 unknown key `volumes`"),
+        ("{user: app}", "2:12 a container needs an `image`"),
+        ("[shop]", "2:12 the name of an image, or a mapping with `image`, is expected here, this is a list"),
+    ];
+    for (container, mistake) in mistakes {
+        check(&text(container), &[mistake]);
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_at_once() {
     let text = include_str!("testdata/ten-mistakes.yaml");
     check(
@@ -273,6 +302,12 @@ fn the_schema_judges_as_the_parser_does() {
             true,
         ),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":{\"canary\":{\"steps\":[{\"setWeight\":101}]}}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"container\":\"registry.example.org:5000/shop:2@sha256:ab\"}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"container\":\"--privileged\"}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"container\":{\"image\":\"shop\",\"memory\":\"512Mi\",\"cpus\":0.5,\"user\":1000}}", true),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"container\":{\"image\":\"shop\",\"memory\":\"512 MB\"}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"container\":{\"image\":\"shop\",\"user\":\"a:b:c\"}}", false),
+        ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"container\":{\"memory\":\"512Mi\"}}", false),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":\"blueGreen\"}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"strategy\":\"blue-green\"}", true),
         ("{\"apiVersion\":\"plimsoll/v1alpha1\",\"env\":{\"PORT\":\"3\"}}", false),

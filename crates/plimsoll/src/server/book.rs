@@ -245,6 +245,7 @@ impl Book {
         let mut now_counted = BTreeMap::new();
         let (mut hosted, mut proved) = (self.hosted, None);
         if let Some(promotion) = promotion {
+            promotion.settle(&mut proposal.delivery);
             // How far it is believed was decided where it was built.
             (proposal.source, proposal.ships, hosted) = (promotion.source, promotion.ships, promotion.hosted);
             proved = Some(Box::new(promotion.proved));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use base::name::{ProjectId, ReleaseId};
 use record::{Index, ReleaseEntry, Store, ledger};
 use release::input::results;
-use release::{CodeSource, Event, Live, Outcome, Plan, Proved, Release, Ships};
+use release::{CodeSource, Delivery, Event, Live, Outcome, Plan, Proved, Release, Ships};
+use rollout::Container;
 
 use super::journal::Journal;
 use crate::failure::{Doing, Failure, FailureKind, Result};
@@ -18,6 +19,17 @@ pub(super) struct Promotion {
     pub ships: Ships,
     pub hosted: bool,
     pub proved: Proved,
+    /// Its image is as proved as its files.
+    container: Option<Container>,
+}
+
+impl Promotion {
+    /// The image that was tried, wherever its name has moved since.
+    pub fn settle(&self, delivery: &mut Delivery) {
+        if let (Some(container), Some(tried)) = (&mut delivery.container, &self.container) {
+            (container.id, container.source) = (tried.id.clone(), tried.source.clone());
+        }
+    }
 }
 
 /// The release with the commit of what is live: not one that only went back to it.
@@ -58,7 +70,13 @@ pub(super) async fn of(journal: &Journal, store: &dyn Store, from: ReleaseId, pr
         Some(proved) => Proved { environment, ..(**proved).clone() },
         None => Proved { release: from, number: plan.number, environment, artifact, bytes, files, runs: results(release.runs()).collect() },
     };
-    Ok(Promotion { source: workflows.source.clone(), ships: workflows.ships.clone(), hosted: workflows.hosted, proved })
+    Ok(Promotion {
+        source: workflows.source.clone(),
+        ships: workflows.ships.clone(),
+        hosted: workflows.hosted,
+        proved,
+        container: plan.delivery.container.clone(),
+    })
 }
 
 /// Its name, and where it is live.

@@ -8,9 +8,9 @@ use std::process::Command;
 use crate::common::{DEADLINE, Place, Said, until};
 
 const CI: &str = ".github/workflows/ci.yml";
-const IMAGE: &str = "localhost/plimsoll-tiny";
+pub const IMAGE: &str = "localhost/plimsoll-tiny";
 /// Whatever other runtimes are there, and without systemd.
-const ENGINE: &str = "podman --runtime runc --cgroup-manager cgroupfs";
+pub const ENGINE: &str = "podman --runtime runc --cgroup-manager cgroupfs";
 
 /// A project whose workflow has these jobs, on a machine that has the image.
 fn place(jobs: &str) -> Place {
@@ -22,6 +22,12 @@ fn place_with(jobs: &str, files: &[(&str, &str)]) -> Place {
     let workflow_file = (CI, workflow.as_str());
     let files: Vec<(&str, &str)> = std::iter::once(workflow_file).chain(files.iter().copied()).collect();
     let place = Place::with(&files);
+    image(&place);
+    place
+}
+
+/// Makes the image, of nothing but what this machine has.
+pub fn image(place: &Place) {
     let context = place.path("image");
     std::fs::create_dir_all(context.join("bin")).unwrap();
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].iter().find(|path| std::path::Path::new(path).is_file());
@@ -33,11 +39,10 @@ fn place_with(jobs: &str, files: &[(&str, &str)]) -> Place {
         std::os::unix::fs::symlink("busybox", context.join("bin").join(name)).unwrap();
     }
     std::fs::write(context.join("Containerfile"), "FROM scratch\nCOPY bin /bin\nENV PATH=/bin OF_BASE=yes\nCMD [\"/bin/sh\"]\n").unwrap();
-    podman(&place, &["build", "--quiet", "--tag", IMAGE, "--file", "Containerfile", "."]);
-    place
+    podman(place, &["build", "--quiet", "--tag", IMAGE, "--file", "Containerfile", "."]);
 }
 
-fn podman(place: &Place, args: &[&str]) -> String {
+pub fn podman(place: &Place, args: &[&str]) -> String {
     let mut command: Command = place.at_home("podman");
     let output = command
         .current_dir(place.path("image"))

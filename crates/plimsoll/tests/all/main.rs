@@ -8,6 +8,7 @@ mod benchmarks;
 mod commits;
 mod common;
 mod concurrency;
+mod contained;
 mod containers;
 mod doctor;
 mod down;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base::Digest;
-use engine::world::{Target, WorldError};
-use rollout::{InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen, TargetSeen};
+use engine::world::{Prepared, Target, WorldError};
+use rollout::{Container, InstancePhase, InstancePlan, InstanceSeen, RevisionId, SmokeCheck, SmokeSeen, TargetSeen};
 
 use super::Border;
 use crate::breaks::Break;
@@ -69,6 +69,10 @@ impl Target for SimTarget {
         }
         let seen = self.border.look(|sim| sim.truth().target.seen()).await;
         (sim.broken == Some(Break::UnknownIsGood)).then(|| TargetSeen { instances: seen.instances.into_iter().map(well).collect(), ..seen })
+    }
+
+    async fn prepare(&self, _: &Container) -> Prepared {
+        Prepared::Here
     }
 
     async fn run(&self, scope: &str, generation: u64, instance: &InstancePlan, replicas: u32) -> Result<(), WorldError> {

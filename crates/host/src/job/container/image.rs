@@ -9,7 +9,7 @@ use workflow::job::Image;
 
 use super::super::action::desk::{Desk, Undone};
 use super::Tool;
-use crate::container::{Engine, Kind};
+use crate::container::{Engine, Kind, is_local, qualified};
 
 const PULLS: u32 = 3;
 
@@ -145,22 +145,4 @@ fn is_here(engine: &Engine, image: &str) -> bool {
 
 fn is_known(engine: &Engine, image: &str) -> bool {
     engine.ask(["image", "inspect", "--format", "{{.Id}}", image]).is_ok()
-}
-
-/// A name without a registry means Docker's, as docker itself has it; podman would ask which.
-fn qualified(engine: &Engine, image: &str) -> String {
-    if engine.kind == Kind::Docker {
-        return image.to_string();
-    }
-    match image.split_once('/') {
-        None => format!("docker.io/library/{image}"),
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => image.to_string(),
-        Some(_) => format!("docker.io/{image}"),
-    }
-}
-
-/// `localhost` and the like speak without TLS, as docker takes them.
-fn is_local(image: &str) -> bool {
-    let host = image.split('/').next().unwrap_or_default().split(':').next().unwrap_or_default();
-    host == "localhost" || host.starts_with("127.")
 }

@@ -200,7 +200,12 @@ impl Place {
 
     /// The application's processes alone.
     pub fn kill_application(&self) {
-        for left in self.left().iter().filter(|process| process.ends_with("python3 app.py ")) {
+        self.kill_processes("python3 app.py ");
+    }
+
+    /// Those of this place whose command line has this in it.
+    pub fn kill_processes(&self, command: &str) {
+        for left in self.left().iter().filter(|process| process.contains(command)) {
             let pid = left.split(' ').next().and_then(|pid| pid.parse().ok()).unwrap();
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         }

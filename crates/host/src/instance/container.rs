@@ -1,0 +1,231 @@
+//! The container of an instance: noted before it is there, under a name that only one can have, and gone before the note is.
+//!
+//! ```text
+//! container.json   the engine and the name; nobody may know of a container that isn't in here
+//! pid              the first process in it, as the engine wrote it down
+//! scratch/         the instance's own, `/scratch` in there
+//! ```
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use base::Digest;
+use rollout::Container;
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+
+use super::status::Wanted;
+use crate::container::{ANSWER_MAX, Engine, Holder, INSTANCE, Kind, SUPERVISOR, carried};
+use crate::supervise::durable;
+use crate::supervise::process::{Process, Stat, all, descendants};
+
+/// Where an artifact lies in its container.
+const FILES: &str = "/app";
+const SCRATCH: &str = "/scratch";
+const NOTE: &str = "container.json";
+const PID: &str = "pid";
+/// A machine that is busy with other containers may take long; an engine that takes longer hangs.
+const START_MAX: Duration = Duration::from_secs(60);
+/// Past it it is worth a word.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// What was made, or is about to be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Note {
+    engine: Engine,
+    name: String,
+    /// Once it runs.
+    main: Option<Process>,
+}
+
+/// The container as its supervisor holds it.
+#[derive(Debug)]
+pub(super) struct Inside {
+    dir: std::path::PathBuf,
+    note: Note,
+    begun: Instant,
+}
+
+impl Inside {
+    /// Notes it; the command makes and starts it, and ends when it does.
+    pub(super) fn new(wanted: &Wanted, container: &Container, dir: &Path, port: u16) -> io::Result<(Inside, Command)> {
+        let engine = wanted.engine.clone().ok_or_else(|| io::Error::other("it isn't known which engine makes its container"))?;
+        if [dir, &wanted.files].iter().any(|path| path.as_os_str().as_encoded_bytes().contains(&b',')) {
+            return Err(io::Error::other(format!("no engine can mount `{}`, because of the comma in it", dir.display())));
+        }
+        let note = Note { name: name(dir), engine, main: None };
+        let scratch = dir.join("scratch");
+        durable::create_dir(&scratch)?;
+        // Whoever the image says to be; the folder above is the owner's alone.
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777))?;
+        let _ = fs::remove_file(dir.join(PID));
+        write(dir, &note)?;
+        let command = command(&note, wanted, container, dir, port, &Holder::own()?.name());
+        Ok((Inside { dir: dir.to_path_buf(), note, begun: Instant::now() }, command))
+    }
+
+    /// Whether the engine has started it, as far as it tells.
+    pub(super) fn is_started(&mut self) -> bool {
+        if self.note.main.is_none() && self.tells_process() {
+            let pid = fs::read_to_string(self.dir.join(PID)).ok().and_then(|pid| pid.trim().parse().ok());
+            self.note.main = pid.and_then(Process::of);
+            if self.note.main.is_some()
+                && let Err(error) = write(&self.dir, &self.note)
+            {
+                tracing::warn!(%error, "the container's process can't be noted");
+            }
+        }
+        self.note.main.is_some() || !self.tells_process()
+    }
+
+    /// Docker's containers are another process's, of which nobody here has the right to end any.
+    fn tells_process(&self) -> bool {
+        self.note.engine.kind == Kind::Podman
+    }
+
+    /// What to say of one that isn't started yet, where that takes longer than it should.
+    pub(super) fn slow(&self) -> Option<String> {
+        let since = self.begun.elapsed();
+        (since > SLOW)
+            .then(|| format!("`{}` was asked to start the container {} s ago and has not", self.note.engine.name(), since.as_secs()))
+    }
+
+    pub(super) fn hangs(&self) -> bool {
+        self.begun.elapsed() > START_MAX
+    }
+
+    /// SIGTERM to all that runs in it: the first process of a container gets no signal that it doesn't listen for.
+    pub(super) async fn ask_to_end(&self) {
+        let Some(main) = &self.note.main else {
+            let (engine, name) = (self.note.engine.clone(), self.note.name.clone());
+            let asked = move || engine.ask_within(ANSWER_MAX, ["kill", "--signal", "TERM", &name]).map(drop);
+            let _ = tokio::task::spawn_blocking(asked).await;
+            return;
+        };
+        for pid in descendants(main.pid, &all()).into_iter().filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
+        }
+        let _ = main.signal(Signal::TERM);
+    }
+
+    /// Whether nobody is left in it who could heed that: a process of the machine would have been ended by the signal.
+    pub(super) fn is_deaf(&self) -> bool {
+        let Some(main) = &self.note.main else { return false };
+        let all = all();
+        let others = descendants(main.pid, &all).into_iter().any(|pid| all.get(&pid).is_some_and(Stat::lives));
+        !others && !heeds(main.pid)
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(main) = &self.note.main {
+            let _ = main.signal(Signal::KILL);
+        }
+    }
+
+    pub(super) async fn remove(&self) -> io::Result<()> {
+        removed(&self.dir).await
+    }
+}
+
+/// As [`remove`], for whoever has others to listen to meanwhile.
+pub(super) async fn removed(dir: &Path) -> io::Result<()> {
+    let dir = dir.to_path_buf();
+    tokio::task::spawn_blocking(move || remove(&dir)).await.map_err(io::Error::other)?
+}
+
+/// Ends and removes the container that is noted, whoever made it; without a note there is none.
+///
+/// # Errors
+/// When the engine can't, or doesn't answer; its processes are ended then, and the note stays.
+pub(crate) fn remove(dir: &Path) -> io::Result<()> {
+    let Some(bytes) = durable::read(&dir.join(NOTE))? else { return Ok(()) };
+    let note: Note = serde_json::from_slice(&bytes)?;
+    if let Some(main) = &note.main {
+        let _ = main.signal(Signal::KILL);
+    }
+    let mut words = vec!["rm", "--force", "--volumes"];
+    if note.engine.kind == Kind::Podman {
+        words.extend(["--time", "0", "--ignore"]);
+    }
+    words.push(&note.name);
+    match note.engine.ask_within(ANSWER_MAX, words) {
+        Err(why) if !why.to_lowercase().contains("no such container") => {
+            return Err(io::Error::other(format!("the container `{}` can't be removed: {why}", note.name)));
+        }
+        _ => {}
+    }
+    let _ = fs::remove_file(dir.join(PID));
+    match fs::remove_file(dir.join(NOTE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn is_noted(dir: &Path) -> bool {
+    dir.join(NOTE).exists()
+}
+
+fn write(dir: &Path, note: &Note) -> io::Result<()> {
+    durable::replace(&dir.join(NOTE), &serde_json::to_vec(note)?)
+}
+
+/// The same at every start, so that an engine refuses a second one.
+fn name(dir: &Path) -> String {
+    let digest = Digest::of(dir.as_os_str().as_encoded_bytes()).hex();
+    format!("plimsoll-instance-{}", &digest[..16])
+}
+
+fn command(note: &Note, wanted: &Wanted, container: &Container, dir: &Path, port: u16, supervisor: &str) -> Command {
+    let plan = &wanted.plan;
+    let inside = container.port.unwrap_or(port);
+    let mut env = plan.env.clone();
+    env.extend([
+        ("PORT".to_string(), inside.to_string()),
+        ("HOST".to_string(), "0.0.0.0".to_string()),
+        ("PLIMSOLL_REVISION".to_string(), plan.revision.0.clone()),
+        ("PLIMSOLL_INSTANCE".to_string(), wanted.name.clone()),
+    ]);
+    let (variables, through) = carried(&env);
+    let bind = |from: &Path, to: &str, how: &str| format!("--mount=type=bind,source={},target={to}{how}", from.display());
+    let mut words: Vec<String> = ["run", "--rm", "--pull=never", "--log-driver=none"].map(str::to_string).to_vec();
+    words.push(format!("--name={}", note.name));
+    words.extend([format!("--label={INSTANCE}={}", dir.display()), format!("--label={SUPERVISOR}={supervisor}")]);
+    words.extend(note.engine.limits().iter().cloned());
+    words.extend(["--security-opt=no-new-privileges".to_string(), format!("--publish=127.0.0.1:{port}:{inside}")]);
+    words.push(bind(&dir.join("scratch"), SCRATCH, ""));
+    if !container.writable {
+        words.extend(["--read-only", "--tmpfs=/tmp", "--tmpfs=/run"].map(str::to_string));
+    }
+    if container.files {
+        words.extend([bind(&wanted.files, FILES, ",readonly"), format!("--workdir={FILES}")]);
+    }
+    words.extend(container.user.iter().map(|user| format!("--user={user}")));
+    words.extend(container.memory_bytes.iter().map(|bytes| format!("--memory={bytes}b")));
+    words.extend(container.cpu_millis.iter().map(|millis| format!("--cpus={}.{:03}", millis / 1000, millis % 1000)));
+    words.extend(container.processes_max.iter().map(|processes| format!("--pids-limit={processes}")));
+    if note.engine.kind == Kind::Podman {
+        words.push(format!("--pidfile={}", dir.join(PID).display()));
+    }
+    words.extend(variables);
+    match plan.command.as_str() {
+        "" => words.push(container.id.clone()),
+        command => words.extend(["--entrypoint=sh", &container.id, "-c", command].map(str::to_string)),
+    }
+    let mut command = note.engine.command(words);
+    command.envs(through);
+    command
+}
+
+/// Whether SIGTERM does anything to the first process of a container: it listens for it, or has put it off.
+fn heeds(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let has = |line: &str| {
+        let mask = ["SigCgt:", "SigBlk:", "SigIgn:"].iter().find_map(|name| line.strip_prefix(name));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & (1 << (Signal::TERM.as_raw() - 1)) != 0)
+    };
+    status.lines().any(has)
+}
