@@ -1,7 +1,7 @@
 //! How fast the mask is: a million lines of 80 characters, 50 secrets in all their forms, in chunks of 64 KiB and line by line;
 //! and lines of each kind that tools write.
 //!
-//! `cargo run --release -p base --example mask_speed [LINES OF EACH KIND]`
+//! `cargo run --release -p base --example mask_speed [LINES OF EACH KIND] [ONLY THIS KIND]`
 
 #[path = "battery/lines.rs"]
 mod lines;
@@ -15,7 +15,8 @@ use base::mask::Mask;
 use lines::{LINE_KINDS, Random, line, line_of};
 
 fn main() -> io::Result<()> {
-    let lines_count = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let argument = |index: usize| std::env::args().nth(index).and_then(|text| text.parse().ok());
+    let (lines_count, only) = (argument(1).unwrap_or(100_000), argument(2));
     let mut random = Random(42);
     let secrets: Vec<String> = (0..50)
         .map(|_| {
@@ -31,6 +32,10 @@ fn main() -> io::Result<()> {
         drop(mask.stream());
     }
     let mut table = format!("{mask:?} made ready in {:.2} ms\n", (speed::cpu_seconds()? - started) / f64::from(repeats) * 1e3);
+    if let Some(kind) = only {
+        measure_kind(kind, &mask, &mut random, lines_count, &mut table)?;
+        return io::stdout().write_all(table.as_bytes());
+    }
     for (name, every) in [("no secret in the text", usize::MAX), ("a secret in every 100th line", 100), ("a secret in every line", 1)] {
         let text = ordinary(&mut random, &secrets, every);
         for chunk in [64 << 10, 80] {
@@ -42,12 +47,16 @@ fn main() -> io::Result<()> {
     (0..1_000_000).for_each(|number| line(&mut random, number, &mut text));
     measure(&mask, &text, 64 << 10, "lines of all kinds", &mut table)?;
     for kind in 0..LINE_KINDS {
-        let mut text = String::new();
-        (0..lines_count).for_each(|number| line_of(kind, &mut random, number, &mut text));
-        let name: String = text.lines().next().unwrap_or_default().escape_debug().take(40).collect();
-        measure(&mask, &text, 64 << 10, &format!("{kind:2} {name:40}"), &mut table)?;
+        measure_kind(kind, &mask, &mut random, lines_count, &mut table)?;
     }
     io::stdout().write_all(table.as_bytes())
+}
+
+fn measure_kind(kind: usize, mask: &Mask, random: &mut Random, lines_count: usize, table: &mut String) -> io::Result<()> {
+    let mut text = String::new();
+    (0..lines_count).for_each(|number| line_of(kind, random, number, &mut text));
+    let name: String = text.lines().next().unwrap_or_default().escape_debug().take(40).collect();
+    measure(mask, &text, 64 << 10, &format!("{kind:2} {name:40}"), table)
 }
 
 fn measure(mask: &Mask, text: &str, chunk_bytes: usize, name: &str, table: &mut String) -> io::Result<()> {

@@ -7,6 +7,7 @@
 mod deep;
 mod engine;
 mod forms;
+mod glance;
 mod pattern;
 mod sight;
 mod view;

@@ -13,9 +13,10 @@ use memchr::memmem::Finder;
 
 use super::engine::Engine;
 use super::forms::Forms;
-use super::pattern::Pattern;
+use super::glance::{self, Signs};
+use super::pattern;
 use super::sight::{self, Seen};
-use super::view::{self, Notation, Span, Text, View};
+use super::view::{self, Columns, Span, Text, View};
 
 /// Where a paragraph is cut when it doesn't end; also the most that is held back.
 pub(super) const PARAGRAPH_BYTES_MAX: usize = 16 * 1024;
@@ -24,8 +25,12 @@ const DEPTH_MAX: usize = 2;
 
 pub(super) struct Deep {
     engine: Engine,
-    /// The shortest secret looked for.
+    /// The shortest form looked for.
     min: usize,
+    /// The shortest view that anything can be in: such a form, or a run that is decoded.
+    view_min: usize,
+    /// All forms are ASCII, so that a list of other bytes hides none.
+    is_ascii: bool,
     grams: Grams,
     /// Finds `0x`.
     hex: Finder<'static>,
@@ -39,56 +44,71 @@ enum Line {
     Ends,
     GoesOn,
     /// A row of `xxd`, `hexdump` or `od`.
-    Dump,
+    Dump(Columns),
 }
 
 impl Deep {
     /// Nothing when no secret is worth a second look.
     pub(super) fn new(forms: &Forms) -> Option<Deep> {
         let min = forms.inner.iter().map(|(folded, _)| folded.len()).min()?;
+        let is_ascii = forms.inner.iter().all(|(folded, _)| folded.iter().all(|byte| view::is_text(*byte)));
         let (engine, grams) = (Engine::new(&forms.inner), Grams::new(forms));
-        Some(Deep { engine, min, grams, hex: Finder::new("0x"), gzip: Finder::new("H4sI") })
+        Some(Deep {
+            engine,
+            min,
+            view_min: min.min(sight::RUN_MIN_BYTES),
+            is_ascii,
+            grams,
+            hex: Finder::new("0x"),
+            gzip: Finder::new("H4sI"),
+        })
     }
 
     /// Looks at every paragraph of `text` from `from` on that is complete, and returns where the first begins that isn't.
     pub(super) fn look(&self, text: &[u8], from: usize, is_last: bool, found: &mut dyn FnMut(Span)) -> usize {
-        self.look_with(Search { deep: self, found, is_thorough: false }, text, from, is_last)
+        self.look_with(Search { deep: self, found, is_thorough: false, spare: &mut Vec::new() }, text, from, is_last)
     }
 
     /// As `look`, without any of the shortcuts that it takes.
     #[cfg(test)]
     pub(super) fn look_thoroughly(&self, text: &[u8], from: usize, is_last: bool, found: &mut dyn FnMut(Span)) -> usize {
-        self.look_with(Search { deep: self, found, is_thorough: true }, text, from, is_last)
+        self.look_with(Search { deep: self, found, is_thorough: true, spare: &mut Vec::new() }, text, from, is_last)
     }
 
     fn look_with(&self, mut search: Search<'_>, text: &[u8], from: usize, is_last: bool) -> usize {
-        // Lines are looked at together as far as that changes nothing; paragraphs of several lines on their own besides.
+        // Lines are looked at together as far as that changes nothing, and with them the paragraphs of several of them.
         let (mut block, mut paragraph, mut line) = (from, from, from);
-        let mut is_dump = false;
+        let (mut several, mut rows) = (Vec::new(), Vec::new());
         loop {
             let newline = memchr::memchr(b'\n', &text[line..]).map(|newline| line + newline);
             let end = newline.map_or(text.len(), |newline| newline + 1);
-            if end - paragraph > PARAGRAPH_BYTES_MAX {
-                let cut = paragraph + PARAGRAPH_BYTES_MAX;
-                search.paragraph(text, paragraph, cut, paragraph != line, is_dump);
-                search.block(text, block, cut);
-                (block, paragraph, line, is_dump) = (cut, cut, cut, false);
-                continue;
-            }
-            if newline.is_none() && !is_last {
-                search.block(text, block, paragraph);
+            let is_cut = end - paragraph > PARAGRAPH_BYTES_MAX;
+            if !is_cut && newline.is_none() && !is_last {
+                search.block(text, (block, paragraph), &several);
                 return paragraph;
             }
-            let line_end = newline.unwrap_or(end);
-            let kind = self.read_line(&text[line..line_end]);
-            is_dump |= kind == Line::Dump;
-            if kind == Line::Ends || newline.is_none() {
-                search.paragraph(text, paragraph, end, paragraph != line, is_dump);
-                (paragraph, is_dump) = (end, false);
+            let end = if is_cut { paragraph + PARAGRAPH_BYTES_MAX } else { end };
+            let kind = if is_cut { Line::Ends } else { self.read_line(&text[line..newline.unwrap_or(end)]) };
+            if let Line::Dump(columns) = kind {
+                rows.push((line, columns));
             }
-            if newline.is_none() {
-                search.block(text, block, text.len());
-                return text.len();
+            if kind == Line::Ends || newline.is_none() {
+                if paragraph != line {
+                    several.push((paragraph, end));
+                }
+                if !rows.is_empty() {
+                    search.dump_of(text, (paragraph, end), &rows);
+                    rows.clear();
+                }
+                paragraph = end;
+            }
+            if is_cut || newline.is_none() {
+                search.block(text, (block, end), &several);
+                several.clear();
+                block = end;
+            }
+            if !is_cut && newline.is_none() {
+                return end;
             }
             line = end;
         }
@@ -97,8 +117,9 @@ impl Deep {
     /// Whether a secret may go on behind the end of the line.
     fn read_line(&self, line: &[u8]) -> Line {
         let line = visible_end(line);
-        if sight::may_be_dump(line) && view::dump_columns(line).is_some() {
-            Line::Dump
+        let columns = if sight::may_be_dump(line) { view::dump_columns(line) } else { None };
+        if let Some(columns) = columns {
+            Line::Dump(columns)
         } else if self.grams.may_go_on(line) || ends_in_bytes(line) || ends_in_row(line) {
             Line::GoesOn
         } else {
@@ -233,12 +254,11 @@ impl Grams {
     }
 }
 
-/// What has been looked for in a line because of a pattern.
+/// The ends of the lines that were looked at last because of a pattern.
 #[derive(Default)]
 struct Patterns {
-    line: (usize, usize),
-    is_list: bool,
-    is_spaced: bool,
+    spaced_to: usize,
+    listed_to: usize,
 }
 
 struct Search<'a> {
@@ -246,71 +266,109 @@ struct Search<'a> {
     found: &'a mut dyn FnMut(Span),
     /// Takes no shortcuts.
     is_thorough: bool,
+    /// Views that aren't used at the moment, so that their memory is.
+    spare: &'a mut Vec<View>,
 }
 
 impl Search<'_> {
-    /// Lines of which few are suspicious, which is seen for many at once.
-    fn block(&mut self, text: &[u8], start: usize, end: usize) {
-        self.if_any(&Text::of_output(&text[start..end], start), |search, text| search.suspects(text, 0));
+    /// Lines of which few are suspicious, and what only paragraphs of several of them can show as a whole: seen for many at once.
+    fn block(&mut self, text: &[u8], (start, end): (usize, usize), several: &[(usize, usize)]) {
+        self.if_any(&Text::of_output(&text[start..end], start), |search, block| {
+            let mut first = search.empty(block);
+            for paragraph in several {
+                search.joined(&block.part(paragraph.0 - start, paragraph.1 - start), &mut first);
+            }
+            search.suspects(block, &mut first);
+            search.level(first, 1);
+        });
     }
 
-    /// What only a paragraph as a whole can show.
-    fn paragraph(&mut self, text: &[u8], start: usize, end: usize, is_several: bool, is_dump: bool) {
-        let paragraph = Text::of_output(&text[start..end], start);
-        if is_several {
-            self.if_any(&paragraph, |search, text| search.view(&view::squeezed(&view::visible(text).text()), 1));
-        }
-        if is_dump {
-            self.if_any(&paragraph, |search, text| search.dump(text));
-        }
+    fn dump_of(&mut self, text: &[u8], (start, end): (usize, usize), rows: &[(usize, Columns)]) {
+        self.if_any(&Text::of_output(&text[start..end], start), |search, paragraph| search.dump(paragraph, start, rows));
     }
 
     /// Looks whether there is anything, and only then where.
     fn if_any(&mut self, text: &Text<'_>, look: impl Fn(&mut Search<'_>, &Text<'_>)) {
         let mut is_any = self.is_thorough;
         if !is_any {
-            look(&mut Search { deep: self.deep, found: &mut |_| is_any = true, is_thorough: false }, &text.bare());
+            let found = &mut |_| is_any = true;
+            look(&mut Search { deep: self.deep, found, is_thorough: false, spare: self.spare }, &text.bare());
         }
         if is_any {
             look(self, text);
         }
     }
 
-    fn view(&mut self, view: &View, depth: usize) {
-        let text = view.text();
-        self.deep.engine.scan(text.bytes, 0, |range| {
-            (self.found)(text.span(range));
-            true
-        });
-        if depth < DEPTH_MAX {
-            self.suspects(&text, depth);
-        }
+    fn empty(&mut self, text: &Text<'_>) -> View {
+        let mut view = self.spare.pop().unwrap_or_default();
+        view.reset(text);
+        view
     }
 
-    /// What is suspicious within lines.
-    fn suspects(&mut self, text: &Text<'_>, depth: usize) {
-        self.colours(text, depth);
-        self.escapes(text, depth);
-        self.prefixed(text, depth);
-        let mut patterns = Patterns::default();
-        let is_thorough = self.is_thorough;
+    /// Searches what was made of a text, then what can be made of that.
+    fn level(&mut self, views: View, depth: usize) {
+        let text = views.text();
+        self.deep.engine.scan_all(text.bytes, |range| (self.found)(text.span(range)));
+        if depth < DEPTH_MAX && !text.bytes.is_empty() {
+            let mut next = self.empty(&text);
+            self.suspects(&text, &mut next);
+            self.level(next, depth + 1);
+        }
+        self.spare.push(views);
+    }
+
+    /// Adds what is made to the others, each a line.
+    fn add(&self, views: &mut View, make: impl FnOnce(&mut View)) {
+        let start = views.bytes.len();
+        make(views);
+        views.close(start, self.deep.view_min);
+    }
+
+    /// The lines of a paragraph as one.
+    fn joined(&mut self, paragraph: &Text<'_>, views: &mut View) {
+        if memchr::memchr(0x1b, paragraph.bytes).is_none() {
+            return self.add(views, |views| view::squeezed(paragraph, views));
+        }
+        let mut visible = self.empty(paragraph);
+        view::visible(paragraph, &mut visible);
+        self.add(views, |views| view::squeezed(&visible.text(), views));
+        self.spare.push(visible);
+    }
+
+    /// What is suspicious within lines becomes lines of `views`.
+    fn suspects(&mut self, text: &Text<'_>, views: &mut View) {
+        let signs = Signs::of(text.bytes);
+        if signs.colour {
+            self.colours(text, views);
+        }
+        if signs.escape {
+            self.escapes(text, views);
+        }
+        if signs.x {
+            self.prefixed(text, views);
+        }
+        let (mut patterns, is_thorough) = (Patterns::default(), self.is_thorough);
         sight::see(text.bytes, &mut |seen| match seen {
-            Seen::Run { start, end, has_capital, is_hex } => self.run(&text.part(start, end), has_capital, is_hex, depth),
-            Seen::Likely(end) if !is_thorough => self.pattern(text, end, &mut patterns, depth),
-            Seen::Likely(_) => {}
+            Seen::Run { start, end, has_capital, is_hex } => self.run(&text.part(start, end), has_capital, is_hex, views),
+            _ if is_thorough => {}
+            Seen::Spaced(end) => self.spaced(text, end, &mut patterns, views),
+            Seen::Pairs(end) => self.listed(text, end, pattern::is_list_of_pairs, &mut patterns, views),
+            Seen::Decimals(end) => self.listed(text, end, pattern::is_list_of_decimals, &mut patterns, views),
         });
         for end in (0..=text.bytes.len()).filter(|_| is_thorough) {
-            self.pattern(text, end, &mut patterns, depth);
+            self.spaced(text, end, &mut patterns, views);
+            self.listed(text, end, pattern::is_list_of_pairs, &mut patterns, views);
+            self.listed(text, end, pattern::is_list_of_decimals, &mut patterns, views);
         }
     }
 
-    fn colours(&mut self, text: &Text<'_>, depth: usize) {
+    fn colours(&self, text: &Text<'_>, views: &mut View) {
         let mut at = 0;
         while let Some(escape) = memchr::memchr(0x1b, &text.bytes[at..]) {
             let (start, end) = text.line_around(at + escape);
             let line = text.part(start, end);
             if self.may_be_cut(line.bytes) {
-                self.view(&view::visible(&line), depth + 1);
+                self.add(views, |views| view::visible(&line, views));
             }
             at = end;
         }
@@ -332,89 +390,96 @@ impl Search<'_> {
         false
     }
 
-    fn escapes(&mut self, text: &Text<'_>, depth: usize) {
+    fn escapes(&self, text: &Text<'_>, views: &mut View) {
         let mut at = 0;
         while let Some(escape) = memchr::memchr3(b'\\', b'%', b'&', &text.bytes[at..]) {
             let (start, end) = text.line_around(at + escape);
-            if let Some(view) = view::unescaped(&text.part(start, end)) {
-                self.view(&view, depth + 1);
-            }
+            self.add(views, |views| view::unescaped(&text.part(start, end), views));
             at = end;
         }
     }
 
     /// Lists of `0x41`.
-    fn prefixed(&mut self, text: &Text<'_>, depth: usize) {
+    fn prefixed(&mut self, text: &Text<'_>, views: &mut View) {
         let mut listed = 0;
         let finder = &self.deep.hex;
         for at in finder.find_iter(text.bytes) {
             let next = text.bytes.get(at + 6..).unwrap_or_default();
             if at >= listed && next.iter().take(3).take_while(|byte| **byte != b'\n').any(|byte| *byte == b'x') {
                 let (start, end) = text.line_around(at);
-                self.lists(&text.part(start, end), depth);
+                self.lists(&text.part(start, end), views);
                 listed = end;
             }
         }
     }
 
-    /// Looks closer at the line in which something shows a pattern that ends at `end`, unless it has been looked at for that.
-    fn pattern(&mut self, text: &Text<'_>, end: usize, seen: &mut Patterns, depth: usize) {
-        let pattern = Pattern::at_end(&text.bytes[..end]);
-        if !pattern.is_any() {
+    /// `s e c r e t`, `s.e.c.r.e.t` and UTF-16: looks closer at the line, once, where that is what the text before `end` shows.
+    fn spaced(&self, text: &Text<'_>, end: usize, seen: &mut Patterns, views: &mut View) {
+        if end <= seen.spaced_to {
             return;
         }
-        if end > seen.line.1 {
-            *seen = Patterns { line: text.line_around(end - 1), ..Patterns::default() };
-        }
-        let line = text.part(seen.line.0, seen.line.1);
-        if pattern.is_list && !seen.is_list {
-            self.lists(&line, depth);
-            seen.is_list = true;
-        }
-        if let Some(separator) = pattern.spaced.filter(|_| !seen.is_spaced) {
-            self.spaced(&line, separator, depth);
-            seen.is_spaced = true;
-        }
-    }
-
-    /// `s e c r e t`, `s.e.c.r.e.t` and UTF-16.
-    fn spaced(&mut self, line: &Text<'_>, separator: u8, depth: usize) {
-        self.view(&view::squeezed(line), depth + 1);
+        let Some(separator) = pattern::spaced(&text.bytes[..end]) else { return };
+        let (start, end) = text.line_around(end - 1);
+        seen.spaced_to = end;
+        let line = text.part(start, end);
+        self.add(views, |views| view::squeezed(&line, views));
         if !separator.is_ascii_whitespace() && separator != 0 {
-            self.view(&view::between(line, separator), depth + 1);
+            self.add(views, |views| view::between(&line, separator, views));
         }
     }
 
-    fn lists(&mut self, line: &Text<'_>, depth: usize) {
-        let is_thorough = self.is_thorough;
-        let mut look = |notation| view::lists(line, notation, &mut |view| self.view(view, depth + 1));
+    /// As `spaced`, of lists.
+    fn listed(&mut self, text: &Text<'_>, end: usize, is_list: impl Fn(&[u8]) -> bool, seen: &mut Patterns, views: &mut View) {
+        if end > seen.listed_to && is_list(&text.bytes[..end]) {
+            let (start, end) = text.line_around(end - 1);
+            seen.listed_to = end;
+            self.lists(&text.part(start, end), views);
+        }
+    }
+
+    fn lists(&mut self, line: &Text<'_>, views: &mut View) {
+        if !self.deep.is_ascii || self.is_thorough {
+            return self.all_lists(line, views);
+        }
+        glance::list_rows(line.bytes, self.deep.view_min, &mut |start, end| self.all_lists(&line.part(start, end), views));
+    }
+
+    fn all_lists(&mut self, line: &Text<'_>, views: &mut View) {
+        let min = self.deep.view_min;
+        let mut lists = [(); 3].map(|()| self.empty(line));
+        let is_any_longer = view::all_lists(line, min, &mut lists, &mut |list| self.add(views, |views| views.append(list)));
         // Single bytes are the same in either order.
-        if look(Notation::Hex) || is_thorough {
-            look(Notation::HexSwapped);
+        if is_any_longer || self.is_thorough {
+            view::swapped_lists(line, min, &mut lists[0], &mut |list| self.add(views, |views| views.append(list)));
         }
-        look(Notation::Decimal);
-        look(Notation::Octal);
+        self.spare.extend(lists);
     }
 
-    fn dump(&mut self, paragraph: &Text<'_>) {
-        let (mut digits, mut characters) = (View::of(paragraph, 0), View::of(paragraph, 0));
-        let mut at = 0;
-        while at < paragraph.bytes.len() {
-            let (_, end) = paragraph.line_around(at);
-            if let Some((hex, text)) = view::dump_columns(visible_end(&paragraph.bytes[at..end])) {
-                digits.copy(paragraph, (at + hex.0, at + hex.1));
-                digits.push(b' ', paragraph.span((at + hex.1 - 1, at + hex.1)));
-                characters.copy(paragraph, (at + text.0, at + text.1));
-            }
-            at = end + 1;
+    /// The rows of a paragraph that begins at `from`: what their digits stand for, in either order, and what they show of it.
+    fn dump(&mut self, paragraph: &Text<'_>, from: usize, rows: &[(usize, Columns)]) {
+        let [mut views, mut swapped] = [(); 2].map(|()| self.empty(paragraph));
+        let mut is_any_longer = false;
+        for (line, columns) in rows {
+            let at = |column: (usize, usize)| (line - from + column.0, line - from + column.1);
+            let (start, end) = at(columns.digits);
+            is_any_longer |= view::dumped(&paragraph.part(start, end), &mut views, &mut swapped);
         }
+        let min = self.deep.view_min;
+        views.close(0, min);
+        // Single bytes are the same in either order.
+        if is_any_longer {
+            self.add(&mut views, |views| views.append(&swapped));
+        }
+        self.add(&mut views, |views| {
+            for (line, columns) in rows {
+                views.copy(paragraph, (line - from + columns.characters.0, line - from + columns.characters.1));
+            }
+        });
+        self.spare.push(swapped);
         // What is found in the digits stands in the last row's text too.
         let mut ranges = Vec::new();
-        let mut search = Search { deep: self.deep, found: &mut |range| ranges.push(range), is_thorough: self.is_thorough };
-        for notation in [Notation::Hex, Notation::HexSwapped] {
-            view::lists(&digits.text(), notation, &mut |view| search.view(view, 1));
-        }
-        search.view(&characters, 1);
+        let found = &mut |range| ranges.push(range);
+        Search { deep: self.deep, found, is_thorough: self.is_thorough, spare: self.spare }.level(views, 1);
         let origin = paragraph.span((0, 1)).0;
         for (start, end) in ranges {
             if paragraph.is_bare() {
@@ -426,24 +491,20 @@ impl Search<'_> {
     }
 
     /// A run of base64 characters, which hexadecimal digits are too.
-    fn run(&mut self, run: &Text<'_>, has_capital: bool, is_hex: bool, depth: usize) {
-        let (min, is_thorough, gzip) = (self.deep.min, self.is_thorough, &self.deep.gzip);
-        let all = |is: fn(&u8) -> bool| run.bytes.iter().all(is);
-        let mut look = |view: &View| self.view(view, depth + 1);
+    fn run(&self, run: &Text<'_>, has_capital: bool, is_hex: bool, views: &mut View) {
+        let Deep { min, view_min, ref gzip, .. } = *self.deep;
         if is_hex {
-            let begins = if is_thorough { [true; 2] } else { view::hex_begins(run.bytes, min) };
-            view::hex_texts(run, begins, min, &mut look);
+            view::hex_stretches(run, min, views, &mut |views, start| views.close(start, view_min));
         }
         if !has_capital {
             return;
         }
-        if all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')) {
-            view::base32_texts(run, min, &mut look);
+        if run.bytes.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')) {
+            view::base32_texts(run, min, views, &mut |views, start| views.close(start, view_min));
         }
-        let begins = if is_thorough { [true; 4] } else { view::base64_begins(run.bytes, min) };
-        view::base64_texts(run, begins, min, &mut look);
+        view::base64_stretches(run, min, views, &mut |views, start| views.close(start, view_min));
         for at in gzip.find_iter(run.bytes) {
-            look(&view::gunzipped(&run.part(at, run.bytes.len())));
+            self.add(views, |views| view::gunzipped(&run.part(at, run.bytes.len()), views));
         }
     }
 }

@@ -56,6 +56,21 @@ impl Engine {
         }
     }
 
+    /// As `scan` of a text that is all there is, so that nothing is cut off.
+    pub(super) fn scan_all(&self, text: &[u8], mut found: impl FnMut((usize, usize))) {
+        let mut at = 0;
+        loop {
+            at = self.skip.next_candidate(text, at);
+            if at + self.skip.window > text.len() {
+                return;
+            }
+            if let Some(length) = self.begun(text, at).length {
+                found((at, at + length));
+            }
+            at += 1;
+        }
+    }
+
     fn begun(&self, text: &[u8], at: usize) -> Begun {
         let (text, mut begun) = (&text[at..], Begun::default());
         let mut group = &self.forms[self.heads.group(text)];

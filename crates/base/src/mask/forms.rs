@@ -105,7 +105,11 @@ fn collect_text(text: &str, forms: &mut Forms) {
             let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
             for set in [&mut forms.text, &mut forms.inner] {
                 base64_within(&utf16).into_iter().for_each(|form| set.exact(form));
-                set.exact(utf16.as_slice());
+            }
+            forms.text.exact(utf16.as_slice());
+            // What has been decoded has no line ends.
+            if !utf16.contains(&b'\n') {
+                forms.inner.exact(utf16);
             }
         }
         forms.plain.insert(squeezed(text).to_ascii_lowercase().into_bytes());
@@ -172,7 +176,6 @@ fn encodings(text: &str, forms: &mut FormSet) {
 
 /// The few forms that are left when escapes have been undone and white space has been taken out.
 fn inner(text: &str, forms: &mut FormSet) {
-    forms.any_case(text);
     forms.any_case(&text.replace(['\r', '\n'], ""));
     forms.any_case(&squeezed(text));
     for inner in base64_within(text.as_bytes()) {

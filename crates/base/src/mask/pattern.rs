@@ -1,29 +1,11 @@
 //! What the end of a text looks like: characters with the same thing behind each, and lists of numbers.
 //!
-//! A secret that is spread out has [six bytes](super::forms) at least, so what is shorter shows nothing: times, dates, versions.
+//! [`see`](super::sight::see) finds the ends that may look like anything. A secret that is spread out has [six bytes](super::forms) at least, so what is shorter shows nothing: times, dates, versions.
 
-/// What the end of a text looks like; [`see`](super::sight::see) finds the ends that may look like anything.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Pattern {
-    /// `h.u.n.t.e.`, `h u n t e ` or `h   u   n `: what stands in every second place.
-    pub(super) spaced: Option<u8>,
-    pub(super) is_list: bool,
-}
-
-impl Pattern {
-    pub(super) fn at_end(text: &[u8]) -> Pattern {
-        let spaced = text.last_chunk().and_then(|end| spaced(*end));
-        let is_list = text.last_chunk().is_some_and(is_list_of_pairs) || text.last_chunk().is_some_and(is_list_of_decimals);
-        Pattern { spaced, is_list }
-    }
-
-    pub(super) fn is_any(&self) -> bool {
-        self.spaced.is_some() || self.is_list
-    }
-}
-
-/// Five characters, of which two of the last four are letters or digits, each with the same thing behind; or with three spaces.
-fn spaced([a, s, b, s2, c, s3, d, s4, e, s5]: [u8; 10]) -> Option<u8> {
+/// `h.u.n.t.e.`, `h u n t e ` or `h   u   n `: what stands in every second place. Of five characters, two of the last four are letters
+/// or digits, each with the same thing behind; or with three spaces.
+pub(super) fn spaced(text: &[u8]) -> Option<u8> {
+    let [a, s, b, s2, c, s3, d, s4, e, s5] = *text.last_chunk()?;
     let is_word = |byte: &&u8| byte.is_ascii_alphanumeric();
     let is_same = [s2, s3, s4, s5] == [s; 4] && !s.is_ascii_alphanumeric() && s != b'\n';
     let is_dense = || ![a, b, c, d, e].contains(&s);
@@ -33,21 +15,22 @@ fn spaced([a, s, b, s2, c, s3, d, s4, e, s5]: [u8; 10]) -> Option<u8> {
 }
 
 /// Four pairs of hexadecimal digits, each with the same thing behind.
-fn is_list_of_pairs(bytes: &[u8; 12]) -> bool {
+pub(super) fn is_list_of_pairs(text: &[u8]) -> bool {
+    let Some(bytes) = text.last_chunk::<12>() else { return false };
     let separator = bytes[2];
     let is_pair = |pair: &[u8; 3]| pair[2] == separator && pair[0].is_ascii_hexdigit() && pair[1].is_ascii_hexdigit();
     !separator.is_ascii_alphanumeric() && separator != b'\n' && bytes.as_chunks().0.iter().all(is_pair)
 }
 
 /// Numbers of at most three digits with spaces or commas between.
-fn is_list_of_decimals(bytes: &[u8; 16]) -> bool {
+pub(super) fn is_list_of_decimals(text: &[u8]) -> bool {
     let is_list = |bytes: &[u8; 8]| {
         let gaps = bytes.iter().filter(|byte| matches!(**byte, b' ' | b',')).count();
         let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
         let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
         gaps >= 2 && digits >= 4 && gaps + digits == 8 && !bytes.windows(4).any(is_number)
     };
-    bytes.as_chunks().0.iter().all(is_list)
+    text.last_chunk::<16>().is_some_and(|bytes| bytes.as_chunks().0.iter().all(is_list))
 }
 
 #[cfg(test)]
@@ -69,9 +52,12 @@ mod tests {
         let is_seen = |text: &str| {
             let mut is_any = false;
             see(text.as_bytes(), &mut |seen| {
-                if let Seen::Likely(end) = seen {
-                    is_any |= Pattern::at_end(&text.as_bytes()[..end]).is_any();
-                }
+                is_any |= match seen {
+                    Seen::Run { .. } => false,
+                    Seen::Spaced(end) => spaced(&text.as_bytes()[..end]).is_some(),
+                    Seen::Pairs(end) => is_list_of_pairs(&text.as_bytes()[..end]),
+                    Seen::Decimals(end) => is_list_of_decimals(&text.as_bytes()[..end]),
+                };
             });
             is_any
         };

@@ -4,7 +4,7 @@
 use wide::u8x16;
 
 /// The shortest run that is decoded; shorter ones are [forms](super::forms) of their own.
-const RUN_MIN_BYTES: usize = 20;
+pub(super) const RUN_MIN_BYTES: usize = 20;
 
 /// Something seen in a text.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -12,8 +12,12 @@ pub(super) enum Seen {
     /// A run of base64 characters, which is as long as it can be, with a capital in it or of hexadecimal digits alone: base64 of text
     /// without a capital is rarer than paths and names by far.
     Run { start: usize, end: usize, has_capital: bool, is_hex: bool },
-    /// Where a text ends that may show a pattern; few do.
-    Likely(usize),
+    /// Where a text ends that may show characters with something between; few do.
+    Spaced(usize),
+    /// The same of a list of pairs of digits.
+    Pairs(usize),
+    /// And of a list of decimal numbers.
+    Decimals(usize),
 }
 
 /// Calls `each` with every run, and with every place behind which a text shows a pattern at its end, and some more.
@@ -31,6 +35,28 @@ pub(super) fn see(text: &[u8], each: &mut dyn FnMut(Seen)) {
     let classes = Classes::of(&last);
     runs.see(base, &classes, each);
     patterns.see(base, &classes.first(rest.len()), each);
+}
+
+/// Calls `each` with every run of letters and digits, by its first byte and the one behind its last.
+pub(super) fn words(text: &[u8], each: &mut dyn FnMut(usize, usize)) {
+    let (mut before, mut begun) = (0, None);
+    let (chunks, rest) = text.as_chunks::<64>();
+    let mut last = [0; 64];
+    last[..rest.len()].copy_from_slice(rest);
+    for (index, chunk) in chunks.iter().chain([&last]).enumerate() {
+        let Classes { letters, digits, .. } = Classes::of(chunk);
+        let words = letters | digits;
+        let mut edges = words ^ (words << 1 | before);
+        before = words >> 63;
+        while edges != 0 {
+            let at = index * 64 + edges.trailing_zeros() as usize;
+            edges &= edges - 1;
+            match begun.take() {
+                Some(start) => each(start, at),
+                None => begun = Some(at),
+            }
+        }
+    }
 }
 
 /// How many base64 characters the line ends with, of at most 64 looked at; whether there is a capital among them, and whether they
@@ -208,14 +234,20 @@ struct Patterns {
 
 impl Patterns {
     fn see(&mut self, base: usize, classes: &Classes, each: &mut dyn FnMut(Seen)) {
-        let mut ends = self.spaced_or_pairs(classes) | self.decimals(classes);
-        while ends != 0 {
-            each(Seen::Likely(base + ends.trailing_zeros() as usize + 1));
-            ends &= ends - 1;
-        }
+        let (spaced, pairs) = self.spaced_or_pairs(classes);
+        let decimals = self.decimals(classes);
+        let mut all = |mut ends: u64, seen: fn(usize) -> Seen| {
+            while ends != 0 {
+                each(seen(base + ends.trailing_zeros() as usize + 1));
+                ends &= ends - 1;
+            }
+        };
+        all(spaced, Seen::Spaced);
+        all(pairs, Seen::Pairs);
+        all(decimals, Seen::Decimals);
     }
 
-    fn spaced_or_pairs(&mut self, classes: &Classes) -> u64 {
+    fn spaced_or_pairs(&mut self, classes: &Classes) -> (u64, u64) {
         let (words, others) = (classes.letters | classes.digits, classes.others);
         let moved = |by: u32| self.words.moved(words, by);
         let (one, three, five, seven) = (moved(1), moved(3), moved(5), moved(7));
@@ -229,7 +261,7 @@ impl Patterns {
         let of_two = of_two.both(others, 2);
         let spaced = of_four.both(of_two, 4) & of_five & two;
         let [two_pairs, four_pairs] = &mut self.pairs;
-        spaced | four_pairs.both(two_pairs.both(pair, 3), 6)
+        (spaced, four_pairs.both(two_pairs.both(pair, 3), 6))
     }
 
     /// Sixteen digits, spaces and commas, and in each quarter of them a digit and something between digits.
@@ -247,8 +279,7 @@ impl Patterns {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pattern::Pattern;
-    use super::super::view;
+    use super::super::{pattern, view};
     use super::*;
 
     #[test]
@@ -290,14 +321,24 @@ mod tests {
         for _ in 0..20_000 {
             let alphabet: &[u8] = [&b"a1 "[..], b"a -\n", b"12, ", b"aF:", b"b.\0"][below(5)];
             let text: Vec<u8> = (0..below(150)).map(|_| alphabet[below(alphabet.len())]).collect();
-            let mut likely = Vec::new();
-            see(&text, &mut |seen| likely.extend(if let Seen::Likely(end) = seen { Some(end) } else { None }));
-            assert!(likely.is_sorted(), "each once, and in order");
-            for end in (0..=text.len()).filter(|&end| Pattern::at_end(&text[..end]).is_any()) {
-                assert!(likely.contains(&end), "{end} of {:?}", String::from_utf8_lossy(&text));
-                shown += 1;
+            let mut likely: [Vec<usize>; 3] = Default::default();
+            see(&text, &mut |seen| match seen {
+                Seen::Run { .. } => {}
+                Seen::Spaced(end) => likely[0].push(end),
+                Seen::Pairs(end) => likely[1].push(end),
+                Seen::Decimals(end) => likely[2].push(end),
+            });
+            for ends in &likely {
+                assert!(ends.is_sorted() && ends.last().is_none_or(|last| *last <= text.len()), "each once, in order, within the text");
             }
-            assert!(likely.last().is_none_or(|last| *last <= text.len()), "within the text");
+            for end in 0..=text.len() {
+                let before = &text[..end];
+                let is = [pattern::spaced(before).is_some(), pattern::is_list_of_pairs(before), pattern::is_list_of_decimals(before)];
+                for (ends, _) in likely.iter().zip(is).filter(|(_, is)| *is) {
+                    assert!(ends.contains(&end), "{end} of {:?}", String::from_utf8_lossy(&text));
+                    shown += 1;
+                }
+            }
         }
         assert!(shown > 10_000, "{shown}");
     }

@@ -1,5 +1,7 @@
 //! Text taken out of other text, which remembers where each of its bytes came from.
 
+use super::{glance, sight};
+
 /// Some text, and where it stands in the output.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
@@ -60,6 +62,7 @@ impl<'a> Text<'a> {
     }
 }
 
+#[derive(Default)]
 pub(super) struct View {
     pub(super) bytes: Vec<u8>,
     spans: Vec<(u32, u32)>,
@@ -68,16 +71,48 @@ pub(super) struct View {
 }
 
 impl View {
-    /// An empty one, for what is made of `text`.
-    pub(super) fn of(text: &Text<'_>, bytes: usize) -> View {
-        let is_bare = text.is_bare();
-        View { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(if is_bare { 0 } else { bytes }), is_bare }
+    /// Empty, for what is made of `text`; one that was used before needs no more memory.
+    pub(super) fn reset(&mut self, text: &Text<'_>) {
+        self.clear();
+        self.is_bare = text.is_bare();
     }
 
+    #[inline]
     pub(super) fn push(&mut self, byte: u8, (start, end): Span) {
         self.bytes.push(byte);
         if !self.is_bare {
             self.spans.push((place(start), place(end)));
+        }
+    }
+
+    /// What was added from `start` on becomes a line, or is taken back where it has less than `min` bytes.
+    pub(super) fn close(&mut self, start: usize, min: usize) {
+        if self.bytes.len() - start < min {
+            self.truncate(start);
+        } else {
+            self.push(b'\n', (0, 0));
+        }
+    }
+
+    pub(super) fn append(&mut self, other: &View) {
+        self.bytes.extend_from_slice(&other.bytes);
+        self.spans.extend_from_slice(&other.spans);
+    }
+
+    fn truncate(&mut self, bytes: usize) {
+        self.bytes.truncate(bytes);
+        self.spans.truncate(bytes);
+    }
+
+    /// A byte that two characters of `text` stand for, the first of them at `at`.
+    #[inline(always)]
+    fn push_text(&mut self, byte: u8, text: &Text<'_>, at: usize) {
+        if !matches!(byte, 0 | b'\n' | b'\r') {
+            self.bytes.push(byte);
+            if !self.is_bare {
+                let (start, end) = text.span((at, at + 2));
+                self.spans.push((place(start), place(end)));
+            }
         }
     }
 
@@ -104,7 +139,14 @@ impl View {
     /// The bytes of `text` from `start` to `end` for which `kept` says so.
     pub(super) fn pick(&mut self, text: &Text<'_>, (start, end): (usize, usize), kept: impl Fn(u8) -> bool) {
         if self.is_bare {
-            return self.bytes.extend(text.bytes[start..end].iter().filter(|byte| kept(**byte)));
+            // Written whether it is kept or not: a branch for each byte would take longer.
+            let mut at = self.bytes.len();
+            self.bytes.resize(at + end - start, 0);
+            for &byte in &text.bytes[start..end] {
+                self.bytes[at] = byte;
+                at += usize::from(kept(byte));
+            }
+            return self.bytes.truncate(at);
         }
         for at in (start..end).filter(|&at| kept(text.bytes[at])) {
             self.push(text.bytes[at], text.span((at, at + 1)));
@@ -118,15 +160,12 @@ fn place(at: usize) -> u32 {
 }
 
 /// The text without white space and zeros.
-pub(super) fn squeezed(text: &Text<'_>) -> View {
-    let mut view = View::of(text, text.bytes.len());
+pub(super) fn squeezed(text: &Text<'_>, view: &mut View) {
     view.pick(text, (0, text.bytes.len()), |byte| !byte.is_ascii_whitespace() && byte != 0);
-    view
 }
 
 /// The line without the separators that stand between single characters; where more stands between two, they are kept.
-pub(super) fn between(line: &Text<'_>, separator: u8) -> View {
-    let mut view = View::of(line, line.bytes.len());
+pub(super) fn between(line: &Text<'_>, separator: u8, view: &mut View) {
     let is_separator = |at: Option<usize>| at.and_then(|at| line.bytes.get(at)).is_none_or(|byte| *byte == separator);
     for (at, &byte) in line.bytes.iter().enumerate() {
         let between_two = byte == separator && (is_separator(at.checked_sub(2)) || is_separator(Some(at + 2)));
@@ -134,7 +173,6 @@ pub(super) fn between(line: &Text<'_>, separator: u8) -> View {
             view.push(byte, line.span((at, at + 1)));
         }
     }
-    view
 }
 
 /// How long the terminal's control sequence is with which `bytes` begin; 0 when none does.
@@ -156,42 +194,38 @@ pub(super) fn control_sequence(bytes: &[u8]) -> usize {
 }
 
 /// What is left of the text when control sequences are taken out.
-pub(super) fn visible(text: &Text<'_>) -> View {
-    let mut view = View::of(text, text.bytes.len());
+pub(super) fn visible(text: &Text<'_>, view: &mut View) {
     let mut at = 0;
     while at < text.bytes.len() {
         let escape = memchr::memchr(0x1b, &text.bytes[at..]).map_or(text.bytes.len(), |escape| at + escape);
         view.copy(text, (at, escape));
         at = escape + control_sequence(&text.bytes[escape..]);
     }
-    view
 }
 
 /// The text with its escapes undone: `\x41`, `\u0041`, `\101`, `\"`, `%41`, `&#65;`, `&#x41;`, `&amp;`. Nothing when it has none.
-pub(super) fn unescaped(text: &Text<'_>) -> Option<View> {
-    let mut view: Option<View> = None;
+pub(super) fn unescaped(text: &Text<'_>, view: &mut View) {
     // Up to here the text is in the view, or would be.
     let (mut at, mut copied) = (0, 0);
     while let Some(next) = memchr::memchr3(b'\\', b'%', b'&', &text.bytes[at..]) {
         at += next;
         let (length, character) = escape(&text.bytes[at..]);
         if length > 1 {
-            let view = view.get_or_insert_with(|| View::of(text, text.bytes.len()));
             view.copy(text, (copied, at));
             let span = text.span((at, at + length));
             match character {
+                // As everywhere in what is made of a line.
+                Some(Escaped::Byte(b'\n' | b'\r') | Escaped::Char('\n' | '\r')) | None => {}
                 Some(Escaped::Byte(byte)) => view.push(byte, span),
                 Some(Escaped::Char(character)) => character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| view.push(byte, span)),
-                None => {}
             }
             copied = at + length;
         }
         at += length;
     }
-    if let Some(view) = &mut view {
+    if copied > 0 {
         view.copy(text, (copied, text.bytes.len()));
     }
-    view
 }
 
 enum Escaped {
@@ -256,77 +290,137 @@ fn escape(bytes: &[u8]) -> (usize, Option<Escaped>) {
     }
 }
 
-/// Ways in which a token of a list stands for bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Notation {
-    /// `73 65`, `0x73, 0x65`, `7365 6372`.
-    Hex,
-    /// `6573 7263`, as `hexdump` and `od -x` write pairs on most machines.
-    HexSwapped,
-    /// `115, 101`.
-    Decimal,
-    /// `163 145`.
-    Octal,
+/// The bytes that hexadecimal digits stand for (`73`, `0x73`, `7365`), the first one last, and how many; nothing when the token
+/// isn't one of a list of them.
+fn read_hex(token: &[u8]) -> Option<(u64, u32)> {
+    let digits = token.strip_prefix(b"0x").or_else(|| token.strip_prefix(b"0X")).unwrap_or(token);
+    let count = match digits.len() {
+        2 => 1,
+        4 => 2,
+        8 => 4,
+        16 => 8,
+        _ => return None,
+    };
+    let digit = |byte: u8| Some(DIGITS[usize::from(byte)]).filter(|value| *value < 16).map(u64::from);
+    let value = digits.iter().try_fold(0u64, |value, byte| Some(value << 4 | digit(*byte)?))?;
+    Some((value.swap_bytes() >> (64 - 8 * count), count))
 }
 
-impl Notation {
-    /// The bytes the token stands for, the first one last, and how many; nothing when it isn't one of such a list.
-    fn read(self, token: &[u8]) -> Option<(u64, u32)> {
-        let number = |digits: &[u8], radix: u32| {
-            digits.iter().try_fold(0u64, |value, digit| Some(value * u64::from(radix) + u64::from(char::from(*digit).to_digit(radix)?)))
-        };
-        match self {
-            Notation::Hex | Notation::HexSwapped => {
-                let digits = token.strip_prefix(b"0x").or_else(|| token.strip_prefix(b"0X")).unwrap_or(token);
-                let count = match digits.len() {
-                    2 => 1,
-                    4 => 2,
-                    8 => 4,
-                    16 => 8,
-                    _ => return None,
-                };
-                let value = number(digits, 16)?;
-                Some((if matches!(self, Notation::Hex) { value.swap_bytes() >> (64 - 8 * count) } else { value }, count))
-            }
-            Notation::Decimal if token.len() <= 3 => number(token, 10).filter(|value| *value < 256).map(|value| (value, 1)),
-            Notation::Octal if token.len() == 3 => number(token, 8).filter(|value| *value < 256).map(|value| (value, 1)),
-            Notation::Decimal | Notation::Octal => None,
+/// As [`read_hex`], the token as a hexadecimal, a decimal (`115, 101`) and an octal number (`163 145`).
+#[inline(always)]
+fn read_all(token: &[u8]) -> [Option<(u64, u32)>; 3] {
+    let digit = |byte: u8| u64::from(DIGITS[usize::from(byte)]);
+    let one = |value: u64| Some((value, 1)).filter(|_| value < 256);
+    match *token {
+        [a] => [None, one(digit(a)).filter(|_| digit(a) < 10), None],
+        [a, b] => {
+            let (a, b) = (digit(a), digit(b));
+            [one(a << 4 | b).filter(|_| a.max(b) < 16), one(10 * a + b).filter(|_| a.max(b) < 10), None]
         }
+        [a, b, c] => {
+            let (a, b, c) = (digit(a), digit(b), digit(c));
+            let largest = a.max(b).max(c);
+            [None, one(100 * a + 10 * b + c).filter(|_| largest < 10), one(a << 6 | b << 3 | c).filter(|_| largest < 8)]
+        }
+        _ => [read_hex(token), None, None],
     }
 }
 
-/// The lists of at least four bytes in the text that are written so, each as a view; whether a token stands for several bytes.
-pub(super) fn lists(text: &Text<'_>, notation: Notation, each: &mut dyn FnMut(&View)) -> bool {
-    const LIST_MIN_BYTES: usize = 4;
-    const GAP_BYTES_MAX: usize = 12;
-    let mut view = View::of(text, 0);
-    let (mut at, mut is_any_longer) = (0, false);
-    loop {
-        let gap = text.bytes[at..].iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
-        let start = at + gap;
-        let end = start + text.bytes[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        let read = if start < end { notation.read(&text.bytes[start..end]) } else { None };
+/// More than this between two numbers, and they are of different lists.
+const GAP_BYTES_MAX: usize = 12;
+
+/// Lists as `hexdump` and `od -x` write pairs on most machines: `6573 7263`.
+pub(super) fn swapped_lists(text: &Text<'_>, min: usize, view: &mut View, each: &mut dyn FnMut(&View)) {
+    let mut before = 0;
+    sight::words(text.bytes, &mut |start, end| {
+        let gap = start - std::mem::replace(&mut before, end);
+        let read = read_hex(&text.bytes[start..end]).map(|(value, count)| (value.swap_bytes() >> (64 - 8 * count), count));
+        view.take(text, (start, end), gap, read, min, each);
+    });
+    view.give(min, each);
+}
+
+/// The lists of at least `min` bytes in the text, of hexadecimal, decimal and octal numbers, each as a view; whether a number stands
+/// for several bytes.
+pub(super) fn all_lists(text: &Text<'_>, min: usize, views: &mut [View; 3], each: &mut dyn FnMut(&View)) -> bool {
+    let (mut before, mut is_any_longer) = (0, false);
+    sight::words(text.bytes, &mut |start, end| {
+        let gap = start - std::mem::replace(&mut before, end);
+        let [hex, decimal, octal] = read_all(&text.bytes[start..end]);
+        is_any_longer |= hex.is_some_and(|(_, count)| count > 1);
+        let [of_hex, of_decimal, of_octal] = &mut *views;
+        of_hex.take(text, (start, end), gap, hex, min, each);
+        of_decimal.take(text, (start, end), gap, decimal, min, each);
+        of_octal.take(text, (start, end), gap, octal, min, each);
+    });
+    views.iter_mut().for_each(|view| view.give(min, each));
+    is_any_longer
+}
+
+impl View {
+    /// The next number of a list, which may be none, or the first of another list.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        text: &Text<'_>,
+        token: (usize, usize),
+        gap: usize,
+        read: Option<(u64, u32)>,
+        min: usize,
+        each: &mut dyn FnMut(&View),
+    ) {
         if read.is_none() || gap > GAP_BYTES_MAX {
-            if view.bytes.len() >= LIST_MIN_BYTES {
-                each(&view);
-            }
-            view.clear();
+            self.give(min, each);
         }
-        if let Some((value, count)) = read {
-            is_any_longer |= count > 1;
-            let span = text.span((start, end));
-            let bytes = (0..count).map(|index| (value >> (8 * index)) as u8);
-            bytes.filter(|byte| !matches!(byte, 0 | b'\n' | b'\r')).for_each(|byte| view.push(byte, span));
+        let Some((value, count)) = read else { return };
+        if self.is_bare && count == 1 {
+            // As below, and by far the most often.
+            let byte = value as u8;
+            return if !matches!(byte, 0 | b'\n' | b'\r') {
+                self.bytes.push(byte)
+            };
         }
-        if start == text.bytes.len() {
-            return is_any_longer;
-        }
-        at = end;
+        let span = text.span(token);
+        let bytes = (0..count).map(|index| (value >> (8 * index)) as u8);
+        bytes.filter(|byte| !matches!(byte, 0 | b'\n' | b'\r')).for_each(|byte| self.push(byte, span));
     }
+
+    /// The list ends.
+    fn give(&mut self, min: usize, each: &mut dyn FnMut(&View)) {
+        if self.bytes.len() >= min {
+            each(self);
+        }
+        self.clear();
+    }
+}
+
+/// What the digits of a row of a dump stand for; `swapped` has them as `hexdump` and `od -x` write pairs on most machines. Whether any
+/// group of digits is longer than one byte's.
+pub(super) fn dumped(digits: &Text<'_>, view: &mut View, swapped: &mut View) -> bool {
+    let (mut is_any_longer, mut at) = (false, 0);
+    while at < digits.bytes.len() {
+        let end = memchr::memchr(b' ', &digits.bytes[at..]).map_or(digits.bytes.len(), |space| at + space);
+        let group = &digits.bytes[at..end];
+        let bytes = group.as_chunks().0.iter().map(|[a, b]| hex_value(*a) << 4 | hex_value(*b));
+        let span = digits.span((at, end.max(at + 1)));
+        let kept = |byte: &u8| !matches!(byte, 0 | b'\n' | b'\r');
+        bytes.clone().filter(kept).for_each(|byte| view.push(byte, span));
+        bytes.rev().filter(kept).for_each(|byte| swapped.push(byte, span));
+        is_any_longer |= group.len() > 2;
+        at = end + 1;
+    }
+    is_any_longer
+}
+
+/// Where a row of a dump has what, from the beginning of its line on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) digits: (usize, usize),
+    pub(super) characters: (usize, usize),
 }
 
 /// The two columns of a line as `xxd` and `hexdump -C` write it: digits and characters.
-pub(super) fn dump_columns(line: &[u8]) -> Option<((usize, usize), (usize, usize))> {
+pub(super) fn dump_columns(line: &[u8]) -> Option<Columns> {
     let count = |from: usize, is: fn(&u8) -> bool| line[from..].iter().take_while(|byte| is(byte)).count();
     let indent = count(0, |byte| *byte == b' ');
     let offset = count(indent, u8::is_ascii_hexdigit);
@@ -361,68 +455,105 @@ pub(super) fn dump_columns(line: &[u8]) -> Option<((usize, usize), (usize, usize
     // A gap wider than two is the end of a short row, or the text begins with spaces; both are left out with it.
     let characters = if colon && gap > 2 { end + gap } else { characters };
     let close = line.len() - usize::from(bar == 1 && line.last() == Some(&b'|'));
-    Some(((first, end), (characters.min(close), close.max(characters.min(close)))))
+    let characters = characters.min(close);
+    Some(Columns { digits: (first, end), characters: (characters, close.max(characters)) })
 }
 
-/// Which of the four ways to begin to decode a run of base64 characters show text of at least `min` bytes.
-pub(super) fn base64_begins(run: &[u8], min: usize) -> [bool; 4] {
-    // Five bytes in a row have three among them that one group of characters stands for.
-    const WHOLE_MIN_BYTES: usize = 5;
-    if min < WHOLE_MIN_BYTES {
-        return [true; 4];
-    }
-    let pair = |at: usize| BASE64_PAIRS[usize::from(base64_value(run[at])) << 6 | usize::from(base64_value(run[at + 1]))];
-    let mut begins = [false; 4];
-    let (mut first, mut second) = (0, 0);
-    for end in 3..run.len() + 1 {
-        let third = if end < run.len() { pair(end - 1) } else { 0 };
-        // Pairs that begin at `end - 3`, `end - 2` and `end - 1`.
-        let is_whole = first & second >> 1 & third >> 2 & 1 == 1;
-        let at = end - 3;
-        if is_whole && !begins[at % 4] {
-            let byte = |index: usize| {
-                let (group, which) = (index / 3 * 4 + at % 4, index % 3);
-                group + which + 1 < run.len() && pair(group + which) >> which & 1 == 1
-            };
-            let index = at / 4 * 3;
-            let behind = (index + 3..).take(min).take_while(|index| byte(*index)).count();
-            let before = (0..index).rev().take(min).take_while(|index| byte(*index)).count();
-            begins[at % 4] = before + 3 + behind >= min;
+/// The stretches of at least `min` bytes in a run of base64 characters, in whichever of the four ways to begin, each with its text
+/// at the end of the view, and where that begins; as everywhere, line ends and zeros are left out.
+pub(super) fn base64_stretches(run: &Text<'_>, min: usize, view: &mut View, each: &mut dyn FnMut(&mut View, usize)) {
+    let byte = |begin: usize, index: usize| {
+        let (at, place) = (begin + index / 3 * 4 + index % 3, 2 * (index % 3));
+        let (first, second) = (*run.bytes.get(at)?, *run.bytes.get(at + 1)?);
+        let byte = (u16::from(base64_value(first)) << (2 + place)) as u8 | base64_value(second) >> (4 - place);
+        Some(byte).filter(|byte| TEXT[usize::from(*byte)])
+    };
+    let mut done = [0; 4];
+    glance::base64_places(run.bytes, min, |at| {
+        let (begin, mut index) = (at % 4, at / 4 * 3);
+        if index < done[begin] || (index..index + 3).any(|index| byte(begin, index).is_none()) {
+            return;
         }
-        (first, second) = (second, third);
-    }
-    begins
+        while index > 0 && byte(begin, index - 1).is_some() {
+            index -= 1;
+        }
+        let (start, written) = (index, view.bytes.len());
+        loop {
+            let at = begin + index / 3 * 4;
+            let group = if index.is_multiple_of(3) { run.bytes.get(at..at + 4) } else { None };
+            let word = group.map_or(0, |group| group.iter().fold(0u32, |word, letter| word << 6 | u32::from(base64_value(*letter))));
+            let bytes = [(word >> 16) as u8, (word >> 8) as u8, word as u8];
+            if group.is_some() && bytes.iter().all(|byte| TEXT[usize::from(*byte)]) {
+                for (place, byte) in bytes.into_iter().enumerate() {
+                    view.push_text(byte, run, at + place);
+                }
+                index += 3;
+            } else if let Some(byte) = byte(begin, index) {
+                view.push_text(byte, run, at + index % 3);
+                index += 1;
+            } else {
+                break;
+            }
+        }
+        done[begin] = index;
+        if index - start >= min {
+            each(view, written);
+        } else {
+            view.truncate(written);
+        }
+    });
 }
 
-/// The decoded texts within a run of base64 characters, for each way to begin that is wanted.
-pub(super) fn base64_texts(run: &Text<'_>, begins: [bool; 4], min: usize, each: &mut dyn FnMut(&View)) {
-    for begin in (0..4.min(run.bytes.len())).filter(|begin| begins[*begin]) {
-        decoded_texts::<6, 4>(&run.part(begin, run.bytes.len()), base64_value, min, each);
-    }
+/// As [`base64_stretches`], in a run of hexadecimal digits.
+pub(super) fn hex_stretches(run: &Text<'_>, min: usize, view: &mut View, each: &mut dyn FnMut(&mut View, usize)) {
+    let byte = |begin: usize, index: usize| {
+        let (first, second) = (*run.bytes.get(begin + 2 * index)?, *run.bytes.get(begin + 2 * index + 1)?);
+        Some(hex_value(first) << 4 | hex_value(second)).filter(|byte| TEXT[usize::from(*byte)])
+    };
+    let mut done = [0; 2];
+    glance::hex_places(run.bytes, min, |at| {
+        let (begin, mut index) = (at % 2, at / 2);
+        if index < done[begin] {
+            return;
+        }
+        while index > 0 && byte(begin, index - 1).is_some() {
+            index -= 1;
+        }
+        let (start, written) = (index, view.bytes.len());
+        while let Some(byte) = byte(begin, index) {
+            view.push_text(byte, run, begin + 2 * index);
+            index += 1;
+        }
+        done[begin] = index;
+        if index - start >= min {
+            each(view, written);
+        } else {
+            view.truncate(written);
+        }
+    });
 }
 
-pub(super) fn base32_texts(run: &Text<'_>, min: usize, each: &mut dyn FnMut(&View)) {
-    let value = |byte: u8| if byte.is_ascii_digit() { byte - b'2' + 26 } else { byte.to_ascii_uppercase() - b'A' };
+/// Every stretch of at least `min` bytes, found without a glance.
+#[cfg(test)]
+pub(super) fn stretches_thoroughly(run: &[u8], is_hex: bool, min: usize) -> Vec<Vec<u8>> {
+    let mut stretches = Vec::new();
+    let (ways, bits) = if is_hex { (2, 4) } else { (4, 6) };
+    for begin in 0..ways.min(run.len()) {
+        let value = |character: &u8| if is_hex { hex_value(*character) } else { base64_value(*character) };
+        let all: Vec<bool> = run[begin..].iter().flat_map(|it| (0..bits).rev().map(move |bit| value(it) >> bit & 1 == 1)).collect();
+        let byte = |bits: &[bool]| bits.iter().fold(0u8, |byte, bit| byte << 1 | u8::from(*bit));
+        let bytes: Vec<u8> = all.as_chunks::<8>().0.iter().map(|bits| byte(bits)).collect();
+        let texts = bytes.split(|byte| !is_text(*byte)).filter(|text| text.len() >= min);
+        let kept = |text: &[u8]| text.iter().copied().filter(|byte| !matches!(byte, 0 | b'\n' | b'\r')).collect();
+        stretches.extend(texts.map(kept));
+    }
+    stretches
+}
+
+/// As [`base64_stretches`], in a run of base32 characters and whichever of its eight ways.
+pub(super) fn base32_texts(run: &Text<'_>, min: usize, view: &mut View, each: &mut dyn FnMut(&mut View, usize)) {
     for begin in 0..8.min(run.bytes.len()) {
-        decoded_texts::<5, 8>(&run.part(begin, run.bytes.len()), value, min, each);
-    }
-}
-
-/// Which of the two ways to begin to decode a run of hexadecimal digits show text of at least `min` bytes.
-pub(super) fn hex_begins(run: &[u8], min: usize) -> [bool; 2] {
-    let (mut begins, mut counts) = ([false; 2], [0; 2]);
-    for (at, pair) in run.windows(2).enumerate() {
-        let is_text = TEXT[usize::from(hex_value(pair[0]) << 4 | hex_value(pair[1]))];
-        let count = &mut counts[at % 2];
-        *count = if is_text { *count + 1 } else { 0 };
-        begins[at % 2] |= *count >= min;
-    }
-    begins
-}
-
-pub(super) fn hex_texts(run: &Text<'_>, begins: [bool; 2], min: usize, each: &mut dyn FnMut(&View)) {
-    for begin in (0..2.min(run.bytes.len())).filter(|begin| begins[*begin]) {
-        decoded_texts::<4, 2>(&run.part(begin, run.bytes.len()), hex_value, min, each);
+        base32_text(&run.part(begin, run.bytes.len()), min, view, each);
     }
 }
 
@@ -454,65 +585,58 @@ pub(super) fn base64_value(byte: u8) -> u8 {
     VALUES[byte as usize]
 }
 
-/// Decodes groups of characters of `BITS` bits and calls `each` with every stretch of at least `min` bytes that is text.
-fn decoded_texts<const BITS: usize, const GROUP: usize>(
-    text: &Text<'_>,
-    value: impl Fn(u8) -> u8,
-    min: usize,
-    each: &mut dyn FnMut(&View),
-) {
-    // Other alphabets only where there is little to look at: all that isn't text would be looked at too.
-    let is_text = |byte: u8| TEXT[byte as usize] || (BITS == 5 && byte >= 0x80);
-    let (mut stretch, mut at) = (0, 0);
-    let mut take = |word: u64, characters: usize, each: &mut dyn FnMut(&View)| {
-        for index in 1..=characters * BITS / 8 {
-            if !is_text((word >> (characters * BITS - 8 * index)) as u8) {
-                if at - stretch >= min {
-                    each(&decoded(text, BITS, &value, (stretch, at)));
-                }
-                stretch = at + 1;
-            }
-            at += 1;
+/// What is beyond ASCII is taken for text here, where there is little to look at; in other alphabets, all that isn't text would be.
+fn base32_text(text: &Text<'_>, min: usize, view: &mut View, each: &mut dyn FnMut(&mut View, usize)) {
+    let value = |byte: u8| if byte.is_ascii_digit() { byte - b'2' + 26 } else { byte.to_ascii_uppercase() - b'A' };
+    let (mut bits, mut count, mut length, mut written) = (0u16, 0, 0, view.bytes.len());
+    let mut end = |view: &mut View, length: usize, written: usize| {
+        if length >= min {
+            each(view, written)
+        } else {
+            view.truncate(written)
         }
-        at - stretch
+        view.bytes.len()
     };
-    let word = |group: &[u8]| group.iter().fold(0u64, |word, &character| word << BITS | u64::from(value(character)));
-    let (groups, rest) = text.bytes.as_chunks::<GROUP>();
-    for group in groups {
-        take(word(group), GROUP, each);
-    }
-    let left = take(word(rest), rest.len(), each);
-    if left >= min {
-        let end = text.bytes.len() * BITS / 8;
-        each(&decoded(text, BITS, &value, (end - left, end)));
-    }
-}
-
-/// Some of the bytes that the characters stand for; line ends and zeros are left out.
-fn decoded(text: &Text<'_>, bits: usize, value: impl Fn(u8) -> u8, (start, end): (usize, usize)) -> View {
-    let mut view = View::of(text, end - start);
-    for index in start..end {
-        let (first, last) = (index * 8 / bits, ((index + 1) * 8).div_ceil(bits));
-        let word = text.bytes[first..last].iter().fold(0u64, |word, &character| word << bits | u64::from(value(character)));
-        let byte = (word >> (last * bits - (index + 1) * 8)) as u8;
-        if !matches!(byte, 0 | b'\n' | b'\r') {
-            view.push(byte, text.span((first, last)));
+    for (at, &character) in text.bytes.iter().enumerate() {
+        bits = bits << 5 | u16::from(value(character));
+        count += 5;
+        if count < 8 {
+            continue;
+        }
+        count -= 8;
+        let byte = (bits >> count) as u8;
+        if TEXT[usize::from(byte)] || byte >= 0x80 {
+            length += 1;
+            if !matches!(byte, 0 | b'\n' | b'\r') {
+                view.push(byte, text.span((at + 1 - (count + 8usize).div_ceil(5), at + 1)));
+            }
+        } else {
+            written = end(view, length, written);
+            length = 0;
         }
     }
-    view
+    end(view, length, written);
 }
 
-/// By the values of two base64 characters: whether the byte that begins with the first one is text, when that is the first, the
-/// second or the third character of a group, from the lowest bit on.
-const BASE64_PAIRS: [u8; 64 * 64] = {
-    let mut pairs = [0; 64 * 64];
-    let mut pair = 0;
-    while pair < pairs.len() {
-        pairs[pair] = TEXT[pair >> 4] as u8 | (TEXT[pair >> 2 & 0xff] as u8) << 1 | (TEXT[pair & 0xff] as u8) << 2;
-        pair += 1;
+/// The value of a digit of any base up to sixteen; of anything else one that is too large.
+const DIGITS: [u8; 256] = {
+    let mut digits = [0xff; 256];
+    let mut value = 0;
+    while value < 10 {
+        digits[b'0' as usize + value] = value as u8;
+        value += 1;
     }
-    pairs
+    while value < 16 {
+        digits[b'a' as usize + value - 10] = value as u8;
+        digits[b'A' as usize + value - 10] = value as u8;
+        value += 1;
+    }
+    digits
 };
+
+pub(super) fn is_text(byte: u8) -> bool {
+    TEXT[usize::from(byte)]
+}
 
 const TEXT: [bool; 256] = {
     let mut text = [false; 256];
@@ -529,7 +653,7 @@ const TEXT: [bool; 256] = {
 };
 
 /// What the gzip stream in these base64 characters unpacks to, every byte standing for all of them.
-pub(super) fn gunzipped(text: &Text<'_>) -> View {
+pub(super) fn gunzipped(text: &Text<'_>, view: &mut View) {
     const UNPACKED_BYTES_MAX: usize = 64 * 1024;
     let mut packed = Vec::new();
     for group in text.bytes.chunks(4) {
@@ -537,15 +661,13 @@ pub(super) fn gunzipped(text: &Text<'_>) -> View {
         let whole = group.len() * 6 / 8;
         packed.extend((0..whole).map(|index| (word >> (group.len() * 6 - 8 * (index + 1))) as u8));
     }
-    let mut view = View::of(text, 0);
-    let Some(body) = gzip_body(&packed) else { return view };
+    let Some(body) = gzip_body(&packed) else { return };
     let unpacked = match miniz_oxide::inflate::decompress_to_vec_with_limit(body, UNPACKED_BYTES_MAX) {
         Ok(unpacked) => unpacked,
         Err(error) => error.output,
     };
     let span = text.span((0, text.bytes.len()));
     unpacked.into_iter().filter(|byte| !matches!(byte, 0 | b'\n' | b'\r')).for_each(|byte| view.push(byte, span));
-    view
 }
 
 /// What follows a gzip header.
