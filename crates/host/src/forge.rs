@@ -29,7 +29,7 @@ use crate::supervise::durable;
 /// A job waits for its token.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Nobody waits for the end of one, which comes by itself within the hour.
-const PATIENCE_AT_THE_END: Duration = Duration::from_secs(5);
+const PATIENCE_AT_THE_END: Duration = Duration::from_secs(10);
 
 /// As the user's own file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -115,5 +115,5 @@ fn a_forge_that_stumbles_is_asked_again_and_one_that_hangs_is_left() {
     assert!(App { installation: 4, ..forge.app() }.mint("octo/shop", &Granted::new()).is_ok());
     let hangs = App { installation: 3, ..forge.app() };
     let why = hangs.mint_within("octo/shop", &Granted::new(), Duration::from_secs(1)).unwrap_err();
-    assert!(why.contains("no answer from") && why.contains("timed out"), "{why}");
+    assert!(why.contains("no answer from"), "{why}");
 }
