@@ -117,7 +117,10 @@ fn releases_stand_in_line_and_the_one_between_is_cancelled() {
     status_says(&place, "release-2 waits: .github/workflows/ci.yml: it waits for release-1 in the concurrency group `deploy`");
     let three = next_up(&place, "third");
     let two = two.wait();
-    assert!(two.err.contains("cancelled by release-3, which took its place in the concurrency group `deploy`"), "{two:?}");
+    assert!(
+        two.code == 1 && two.err.contains("release-2  cancelled by release-3, which took its place in the concurrency group `deploy`"),
+        "{two:?}"
+    );
     assert!(!began(&place, 2) && !began(&place, 3));
     let_go(&place, 1);
     let_go(&place, 3);
@@ -132,7 +135,7 @@ fn a_release_ends_the_run_of_another_with_cancel_in_progress() {
     let two = next_up(&place, "second");
     let_go(&place, 2);
     let one = one.wait();
-    assert!(one.err.contains("cancelled by release-2, which took its place"), "{one:?}");
+    assert!(one.code == 1 && one.err.contains("release-1  cancelled by release-2, which took its place"), "{one:?}");
     assert_eq!(two.wait().code, 0);
 }
 
