@@ -80,7 +80,7 @@ struct File<'a> {
     from: Option<String>,
 }
 
-/// The code of the warnings about tools, which are told even when nothing is wrong.
+/// The code of the warnings about tools and what they are given, which are told even when nothing is wrong.
 pub const MISSING_TOOL: &str = "workflow/missing-tool";
 
 struct Check<'a, 'r> {
@@ -137,6 +137,13 @@ impl Check<'_, '_> {
                     && let Err(why) = refuse_foreign(&literal)
                 {
                     self.error("workflow/checkout", span, format!("{}{why}", self.inside()));
+                }
+                for unheeded in action::heed::unheeded(builtin, with.as_ref(), step.env.as_ref()) {
+                    let message = format!("{}`{uses}` {}", self.inside(), unheeded.says);
+                    match unheeded.is_wrong {
+                        true => self.error("workflow/input", span, message),
+                        false => self.warn(span, message),
+                    }
                 }
                 if let Some(names) = action::tools(builtin).filter(|names| !names.iter().any(|name| find(name, self.path, "/").is_some())) {
                     let message = format!("{}`{uses}` will fail: {}", self.inside(), missing(names));
@@ -345,5 +352,14 @@ mod tests {
     fn a_checkout_that_needs_the_network_is_refused() {
         let found = check_steps("      - uses: actions/checkout@v4\n        with: { submodules: true }\n", &[], "");
         assert_eq!(found, ["`submodules: true` needs the network, and is not there yet"]);
+    }
+
+    #[test]
+    fn what_an_action_is_given_and_doesn_t_do_is_said_beforehand() {
+        let step = "      - uses: slackapi/slack-github-action@v2\n        with: { payload-templated: true, chanel-id: x }\n";
+        let found = check_steps(step, &[], &std::env::var("PATH").unwrap());
+        assert!(found.iter().any(|it| it.starts_with("`slackapi/slack-github-action@v2` can't do `payload-templated`: ")), "{found:?}");
+        let unknown = "`slackapi/slack-github-action@v2` has no input `chanel-id`; did you mean `channel-id`?".to_string();
+        assert!(found.contains(&unknown), "{found:?}");
     }
 }

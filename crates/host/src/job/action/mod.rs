@@ -11,6 +11,7 @@ mod docker;
 mod gitlab;
 mod gitleaks;
 mod golangci;
+pub(super) mod heed;
 mod inputs;
 mod kubernetes;
 mod metadata;

@@ -2,10 +2,10 @@
 //!
 //! | action | inputs honoured |
 //! |---|---|
-//! | codecov | `files` (`file`), `directory`, `working-directory`, `disable_search`, `exclude`, `handle_no_reports_found`, `fail_ci_if_error`, `flags`, `name`, `slug`, `dry_run`, `verbose`; `token` with `url` uploads with the installed `codecovcli` |
+//! | codecov | `files` (`file`), `directory`, `working-directory`, `disable_search`, `exclude`, `handle_no_reports_found`, `fail_ci_if_error`, `flags`, `name`, `slug`, `dry_run`, `verbose`; `report_type`; `token` with `url` uploads with the installed `codecovcli`, which the other inputs are options of |
 //! | upload-sarif | `sarif_file` (a file or a folder), `checkout_path`, `category`; output `sarif-id` |
 //!
-//! The rest of codecov's inputs steers an upload; upload-sarif's `token`, `ref`, `sha`, `wait-for-processing` a forge that isn't asked.
+//! What of codecov's inputs is passed over, `heed` says before the run; upload-sarif's `token`, `ref`, `sha`, `wait-for-processing` a forge that isn't asked.
 
 use std::path::PathBuf;
 
@@ -37,6 +37,31 @@ const REPORTS: [&str; 14] = [
     "coverage*.txt",
     "*.coverprofile",
     "cover.out",
+];
+/// The same of reports of tests.
+const TEST_REPORTS: [&str; 2] = ["*junit*.xml", "*test*.xml"];
+/// Inputs that are options of the uploader.
+const UPLOAD: [(&str, &str); 20] = [
+    ("name", "--name"),
+    ("slug", "--slug"),
+    ("commit_parent", "--parent-sha"),
+    ("git_service", "--git-service"),
+    ("job_code", "--job-code"),
+    ("network_filter", "--network-filter"),
+    ("network_prefix", "--network-prefix"),
+    ("root_dir", "--network-root-folder"),
+    ("override_branch", "--branch"),
+    ("override_build", "--build-code"),
+    ("override_build_url", "--build-url"),
+    ("override_commit", "--sha"),
+    ("override_pr", "--pr"),
+    ("report_code", "--report-code"),
+    ("report_type", "--report-type"),
+    ("gcov_args", "--gcov-args"),
+    ("gcov_executable", "--gcov-executable"),
+    ("gcov_ignore", "--gcov-ignore"),
+    ("gcov_include", "--gcov-include"),
+    ("swift_project", "--swift-project"),
 ];
 /// Folders that hold other people's files.
 const SKIPPED: [&str; 6] = ["node_modules", ".git", ".venv", "venv", "vendor", "site-packages"];
@@ -74,12 +99,21 @@ pub(super) fn codecov(place: Place<'_>, desk: &mut Desk<'_>) -> Result<Wrote, Un
         return Ok(Wrote::default());
     }
     let mut tool = place.tool(UPLOADER, &place.folder("working-directory")?)?;
-    tool = tool.env("CODECOV_TOKEN", inputs.required("token")?).args(["--enterprise-url", inputs.required("url")?, "upload-process"]);
+    tool = tool.env("CODECOV_TOKEN", inputs.required("token")?).args(["--enterprise-url", inputs.required("url")?]);
+    tool = tool.args(inputs.flag("verbose")?.then_some("--verbose"));
+    tool = tool.args(inputs.get("codecov_yml_path").into_iter().flat_map(|path| ["--codecov-yml-path", path]));
+    tool = tool.args(["upload-process"]);
     tool = tool.args(["--disable-search".to_string()]);
     tool = tool.args(reports.iter().flat_map(|report| ["--file".into(), report.clone().into_os_string()]));
     tool = tool.args(inputs.get("flags").into_iter().flat_map(commas).flat_map(|flag| ["--flag", flag]));
-    for (input, option) in [("name", "--name"), ("slug", "--slug")] {
+    for (input, option) in UPLOAD {
         tool = tool.args(inputs.get(input).into_iter().flat_map(|value| [option, value]));
+    }
+    for (input, option) in [("env_vars", "--env"), ("plugins", "--plugin")] {
+        tool = tool.args(inputs.get(input).into_iter().flat_map(commas).flat_map(|value| [option, value]));
+    }
+    for (input, option) in [("disable_file_fixes", "--disable-file-fixes"), ("use_legacy_upload_endpoint", "--legacy")] {
+        tool = tool.args(inputs.flag(input)?.then_some(option));
     }
     tool = tool.args(strict.then_some("--fail-on-error"));
     match desk.run(&tool)? {
@@ -110,7 +144,9 @@ fn found(place: Place<'_>, desk: &mut Desk<'_>) -> Result<Vec<PathBuf>, Undone> 
             .path("directory", inputs.get("directory").unwrap_or_default())
             .map(|path| if path == place.dirs.workspace { folder } else { path })?;
         let excluded: Vec<&str> = commas(inputs.get("exclude").unwrap_or_default()).collect();
-        let patterns: Vec<String> = REPORTS.iter().map(|name| format!("**/{name}")).collect();
+        let is_of_tests = matches!(inputs.get("report_type"), Some("test_results" | "testing"));
+        let names: &[&str] = if is_of_tests { &TEST_REPORTS } else { &REPORTS };
+        let patterns: Vec<String> = names.iter().map(|name| format!("**/{name}")).collect();
         let globs = Globs::parse(&patterns.join("\n"), &below.to_string_lossy(), None)?;
         let foreign = |path: &PathBuf| {
             let names = path.strip_prefix(&below).unwrap_or(path).iter().filter_map(|name| name.to_str());

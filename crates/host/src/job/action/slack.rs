@@ -3,7 +3,7 @@
 //! | version | inputs honoured |
 //! |---|---|
 //! | 1 | `payload`, `payload-file-path`, `slack-message`, `channel-id`, `update-ts`; `SLACK_WEBHOOK_URL`, `SLACK_WEBHOOK_TYPE`, `SLACK_BOT_TOKEN` |
-//! | 2 | `webhook`, `webhook-type`, `token`, `method`, `payload`, `payload-file-path`, `errors` |
+//! | 2 | `webhook`, `webhook-type`, `token`, `method`, `payload`, `payload-file-path`, `errors`, `api`, `proxy`, `retries` |
 //!
 //! Outputs: `time`, `ok`, `response`; with a token `ts`, `thread_ts`, `channel_id`. A payload is JSON here; YAML isn't read.
 
@@ -38,6 +38,12 @@ pub(super) fn perform(place: Place<'_>, desk: &mut Desk<'_>) -> Result<Wrote, Un
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
     let mut config = format!("url = {}\n", quoted(&message.url));
     config.push_str("header = \"content-type: application/json; charset=utf-8\"\n");
+    if let Some(proxy) = place.inputs().get("proxy") {
+        config.push_str(&format!("proxy = {}\n", quoted(proxy)));
+    }
+    if let Some(retries) = retries(place.inputs())? {
+        config.push_str(&format!("retry = {retries}\n"));
+    }
     if let Some(token) = &message.token {
         config.push_str(&format!("header = {}\n", quoted(&format!("authorization: Bearer {token}"))));
     }
@@ -68,6 +74,16 @@ pub(super) fn perform(place: Place<'_>, desk: &mut Desk<'_>) -> Result<Wrote, Un
     Ok(Wrote { outputs, ..Wrote::default() })
 }
 
+/// In the words of the original: a number of five or ten, none, or as fast as can be.
+fn retries(inputs: Inputs<'_>) -> Result<Option<u32>, String> {
+    match inputs.get("retries").map(str::to_lowercase).as_deref() {
+        None | Some("0") => Ok(None),
+        Some("5") => Ok(Some(5)),
+        Some("10" | "rapid") => Ok(Some(10)),
+        Some(other) => Err(format!("the input `retries` is `{other}`; it can be `0`, `5`, `10` or `RAPID`")),
+    }
+}
+
 /// Version 1, by its number or because it is told by variables.
 fn is_first(place: Place<'_>) -> bool {
     let reference = place.call.reference.trim_start_matches('v');
@@ -87,7 +103,8 @@ fn message(place: Place<'_>) -> Result<Message, String> {
         }
         let method = inputs.get("method").ok_or("either `webhook` or `method` has to be given")?;
         let token = token.ok_or("`method` needs a `token`")?;
-        return Ok(Message { url: format!("{API}/{method}"), token: Some(token.to_string()), body: payload.unwrap_or_else(|| json!({})) });
+        let api = inputs.get("api").unwrap_or(API).trim_end_matches('/');
+        return Ok(Message { url: format!("{api}/{method}"), token: Some(token.to_string()), body: payload.unwrap_or_else(|| json!({})) });
     }
     if let Some(token) = variable("SLACK_BOT_TOKEN") {
         let channel = inputs.get("channel-id").ok_or("Channel ID is required to run this action. An empty one has been provided")?;
