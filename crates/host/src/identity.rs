@@ -55,7 +55,8 @@ pub struct Issuer {
 /// For whom a token is, and when it is made, in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    pub audience: &'a str,
+    /// One, or a list of them.
+    pub audience: &'a Json,
     /// Never the same twice.
     pub id: &'a str,
     pub now: i64,

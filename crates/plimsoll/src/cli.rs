@@ -175,6 +175,8 @@ pub enum StrategyChoice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ImagesChoice {
+    /// Jobs run in the containers they ask for
+    Container,
     /// Jobs run on this machine, whatever image they ask for
     Host,
     /// A job that asks for an image isn't run

@@ -482,10 +482,11 @@ impl Reader {
     fn gitlab(&mut self, node: &Node) -> Option<Gitlab> {
         let mapping = self.closed(node, GITLAB)?;
         let images = self.at(mapping, "images", |reader, node| match node.as_str() {
+            Some("container") => Some(workflow::gitlab::Images::Container),
             Some("host") => Some(workflow::gitlab::Images::Host),
             Some("refuse") => Some(workflow::gitlab::Images::Refuse),
             _ => {
-                reader.diagnostics.push(Diagnostic::error(VALUE, node.span, "`host` or `refuse` is expected here"));
+                reader.diagnostics.push(Diagnostic::error(VALUE, node.span, "`container`, `host` or `refuse` is expected here"));
                 None
             }
         });

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use base::{Source, diagnostic};
+use base::{Diagnostic, Source, diagnostic};
+use host::container::{CHOICE, Engine};
 use host::git::{self, Repository};
 use workflow::gitlab::{self, Commit, Compiled, Images, Include, Includes, Pipeline, Refused, Report};
 use workflow::trigger::Event;
@@ -25,6 +26,7 @@ pub fn is_file(path: &str) -> bool {
 impl From<ImagesChoice> for Images {
     fn from(choice: ImagesChoice) -> Images {
         match choice {
+            ImagesChoice::Container => Images::Container,
             ImagesChoice::Host => Images::Host,
             ImagesChoice::Refuse => Images::Refuse,
         }
@@ -41,6 +43,8 @@ pub struct Request<'a> {
     pub config: &'a config::Gitlab,
     /// Over the configuration.
     pub images: Option<ImagesChoice>,
+    /// Whether what needs a container engine is refused where there is none.
+    pub engine: bool,
     pub vars: &'a BTreeMap<String, String>,
     pub secrets: Vec<String>,
     pub inputs: BTreeMap<String, String>,
@@ -68,8 +72,13 @@ pub fn compile(source: &Source, files: &dyn Files, request: &Request<'_>) -> Res
     let includes = FromProject { files, mirrors: &request.config.mirrors, root: &request.root };
     let (file, mut reports) = gitlab::parse(source, &pipeline, &includes);
     let Some(file) = file else { return Err(Problem::Wrong(rendered(&reports))) };
-    match gitlab::compile(&file, &pipeline) {
+    match gitlab::compile(&file, &pipeline, &includes) {
         Ok(compiled) => {
+            if request.engine
+                && let Some(missing) = missing_engine(&compiled)
+            {
+                return Err(Problem::Wrong(missing));
+            }
             reports.extend(compiled.reports.clone());
             let mut warnings: Vec<String> =
                 reports.iter().map(|report| diagnostic::render(&report.source, &report.diagnostics, false)).collect();
@@ -140,6 +149,21 @@ fn server_and_project(remote: &str) -> Option<(String, String)> {
     };
     let path = path.trim_matches('/').trim_end_matches(".git");
     (path.contains('/')).then(|| (server, path.to_string()))
+}
+
+/// The places that need a container engine, where this machine has none that can be used.
+fn missing_engine(compiled: &Compiled) -> Option<String> {
+    let first = compiled.contained.first()?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let why = Engine::find(std::env::var(CHOICE).ok().as_deref(), &path).err()?;
+    let hint = "`--gitlab-images host` runs the jobs on this machine with the tools it has";
+    let mut places = compiled.contained.clone();
+    places.dedup();
+    let all = places.iter().filter(|(source, ..)| source.name == first.0.name);
+    let wrong: Vec<Diagnostic> = all
+        .map(|(_, span, what)| Diagnostic::error("gitlab/no-engine", *span, format!("{what} needs a container engine: {why}")).hint(hint))
+        .collect();
+    Some(diagnostic::render(&first.0, &wrong, false))
 }
 
 /// The scanners that built-in templates call and that aren't there.

@@ -24,6 +24,26 @@ pub struct Container {
     /// In place of the image's own; only services have one.
     pub entrypoint: Option<String>,
     pub command: Option<String>,
+    pub gitlab: Option<OfGitlab>,
+}
+
+/// What GitLab's files say of a container beyond that; its home is the image's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OfGitlab {
+    /// Further names by which others reach a service.
+    pub aliases: Vec<String>,
+    /// One after the other; nothing for [`Pull::Missing`].
+    pub pull: Vec<Pull>,
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pull {
+    Always,
+    /// Where it isn't on this machine.
+    #[default]
+    Missing,
+    Never,
 }
 
 /// Who pulls the image; never written anywhere.
@@ -88,10 +108,22 @@ fn read(what: &str, value: &Value, is_service: bool) -> Result<Option<Container>
             "options" => container.options = text(what, key, value)?,
             "entrypoint" if is_service => container.entrypoint = Some(text(what, key, value)?).filter(|text| !text.is_empty()),
             "command" if is_service => container.command = Some(text(what, key, value)?).filter(|text| !text.is_empty()),
+            "gitlab" => container.gitlab = of_gitlab(what, value)?,
             _ => return Err(format!("{what} has no `{key}`")),
         }
     }
     Ok(Some(container).filter(|container| !container.image.is_empty()))
+}
+
+fn of_gitlab(what: &str, value: &Value) -> Result<Option<OfGitlab>, String> {
+    let Value::Object(fields) = value else { return Ok(None) };
+    let texts = |key: &str| fields.get(key).map_or(Ok(Vec::new()), |value| list(what, key, value));
+    let policy = |word: &String| match word.as_str() {
+        "always" => Pull::Always,
+        "never" => Pull::Never,
+        _ => Pull::Missing,
+    };
+    Ok(Some(OfGitlab { aliases: texts("aliases")?, pull: texts("pull")?.iter().map(policy).collect() }))
 }
 
 /// The official runner takes `docker://` before an image as well.

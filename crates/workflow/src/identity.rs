@@ -62,6 +62,34 @@ pub fn claims(github: &Json, environment: Option<&str>, called: Option<&str>) ->
     claims
 }
 
+/// As [`claims`], in the words of GitLab's tokens. `source` is how the pipeline came about.
+///
+/// Source: <https://docs.gitlab.com/ci/secrets/id_token_authentication/>, "Token payload".
+#[must_use]
+pub fn gitlab_claims(github: &Json, environment: Option<&str>, source: &str) -> Map<String, Json> {
+    let project = text(github, "repository");
+    let (git_ref, kind) = (text(github, "ref"), text(github, "ref_type"));
+    let name = ["refs/heads/", "refs/tags/"].iter().find_map(|prefix| git_ref.strip_prefix(prefix)).unwrap_or(git_ref);
+    let mut claims: Map<String, Json> = Map::new();
+    let mut put = |name: &str, value: &str| claims.insert(name.to_owned(), value.into());
+    put("sub", &format!("project_path:{project}:ref_type:{kind}:ref:{name}"));
+    put("project_path", project);
+    put("namespace_path", project.rsplit_once('/').map_or("", |(namespace, _)| namespace));
+    put("user_login", text(github, "actor"));
+    put("pipeline_id", text(github, "run_id"));
+    put("pipeline_source", source);
+    put("ref", name);
+    put("ref_type", kind);
+    put("ref_path", git_ref);
+    put("ref_protected", &github["ref_protected"].as_bool().unwrap_or_default().to_string());
+    put("sha", text(github, "sha"));
+    put("runner_environment", "self-hosted");
+    if let Some(environment) = environment {
+        put("environment", environment);
+    }
+    claims
+}
+
 /// Whom others let in: the first of environment, pull request and branch or tag that applies.
 fn subject(github: &Json, environment: Option<&str>) -> String {
     let repository = text(github, "repository");
@@ -110,6 +138,17 @@ mod tests {
         request["event_name"] = "pull_request".into();
         assert_eq!(subject(&request, None), "repo:acme/shop:pull_request");
         assert_eq!(subject(&request, Some("test")), "repo:acme/shop:environment:test");
+    }
+
+    #[test]
+    fn gitlab_s_tokens_have_its_own_words() {
+        let mut github = github();
+        github["ref_type"] = "branch".into();
+        let claims = gitlab_claims(&github, Some("prod"), "push");
+        let of = |name: &str| claims[name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(of("sub"), "project_path:acme/shop:ref_type:branch:ref:main");
+        let some = ["project_path", "namespace_path", "pipeline_id", "pipeline_source", "ref", "ref_protected", "environment"].map(of);
+        assert_eq!(some, ["acme/shop", "acme", "17", "push", "main", "false", "prod"]);
     }
 
     #[test]

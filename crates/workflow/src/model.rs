@@ -157,11 +157,27 @@ pub struct Job {
     /// The pattern between slashes by which its log tells the coverage of its tests. Of GitLab's files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<String>,
+    /// Tokens that say who it is, made before it starts. Of GitLab's files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_tokens: Option<IdTokens>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Name to template, in the order of the file.
     pub outputs: Vec<(String, Template)>,
     pub work: Work,
+}
+
+/// `id_tokens`: each is a secret of the job with this name behind [`IdTokens::SECRET`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdTokens {
+    /// Names, and for whom each is.
+    pub audiences: Vec<(String, Vec<String>)>,
+    /// `CI_PIPELINE_SOURCE`.
+    pub source: String,
+}
+
+impl IdTokens {
+    pub const SECRET: &str = "id token ";
 }
 
 /// The output of a job in which [`Job::allowed_exit_codes`] are looked for.
@@ -359,6 +375,7 @@ impl Job {
             cancel_timeout_minutes: None,
             allowed_exit_codes: Vec::new(),
             coverage: None,
+            id_tokens: None,
             continue_on_error: None,
             retry: None,
             outputs: Vec::new(),

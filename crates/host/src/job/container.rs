@@ -84,7 +84,8 @@ impl Containers {
             desk.say(&format!("##[group]Starting {name} service container"));
             let id = self.service(&engine, &base, name, service, &hosts, desk)?;
             if let Some(address) = self.address(&engine, &id, &base) {
-                hosts.push(format!("{name}:{address}"));
+                let aliases = service.gitlab.iter().flat_map(|gitlab| &gitlab.aliases);
+                hosts.extend(std::iter::once(name).chain(aliases).map(|name| format!("{name}:{address}")));
             }
             let ports = engine.ask(["port", &id]).map(|listed| ports(&listed)).unwrap_or_default();
             started.services.push(Service { name: name.clone(), id, ports });
@@ -270,12 +271,14 @@ impl Containers {
         hosts: &[String],
         desk: &mut Desk<'_>,
     ) -> Result<String, Undone> {
-        image::pull(engine, &container.image, container.credentials.as_ref(), &self.temp, desk)?;
+        image::pull(engine, container, &self.temp, desk)?;
         let mut arguments = vec!["--workdir".to_string(), asked.directory.clone()];
         arguments.extend(mounted(&asked.mounts)?);
         arguments.extend(socket());
         let mut env = container.env.clone();
-        env.insert("HOME".to_string(), asked.mounts.inside(&self.temp.join("_github_home").to_string_lossy()));
+        if container.gitlab.is_none() {
+            env.insert("HOME".to_string(), asked.mounts.inside(&self.temp.join("_github_home").to_string_lossy()));
+        }
         let image = image::name(engine, &container.image);
         arguments.extend(hosts.iter().map(|host| format!("--add-host={host}")));
         let run = ["--entrypoint", "tail", &image, "-f", "/dev/null"].map(str::to_string);
@@ -292,8 +295,10 @@ impl Containers {
         hosts: &[String],
         desk: &mut Desk<'_>,
     ) -> Result<String, Undone> {
-        image::pull(engine, &service.image, service.credentials.as_ref(), &self.temp, desk)?;
-        let mut arguments = vec!["--network-alias".to_string(), name.to_string()];
+        image::pull(engine, service, &self.temp, desk)?;
+        let aliases = service.gitlab.iter().flat_map(|gitlab| gitlab.aliases.iter().map(String::as_str));
+        let aliases = std::iter::once(name).chain(aliases);
+        let mut arguments: Vec<String> = aliases.flat_map(|alias| ["--network-alias".to_string(), alias.to_string()]).collect();
         arguments.extend(hosts.iter().map(|host| format!("--add-host={host}")));
         let mut run = Vec::new();
         if let Some(entrypoint) = &service.entrypoint {
@@ -316,7 +321,9 @@ impl Containers {
         run: Vec<String>,
         desk: &mut Desk<'_>,
     ) -> Result<String, Undone> {
-        env.insert("GITHUB_ACTIONS".to_string(), "true".to_string());
+        if container.gitlab.is_none() {
+            env.insert("GITHUB_ACTIONS".to_string(), "true".to_string());
+        }
         env.entry("CI".to_string()).or_insert_with(|| "true".to_string());
         let mut arguments: Vec<String> = ["create", "--name", name, "--network", network].map(str::to_string).to_vec();
         arguments.push(format!("--label=plimsoll.job={}", self.mark));

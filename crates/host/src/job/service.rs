@@ -4,12 +4,13 @@ use base::Digest;
 use base::mask::Mask;
 use engine::world::JobStart;
 use workflow::job::JobFacts;
+use workflow::model::IdTokens;
 use workflow::trust::{self, Trust};
 use workflow::{identity, token};
 
 use super::JobDirs;
 use crate::dirs::Dirs;
-use crate::results::{Domain, Identity, Place, Results};
+use crate::results::{Domain, Identity, Place, Results, signed};
 
 /// Below a project's caches; what an untrusted run saves lies here, by where it comes from.
 const UNTRUSTED: &str = ".untrusted";
@@ -29,6 +30,7 @@ pub(super) fn confined(start: &JobStart, dirs: &JobDirs) -> JobDirs {
 /// it would cost time.
 pub(super) fn start(start: &JobStart, dirs: &JobDirs, state: Option<&Dirs>, facts: &mut JobFacts) -> Result<Option<Results>, String> {
     let identity = state.and_then(|state| identity_of(start, state));
+    sign_tokens(start, identity.as_ref(), facts)?;
     if !token::may_be_taken(&start.spec) && identity.is_none() && !facts.own_token {
         return Ok(None);
     }
@@ -54,6 +56,30 @@ pub(super) fn start(start: &JobStart, dirs: &JobDirs, state: Option<&Dirs>, fact
     facts.secrets.extend(results.own_token().map(|own| (token::NAME.to_string(), own.to_string())));
     facts.action_env = results.env();
     Ok(Some(results))
+}
+
+/// The tokens that a job of GitLab's files asks for beforehand become secrets of it.
+fn sign_tokens(start: &JobStart, identity: Option<&Identity>, facts: &mut JobFacts) -> Result<(), String> {
+    let Some(tokens) = &start.spec.job.id_tokens else { return Ok(()) };
+    let Some(identity) = identity else {
+        return Err("it has `id_tokens`, and may not show who it is: `plimsoll run --identity` lets jobs of files that lie here, and no \
+                    run that a stranger has caused ever does"
+            .to_string());
+    };
+    let claims = identity::gitlab_claims(&start.spec.contexts.github, start.spec.environment.as_deref(), &tokens.source);
+    let identity = Identity { claims, ..identity.clone() };
+    for (name, audiences) in &tokens.audiences {
+        let audience = match audiences.as_slice() {
+            [one] => serde_json::json!(one),
+            all => serde_json::json!(all),
+        };
+        let token = signed(&identity, &audience)?.ok_or(
+            "it has `id_tokens`, and nobody has said who issues them here: `plimsoll identity issuer https://ADDRESS` does, once; see \
+             docs/identity.md",
+        )?;
+        facts.secrets.insert(format!("{}{name}", IdTokens::SECRET), token);
+    }
+    Ok(())
 }
 
 fn identity_of(start: &JobStart, state: &Dirs) -> Option<Identity> {

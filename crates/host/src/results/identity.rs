@@ -69,7 +69,7 @@ impl Service {
         if audience.len() > AUDIENCE_BYTES_MAX {
             return refused(StatusCode::BAD_REQUEST, "the audience is longer than 1,024 bytes");
         }
-        match signed(&asked.identity, audience) {
+        match signed(&asked.identity, &json!(audience)) {
             Ok(Some(token)) => json_answer(StatusCode::OK, &json!({ "value": token })),
             Ok(None) => refused(
                 StatusCode::NOT_FOUND,
@@ -80,7 +80,7 @@ impl Service {
     }
 }
 
-fn signed(identity: &Identity, audience: &str) -> Result<Option<String>, String> {
+pub(crate) fn signed(identity: &Identity, audience: &Json) -> Result<Option<String>, String> {
     let Some(issuer) = Issuer::read(&identity.state).map_err(|error| error.to_string())? else { return Ok(None) };
     let id = base64url(&secret().map_err(|error| format!("there is no random number to be had: {error}"))?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "the clock stands before 1970")?;

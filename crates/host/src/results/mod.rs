@@ -35,6 +35,7 @@ use service::{Service, Tokens};
 use workflow::permissions::Granted;
 
 pub use identity::Identity;
+pub(crate) use identity::signed;
 
 /// Whose service it is and where its files lie.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use gate::slo::Access;
 use host::dirs::Dirs;
 use host::secrets::SecretStore;
 use serde_json::Value;
-use workflow::model::{CallSecrets, Job, Template, Work, Workflow};
+use workflow::model::{CallSecrets, IdTokens, Job, Template, Work, Workflow};
 use workflow::plan::called_key;
 use workflow::token;
 
@@ -51,8 +51,9 @@ fn users(root: &Workflow, is_asked: impl Fn(&Job) -> bool) -> Vec<(&Job, BTreeSe
         let everywhere = serde_json::to_value(&file.env).map(|env| named(&env)).unwrap_or_default();
         for job in file.jobs.iter().filter(|job| (key.is_some() || is_asked(job)) && !root.runners.skips(job)) {
             let own = serde_json::to_value(job).map(|job| named(&job)).unwrap_or_default();
-            // Every job has a token, given or not.
-            let wanted: BTreeSet<String> = own.union(&everywhere).filter(|name| *name != token::NAME).cloned().collect();
+            // Every job has a token, given or not, and what is made for it when it starts nobody gives either.
+            let is_made = |name: &String| name == token::NAME || name.starts_with(&IdTokens::SECRET.to_ascii_uppercase());
+            let wanted: BTreeSet<String> = own.union(&everywhere).filter(|name| !is_made(name)).cloned().collect();
             users.extend((!wanted.is_empty()).then_some((job, wanted)));
             if let Work::Call { uses, secrets: CallSecrets::Inherit, .. } = &job.work {
                 let called = called_key(key.as_deref(), uses);

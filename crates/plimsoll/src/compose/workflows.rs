@@ -215,6 +215,7 @@ impl GitlabOf<'_> {
             actor: &self.choices.actor,
             config: self.config,
             images: self.choices.gitlab_images,
+            engine: true,
             vars: &self.choices.vars,
             secrets: Vec::new(),
             inputs: BTreeMap::new(),

@@ -21,7 +21,10 @@ fn place_with(jobs: &str, files: &[(&str, &str)]) -> Place {
     let workflow = format!("on: push\njobs:\n{}", jobs.replace("IMAGE", IMAGE));
     let workflow_file = (CI, workflow.as_str());
     let files: Vec<(&str, &str)> = std::iter::once(workflow_file).chain(files.iter().copied()).collect();
-    let place = Place::with(&files);
+    with_image(Place::with(&files))
+}
+
+fn with_image(place: Place) -> Place {
     image(&place);
     place
 }
@@ -203,6 +206,75 @@ fn services_for_actions_are_reached_from_containers_and_only_from_them() {
         }
     }
     assert!(!said.out.contains("##[warning]"), "{}", said.out);
+    assert_eq!(left(&place), [""; 0]);
+}
+
+/// `.gitlab-ci.yml` in images, as GitLab's runner has it with docker.
+#[test]
+fn jobs_of_gitlab_run_in_their_images_and_reach_their_services() {
+    let file = "
+default:
+  image: { name: $TINY, pull_policy: [never] }
+variables: { TINY: WHICH, OUT: $CI_PROJECT_DIR/out }
+stages: [build, test]
+make:
+  stage: build
+  before_script: [test -e /etc/debian_version || echo \"another root\"]
+  script:
+    - echo \"at $CI_PROJECT_DIR is $PWD, image $CI_JOB_IMAGE, of the image $OF_BASE\"
+    - mkdir -p out && echo \"made by $(id -u)\" > $OUT/made.txt && test -f app.py
+    - echo VERSION=7 > build.env
+    - test \"$TOKEN\" = geheim-geheim && echo \"secret $TOKEN\" && test -z \"$GITHUB_ACTIONS\" && echo \"home ${HOME}\"
+  after_script: [echo \"after it is $CI_JOB_STATUS\"]
+  artifacts: { paths: [$CI_PROJECT_DIR/out], reports: { dotenv: build.env } }
+use:
+  stage: test
+  image: { name: WHICH, entrypoint: [env, OF_ENTRYPOINT=yes], docker: { user: '12345' } }
+  variables: { GREETING: hello }
+  services:
+    - name: WHICH:latest
+      alias: web, www
+      variables: { GREETING: \"$GREETING from the service\" }
+      entrypoint: [sh, -c]
+      command: ['mkdir -p /w; echo \"$GREETING\" > /w/index.html; exec httpd -f -p 8099 -h /w']
+    - { name: WHICH, command: [sleep, '1000'] }
+  script:
+    - cat out/made.txt
+    - echo \"version $VERSION, user $(id -u), entrypoint $OF_ENTRYPOINT\"
+    - for name in localhost__plimsoll-tiny localhost-plimsoll-tiny; do grep -q $name /etc/hosts && echo \"knows $name\"; done
+    - for name in web www; do until wget -qO- http://$name:8099/ 2> /dev/null; do true; done; done
+  timeout: 1 minute
+fails:
+  stage: test
+  needs: []
+  script: ['false', echo never]
+  allow_failure: true
+absent:
+  stage: test
+  needs: []
+  image: { name: localhost/plimsoll-no-such-image, pull_policy: never }
+  script: [echo never]
+  allow_failure: true
+";
+    let place = with_image(Place::with(&[(".gitlab-ci.yml", &file.replace("WHICH", IMAGE))]));
+    let said = run(&place, &["--secret", "TOKEN=geheim-geheim"]);
+    let lines = [
+        "make | another root",
+        "make | at /__w/app/app is /__w/app/app, image localhost/plimsoll-tiny, of the image yes",
+        "make | secret ***",
+        "make | home /",
+        "make | after it is success",
+        "use | made by 0",
+        "use | version 7, user 12345, entrypoint yes",
+        "use | knows localhost__plimsoll-tiny",
+        "use | knows localhost-plimsoll-tiny",
+        "use | hello from the service",
+    ];
+    has(&said, 0, &lines);
+    let all = format!("{}{}", said.out, said.err);
+    assert!(!all.contains("| never"), "{all}");
+    assert_eq!(all.matches("use | hello from the service").count(), 2, "{all}");
+    assert!(all.contains("the image `localhost/plimsoll-no-such-image` is not on this machine, and `pull_policy` is `never`"), "{all}");
     assert_eq!(left(&place), [""; 0]);
 }
 

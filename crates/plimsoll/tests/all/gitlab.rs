@@ -196,12 +196,22 @@ fn mistakes_are_shown_with_their_places_and_nothing_runs() {
 }
 
 #[test]
-fn images_are_refused_unless_they_are_to_be_ignored() {
+fn images_are_refused_or_ignored_where_that_is_said() {
     let file = "image: alpine:3\na: {script: [echo here]}\n";
     let place = Place::with(&[(".gitlab-ci.yml", file)]);
-    let said = place.say(&["run"]);
+    let said = place.say(&["run", "--gitlab-images", "refuse"]);
     assert_eq!(said.code, 2);
-    assert!(said.err.contains("container image `alpine:3`") && said.err.contains("--gitlab-images host"), "{}", said.err);
+    assert!(
+        said.err.contains("the container image `alpine:3` isn't run") && said.err.contains("--gitlab-images container"),
+        "{}",
+        said.err
+    );
+    let mut without_engine = place.plimsoll(&["run"]);
+    without_engine.env("PLIMSOLL_CONTAINER_ENGINE", "no-such-engine");
+    let said = place.start(without_engine).wait();
+    assert_eq!(said.code, 2);
+    let why = "the image `alpine:3` needs a container engine: `PLIMSOLL_CONTAINER_ENGINE` names `no-such-engine`";
+    assert!(said.err.contains(why) && said.err.contains(".gitlab-ci.yml:1:8"), "{}", said.err);
     assert_eq!(place.say(&["run", "--gitlab-images", "host"]).code, 0);
     let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
     place.write("plimsoll.yaml", &format!("{config}gitlab: {{images: host}}\n"));
@@ -372,4 +382,48 @@ show: {stage: two, script: [ls], variables: {GIT_STRATEGY: none}}
         let listed = |name: &str| shown.contains(&name.to_string());
         assert!(listed("new.txt") && listed("deep") && !listed("app.py") && !listed("uncommitted.txt"), "{args:?}\n{}", said.out);
     }
+}
+
+#[test]
+fn a_child_pipeline_is_part_of_the_run() {
+    let file = "
+variables: {LEVEL: top}
+stages: [build, children, deploy]
+make: {stage: build, script: [mkdir out, echo parent > out/x], artifacts: {paths: [out]}}
+part:
+  stage: children
+  variables: {PART: \"of $CI_COMMIT_BRANCH\"}
+  trigger: {include: [{local: ci/child.yml}], strategy: depend}
+loose:
+  stage: children
+  trigger: {include: ci/failing.yml}
+bad:
+  stage: children
+  trigger: {include: ci/failing.yml, strategy: depend}
+  rules: [{if: $BAD}]
+deploy: {stage: deploy, script: ['echo \"deployed with $(cat out/x), version $VERSION.\"']}
+";
+    let child = "
+stages: [one, two]
+variables: {LEVEL: child}
+make: {stage: one, script: [mkdir out, echo child > out/x, echo VERSION=3 > v.env], artifacts: {paths: [out], reports: {dotenv: v.env}}}
+use: {stage: two, script: ['echo \"child has $(cat out/x), $LEVEL, $PART, version $VERSION, from $CI_PIPELINE_SOURCE\"']}
+";
+    let failing = "fails: {script: ['false']}\n";
+    let files = [(".gitlab-ci.yml", file), ("ci/child.yml", child), ("ci/failing.yml", failing)];
+    let place = Place::with(&files);
+    let said = place.say(&["run"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let lines = without_prefixes(&said.out);
+    for line in ["child has child, top, of main, version 3, from parent_pipeline", "deployed with parent, version ."] {
+        assert!(lines.contains(&line.to_string()), "`{line}` in\n{}", said.out);
+    }
+    let said = place.say(&["run", "--var", "BAD=1"]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(!said.out.contains("deployed"), "{}", said.out);
+    let wrong = "x: {scirpt: [x]}\n";
+    place.write("ci/child.yml", wrong);
+    let said = place.say(&["run", "--dirty"]);
+    assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+    assert!(said.err.contains("ci/child.yml:1:5") && said.err.contains("did you mean `script`?"), "{}", said.err);
 }

@@ -115,3 +115,40 @@ fn a_job_of_a_release_shows_who_it_is() {
     let claims: Json = serde_json::from_str(token.1).unwrap();
     assert_eq!((&claims["sub"], &claims["event_name"]), (&"repo:local/app:ref:refs/heads/main".into(), &"push".into()));
 }
+
+/// `id_tokens` of a `.gitlab-ci.yml` are variables of the job, and hidden.
+#[test]
+fn a_job_of_gitlab_gets_its_tokens_beforehand() {
+    let show = "import base64, os
+for name in ['ONE', 'MANY']:
+    part = os.environ[name].split('.')[1]
+    print(name, base64.urlsafe_b64decode(part + '=' * (-len(part) % 4)).decode())
+print('hidden', os.environ['ONE'])
+";
+    let file = "
+ask:
+  id_tokens: {ONE: {aud: https://$CI_PROJECT_NAME.example.org}, MANY: {aud: [a, b]}}
+  script: [python3 show.py]
+";
+    let place = Place::with(&[(".gitlab-ci.yml", file), ("show.py", show)]);
+    let said = place.say(&["run"]);
+    let beforehand = "warning: `ask` has `id_tokens` and will fail: only with `--identity` may it show who it is";
+    assert!(said.code == 1 && said.err.starts_with(beforehand) && !said.err.contains("is empty"), "{said:?}");
+    let why = |run: &str| place.say(&["run", "explain", run]).out;
+    assert!(why("run-1").contains("may not show who it is: `plimsoll run --identity`"), "{}", why("run-1"));
+    assert_eq!(place.say(&["run", "--identity"]).code, 1);
+    assert!(why("run-2").contains("nobody has said who issues them here"), "{}", why("run-2"));
+    assert_eq!(place.say(&["identity", "issuer", "https://ci.example.org"]).code, 0);
+    let said = place.say(&["run", "--identity"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let of = |name: &str| -> Json {
+        let prefix = format!("{name} ");
+        let line = said.raw.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_else(|| panic!("{said:?}"));
+        serde_json::from_str(line).unwrap()
+    };
+    let (one, many) = (of("ONE"), of("MANY"));
+    assert_eq!((&one["aud"], &one["iss"]), (&"https://app.example.org".into(), &"https://ci.example.org".into()), "{one}");
+    assert_eq!(one["sub"], "project_path:local/app:ref_type:branch:ref:main", "{one}");
+    assert_eq!((&many["aud"], &many["pipeline_source"]), (&serde_json::json!(["a", "b"]), &"push".into()), "{many}");
+    assert!(said.raw.contains("\nhidden ***\n"), "{said:?}");
+}

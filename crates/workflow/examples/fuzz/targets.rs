@@ -220,6 +220,6 @@ fn pipeline(input: &str) {
         used(base::diagnostic::render(&report.source, &report.diagnostics, false));
     }
     if let Some(file) = file {
-        used(gitlab::compile(&file, &pipeline));
+        used(gitlab::compile(&file, &pipeline, &NoIncludes));
     }
 }

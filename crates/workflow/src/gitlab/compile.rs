@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{Diagnostic, Source, Span};
 use serde_json::Map;
 
-use super::file::{AllowFailure, Environment, File, Job, Parallel, Retry, When};
+use super::file::{AllowFailure, Environment, File, Job, Parallel, Retry, Trigger, When};
+use super::image;
 use super::needs::{Waits, earlier, held_back, waits};
 use super::pipeline::{Images, Pipeline, slug};
 use super::rules::{self, Added};
@@ -13,8 +14,8 @@ use super::steps::{Making, job_condition};
 use super::template::TOOL;
 use super::tree::{Place, Problem, error};
 use super::variables::{NUMBER, Variable, Variables, expand_known, finish_empty as closed, keeping, references, secret, template};
-use super::{Report, reports};
-use crate::model::{self, Defaults, RetryOn, Template, Trigger, Work, Workflow};
+use super::{Includes, Report, parse_child, reports};
+use crate::model::{self, CallSecrets, Defaults, RetryOn, Template, Work, Workflow};
 
 /// A pipeline, ready to be planned.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Compiled {
     pub blocking: Vec<String>,
     /// Tools that built-in templates will call.
     pub tools: Vec<Tool>,
+    /// Where the jobs that run need a container engine, and for what.
+    pub contained: Vec<(Source, Span, String)>,
     pub reports: Vec<Report>,
 }
 
@@ -69,6 +72,14 @@ pub(super) struct Entry<'a> {
     pub played: bool,
 }
 
+impl Job {
+    /// Whether it takes this variable of the file; its own it has anyway.
+    fn inherits(&self, name: &str) -> bool {
+        let own = self.variables.iter().any(|variable| variable.name == name);
+        own || self.inherited.as_ref().is_none_or(|names| names.iter().any(|it| it == name))
+    }
+}
+
 impl Entry<'_> {
     /// Whether it is what `environment` is about: bringing something there, or taking it away.
     pub(super) fn delivers(&self) -> bool {
@@ -87,8 +98,16 @@ const TIMEOUT_MS: u64 = 3_600_000;
 ///
 /// # Errors
 /// When there is no pipeline for the event, or something in it can't be.
-pub fn compile(file: &File, pipeline: &Pipeline) -> Result<Compiled, Refused> {
-    let mut compiler = Compiler { file, pipeline, problems: Vec::new(), base: Variables::default() };
+pub fn compile(file: &File, pipeline: &Pipeline, includes: &dyn Includes) -> Result<Compiled, Refused> {
+    let mut compiler = Compiler {
+        file,
+        pipeline,
+        includes,
+        problems: Vec::new(),
+        base: Variables::default(),
+        children: Vec::new(),
+        child_reports: Vec::new(),
+    };
     compiler.base = compiler.base_variables()?;
     let (entries, mut not_added) = compiler.entries();
     if entries.is_empty() {
@@ -105,7 +124,8 @@ pub fn compile(file: &File, pipeline: &Pipeline) -> Result<Compiled, Refused> {
     not_added.extend(held.values().cloned());
     let kept: Vec<usize> = (0..entries.len()).filter(|index| !held.contains_key(index)).collect();
     let jobs: Vec<model::Job> = kept.iter().map(|index| compiler.job(&entries, &waits, &held, *index)).collect();
-    let reports = reports(&file.sources, std::mem::take(&mut compiler.problems));
+    let mut reports = reports(&file.sources, std::mem::take(&mut compiler.problems));
+    reports.append(&mut compiler.child_reports);
     if reports.iter().any(Report::has_errors) {
         return Err(Refused::Wrong(reports));
     }
@@ -128,15 +148,41 @@ pub fn compile(file: &File, pipeline: &Pipeline) -> Result<Compiled, Refused> {
         let tool = entry.variables.iter().find(|variable| variable.name == TOOL)?;
         Some(Tool { job: entry.name.clone(), tool: tool.value.clone() })
     };
-    Ok(Compiled {
+    let mut compiled = Compiled {
         workflow: compiler.workflow(jobs),
         stages,
         ids: kept.iter().map(|index| (entries[*index].name.clone(), entries[*index].id.clone())).collect(),
         tools: kept.iter().filter_map(tool).collect(),
+        contained: kept.iter().filter_map(|index| compiler.contained(entries[*index].job)).collect(),
         not_added,
         blocking,
         reports,
-    })
+    };
+    compiler.children.into_iter().for_each(|child| compiled.take(child));
+    Ok(compiled)
+}
+
+/// A pipeline that a job is.
+struct Child {
+    /// By which the job calls it.
+    uses: String,
+    /// The job's name.
+    name: String,
+    compiled: Compiled,
+}
+
+impl Compiled {
+    fn take(&mut self, Child { uses, name, compiled }: Child) {
+        let Compiled { mut workflow, not_added, blocking, tools, contained, .. } = compiled;
+        self.workflow.called.append(&mut workflow.called);
+        workflow.interface = Some(model::Interface::default());
+        self.workflow.called.insert(uses, workflow);
+        let within = |job: String| format!("{name} / {job}");
+        self.not_added.extend(not_added.into_iter().map(|it| NotAdded { job: within(it.job), ..it }));
+        self.blocking.extend(blocking.into_iter().map(within));
+        self.tools.extend(tools.into_iter().map(|it| Tool { job: within(it.job), ..it }));
+        self.contained.extend(contained);
+    }
 }
 
 fn nothing_left(not_added: &[NotAdded]) -> String {
@@ -150,7 +196,10 @@ fn nothing_left(not_added: &[NotAdded]) -> String {
 struct Compiler<'a> {
     file: &'a File,
     pipeline: &'a Pipeline,
+    includes: &'a dyn Includes,
     problems: Vec<Problem>,
+    children: Vec<Child>,
+    child_reports: Vec<Report>,
     /// What every job starts from: predefined ones and the file's.
     base: Variables,
 }
@@ -232,11 +281,10 @@ impl<'a> Compiler<'a> {
         variables.put(raw("CI_JOB_STAGE", &job.stage));
         variables.put(raw("CI_JOB_STATUS", "running"));
         variables.put(raw("CI_JOB_TIMEOUT", &(job.timeout_ms.unwrap_or(TIMEOUT_MS) / 1_000).to_string()));
-        if let Some((image, _)) = &job.image {
-            variables.put(Variable::new("CI_JOB_IMAGE", image));
+        if let Some(image) = &job.image {
+            variables.put(Variable::new("CI_JOB_IMAGE", &image.name));
         }
-        let inherits = |name: &str| job.inherited.as_ref().is_none_or(|names| names.iter().any(|it| it == name));
-        variables.extend(self.file.variables.iter().filter(|variable| inherits(&variable.name)).cloned());
+        variables.extend(self.file.variables.iter().filter(|variable| job.inherits(&variable.name)).cloned());
         let stripped = self
             .base
             .iter()
@@ -269,7 +317,9 @@ impl<'a> Compiler<'a> {
             true => waits[index].on.iter().map(|(need, _)| *need).collect(),
             false => earlier(entries, waits, held, entry.stage),
         };
-        let needs: Vec<String> = needs.into_iter().map(|need| entries[need].id.clone()).collect();
+        let mut passed = Vec::new();
+        needs.into_iter().for_each(|need| self.pass_triggers(entries, waits, held, need, &mut passed));
+        let needs: Vec<String> = passed.into_iter().map(|need| entries[need].id.clone()).collect();
         let sources = self.artifact_sources(entries, waits, held, index);
         let dotenv = sources.iter().any(|(_, dotenv)| !dotenv.is_empty());
         let mut open = Vec::new();
@@ -282,6 +332,13 @@ impl<'a> Compiler<'a> {
             let shown = if variable.raw { full.clone() } else { closed(full) };
             env.push((Template::String(variable.name.clone()), template(&shown, &self.pipeline.secrets)));
         }
+        let tokens = job.id_tokens.iter().map(|(name, audiences)| (name.clone(), audiences.iter().map(|it| value(it)).collect()));
+        let id_tokens = model::IdTokens { audiences: tokens.collect(), source: self.pipeline.source.clone() };
+        for (name, _) in &id_tokens.audiences {
+            let source = format!("secrets['{}{}']", model::IdTokens::SECRET, name.replace('\'', "''"));
+            env.push((Template::String(name.clone()), Template::Expr { source, span: job.place.span }));
+        }
+        let id_tokens = Some(id_tokens).filter(|tokens| !tokens.audiences.is_empty());
         let mut caches = job.caches.clone();
         for cache in &mut caches {
             if let Some(policy) = cache.policy.as_ref().map(|policy| value(policy)) {
@@ -291,10 +348,11 @@ impl<'a> Compiler<'a> {
         let strategy = expanded.get("GIT_STRATEGY").map(String::as_str);
         let delay_ms = entry.added.start_in_ms.filter(|_| entry.added.when == When::Delayed);
         let making = Making {
-            id: &entry.id,
+            id: &format!("{}{}", self.pipeline.prefix, entry.id),
             span: job.place.span,
             value: &value,
             secrets: &self.pipeline.secrets,
+            before_sources: &job.before_sources,
             before_script: &job.before_script,
             script: &job.script,
             after_script: &job.after_script,
@@ -307,18 +365,34 @@ impl<'a> Compiler<'a> {
             delay_ms,
             without_sources: matches!(strategy, Some("none" | "empty")),
         };
+        if let Some(trigger) = &job.trigger {
+            let work = Work::Call { uses: self.child(entry, trigger), with: None, secrets: CallSecrets::Inherit };
+            let may_fail = !trigger.depend || entry.added.allow_failure == AllowFailure::Always(true);
+            return model::Job {
+                name: Some(Template::String(entry.name.clone())),
+                condition: job_condition(entry.added.when, &needs, waits[index].named),
+                needs,
+                continue_on_error: may_fail.then_some(Template::Bool(true)),
+                // A call can't give what it hasn't; each of its jobs has to ask all the same.
+                permissions: Some(may_show_identity()),
+                ..model::Job::new(&entry.id, job.place.span, work)
+            };
+        }
         let environment = job.environment.as_ref().filter(|environment| delivers(environment)).map(|environment| model::Environment {
             name: template(&value(&environment.name), &self.pipeline.secrets),
             url: environment.url.as_ref().map(|url| template(&value(url), &self.pipeline.secrets)),
             deployment: None,
         });
         let minutes = |ms: u64| Template::Number(std::time::Duration::from_millis(ms).as_secs_f64() / 60.0);
+        let containers = image::Making { value: &value, secrets: &self.pipeline.secrets };
+        let env = Template::Mapping(env);
+        let image = job.image.as_ref().filter(|_| self.pipeline.images == Images::Container);
         let work = Work::Steps {
             runs_on: Template::String("self-hosted".to_string()),
-            container: None,
-            services: None,
+            container: image.map(|image| containers.job(image)),
+            services: image.and_then(|_| containers.services(&job.services, &env)),
             snapshot: None,
-            defaults: Defaults::default(),
+            defaults: Defaults { shell: image.map(image::Making::shell), ..Defaults::default() },
             steps: making.steps(),
         };
         model::Job {
@@ -331,15 +405,85 @@ impl<'a> Compiler<'a> {
                 cancel_in_progress: None,
                 queue: Some("max".to_string()),
             }),
-            env: Some(Template::Mapping(env)),
+            env: Some(env),
             timeout_minutes: Some(minutes(job.timeout_ms.unwrap_or(TIMEOUT_MS) + delay_ms.unwrap_or(0))),
             continue_on_error: (entry.added.allow_failure == AllowFailure::Always(true)).then_some(Template::Bool(true)),
+            permissions: id_tokens.as_ref().map(|_| may_show_identity()),
+            id_tokens,
             outputs: making.outputs(),
             allowed_exit_codes: entry.added.allow_failure.exit_codes().to_vec(),
             coverage: job.coverage.as_ref().map(|(pattern, _)| pattern.clone()),
             retry: job.retry.as_ref().filter(|retry| retry.max > 0).map(retry_of),
             ..model::Job::new(&entry.id, job.place.span, work)
         }
+    }
+
+    /// What has to be over before a job that waits for `need`: a child that nothing depends on is over when it begins.
+    fn pass_triggers(
+        &self,
+        entries: &[Entry<'a>],
+        waits: &[Waits],
+        held: &BTreeMap<usize, NotAdded>,
+        need: usize,
+        passed: &mut Vec<usize>,
+    ) {
+        let begins_only = entries[need].job.trigger.as_ref().is_some_and(|trigger| !trigger.depend);
+        if !begins_only {
+            if !passed.contains(&need) {
+                passed.push(need);
+            }
+            return;
+        }
+        let before: Vec<usize> = match waits[need].named {
+            true => waits[need].on.iter().map(|(need, _)| *need).collect(),
+            false => earlier(entries, waits, held, entries[need].stage),
+        };
+        before.into_iter().for_each(|need| self.pass_triggers(entries, waits, held, need, passed));
+    }
+
+    /// The pipeline that the job is, read and compiled; by what it is called.
+    fn child(&mut self, entry: &Entry<'_>, trigger: &Trigger) -> String {
+        /// As deep as GitLab has it: a child may have children.
+        const DEPTH_MAX: usize = 2;
+        let prefix = format!("{}{}-", self.pipeline.prefix, entry.id);
+        let uses = format!("./{}", prefix.trim_end_matches('-'));
+        if self.pipeline.depth == DEPTH_MAX {
+            let message = format!("child pipelines are {DEPTH_MAX} deep at most, and this would be one more");
+            self.problems.push(error("gitlab/trigger", trigger.place, message));
+            return uses;
+        }
+        let mut pipeline = Pipeline {
+            source: "parent_pipeline".to_string(),
+            inputs: BTreeMap::new(),
+            depth: self.pipeline.depth + 1,
+            prefix,
+            ..self.pipeline.clone()
+        };
+        if trigger.forward {
+            let expanded = entry.variables.expanded();
+            let names = self.file.variables.iter().chain(&entry.job.variables).map(|variable| &variable.name);
+            let names =
+                names.chain(entry.leg.iter().map(|(name, _)| name)).chain(entry.added.variables.iter().map(|variable| &variable.name));
+            for name in names.filter(|name| entry.job.inherits(name)) {
+                let value = expanded.get(name).map(|value| closed(value)).unwrap_or_default();
+                pipeline.variables.entry(name.clone()).or_insert(value);
+            }
+        }
+        let (file, reports) = parse_child(trigger, &self.file.sources, &pipeline, self.includes);
+        self.child_reports.extend(reports);
+        let Some(file) = file else { return uses };
+        match compile(&file, &pipeline, self.includes) {
+            Ok(mut compiled) => {
+                self.child_reports.append(&mut compiled.reports);
+                self.children.push(Child { uses: uses.clone(), name: entry.name.clone(), compiled });
+            }
+            Err(Refused::NoPipeline(why)) => {
+                let message = format!("the child pipeline of `{}` would have no job: {why}", entry.name);
+                self.problems.push(error("gitlab/trigger", trigger.place, message));
+            }
+            Err(Refused::Wrong(reports)) => self.child_reports.extend(reports),
+        }
+        uses
     }
 
     /// Jobs whose artifacts this one finds, with the paths of their dotenv reports.
@@ -363,7 +507,7 @@ impl<'a> Compiler<'a> {
             let artifacts = entries[*other].job.artifacts.as_ref().filter(|artifacts| artifacts.is_passed_on())?;
             let expanded = entries[*other].variables.expanded();
             let dotenv = artifacts.dotenv().map(|path| closed(&keeping(path, &expanded))).collect();
-            Some((entries[*other].id.clone(), dotenv))
+            Some((format!("{}{}", self.pipeline.prefix, entries[*other].id), dotenv))
         };
         sources.iter().filter_map(passed_on).collect()
     }
@@ -381,24 +525,37 @@ impl<'a> Compiler<'a> {
         if matches!(submodules, Some("normal" | "recursive")) {
             refuse(job.place, "`GIT_SUBMODULE_STRATEGY`, which fetches other repositories,", None);
         }
-        const HINT: &str =
-            "`gitlab: { images: host }` in `plimsoll.yaml`, or `--gitlab-images host`, runs the jobs on this machine with the tools it has";
+        const HINT: &str = "`gitlab: { images: container }` in `plimsoll.yaml`, or `--gitlab-images container`, runs it in one; `host` runs the \
+                            jobs on this machine with the tools it has";
         match self.pipeline.images {
-            Images::Refuse => {
-                if let Some((image, place)) = &job.image {
-                    refuse(*place, &format!("a job in the container image `{image}`"), Some(HINT));
+            Images::Container if job.image.is_none() => {
+                const IMAGE: &str = "give the job an `image:`: what runs on this machine itself has no name for a service";
+                for service in &job.services {
+                    refuse(service.place, &format!("the service `{}` of a job without an image", service.name), Some(IMAGE));
                 }
-                for (service, place) in &job.services {
-                    refuse(*place, &format!("the service `{service}`, which needs a container,"), Some(HINT));
+            }
+            Images::Container => {}
+            Images::Refuse => {
+                let image = job.image.iter().map(|image| (image, "a job in the container image"));
+                for (image, what) in image.chain(job.services.iter().map(|service| (service, "a job with the service"))) {
+                    let message = format!("{what} `{}` isn't run, as `images: refuse` says", image.name);
+                    let (file, problem) = error("gitlab/images", image.place, message);
+                    self.problems.push((file, problem.hint(HINT)));
                 }
             }
             Images::Host => {
-                for (service, place) in &job.services {
-                    let message = format!("the service `{service}` isn't started: with `images: host` jobs find what this machine has");
-                    self.problems.push((place.file, Diagnostic::warning("gitlab/service", place.span, message)));
+                for service in &job.services {
+                    let message =
+                        format!("the service `{}` isn't started: with `images: host` jobs find what this machine has", service.name);
+                    self.problems.push((service.place.file, Diagnostic::warning("gitlab/service", service.place.span, message)));
                 }
             }
         }
+    }
+
+    fn contained(&self, job: &Job) -> Option<(Source, Span, String)> {
+        let image = job.image.as_ref().filter(|_| self.pipeline.images == Images::Container)?;
+        Some((self.file.sources[image.place.file].clone(), image.place.span, format!("the image `{}`", image.name)))
     }
 
     fn workflow(&self, jobs: Vec<model::Job>) -> Workflow {
@@ -407,11 +564,15 @@ impl<'a> Compiler<'a> {
         Workflow {
             name,
             // Whether it runs at all is decided by now.
-            on: vec![Trigger { event: self.pipeline.event.name.clone(), config: Map::new(), span: Span::default() }],
+            on: vec![model::Trigger { event: self.pipeline.event.name.clone(), config: Map::new(), span: Span::default() }],
             jobs,
             ..Workflow::new(&*source.name)
         }
     }
+}
+
+fn may_show_identity() -> model::Permissions {
+    model::Permissions::Scopes(Map::from_iter([("id-token".to_string(), "write".into())]))
 }
 
 /// Without `when` everything is tried again.

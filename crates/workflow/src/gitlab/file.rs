@@ -3,7 +3,8 @@
 use base::Source;
 
 use super::expression::Expression;
-use super::tree::Place;
+use super::image::Image;
+use super::tree::{Place, Tree};
 use super::variables::Variable;
 
 /// A configuration with everything it includes.
@@ -26,6 +27,8 @@ pub(crate) struct Job {
     pub name: String,
     pub place: Place,
     pub stage: String,
+    /// `hooks:pre_get_sources_script`.
+    pub before_sources: Vec<String>,
     pub before_script: Vec<String>,
     pub script: Vec<String>,
     pub after_script: Vec<String>,
@@ -42,17 +45,31 @@ pub(crate) struct Job {
     pub inherited: Option<Vec<String>>,
     pub artifacts: Option<Artifacts>,
     pub caches: Vec<Cache>,
-    pub image: Option<(String, Place)>,
-    pub services: Vec<(String, Place)>,
+    pub image: Option<Image>,
+    pub services: Vec<Image>,
     pub parallel: Parallel,
     pub retry: Option<Retry>,
     pub timeout_ms: Option<u64>,
     pub environment: Option<Environment>,
+    /// Names, and for whom each is.
+    pub id_tokens: Vec<(String, Vec<String>)>,
     pub coverage: Option<(String, Place)>,
     pub resource_group: Option<String>,
-    pub is_trigger: bool,
+    pub trigger: Option<Trigger>,
     /// Right, and not run here.
     pub unsupported: Vec<(Place, String)>,
+}
+
+/// A job that is a pipeline of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Trigger {
+    pub place: Place,
+    /// As entries of `include` are.
+    pub include: Vec<Tree>,
+    /// Whether the job is what becomes of the child; else it has succeeded once that is begun.
+    pub depend: bool,
+    /// Whether the child has the variables of the file and the job.
+    pub forward: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -78,6 +78,18 @@ impl<'a> Loader<'a> {
         tree
     }
 
+    /// A configuration that only includes others; `sources` are those in which the entries stand.
+    pub fn load_entries(&mut self, entries: &[Tree], place: Place, sources: &[Source]) -> Tree {
+        self.sources = sources.to_vec();
+        let mut tree = Tree { place, value: Value::Map(Vec::new()) };
+        for entry in entries {
+            for included in self.entry(entry, &None, &mut Vec::new()) {
+                tree.merge(&included);
+            }
+        }
+        tree
+    }
+
     fn file(
         &mut self,
         source: Source,

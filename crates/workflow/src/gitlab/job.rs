@@ -4,8 +4,10 @@ use base::name::nearest;
 
 use super::expression::{self, Expression};
 use super::file::{
-    AllowFailure, Artifacts, ArtifactsWhen, Cache, CacheKey, Combination, Environment, Job, Need, Parallel, Policy, Retry, Rule, When,
+    AllowFailure, Artifacts, ArtifactsWhen, Cache, CacheKey, Combination, Environment, Job, Need, Parallel, Policy, Retry, Rule, Trigger,
+    When,
 };
+use super::image;
 use super::include::entries;
 use super::read::variables;
 use super::reader::Reader;
@@ -102,6 +104,7 @@ pub(super) fn read(reader: &mut Reader, key: &Key, tree: &Tree, stages: &[String
         name: key.text.clone(),
         place: key.place,
         stage: "test".to_string(),
+        before_sources: Vec::new(),
         before_script: Vec::new(),
         script: Vec::new(),
         after_script: Vec::new(),
@@ -123,9 +126,10 @@ pub(super) fn read(reader: &mut Reader, key: &Key, tree: &Tree, stages: &[String
         retry: None,
         timeout_ms: None,
         environment: None,
+        id_tokens: Vec::new(),
         coverage: None,
         resource_group: None,
-        is_trigger: false,
+        trigger: None,
         unsupported: Vec::new(),
     };
     let mut stage = None;
@@ -149,8 +153,8 @@ pub(super) fn read(reader: &mut Reader, key: &Key, tree: &Tree, stages: &[String
             "inherit" => inherit(reader, value, &mut job),
             "artifacts" => job.artifacts = artifacts(reader, value),
             "cache" => job.caches = caches(reader, value),
-            "image" => job.image = image(reader, name, value),
-            "services" => job.services = entries(value).into_iter().filter_map(|item| image(reader, name, item)).collect(),
+            "image" => job.image = image::read(reader, name, value),
+            "services" => job.services = entries(value).into_iter().filter_map(|item| image::read(reader, name, item)).collect(),
             "parallel" => job.parallel = parallel(reader, value),
             "retry" => job.retry = retry(reader, value),
             "timeout" => job.timeout_ms = reader.duration_ms(name, value),
@@ -159,25 +163,38 @@ pub(super) fn read(reader: &mut Reader, key: &Key, tree: &Tree, stages: &[String
             "resource_group" => job.resource_group = reader.text(name, value),
             "interruptible" => drop(reader.flag(name, value)),
             "tags" => drop(reader.texts(name, value)),
-            "trigger" => {
-                job.is_trigger = true;
-                job.unsupported.push((key.place, "a job that triggers another pipeline".to_string()));
-            }
+            "trigger" => job.trigger = trigger(reader, key.place, value, &mut job.unsupported),
             "release" => job.unsupported.push((key.place, "`release`, which makes a release on the forge,".to_string())),
             "secrets" => job.unsupported.push((key.place, "`secrets`, which come from a vault,".to_string())),
-            "id_tokens" => job.unsupported.push((key.place, "`id_tokens`, which need an identity provider,".to_string())),
+            "id_tokens" => job.id_tokens = id_tokens(reader, value),
             "identity" => job.unsupported.push((key.place, "`identity`".to_string())),
             "run" => job.unsupported.push((key.place, "`run` with CI/CD steps".to_string())),
-            "hooks" => job.unsupported.push((key.place, "`hooks`".to_string())),
+            "hooks" => {
+                for (key, value) in reader.closed(name, value, &["pre_get_sources_script"]) {
+                    job.before_sources = reader.plain_texts(&key.text, value);
+                }
+            }
             "dast_configuration" => job.unsupported.push((key.place, "`dast_configuration`".to_string())),
             _ => {}
         }
+    }
+    if job.trigger.is_some() {
+        // Those of `default`; a child has its own.
+        (job.image, job.services) = (None, Vec::new());
     }
     let has = |key: &str| tree.get(key).is_some_and(|value| !value.is_null());
     if !has("script") && !has("trigger") && !has("run") {
         reader.error("gitlab/missing-key", key.place, format!("the job `{}` needs `script`, `run` or `trigger`", key.text));
     } else if let Some(script) = tree.get("script").filter(|script| matches!(&script.value, Value::List(items) if items.is_empty())) {
         reader.error("gitlab/value", script.place, "`script` is empty");
+    }
+    for other in ["script", "before_script", "after_script", "image", "services", "artifacts", "cache"] {
+        // What `default` sets is nothing that the job says.
+        let place = place_of(tree, other);
+        let is_own = place.file == tree.place.file && (tree.place.span.start..tree.place.span.end).contains(&place.span.start);
+        if has("trigger") && has(other) && is_own {
+            reader.error("gitlab/trigger", place, format!("`{other}` can't stand beside `trigger`: the child's jobs have their own"));
+        }
     }
     if has("rules") {
         for other in ["only", "except"] {
@@ -208,6 +225,75 @@ pub(super) fn read(reader: &mut Reader, key: &Key, tree: &Tree, stages: &[String
         reader.hinted("gitlab/stage", key.place, message, format!("the stages are `{}`", stages.join("`, `")));
     }
     Some(job)
+}
+
+fn id_tokens(reader: &mut Reader, tree: &Tree) -> Vec<(String, Vec<String>)> {
+    let Some(map) = tree.map() else {
+        reader.wrong_type("id_tokens", tree, "a mapping from names to `aud`");
+        return Vec::new();
+    };
+    let mut tokens = Vec::new();
+    for (key, value) in map {
+        let audiences: Vec<String> =
+            reader.closed(&key.text, value, &["aud"]).into_iter().flat_map(|(aud, value)| reader.plain_texts(&aud.text, value)).collect();
+        if audiences.is_empty() && value.map().is_some() {
+            reader.error("gitlab/missing-key", key.place, format!("the token `{}` needs `aud`: for whom it is", key.text));
+        }
+        tokens.push((key.text.clone(), audiences));
+    }
+    tokens
+}
+
+/// Another pipeline: one of this project becomes part of the same run.
+fn trigger(reader: &mut Reader, place: Place, tree: &Tree, unsupported: &mut Vec<(Place, String)>) -> Option<Trigger> {
+    let elsewhere = |project: &str| format!("a pipeline of another project (`{project}`), which only the server can start,");
+    if let Some(project) = tree.as_text() {
+        unsupported.push((tree.place, elsewhere(project)));
+        return None;
+    }
+    let mut trigger = Trigger { place, include: Vec::new(), depend: false, forward: true };
+    let (mut inputs, mut is_elsewhere) = (None, false);
+    for (key, value) in reader.closed("trigger", tree, &["include", "strategy", "forward", "inputs", "project", "branch"]) {
+        let name = key.text.as_str();
+        match name {
+            "include" => trigger.include = entries(value).into_iter().cloned().collect(),
+            "strategy" => trigger.depend = reader.choice(name, value, &["depend", "mirror"]).is_some(),
+            "inputs" => inputs = Some(value.clone()),
+            "forward" => {
+                for (key, value) in reader.closed(name, value, &["yaml_variables", "pipeline_variables"]) {
+                    let flag = reader.flag(&key.text, value);
+                    if key.text == "yaml_variables" {
+                        trigger.forward = flag.unwrap_or(true);
+                    }
+                }
+            }
+            "project" => {
+                is_elsewhere = true;
+                unsupported.push((value.place, elsewhere(&reader.text(name, value)?)));
+            }
+            _ => drop(reader.text(name, value)),
+        }
+    }
+    if is_elsewhere {
+        return None;
+    }
+    if trigger.include.is_empty() {
+        reader.error("gitlab/missing-key", place, "`trigger` needs `include` or `project`");
+        return None;
+    }
+    let made: Vec<Place> = trigger.include.iter().filter_map(|entry| entry.get("artifact")).map(|artifact| artifact.place).collect();
+    if !made.is_empty() {
+        let what = "a child pipeline whose file a job makes (`include:artifact`)";
+        unsupported.extend(made.into_iter().map(|place| (place, what.to_string())));
+        return None;
+    }
+    for entry in &mut trigger.include {
+        // Those of the trigger are those of each file that says none.
+        if let Some(inputs) = &inputs {
+            entry.give("local", "inputs", inputs);
+        }
+    }
+    Some(trigger)
 }
 
 fn place_of(tree: &Tree, key: &str) -> Place {
@@ -492,20 +578,6 @@ fn key_of_files(reader: &mut Reader, tree: &Tree) -> CacheKey {
         reader.error("gitlab/missing-key", tree.place, "`cache:key` needs `files`, or has to be a text");
     }
     CacheKey::Files { files, prefix }
-}
-
-/// A name, or a mapping with one.
-fn image(reader: &mut Reader, name: &str, tree: &Tree) -> Option<(String, Place)> {
-    const IMAGE: &[&str] = &["name", "entrypoint", "command", "alias", "variables", "docker", "kubernetes", "pull_policy"];
-    if tree.map().is_none() {
-        return reader.text(name, tree).map(|image| (image, tree.place));
-    }
-    let entries = reader.closed(name, tree, IMAGE);
-    let found = entries.into_iter().find(|(key, _)| key.text == "name").and_then(|(_, value)| value.text());
-    if found.is_none() {
-        reader.error("gitlab/missing-key", tree.place, format!("`{name}` needs `name`"));
-    }
-    found.map(|image| (image, tree.place))
 }
 
 const PARALLEL_MAX: usize = 200;

@@ -12,6 +12,7 @@ mod expression;
 mod extend;
 mod file;
 mod glob;
+mod image;
 mod include;
 mod inputs;
 mod job;
@@ -53,11 +54,22 @@ impl Report {
     }
 }
 
+/// What a job triggers, as [`parse`] reads a file: it includes these, which stand in one of `sources`.
+fn parse_child(trigger: &file::Trigger, sources: &[Source], pipeline: &Pipeline, includes: &dyn Includes) -> (Option<File>, Vec<Report>) {
+    let mut loader = Loader::new(pipeline, includes);
+    let tree = loader.load_entries(&trigger.include, trigger.place, sources);
+    let is_complete = loader.problems.is_empty();
+    read_tree(loader.sources, loader.problems, Some(tree).filter(|_| is_complete))
+}
+
 /// The file, or nothing when there is any error in it or in what it includes; the reports hold all there are, warnings among them.
 pub fn parse(source: &Source, pipeline: &Pipeline, includes: &dyn Includes) -> (Option<File>, Vec<Report>) {
     let mut loader = Loader::new(pipeline, includes);
-    let mut tree = loader.load(source);
-    let (sources, mut problems) = (loader.sources, loader.problems);
+    let tree = loader.load(source);
+    read_tree(loader.sources, loader.problems, tree)
+}
+
+fn read_tree(sources: Vec<Source>, mut problems: Vec<Problem>, mut tree: Option<tree::Tree>) -> (Option<File>, Vec<Report>) {
     let mut file = None;
     if let Some(tree) = &mut tree {
         extend::extend(tree, &mut problems);

@@ -34,6 +34,9 @@ pub struct Pipeline {
     /// Manual jobs that are asked for, by name.
     pub play: BTreeSet<String>,
     pub images: Images,
+    /// Of a child: how many are around it, and what its artifacts' names begin with.
+    pub depth: usize,
+    pub prefix: String,
     /// `2026-11-25T07:26:59Z`; empty when it isn't known.
     pub created: String,
 }
@@ -50,8 +53,10 @@ pub struct Commit {
 /// What becomes of `image:` and `services:`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Images {
-    /// A job that asks for a container isn't run.
+    /// Jobs run in the containers they ask for.
     #[default]
+    Container,
+    /// A job that asks for a container isn't run.
     Refuse,
     /// Jobs run on this machine whatever image they ask for.
     Host,
@@ -76,7 +81,9 @@ impl Pipeline {
             secrets: Vec::new(),
             inputs: BTreeMap::new(),
             play: BTreeSet::new(),
-            images: Images::Refuse,
+            images: Images::default(),
+            depth: 0,
+            prefix: String::new(),
             created: String::new(),
             event,
         }

@@ -13,6 +13,7 @@ pub(super) struct Making<'a> {
     pub span: Span,
     pub value: &'a dyn Fn(&str) -> String,
     pub secrets: &'a [String],
+    pub before_sources: &'a [String],
     pub before_script: &'a [String],
     pub script: &'a [String],
     pub after_script: &'a [String],
@@ -42,6 +43,9 @@ impl Making<'_> {
         if let Some(delay_ms) = self.delay_ms {
             let seconds = delay_ms.div_ceil(1_000);
             steps.push(self.step("delay", "Delay", "success()", run(format!("sleep {seconds}"))));
+        }
+        if !self.before_sources.is_empty() {
+            steps.push(self.step("before_sources", "Before the sources", "success()", run(script(self.before_sources, false))));
         }
         if !self.without_sources {
             steps.push(self.step("sources", "Get the sources", "success()", uses("actions/checkout@v4", &[])));

@@ -11,13 +11,13 @@ pub(crate) struct Place {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     pub place: Place,
     pub value: Value,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     /// As Ruby prints it: `3.10` is `3.1`.
@@ -30,7 +30,7 @@ pub(super) enum Value {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub text: String,
     pub place: Place,
 }
@@ -75,6 +75,21 @@ impl Tree {
             }
         };
         Tree { place, value }
+    }
+
+    /// Sets a key that isn't there; a text becomes a mapping that has it by the first name.
+    pub fn give(&mut self, name: &str, key: &str, value: &Tree) {
+        let place = self.place;
+        let named = |text: &str| Key { text: text.to_string(), place };
+        if let Value::Text(_) = self.value {
+            let text = self.clone();
+            self.value = Value::Map(vec![(named(name), text)]);
+        }
+        if let Value::Map(entries) = &mut self.value
+            && !entries.iter().any(|(known, _)| known.text == key)
+        {
+            entries.push((named(key), value.clone()));
+        }
     }
 
     pub fn get(&self, key: &str) -> Option<&Tree> {

@@ -140,6 +140,25 @@ impl Mounts {
         self.0.iter().find_map(|mount| moved(path, &mount.outside, &mount.inside)).unwrap_or_else(|| path.to_string())
     }
 
+    /// The text with every path of the machine in it as it is called inside.
+    pub(super) fn within(&self, text: &str) -> String {
+        let narrowest = |text: &str| self.0.iter().find(|mount| !mount.outside.is_empty() && moved_path(text, &mount.outside));
+        let (mut out, mut rest) = (String::new(), text);
+        while let Some(letter) = rest.chars().next() {
+            match narrowest(rest) {
+                Some(mount) => {
+                    out.push_str(&mount.inside);
+                    rest = &rest[mount.outside.len()..];
+                }
+                None => {
+                    out.push(letter);
+                    rest = &rest[letter.len_utf8()..];
+                }
+            }
+        }
+        out
+    }
+
     /// What a path inside is called on the machine.
     pub fn outside(&self, path: &str) -> String {
         self.0.iter().find_map(|mount| moved(path, &mount.inside, &mount.outside)).unwrap_or_else(|| path.to_string())
@@ -181,6 +200,12 @@ impl Mounts {
 pub(super) const HOME: &str = "/github/home";
 const WORKFLOW: &str = "/github/workflow";
 pub(super) const ACTION_WORKSPACE: &str = "/github/workspace";
+
+/// Whether the text begins with this directory, or something in it.
+fn moved_path(text: &str, directory: &str) -> bool {
+    let behind = text.strip_prefix(directory).map(|rest| rest.chars().next());
+    behind.is_some_and(|next| next.is_none_or(|next| !next.is_alphanumeric() && !matches!(next, '_' | '-' | '.')))
+}
 
 /// The path below another directory, if it lies in this one.
 fn moved(path: &str, from: &str, to: &str) -> Option<String> {
@@ -268,6 +293,10 @@ mod tests {
             assert_eq!(mounts.inside(outside), inside);
             assert_eq!(mounts.outside(inside), outside);
         }
+        assert_eq!(
+            mounts.within("-I/j/w/include:/j/workshop;/j/w ünd /j/t"),
+            "-I/__w/shop/shop/include:/j/workshop;/__w/shop/shop ünd /__w/_temp"
+        );
         assert_eq!(mounts.lines_outside("a\n  !/__w/shop/shop/b\n/__t"), "a\n  !/j/w/b\n/tools");
     }
 }

@@ -201,6 +201,10 @@ impl Job {
             Ok(asked) => asked.map(Box::new),
             Err(why) => return spoiled(why),
         };
+        // The official runner leaves them as the machine has them.
+        if let Some(asked) = containers.as_deref().filter(|asked| asked.job.as_ref().is_some_and(|job| job.gitlab.is_some())) {
+            env.iter_mut().for_each(|(_, value)| *value = asked.mounts.within(value));
+        }
         match (pick("shell"), pick("working-directory")) {
             (Ok(shell), Ok(directory)) => {
                 let pres = self.pres(&known, containers.as_deref(), files);
@@ -214,13 +218,15 @@ impl Job {
     fn wanted(&self, scope: &StepScope<'_>) -> Result<Option<Asked>, String> {
         let Work::Steps { container, services, .. } = &self.spec.job.work else { return Ok(None) };
         let job = container.as_ref().map(|template| container::job(template, scope)).transpose()?.flatten();
-        let services = services.as_ref().map(|template| container::services(template, scope)).transpose()?.unwrap_or_default();
+        let mut services = services.as_ref().map(|template| container::services(template, scope)).transpose()?.unwrap_or_default();
         if job.is_none() && services.is_empty() {
             return Ok(None);
         }
         let repository = self.spec.contexts.github["repository"].as_str().unwrap_or_default();
         let name = repository.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("workspace");
         let mounts = Mounts::of_job(&self.machine, name);
+        let of_gitlab = services.iter_mut().filter(|(_, service)| service.gitlab.is_some());
+        of_gitlab.flat_map(|(_, service)| service.env.values_mut()).for_each(|value| *value = mounts.within(value));
         let directory = mounts.inside(&self.machine.workspace);
         Ok(Some(Asked { job, services, mounts, directory }))
     }

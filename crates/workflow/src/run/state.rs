@@ -405,7 +405,9 @@ impl Run {
             }
             Event::CallFinished { key, conclusion, outputs, reason, at } => {
                 self.set_outputs(key, outputs);
-                self.end_leg(key, Ending { reason: reason.clone(), ..Ending::new(*conclusion, *at) });
+                // GitHub's files can't allow it; a child pipeline of GitLab's may fail.
+                let allowed = *conclusion == Conclusion::Failure && self.leg_mut(key).leg.allow_failure;
+                self.end_leg(key, Ending { allowed, reason: reason.clone(), ..Ending::new(*conclusion, *at) });
             }
             Event::JobSuperseded { key, by, group, at } => {
                 self.leg_mut(key).superseded = Some(Superseded { by: by.clone(), group: group.clone(), at: *at });

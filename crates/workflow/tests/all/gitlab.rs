@@ -52,7 +52,7 @@ fn check(text: &str) -> String {
     let pipeline = pipeline(text);
     let (file, mut reports) = gitlab::parse(&source, &pipeline, &InFolder);
     let Some(file) = file else { return rendered(&reports) };
-    match gitlab::compile(&file, &pipeline) {
+    match gitlab::compile(&file, &pipeline, &InFolder) {
         Ok(compiled) => {
             reports.extend(compiled.reports.clone());
             let warnings = rendered(&reports);
@@ -88,9 +88,11 @@ fn pipeline(text: &str) -> Pipeline {
     pipeline.files = words("files");
     pipeline.play = all("play").into_iter().map(str::to_string).collect();
     pipeline.commit.message = one("message", "first line\n\nand more");
-    if one("images", "refuse") == "host" {
-        pipeline.images = Images::Host;
-    }
+    pipeline.images = match one("images", "container").as_str() {
+        "host" => Images::Host,
+        "refuse" => Images::Refuse,
+        _ => Images::Container,
+    };
     pipeline
 }
 
@@ -124,6 +126,10 @@ fn shown(compiled: &Compiled) -> String {
         writeln!(out, "stage {stage}: {}", jobs.join(" | ")).unwrap();
     }
     compiled.workflow.jobs.iter().for_each(|job| show_job(job, &mut out));
+    for (name, called) in &compiled.workflow.called {
+        writeln!(out, "\n== {name}").unwrap();
+        called.jobs.iter().for_each(|job| show_job(job, &mut out));
+    }
     for it in &compiled.not_added {
         writeln!(out, "not `{}`{}: {}", it.job, if it.manual { " (manual)" } else { "" }, it.reason).unwrap();
     }
@@ -160,6 +166,9 @@ fn show_job(job: &Job, out: &mut String) {
     if let Some(coverage) = &job.coverage {
         writeln!(out, "  coverage {coverage}").unwrap();
     }
+    if let Some(tokens) = &job.id_tokens {
+        writeln!(out, "  tokens {:?} of a {}", tokens.audiences, tokens.source).unwrap();
+    }
     if let Some(retry) = &job.retry {
         writeln!(out, "  again {} times on {:?}", retry.max, retry.on).unwrap();
     }
@@ -172,8 +181,25 @@ fn show_job(job: &Job, out: &mut String) {
             writeln!(out, "  {name}={value}").unwrap();
         }
     }
-    let Work::Steps { steps, .. } = &job.work else { panic!("a job has steps") };
+    let (steps, container, services, defaults) = match &job.work {
+        Work::Steps { steps, container, services, defaults, .. } => (steps, container, services, defaults),
+        Work::Call { uses, .. } => return writeln!(out, "  calls {uses}").unwrap(),
+    };
+    let mut put = |name: &str, template: &Template| writeln!(out, "  {name} {}", text(template)).unwrap();
+    for (name, template) in [("container", container), ("shell", &defaults.shell)] {
+        template.iter().for_each(|template| put(name, template));
+    }
+    if let Some(Template::Mapping(services)) = services {
+        services.iter().for_each(|(name, service)| put(&format!("service {}", text(name)), &without_ci(service)));
+    }
     steps.iter().for_each(|step| show_step(step, out));
+}
+
+/// What every job and service has is left out.
+fn without_ci(service: &Template) -> Template {
+    let Template::Mapping(pairs) = service else { return service.clone() };
+    let own = |(name, _): &&(Template, Template)| !["CI", "GITLAB_"].iter().any(|common| text(name).starts_with(common));
+    Template::Mapping(pairs.iter().filter(own).map(|(name, value)| (name.clone(), without_ci(value))).collect())
 }
 
 fn show_step(step: &Step, out: &mut String) {
@@ -202,6 +228,11 @@ fn text(template: &Template) -> String {
         Template::Expr { source, .. } => format!("${{{{ {source} }}}}"),
         Template::Number(number) => number.to_string(),
         Template::Bool(bool) => bool.to_string(),
+        Template::Sequence(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", ")),
+        Template::Mapping(pairs) => {
+            let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{}: {}", text(name), text(value))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
         other => format!("{other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use base::Digest;
-use workflow::container::Credentials;
+use workflow::container::{Container, Credentials, Pull};
 use workflow::job::Image;
 
 use super::super::action::desk::{Desk, Undone};
@@ -17,19 +17,40 @@ const PULLS: u32 = 3;
 pub(super) fn ready(engine: &Engine, image: &Image, temp: &Path, desk: &mut Desk<'_>) -> Result<String, Undone> {
     match image {
         Image::Named(wanted) => {
-            pull(engine, wanted, None, temp, desk)?;
+            pull(engine, &Container { image: wanted.clone(), ..Container::default() }, temp, desk)?;
             Ok(name(engine, wanted))
         }
         Image::Built { file, context } => build(engine, Path::new(file), Path::new(context), desk),
     }
 }
 
-/// Makes sure that the image is here.
-pub(super) fn pull(engine: &Engine, image: &str, who: Option<&Credentials>, temp: &Path, desk: &mut Desk<'_>) -> Result<(), Undone> {
-    if is_here(engine, image) {
-        desk.say(&format!("The image `{image}` is on this machine."));
-        return Ok(());
+/// Makes sure that the container's image is here, in the first of the ways it names that does it.
+pub(super) fn pull(engine: &Engine, container: &Container, temp: &Path, desk: &mut Desk<'_>) -> Result<(), Undone> {
+    let (image, who) = (container.image.as_str(), container.credentials.as_ref());
+    let given = container.gitlab.iter().flat_map(|gitlab| gitlab.pull.iter().copied());
+    let mut ways: Vec<Pull> = given.collect();
+    if ways.is_empty() {
+        ways.push(Pull::default());
     }
+    let mut outcome = Ok(());
+    for (index, way) in ways.iter().enumerate() {
+        outcome = match way {
+            Pull::Missing | Pull::Never if is_here(engine, image) => {
+                desk.say(&format!("The image `{image}` is on this machine."));
+                return Ok(());
+            }
+            Pull::Never => Err(Undone::Failed(format!("the image `{image}` is not on this machine, and `pull_policy` is `never`"))),
+            Pull::Missing | Pull::Always => get(engine, image, who, temp, desk),
+        };
+        match &outcome {
+            Err(Undone::Failed(why)) if index + 1 < ways.len() => desk.say(&format!("##[warning]{why}")),
+            _ => break,
+        }
+    }
+    outcome
+}
+
+fn get(engine: &Engine, image: &str, who: Option<&Credentials>, temp: &Path, desk: &mut Desk<'_>) -> Result<(), Undone> {
     let wanted = qualified(engine, image);
     let folder = temp.join("_registry");
     let mut manners: Vec<String> = Vec::new();

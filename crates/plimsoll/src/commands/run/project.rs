@@ -267,6 +267,7 @@ impl Project {
             actor: &actor(),
             config: &config,
             images: args.gitlab_images,
+            engine: !args.dry_run,
             vars: &pairs("var", &args.vars)?,
             secrets,
             inputs: pairs("input", &args.inputs)?,
@@ -282,6 +283,10 @@ impl Project {
             }
         })?;
         warnings.iter().for_each(|warning| terminal.say(warning));
+        let jobs = std::iter::once(&compiled.workflow).chain(compiled.workflow.called.values()).flat_map(|workflow| &workflow.jobs);
+        for job in jobs.filter(|job| job.id_tokens.is_some() && !args.identity) {
+            terminal.say(&format!("warning: `{}` has `id_tokens` and will fail: only with `--identity` may it show who it is", job.id));
+        }
         for left_out in compiled.not_added.iter().filter(|_| args.job.is_none()) {
             terminal.say(&terminal.paint(&format!("{} is left out: {}", left_out.job, left_out.reason), Tone::Faint));
         }
