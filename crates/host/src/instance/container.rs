@@ -6,6 +6,7 @@
 //! scratch/         the instance's own, `/scratch` in there
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::status::Wanted;
 use crate::container::{ANSWER_MAX, Engine, Holder, INSTANCE, Kind, SUPERVISOR, carried};
 use crate::supervise::durable;
-use crate::supervise::process::{Process, Stat, all, descendants};
+use crate::supervise::process::{Process, Stat, all, descendants, sweep};
 
 /// Where an artifact lies in its container.
 const FILES: &str = "/app";
@@ -30,6 +31,10 @@ const NOTE: &str = "container.json";
 const PID: &str = "pid";
 /// A machine that is busy with other containers may take long; an engine that takes longer hangs.
 const START_MAX: Duration = Duration::from_secs(60);
+/// What an engine does after a container's end takes less.
+const END_MAX: Duration = Duration::from_secs(10);
+/// One whose container was removed ends by itself within this.
+const KEEPER_MAX: Duration = Duration::from_secs(3);
 /// Past it it is worth a word.
 const SLOW: Duration = Duration::from_secs(5);
 
@@ -48,6 +53,8 @@ pub(super) struct Inside {
     dir: std::path::PathBuf,
     note: Note,
     begun: Instant,
+    /// Since when nothing runs in it.
+    over: Option<Instant>,
 }
 
 impl Inside {
@@ -65,7 +72,7 @@ impl Inside {
         let _ = fs::remove_file(dir.join(PID));
         write(dir, &note)?;
         let command = command(&note, wanted, container, dir, port, &Holder::own()?.name());
-        Ok((Inside { dir: dir.to_path_buf(), note, begun: Instant::now() }, command))
+        Ok((Inside { dir: dir.to_path_buf(), note, begun: Instant::now(), over: None }, command))
     }
 
     /// Whether the engine has started it, as far as it tells.
@@ -96,6 +103,12 @@ impl Inside {
 
     pub(super) fn hangs(&self) -> bool {
         self.begun.elapsed() > START_MAX
+    }
+
+    /// Whether nothing runs in it any more and its engine has not told so yet; one that doesn't is waited for so long and no longer.
+    pub(super) fn is_ending(&mut self) -> bool {
+        let is_over = self.note.main.as_ref().is_some_and(|main| !main.lives());
+        is_over && self.over.get_or_insert_with(Instant::now).elapsed() < END_MAX
     }
 
     /// SIGTERM to all that runs in it: the first process of a container gets no signal that it doesn't listen for.
@@ -158,11 +171,30 @@ pub(crate) fn remove(dir: &Path) -> io::Result<()> {
         }
         _ => {}
     }
+    end_keepers(dir);
     let _ = fs::remove_file(dir.join(PID));
     match fs::remove_file(dir.join(NOTE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// A podman that was killed while it made a container leaves what waits for it to go on, and knows nothing of that any more.
+fn end_keepers(dir: &Path) {
+    let pid = dir.join(PID);
+    let keeps = |process: i32| {
+        let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        words.windows(2).any(|pair| pair == [b"-p", pid.as_os_str().as_encoded_bytes()])
+    };
+    let keepers = |all: &BTreeMap<i32, Stat>| -> Vec<i32> {
+        all.iter().filter(|(pid, stat)| stat.lives() && keeps(**pid)).map(|(pid, _)| *pid).collect()
+    };
+    let until = Instant::now() + KEEPER_MAX;
+    while !keepers(&all()).is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    sweep(|all| keepers(all).into_iter().flat_map(|keeper| descendants(keeper, all).into_iter().chain([keeper])).collect());
 }
 
 pub(super) fn is_noted(dir: &Path) -> bool {

@@ -23,6 +23,8 @@ use crate::supervise::{launch, process};
 
 /// A successor waits so long for a predecessor that is about to end.
 const LOCK_MAX: Duration = Duration::from_secs(2);
+/// How the kernel ends what uses too much.
+const KILLED: &str = "was killed by signal 9";
 /// Between two tries with an engine that fails or hangs.
 const ENGINE_RETRY: Duration = Duration::from_secs(1);
 /// How often processes that lost their parent are taken away.
@@ -171,6 +173,8 @@ impl Supervisor {
             let seen = tokio::select! {
                 how = app.ended() => {
                     app.kill().await;
+                    let is_limited = plan.container.as_ref().is_some_and(|container| container.memory_bytes.is_some());
+                    let how = if is_limited && how == KILLED { format!("{KILLED}, as one is that uses more than its `memory`") } else { how };
                     let why = log::last_line(&self.dir, said_before)
                         .map_or_else(|| format!("{how} without a word of why"), |line| format!("{how}: {}", explained(&line, plan.fixed_port)));
                     return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
@@ -206,6 +210,8 @@ impl Supervisor {
                     self.say(InstancePhase::Ready, (!told.is_empty()).then(|| told.join("; ")));
                 }
                 Seen::NotReady(why) => self.say(InstancePhase::NotReady, Some(why)),
+                // What its engine is about to tell of the end is the reason, and not that nobody answers since.
+                Seen::Unhealthy(_) if app.inside().is_some_and(|inside| inside.is_ending()) => {}
                 Seen::Unhealthy(why) => {
                     self.say(InstancePhase::NotReady, Some(why.clone()));
                     app.stop(grace).await;

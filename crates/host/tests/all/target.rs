@@ -124,7 +124,12 @@ impl Place {
 
     async fn gone(&self) {
         let none = async || processes_of(self.temporary.path()).is_empty().then_some(());
-        assert!(until_async(none).await.is_some(), "{:?} run on", processes_of(self.temporary.path()));
+        let told = |pid: i32| std::fs::read(format!("/proc/{pid}/cmdline")).map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+        assert!(
+            until_async(none).await.is_some(),
+            "{:?} run on",
+            processes_of(self.temporary.path()).into_iter().map(told).collect::<Vec<_>>()
+        );
         if self.on == On::Containers {
             assert_eq!(contained::of(self.temporary.path()), [""; 0]);
         }
@@ -519,12 +524,23 @@ async fn an_engine_that_hangs_is_told_and_holds_nobody_else() {
     let message = seen.message.unwrap();
     assert!(message.starts_with("`podman` was asked to start the container ") && message.ends_with(" s ago and has not"), "{message}");
     assert_eq!((seen.phase, seen.restarts), (InstancePhase::Starting, 0));
-    std::fs::remove_file(folder.join("hangs")).unwrap();
-    let hanging = processes_of(&folder)
-        .into_iter()
-        .filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"tail")));
-    hanging.for_each(|pid| _ = kill(Pid::from_raw(pid), Signal::SIGKILL));
+    let goes_on = || {
+        std::fs::remove_file(folder.join("hangs")).unwrap();
+        let hangs = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"tail"));
+        processes_of(&folder).into_iter().filter(hangs).for_each(|pid| _ = kill(Pid::from_raw(pid), Signal::SIGKILL));
+    };
+    goes_on();
     place.ready().await;
+
+    // What runs ends without it, and what it still has to remove is removed when it can.
+    let main = contained::podman(&["inspect", "--format", "{{.State.Pid}}", &contained::of(place.temporary.path())[0]]);
+    std::fs::write(folder.join("hangs"), "").unwrap();
+    place.stop(2).await;
+    let ended = async || (!Path::new("/proc").join(&main).exists()).then_some(());
+    assert!(until_async(ended).await.is_some(), "{:?}", place.seen().await);
+    goes_on();
+    place.once("the stop", |seen| seen.phase == InstancePhase::Stopped).await;
+    place.gone().await;
 }
 
 #[tokio::test]
@@ -544,4 +560,38 @@ async fn a_container_that_nobody_can_know_of_any_more_is_found_by_its_labels() {
     let left = contained::of(place.temporary.path());
     assert!(!left.iter().any(|id| dead.starts_with(id)), "{left:?}");
     assert!(left.iter().any(|id| unknown.starts_with(id)) && left.len() == 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_killed_while_its_container_is_made_leaves_one_at_most() {
+    let is_at = |place: &Place, moment: &str| match moment {
+        "noted" => place.instance().join("container.json").exists(),
+        "made" => !contained::of(place.temporary.path()).is_empty(),
+        _ => place.instance().join("pid").exists(),
+    };
+    for moment in ["noted", "made", "begun"] {
+        let place = Place::on(On::Containers, "exec APP").await;
+        place.run(1, 1).await;
+        assert!(until_async(async || is_at(&place, moment).then_some(())).await.is_some(), "it was never {moment}");
+        for pid in place.supervisors() {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        }
+        place.once("being seen as gone", |seen| seen.phase == InstancePhase::Stopped).await;
+        place.run(1, 1).await;
+        place.ready().await;
+        assert_eq!((contained::of(place.temporary.path()).len(), place.supervisors().len()), (1, 1), "{moment}");
+        place.stop(2).await;
+        place.once("the stop", |seen| seen.phase == InstancePhase::Stopped).await;
+        place.gone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_can_t_be_made_says_what_its_engine_says() {
+    let mut place = Place::on(On::Containers, "exec APP").await;
+    place.plan.container.as_mut().unwrap().id = format!("sha256:{}", "0".repeat(64));
+    place.run(1, 1).await;
+    let seen = place.once("its reason", |seen| seen.phase == InstancePhase::BackingOff).await;
+    let message = seen.message.unwrap();
+    assert!(message.starts_with("could not be started: Error: ") && message.contains(&"0".repeat(64)), "{message}");
 }
