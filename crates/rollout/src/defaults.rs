@@ -4,6 +4,9 @@ use crate::plan::{Deadline, JudgePlan, Limits, Step, Strategy, SyntheticPlan};
 use crate::rolling::Amount;
 use crate::watch::{Measure, Then, WatchPlan, WatchRule};
 
+/// More instances of one version are more than a machine has room for.
+pub const REPLICAS_MAX: u32 = 100;
+
 impl Default for JudgePlan {
     fn default() -> JudgePlan {
         JudgePlan {

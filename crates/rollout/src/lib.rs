@@ -8,9 +8,12 @@
 //!                         └── Rollout::apply ┘
 //! ```
 
+pub mod analysis;
+pub mod condition;
 mod decide;
 pub mod defaults;
 mod event;
+pub mod flagger;
 mod instance;
 pub mod judge;
 mod legality;
@@ -19,6 +22,7 @@ pub mod observed;
 mod outcome;
 pub mod plan;
 pub mod presets;
+pub mod replicas;
 pub mod rolling;
 mod rollout;
 pub mod script;

@@ -41,7 +41,7 @@ impl Amount {
         u32::try_from(self.part(replicas).div_ceil(100)).unwrap_or(u32::MAX)
     }
 
-    fn rounded_down(self, replicas: u32) -> u32 {
+    pub(crate) fn rounded_down(self, replicas: u32) -> u32 {
         u32::try_from(self.part(replicas) / 100).unwrap_or(u32::MAX)
     }
 }
