@@ -433,6 +433,15 @@ pub enum Release {
     Sbom(Sbom),
     /// Write the artifact itself into a file: the bytes that were tested, signed and shipped
     Artifact(Artifact),
+    /// Show what a file of Argo Rollouts or Flagger asks for, and what of it is not done here; exit code 1 when something isn't
+    Lint(ReleaseLint),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ReleaseLint {
+    /// Files with `Rollout`, `AnalysisTemplate`, `Experiment`, `Canary`, `MetricTemplate` and the like
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -331,7 +331,7 @@ impl Reader {
     }
 
     fn replicas(&mut self, node: &Node) -> Option<u32> {
-        self.whole(node, 1, 100).map(|count| count as u32)
+        self.whole(node, 1, u64::from(rollout::defaults::REPLICAS_MAX)).map(|count| count as u32)
     }
 
     fn at<T>(&mut self, mapping: &Mapping, key: &str, read: impl FnOnce(&mut Reader, &Node) -> Option<T>) -> Option<T> {

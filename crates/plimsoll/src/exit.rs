@@ -18,7 +18,10 @@ pub const TERMINATED: u8 = 143;
 /// Code and meaning, in order.
 pub const TABLE: &[(u8, &str)] = &[
     (OK, "ok"),
-    (FAILED, "failed, and there was nothing to go back to: a run, a test, a first release, or somebody else aborted it"),
+    (
+        FAILED,
+        "failed, and there was nothing to go back to: a run, a test, a first release, or somebody else aborted it; what `release lint` reads isn't all done here",
+    ),
     (USAGE, "usage or configuration: the command line or a file is wrong, or it is not the moment for what it asks"),
     (DENIED, "denied by a gate, or overtaken by a later release"),
     (NOT_AUTHORISED, "not authorised"),

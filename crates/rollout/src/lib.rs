@@ -17,6 +17,7 @@ pub mod flagger;
 mod instance;
 pub mod judge;
 mod legality;
+pub mod manifest;
 mod meter;
 pub mod observed;
 mod outcome;

@@ -15,6 +15,7 @@ mod history;
 mod identity;
 mod lint;
 mod logs;
+mod manifests;
 mod policy;
 mod release;
 mod replay;

@@ -7,7 +7,7 @@ use record::ReleaseEntry;
 use release::Outcome;
 
 use super::history::few_words;
-use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, or_above, project_of, running};
+use super::{OnInterrupt, Watched, actor, attest, follow, history, listed, manifests, or_above, project_of, running};
 use crate::cli::{OfDir, OneRelease, Promote, Release, Rollback, View};
 use crate::client::Client;
 use crate::compose::{LOCAL, short};
@@ -35,6 +35,7 @@ pub async fn release(command: Release, terminal: &Terminal) -> Result<u8> {
         Release::Provenance(args) => attest::provenance(&args, terminal).await,
         Release::Sbom(args) => attest::sbom(&args, terminal).await,
         Release::Artifact(args) => attest::artifact(&args, terminal).await,
+        Release::Lint(args) => manifests::lint(&args, terminal),
     }
 }
 

@@ -82,6 +82,7 @@ fn every_command_answers_in_json() {
     asked.value(0, "completions bash");
     asked.value(0, "doctor");
     asked.value(10, "lint");
+    assert!(asked.value(9, "release lint none.yaml")["error"]["message"].is_string());
     asked.value(0, "actions lock");
     asked.value(0, "actions verify --offline");
     asked.value(0, "actions list");

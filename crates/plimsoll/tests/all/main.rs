@@ -23,6 +23,7 @@ mod json;
 mod levels;
 mod lint;
 mod promotion;
+mod manifests;
 mod protection;
 mod releases;
 mod rolling;

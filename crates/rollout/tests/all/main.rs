@@ -4,6 +4,7 @@ mod analysis;
 mod conditions;
 mod flagger;
 mod judge;
+mod manifests;
 mod promises;
 mod record;
 mod replicas;
