@@ -3,10 +3,13 @@
 use base::Diagnostic;
 use base::name::nearest;
 use base::time::parse_duration_ms;
-use base::yaml::Node;
+use base::yaml::{self, Mapping, Node};
+use rollout::manifest::of_argo;
 use rollout::{Amount, Step, Strategy, presets};
 
-use super::{Reader, TYPE, VALUE};
+use super::{Reader, TYPE, UNKNOWN, VALUE};
+
+const NOT_SUPPORTED: &str = "config/not-supported";
 
 pub(super) const STRATEGY: &[&str] = &["canary", "blueGreen", "rollingUpdate", "immediate"];
 pub(super) const CANARY: &[&str] = &["preset", "steps", SCALE_DOWN_DELAY];
@@ -39,7 +42,7 @@ impl Reader {
         let ways: Vec<(&str, &Node)> = STRATEGY.iter().filter_map(|way| Some((*way, mapping.get(way)?))).collect();
         match ways.as_slice() {
             [("canary", canary)] => {
-                let canary = self.closed(canary, CANARY)?;
+                let canary = self.closed_as_argo(canary, CANARY, &["canary"])?;
                 let steps = self.at(canary, "steps", |reader, node| reader.list(node, Self::step));
                 self.rising(node, steps.as_deref().unwrap_or_default());
                 let preset = self.at(canary, "preset", Self::preset);
@@ -51,7 +54,7 @@ impl Reader {
             }
             [("blueGreen", blue_green)] if blue_green.is_null() => Some(Strategy::BlueGreen { auto_promotion_ms: Some(0) }),
             [("blueGreen", blue_green)] => {
-                let mapping = self.closed(blue_green, BLUE_GREEN)?;
+                let mapping = self.closed_as_argo(blue_green, BLUE_GREEN, &["blueGreen"])?;
                 let enabled = self.at(mapping, "autoPromotionEnabled", Self::boolean).unwrap_or(true);
                 let seconds = self.at(mapping, "autoPromotionSeconds", Self::duration);
                 Some(Strategy::BlueGreen { auto_promotion_ms: enabled.then(|| seconds.unwrap_or(0)) })
@@ -72,6 +75,22 @@ impl Reader {
         let strategy = strategy.as_mapping()?;
         let way = strategy.get("canary").or_else(|| strategy.get("blueGreen"))?.as_mapping()?;
         self.at(way, SCALE_DOWN_DELAY, Self::duration)
+    }
+
+    /// A mapping that has none but these keys; those that Argo Rollouts has beside them are told with what happens instead.
+    fn closed_as_argo<'a>(&mut self, node: &'a Node, known: &[&str], path: &[&str]) -> Option<&'a Mapping> {
+        let Some(mapping) = node.as_mapping() else { return self.closed(node, known) };
+        for entry in mapping.entries.iter().filter(|entry| !known.contains(&entry.key.text.as_str())) {
+            let diagnostic = match of_argo(path, &entry.key.text, entry.key.span) {
+                Some(left_out) => {
+                    let message = format!("`{}` of Argo Rollouts isn't acted on: {}", left_out.what, left_out.instead);
+                    Diagnostic::error(NOT_SUPPORTED, left_out.span, message).hint("leave it out")
+                }
+                None => yaml::unknown_key(UNKNOWN, &entry.key, known),
+            };
+            self.diagnostics.push(diagnostic);
+        }
+        Some(mapping)
     }
 
     fn rolling_update(&mut self, node: &Node) -> Option<Strategy> {
@@ -102,7 +121,10 @@ impl Reader {
     }
 
     fn step(&mut self, node: &Node) -> Option<Step> {
-        let mapping = self.closed(node, STEP)?;
+        let mapping = self.closed_as_argo(node, STEP, &["canary", "steps"])?;
+        if mapping.iter().any(|(key, _)| !STEP.contains(&key.text.as_str())) {
+            return None;
+        }
         match (mapping.get("setWeight"), mapping.get("pause")) {
             (Some(weight), None) => self.number(weight, 0.01, 100.0).map(|percent| Step::SetWeight((percent * 100.0).round() as u32)),
             (None, Some(pause)) if pause.is_null() => Some(Step::Pause { duration_ms: None }),

@@ -85,6 +85,45 @@ fn a_canary_has_the_steps_of_a_preset_or_its_own() {
 }
 
 #[test]
+fn what_argo_has_beside_it_is_told_with_what_happens_instead() {
+    let text = "apiVersion: plimsoll/v1alpha1
+strategy:
+  canary:
+    canaryService: shop-canary
+    maxSurge: 1
+    trafficRouting: {nginx: {}}
+    stps: []
+    steps:
+      - setWeight: 10
+      - analysis: {templates: [{templateName: errors}]}
+      - {setCanaryScale: {replicas: 1}}
+      - setweight: 20
+environments:
+  staging:
+    strategy: {blueGreen: {activeService: shop, prePromotionAnalysis: {}, autoPromotionSeconds: 30}}
+";
+    let config = check(
+        text,
+        &[
+            "4:5 `canaryService` of Argo Rollouts isn't acted on: users reach the port of the project",
+            "5:5 `maxSurge` of Argo Rollouts isn't acted on: both versions have all their instances while a canary has steps; \
+             `rollingUpdate` has `maxSurge`",
+            "6:5 `trafficRouting` of Argo Rollouts isn't acted on: traffic moves by Plimsoll's own proxy",
+            "7:5 unknown key `stps`",
+            "10:9 `analysis` of Argo Rollouts isn't acted on: the step is left out: no metric is asked, the judge compares errors and slow \
+             answers at every weight",
+            "11:10 `setCanaryScale` of Argo Rollouts isn't acted on: the step is left out: the new version has all its instances at every \
+             weight",
+            "12:9 unknown key `setweight`",
+            "15:28 `activeService` of Argo Rollouts isn't acted on: users reach the port of the project",
+            "15:49 `prePromotionAnalysis` of Argo Rollouts isn't acted on: no metric is asked: smoke checks and probes decide before traffic \
+             moves",
+        ],
+    );
+    assert_eq!(config.strategy, Some(Strategy::Canary { steps: vec![Step::SetWeight(1_000)] }));
+}
+
+#[test]
 fn a_rolling_update_takes_what_a_deployment_does() {
     use rollout::Amount::{Count, Percent};
     let strategy = |text: &str, expected: &[&str]| check(&format!("apiVersion: plimsoll/v1alpha1\nstrategy: {text}\n"), expected).strategy;
