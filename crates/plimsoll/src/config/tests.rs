@@ -110,9 +110,9 @@ environments:
              `rollingUpdate` has `maxSurge`",
             "6:5 `trafficRouting` of Argo Rollouts isn't acted on: traffic moves by Plimsoll's own proxy",
             "7:5 unknown key `stps`",
-            "10:9 `analysis` of Argo Rollouts isn't acted on: the step is left out: no metric is asked, the judge compares errors and slow \
+            "10:9 `analysis` of Argo Rollouts isn't acted on: it is left out: no metric is asked, the judge compares errors and slow \
              answers at every weight",
-            "11:10 `setCanaryScale` of Argo Rollouts isn't acted on: the step is left out: the new version has all its instances at every \
+            "11:10 `setCanaryScale` of Argo Rollouts isn't acted on: it is left out: the new version has all its instances at every \
              weight",
             "12:9 unknown key `setweight`",
             "15:28 `activeService` of Argo Rollouts isn't acted on: users reach the port of the project",

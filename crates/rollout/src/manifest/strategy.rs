@@ -12,6 +12,8 @@ use crate::rolling::Amount;
 
 const PATH: &str = "spec.strategy";
 const STEPS: &[&str] = &["setWeight", "pause", "setCanaryScale", "analysis", "experiment", "setHeaderRoute", "setMirrorRoute", "plugin"];
+/// Of these a step has one at most; the others may stand beside it, as the controller lets them.
+const ALONE: &[&str] = &["setWeight", "pause", "analysis", "experiment"];
 /// The routers that only know services.
 const BY_SERVICE: &[&str] = &["smi", "apisix", "ambassador", "nginx", "appMesh", "traefik"];
 /// The parts of all traffic, where nobody says another number.
@@ -146,18 +148,19 @@ fn step_rules(step: &Node, routing: Option<&Node>, diagnostics: &mut Vec<Diagnos
     // `pause:` with nothing behind it is a pause in a workflow of ours and no step at all in a cluster.
     let kinds: Vec<&str> = STEPS.iter().copied().filter(|kind| key_of(step, kind).is_some()).collect();
     let place = mapping.entries.first().map_or(step.span, |entry| entry.key.span);
+    let alone: Vec<&str> = kinds.iter().copied().filter(|kind| ALONE.contains(kind)).collect();
+    if let [first, second, ..] = alone.as_slice() {
+        let message = format!("a step is one thing, this is `{first}` and `{second}`");
+        diagnostics.push(Diagnostic::error(VALUE, key_of(step, second).unwrap_or(place), message).hint("make two steps of it"));
+    }
     match kinds.as_slice() {
-        [_] => {}
+        [_, ..] => {}
         // A slip of the pen was told already.
         [] if mapping.iter().any(|(key, _)| !STEPS.contains(&key.text.as_str())) => {}
         [] => {
             let diagnostic = Diagnostic::error(VALUE, place, format!("a step is one of `{}`, this is none", STEPS.join("`, `")));
             let waits = mapping.entry("pause").is_some();
             diagnostics.push(if waits { diagnostic.hint("`pause: {}` waits for somebody") } else { diagnostic });
-        }
-        [first, second, ..] => {
-            let message = format!("a step is one thing, this is `{first}` and `{second}`");
-            diagnostics.push(Diagnostic::error(VALUE, key_of(step, second).unwrap_or(place), message).hint("make two steps of it"));
         }
     }
     let max = weight_max(routing);
@@ -292,9 +295,9 @@ fn canary_intent(node: &Node, checker: &mut Checker) -> Intent {
                 checker.leave_out(&what, place, &format!("the weight is {} %", f64::from(parts) / 100.0), false);
             }
             if parts == 0 {
-                checker.leave_out(&what, place, "the step is left out: traffic begins with the first weight above 0", false);
+                checker.leave_out(&what, place, "it is left out: traffic begins with the first weight above 0", false);
             } else if parts < reached {
-                checker.leave_out(&what, place, "the step is left out: the weights of a canary don't go back", false);
+                checker.leave_out(&what, place, "it is left out: the weights of a canary don't go back", false);
             } else {
                 reached = parts;
                 taken.push(Step::SetWeight(parts));
