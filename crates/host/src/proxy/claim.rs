@@ -35,7 +35,7 @@ pub(super) struct Claim {
     dir: PathBuf,
     identity: Identity,
     epoch: String,
-    _lock: File,
+    lock: File,
 }
 
 impl Claim {
@@ -55,7 +55,7 @@ impl Claim {
         write_pid(&pid, identity).map_err(|error| prepare(&pid, error))?;
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let epoch = format!("{}-{}-{}", identity.pid, identity.started, since_epoch.as_millis());
-        Ok(Claim { dir: dir.to_owned(), identity, epoch, _lock: lock })
+        Ok(Claim { dir: dir.to_owned(), identity, epoch, lock })
     }
 
     pub(super) fn epoch(&self) -> String {
@@ -69,6 +69,8 @@ impl Drop for Claim {
             let _ = std::fs::remove_file(self.dir.join("proxy.pid"));
         }
         let _ = std::fs::remove_file(super::socket_path(&self.dir));
+        // Closing it is not enough: a process that is being started at the moment has it open, too, until it is another program.
+        let _ = self.lock.unlock();
     }
 }
 
