@@ -154,7 +154,10 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
     let loaded = cache.release(world.store.as_ref(), id).await?;
     let release = &loaded.release;
     if let Some(outcome) = release.outcome() {
-        return Ok(Ticked { finished: Some(outcome.clone()), ..Ticked::default() });
+        return Ok(match leave(world, release).await {
+            Ok(()) => Ticked { finished: Some(outcome.clone()), ..Ticked::default() },
+            Err(error) => Ticked { trouble: vec![error], ..Ticked::default() },
+        });
     }
     let plan = release.plan().clone();
     let environment = cache.environment(world.store.as_ref(), plan.project.id, &plan.environment).await?;
@@ -163,7 +166,14 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
         return Ok(Ticked { conflict: true, ..Ticked::default() });
     }
     let mut trouble = Vec::new();
-    let seen = observe(world, cache, release, environment.environment.clone(), &mut trouble).await;
+    let mut seen = observe(world, cache, release, environment.environment.clone(), &mut trouble).await;
+    let source = match release.proved().filter(|_| release.phase() == Phase::Deciding) {
+        Some(proved) => {
+            Some((proved.environment.clone(), cache.environment(world.store.as_ref(), plan.project.id, &proved.environment).await?))
+        }
+        None => None,
+    };
+    seen.source = source.as_ref().map(|(_, source)| source.environment.clone());
     let now = world.clock.now();
     let advance = release.advance(&seen, now);
 
@@ -176,6 +186,11 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
     if !facts.is_empty() || (!appends.is_empty() && goes_forward) {
         let stream = ledger::environment_stream(plan.project.id, &plan.environment);
         appends.push(Append { stream, expected: environment.version, facts });
+    }
+    // Whoever takes it back there meanwhile is heard, too.
+    if let (Some((name, source)), false) = (source, appends.is_empty()) {
+        let stream = ledger::environment_stream(plan.project.id, &name);
+        appends.push(Append { stream, expected: source.version, facts: Vec::new() });
     }
     let moved = !appends.is_empty();
     if moved {
@@ -190,16 +205,18 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
             trouble.push(error);
         }
     }
-    if release.stands_in_line() && advance.events.iter().any(|event| matches!(event, Event::Finished { .. })) {
-        // Nobody looks at it any more.
-        if let Err(error) = world.turns.stand(&plan.project.id.to_string(), &id.to_string(), &[], &[]).await {
-            trouble.push(error);
-        }
-    }
-    let finished = advance.events.iter().find_map(|event| match event {
+    let mut finished = advance.events.iter().find_map(|event| match event {
         Event::Finished { outcome, .. } => Some(outcome.clone()),
         _ => None,
     });
+    if let Some(Err(error)) = match &finished {
+        Some(_) => Some(leave(world, release).await),
+        None => None,
+    } {
+        // Looked at again until it has, or nobody else would ever come into its groups.
+        finished = None;
+        trouble.push(error);
+    }
     Ok(Ticked { moved, conflict: false, finished, waiting: advance.waiting, wake: advance.wake, trouble })
 }
 
@@ -291,6 +308,15 @@ async fn observe(
         Phase::Finished => {}
     }
     seen
+}
+
+/// Gives back whatever places it has.
+async fn leave(world: &World, release: &Release) -> Result<(), WorldError> {
+    if !release.stands_in_line() {
+        return Ok(());
+    }
+    let plan = release.plan();
+    world.turns.stand(&plan.project.id.to_string(), &plan.id.to_string(), &[], &[]).await.map(drop)
 }
 
 /// In the concurrency groups of its project; what doesn't run any more gives its places back.

@@ -120,6 +120,12 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         if problems.is_empty() { environments::of_release(choices.environment.as_deref(), &config) } else { Ok(LOCAL.to_string()) };
     let environment = problems.or_default(environment);
     warnings.extend(environments::nearly(&environment, &config));
+    if let (Some(from), Some(after)) = (&choices.from, config.places.get(&environment).and_then(|place| place.after.as_ref()))
+        && *after != from.environment
+    {
+        let message = format!("only what is live in `{after}` ships to `{environment}`, and not what is in `{}`", from.environment);
+        return Err(Failure::usage(message).hint(format!("`environments.{environment}.after` of the commit that is live there says so")));
+    }
     let config = config.at(&environment);
     // An image says itself how it starts, and has what it needs.
     let detected = if config.container.is_some() { None } else { detect(&tree) };
@@ -272,7 +278,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
 /// When what is asked is against what the file says. Whatever is wrong in the file is told when it is read as a whole.
 pub fn moves_on(folder: &Path, choices: &Choices, from: Option<&str>) -> Result<Option<(ProjectId, String)>> {
     let repository = git::open(folder).map_err(git_failure)?;
-    let config = read_config(&Tree::open(&repository, choices.dirty)?, &mut Vec::new()).map(|(config, _)| config).unwrap_or_default();
+    // As it is committed: what lies here unsaid takes no rule away.
+    let config = read_config(&Tree::open(&repository, false)?, &mut Vec::new()).map(|(config, _)| config).unwrap_or_default();
     let environment = environments::of_release(choices.environment.as_deref(), &config);
     let place = environment.as_ref().ok().and_then(|environment| config.places.get(environment));
     let after = place.and_then(|place| place.after.clone());

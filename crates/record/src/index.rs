@@ -61,6 +61,9 @@ pub struct ReleaseEntry {
     pub actor: String,
     pub created: Timestamp,
     pub revision: Option<RevisionId>,
+    /// It ships what another release built.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves_on: bool,
     /// How traffic went to it, once that was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyKind>,
@@ -192,6 +195,7 @@ impl Index {
             created: plan.created,
             revision,
             strategy: None,
+            moves_on: plan.workflows().is_some_and(|workflows| workflows.proved.is_some()),
             verified: None,
             outcome: None,
             finished: None,

@@ -70,6 +70,8 @@ pub struct Observed {
     pub answers: Option<gate::Answers>,
     /// Of the containers; nothing when nobody has asked, which the machine waits for by [`Waiting::Image`].
     pub prepared: Option<Prepared>,
+    /// Where what moves on comes from; nothing where it is built here.
+    pub source: Option<Arc<Environment>>,
     pub environment: Arc<Environment>,
     pub rollout: rollout::Observed,
 }
@@ -472,6 +474,9 @@ impl Release {
         let fresh = self.decision.as_deref().filter(|decision| moment.is_of(decision));
         let decide = || self.with_room(gate::decide(&workflows.gate, &self.gate_input(workflows, artifact, moment)));
         let mut decision = fresh.cloned().unwrap_or_else(decide);
+        if let Some(left) = self.left_behind(seen) {
+            decision = decision.denied(left);
+        }
         if let Some(by) = consent::overridden(workflows, environment, now) {
             decision = decision.overridden(by);
         }
@@ -489,10 +494,27 @@ impl Release {
         advance
     }
 
+    /// What was tried and has been left since is not moved on, however late somebody agrees.
+    fn left_behind(&self, seen: &Observed) -> Option<gate::Violation> {
+        let (proved, source) = (self.proved()?, seen.source.as_ref()?);
+        if source.live().is_some_and(|live| live.instance.artifact == proved.artifact) {
+            return None;
+        }
+        let message = format!("what was to move on is not live in `{}` any more", proved.environment);
+        Some(gate::Violation { id: "promotion/left".to_string(), message, evidence: Vec::new(), rule: None })
+    }
+
     fn admit_rollback(&self, seen: &Observed, environment: &Environment, now: Timestamp) -> Advance {
-        let Kind::Rollback { revision, .. } = &self.plan.kind else {
+        let Kind::Rollback { revision, undoes, .. } = &self.plan.kind else {
             panic!("a change reaches its decision with an artifact");
         };
+        if undoes.is_some_and(|undone| environment.live().is_none_or(|live| live.release != undone)) {
+            let outcome = match environment.live() {
+                Some(live) => Outcome::Superseded { by: live.number },
+                None => Outcome::Cancelled { by: self.plan.actor.clone() },
+            };
+            return one(Event::Finished { outcome, at: now });
+        }
         self.admit((**revision).clone(), None, seen, environment, now)
     }
 

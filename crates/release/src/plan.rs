@@ -41,7 +41,13 @@ pub enum Kind {
     /// A commit goes the whole way.
     Change(Box<Workflows>),
     /// A revision that was live before goes back, past runs and gate: what it ships was proved when it was built.
-    Rollback { revision: Box<InstancePlan>, reason: String },
+    Rollback {
+        revision: Box<InstancePlan>,
+        reason: String,
+        /// What it takes traffic from, where nobody who knows what is live asked for it: from anything else it takes none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undoes: Option<ReleaseId>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -257,7 +257,8 @@ fn nothing_moves_before_the_image_of_its_containers_is_there() {
     change.delivery = delivery.clone();
     let change = decide(change, NOW);
     let mut back = plan(&[]);
-    back.kind = Kind::Rollback { revision: Box::new(delivery.instance(Digest::of(b"before"))), reason: "asked for".to_string() };
+    back.kind =
+        Kind::Rollback { revision: Box::new(delivery.instance(Digest::of(b"before"))), reason: "asked for".to_string(), undoes: None };
     let back = Release::new(Arc::new(back));
     for release in [&change, &back] {
         let look = |prepared: Option<Prepared>| release.advance(&Observed { prepared, ..Observed::default() }, NOW);
@@ -508,7 +509,8 @@ fn what_built_nothing_has_no_provenance() {
     assert_eq!(why(&plan, &[]), "release-1 does not have an artifact yet");
     let ended = Event::Finished { outcome: Outcome::RunFailed { reason: "`test` failed".to_string() }, at: NOW };
     assert_eq!(why(&plan, &[ended]), "release-1 has ended without an artifact");
-    plan.kind = Kind::Rollback { revision: Box::new(plan.delivery.instance(Digest::of(b"artifact"))), reason: "back".to_string() };
+    plan.kind =
+        Kind::Rollback { revision: Box::new(plan.delivery.instance(Digest::of(b"artifact"))), reason: "back".to_string(), undoes: None };
     assert!(why(&plan, &[]).starts_with("release-1 built nothing: it went back to revision "));
 }
 
@@ -546,10 +548,10 @@ fn packed() -> Observed {
     }
 }
 
-fn moving_on(artifact: Digest) -> Release {
+fn moving_on(artifact: Digest, ended: &str) -> Release {
     let mut plan = plan(&[]);
     let Kind::Change(workflows) = &mut plan.kind else { panic!("it is a change") };
-    let runs = vec![gate::RunResult { workflow: "ci.yml".to_string(), conclusion: "failure".to_string() }];
+    let runs = vec![gate::RunResult { workflow: "ci.yml".to_string(), conclusion: ended.to_string() }];
     let (release, environment) = (ReleaseId::new(NOW, 9), "staging".to_string());
     workflows.proved = Some(Box::new(Proved { release, number: 1, environment, artifact, bytes: 1, files: 1, runs }));
     Release::new(Arc::new(plan))
@@ -558,15 +560,40 @@ fn moving_on(artifact: Digest) -> Release {
 /// Whatever a machine that lost its mind says is there.
 #[test]
 fn only_what_was_proved_moves_on() {
-    let release = moving_on(Digest::of(b"something else"));
+    let release = moving_on(Digest::of(b"something else"), "success");
     let Advance { events, .. } = release.advance(&packed(), NOW);
     let why = Outcome::RunFailed { reason: "what would ship is not what was proved".to_string() };
     assert!(matches!(events.last(), Some(Event::Finished { outcome, .. }) if *outcome == why), "{events:?}");
 }
 
+/// People may agree long after it was asked for.
+#[test]
+fn what_was_left_where_it_was_tried_does_not_move_on() {
+    let mut seen = packed();
+    seen.source = Some(Arc::new(Environment::default()));
+    let Advance { events, .. } = moving_on(Digest::of(b"dist"), "success").advance(&seen, NOW);
+    let left =
+        |event: &Event| matches!(event, Event::Decided { decision } if decision.violations().iter().any(|it| it.id == "promotion/left"));
+    assert!(events.iter().any(left) && matches!(events.last(), Some(Event::Finished { .. })), "{events:?}");
+}
+
+#[test]
+fn a_way_back_that_nobody_asked_for_takes_traffic_from_what_it_is_for_alone() {
+    let mut plan = plan(&[]);
+    let revision = Box::new(plan.delivery.instance(Digest::of(b"before")));
+    plan.kind = Kind::Rollback { revision, reason: "too many errors".to_string(), undoes: Some(ReleaseId::new(NOW, 77)) };
+    let Advance { events, .. } = Release::new(Arc::new(plan)).advance(&packed(), NOW);
+    let outcome = |event: &Event| match event {
+        Event::Finished { outcome, .. } => Some(outcome.clone()),
+        _ => None,
+    };
+    assert!(matches!(events.iter().find_map(outcome), Some(Outcome::Superseded { .. } | Outcome::Cancelled { .. })), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::Admitted { .. })), "{events:?}");
+}
+
 #[test]
 fn what_ran_before_counts_where_it_moves_on_to() {
-    let Advance { events, .. } = moving_on(Digest::of(b"dist")).advance(&packed(), NOW);
+    let Advance { events, .. } = moving_on(Digest::of(b"dist"), "failure").advance(&packed(), NOW);
     let denied =
         |event: &Event| matches!(event, Event::Decided { decision } if decision.violations().iter().any(|it| it.id == "runs/failed"));
     assert!(events.iter().any(denied), "{events:?}");

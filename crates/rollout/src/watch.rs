@@ -98,6 +98,9 @@ enum Seen {
     Unknown,
 }
 
+/// Of one revision, whatever its rules ask for: the older ones stand further apart then.
+const READINGS_MAX: usize = 400;
+
 /// A share of fewer answers says nothing.
 const ANSWERS_MIN: u64 = 20;
 
@@ -118,6 +121,26 @@ impl Watch {
         let old = self.readings.iter().filter(|known| reading.at.since_ms(known.at) >= keep_ms).count();
         self.readings.drain(..old.saturating_sub(1));
         self.readings.push(reading);
+        if self.readings.len() > READINGS_MAX {
+            self.thin();
+        }
+    }
+
+    /// Of the older half every other one goes; what it says of instances stays with the next.
+    fn thin(&mut self) {
+        for at in 0..READINGS_MAX / 4 {
+            let gone = self.readings.remove(at + 1);
+            let next = &mut self.readings[at + 1];
+            // One in which all were ready is not forgotten.
+            next.missing = next.missing.min(gone.missing);
+        }
+    }
+
+    /// Its instances stay as they were seen last.
+    pub fn keep_instances(&self, reading: &mut Reading) {
+        if let Some(last) = self.readings.last() {
+            (reading.restarts, reading.missing) = (last.restarts, last.missing);
+        }
     }
 
     /// Whether more was answered since.
@@ -178,11 +201,12 @@ impl Watch {
                 let restarts: u32 = since.windows(2).map(|pair| pair[1].restarts.saturating_sub(pair[0].restarts)).sum();
                 match restarts > above {
                     true => Seen::Outside(format!("instances were started again {restarts} times in {}, more than {above}", during(rule))),
+                    false if self.since(rule.during_ms).is_none() => Seen::Unknown,
                     false => Seen::Inside,
                 }
             }
             Measure::NotReady => {
-                let Some(from) = self.since(rule.during_ms) else { return if last.missing == 0 { Seen::Inside } else { Seen::Unknown } };
+                let Some(from) = self.since(rule.during_ms) else { return Seen::Unknown };
                 match self.readings[from..].iter().all(|it| it.missing > 0) {
                     true => Seen::Outside(format!("{} not ready for {}", instances(last.missing), during(rule))),
                     false => Seen::Inside,
@@ -214,7 +238,7 @@ impl WatchPlan {
         self.rules.iter().map(|rule| rule.during_ms).max().unwrap_or(0)
     }
 
-    /// Between two readings: a dozen in the shortest time a rule has, and at most one a second.
+    /// Between two readings: ten in the shortest time a rule has, and at most four a second.
     pub fn look_ms(&self) -> u64 {
         let shortest = self.rules.iter().map(|rule| rule.during_ms).min().unwrap_or(60_000);
         (shortest / (2 * PARTS)).clamp(LOOK_MIN_MS, LOOK_MAX_MS)
@@ -328,7 +352,7 @@ mod tests {
     fn restarts_are_counted_and_an_instance_that_was_replaced_takes_none_back() {
         let plan = rule(Measure::Restarts { above: 3 }, Then::GoBack);
         let does =
-            |seen| instances_seen(seen).verdicts(&plan, Some(&instances_seen(&[(9, 0)]))).first().map(|it| (it.does, it.said.clone()));
+            |seen| instances_seen(seen).verdicts(&plan, Some(&instances_seen(&[(9, 0); 6]))).first().map(|it| (it.does, it.said.clone()));
         let said = "instances were started again 4 times in 5m, more than 3";
         assert_eq!(does(&[(0, 0), (2, 0), (1, 0), (3, 0)]), Some((Does::GoBack, said.to_string())));
         assert_eq!(does(&[(7, 0), (10, 0)]), None);
@@ -339,7 +363,7 @@ mod tests {
     #[test]
     fn an_instance_is_missed_when_it_was_not_ready_all_the_time() {
         let plan = rule(Measure::NotReady, Then::GoBack);
-        let fine = instances_seen(&[(0, 0)]);
+        let fine = instances_seen(&[(0, 0); 6]);
         let does = |seen| instances_seen(seen).verdicts(&plan, Some(&fine)).first().map(|it| (it.does, it.said.clone()));
         assert_eq!(does(&[(0, 1); 6]), Some((Does::GoBack, "1 instance is not ready for 5m".to_string())));
         assert_eq!(does(&[(0, 1), (0, 1), (0, 0), (0, 1), (0, 1), (0, 1)]), None);
@@ -361,6 +385,26 @@ mod tests {
         watch.note(reading(420_000, "f", 100, 100), 600_000);
         assert_eq!(watch.verdicts(&plan, None), []);
         assert_eq!(watch.readings.len(), 2);
+    }
+
+    #[test]
+    fn many_readings_stand_further_apart_the_older_they_are() {
+        let mut watch = Watch::default();
+        for second in 0..86_400 {
+            let users = Counts { requests: second, bad: second / 2, ..Counts::default() };
+            let missing = u32::from(second % 100 != 7);
+            watch.note(
+                Reading { at: Timestamp::from_ms(second as i64 * 1_000), epoch: "e".into(), users, restarts: 0, missing },
+                86_400_000,
+            );
+        }
+        assert!(watch.readings.len() <= READINGS_MAX && watch.readings[0].at == Timestamp::from_ms(0));
+        let newest = |seconds: u64| watch.readings.iter().filter(|it| it.users.requests >= 86_400 - seconds).count();
+        assert!(newest(100) >= 90, "{}", newest(100));
+        let rule = |measure, minutes: u64| WatchRule { measure, during_ms: minutes * 60_000, then: Then::GoBack };
+        assert!(matches!(watch.seen(&rule(Measure::Errors { above: 0.2 }, 600)), Seen::Outside(_)));
+        // All of them were ready now and then.
+        assert_eq!(watch.seen(&rule(Measure::NotReady, 600)), Seen::Inside);
     }
 
     #[test]

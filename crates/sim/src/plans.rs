@@ -147,7 +147,7 @@ pub(crate) fn approvals(release: &Release) -> Option<&Approvals> {
 
 /// Back to what was live before.
 pub(crate) fn rollback(rng: &mut Rng, number: u64, now: Timestamp, to: &Live) -> Proposal {
-    let kind = Kind::Rollback { revision: Box::new(to.instance.clone()), reason: "asked for by ana".to_string() };
+    let kind = Kind::Rollback { revision: Box::new(to.instance.clone()), reason: "asked for by ana".to_string(), undoes: None };
     Proposal { plan: plan(rng, number, now, kind, to.delivery.clone()), makes: None }
 }
 

@@ -274,6 +274,7 @@ async fn rollback(args: &Rollback, terminal: &Terminal) -> Result<u8> {
         revision: args.revision.clone(),
         actor: actor(),
         reason: None,
+        undoes: None,
     };
     let accepted: Accepted = client.post("/api/v1/rollbacks", &request).await?;
     let code = conclude(follow(&client, accepted.id, OnInterrupt::Abort, terminal).await?, terminal)?;

@@ -31,7 +31,10 @@ pub async fn up(args: &Up, terminal: &Terminal) -> Result<u8> {
         choices.from = Some(what_moves_on(project, &from, args.dry_run).await?);
     }
     let mut composed = compose(&args.dir, &choices, world::now(), world::random())?;
-    settle(&mut composed, |what| terminal.say(what))?;
+    // What moves on runs in what it was tried in.
+    if choices.from.is_none() {
+        settle(&mut composed, |what| terminal.say(what))?;
+    }
     compare_with_what_runs(&mut composed).await;
     announce(&composed, args.dry_run && !terminal.json, terminal);
     if args.dry_run {

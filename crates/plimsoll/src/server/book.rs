@@ -48,6 +48,9 @@ pub struct RollbackRequest {
     /// Why, where nobody asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The release that is to be live still; otherwise nothing goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<ReleaseId>,
 }
 
 impl Book {
@@ -220,6 +223,7 @@ impl Book {
                     && entry.project == proposal.project.id
                     && entry.environment == proposal.environment
                     && !proposal.commit.dirty
+                    && entry.moves_on == proposal.from.is_some()
                     && entry.commit.as_ref() == Some(&proposal.commit)
             })
         };
@@ -312,6 +316,10 @@ impl Book {
             return Err(Failure::new(FailureKind::Conflict, with_numbers(&index, &message))
                 .hint("`plimsoll release abort` takes traffic back to the version before"));
         }
+        if request.undoes.is_some_and(|undone| environment.live().is_none_or(|live| live.release != undone)) {
+            let message = format!("what was to be taken back is not live in `{}` any more", request.environment);
+            return Err(Failure::new(FailureKind::Conflict, message));
+        }
         let target = match &request.revision {
             Some(revision) => {
                 environment.history().iter().rev().find(|live| live.instance.revision.0.starts_with(revision.as_str())).ok_or_else(
@@ -334,6 +342,7 @@ impl Book {
             kind: Kind::Rollback {
                 revision: Box::new(target.instance.clone()),
                 reason: request.reason.clone().unwrap_or_else(|| format!("asked for by {}", request.actor)),
+                undoes: request.undoes,
             },
             delivery: base,
             actor: request.actor.clone(),

@@ -24,11 +24,9 @@ pub(super) struct Promotion {
 }
 
 impl Promotion {
-    /// The image that was tried, wherever its name has moved since.
+    /// What was tried, wherever the image's name has moved since.
     pub fn settle(&self, delivery: &mut Delivery) {
-        if let (Some(container), Some(tried)) = (&mut delivery.container, &self.container) {
-            (container.id, container.source) = (tried.id.clone(), tried.source.clone());
-        }
+        delivery.container.clone_from(&self.container);
     }
 }
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use base::Digest;
 use base::name::{ProjectId, ReleaseId};
-use base::{Digest, Timestamp};
 use release::{Environment, Live};
 use rollout::InstancePhase;
 use rollout::watch::{Does, Reading, Verdict, Watch, WatchPlan};
@@ -69,8 +69,11 @@ impl Watcher {
         };
         self.due = Some(Instant::now() + Duration::from_millis(plan.look_ms()));
         self.follow(&environment, live);
-        let Some(reading) = read(state, place, live).await else { return Ok(()) };
-        // Beside the version that replaces it it gets less and less, and what it did before that is what counts.
+        let Some(mut reading) = read(state, place, live).await else { return Ok(()) };
+        // Beside the version that replaces it it gets less and less, and its instances go: what it did before that is what counts.
+        if environment.occupied().is_some() {
+            self.watch.keep_instances(&mut reading);
+        }
         if environment.occupied().is_none() || self.watch.grows(&reading) {
             self.watch.note(reading, plan.keep_ms());
         }
@@ -99,12 +102,13 @@ impl Watcher {
 
     async fn go_back(&self, state: &State, place: &Place, live: &Live, verdict: Verdict) -> Result<()> {
         let request = RollbackRequest {
-            id: way_back_of(live.release),
+            id: way_back_of(live),
             project: place.0,
             environment: place.1.clone(),
             revision: self.before.as_ref().map(|before| before.revision.clone()),
             actor: ACTOR.to_string(),
             reason: Some(verdict.said),
+            undoes: Some(live.release),
         };
         state.inner.book.roll_back(request).await?;
         state.inner.driver.take_up();
@@ -120,11 +124,12 @@ fn is_watched(state: &State, live: &Live, plan: &WatchPlan) -> bool {
 }
 
 /// However often it is asked for, by whichever server, it is one release.
-fn way_back_of(release: ReleaseId) -> ReleaseId {
-    let digest = Digest::of(format!("way back of {release}").as_bytes());
+fn way_back_of(live: &Live) -> ReleaseId {
+    let digest = Digest::of(format!("way back of {}", live.release).as_bytes());
     let mut random = [0; 16];
     random.copy_from_slice(&digest.as_bytes()[..16]);
-    ReleaseId::new(Timestamp::default(), u128::from_be_bytes(random))
+    // Later than what it undoes, in every list.
+    ReleaseId::new(live.since, u128::from_be_bytes(random))
 }
 
 /// Nothing where either of them can't be asked.

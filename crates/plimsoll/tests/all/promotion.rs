@@ -122,3 +122,24 @@ fn an_environment_comes_after_another_that_there_is() {
         assert!(said.code == 2 && said.err.contains(wrong), "{wrong}: {said:?}");
     }
 }
+
+/// Hours may lie between what is asked and what is agreed to.
+#[test]
+fn what_went_back_meanwhile_does_not_move_on() {
+    let place = staged();
+    let config = std::fs::read_to_string(place.project().join("plimsoll.yaml")).unwrap();
+    place.write("plimsoll.yaml", &config.replace("gate: {provenance: 1}", "gate: {provenance: 1, approvals: {rules: [{from: [bo]}]}}"));
+    place.commit("somebody agrees");
+    assert_eq!(up(&place, "staging", &[]).code, 0);
+    place.write("more.py", "# more\n");
+    place.commit("more");
+    assert_eq!(up(&place, "staging", &[]).code, 0);
+    assert_eq!(up(&place, "production", &["--wait", "1s"]).code, 5);
+    assert_eq!(place.say(&["release", "rollback", "--environment", "staging"]).code, 0);
+    let mut approve = place.plimsoll(&["approve", "release-3"]);
+    approve.env("PLIMSOLL_ACTOR", "bo");
+    assert_eq!(place.start(approve).wait().code, 0);
+    let why = "what was to move on is not live in `staging` any more";
+    let watched = place.say(&["release", "watch", "3"]);
+    assert!(watched.code != 0 && format!("{}{}", watched.out, watched.err).contains(why), "{watched:?}");
+}

@@ -42,7 +42,10 @@ fn breaks(place: &Place, version: &str) {
     std::fs::write(place.path("home").join(format!("broken-{version}")), "").unwrap();
 }
 
-/// Users that ask one after the other as long as something is done.
+/// More than one, so that twenty answers in six seconds are sure on a busy machine, too.
+const USERS: u64 = 4;
+
+/// Each asks again when it was answered, as long as something is done.
 fn with_users<T>(place: &Place, act: impl FnOnce() -> T) -> T {
     struct Over<'a>(&'a AtomicBool);
     impl Drop for Over<'_> {
@@ -53,13 +56,16 @@ fn with_users<T>(place: &Place, act: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _over = Over(&over);
-        scope.spawn(|| {
+        let user = || {
             while !over.load(Ordering::SeqCst) {
                 let Ok(mut connection) = TcpStream::connect(("127.0.0.1", place.port)) else { continue };
                 let request = "GET / HTTP/1.1\r\nhost: app.localhost\r\nconnection: close\r\n\r\n";
                 let _ = connection.write_all(request.as_bytes()).and_then(|()| connection.read_to_string(&mut String::new()));
             }
-        });
+        };
+        for _ in 0..USERS {
+            scope.spawn(user);
+        }
         act()
     })
 }
@@ -77,11 +83,11 @@ fn is_used_for(place: &Place, requests: u64) {
 
 #[test]
 fn a_version_that_breaks_after_its_promotion_goes_back_by_itself() {
-    let place = place("{errors: 20%, during: 2s}");
+    let place = place("{errors: 20%, during: 6s}");
     bring_up(&place, "1");
     with_users(&place, || {
-        // At the ten milliseconds that each answer takes, no less than four seconds.
-        is_used_for(&place, 400);
+        // At the ten milliseconds that each answer takes, no less than seven seconds.
+        is_used_for(&place, 700 * USERS);
         bring_up(&place, "2");
         breaks(&place, "2");
         until(DEADLINE, || place.say(&["release", "list"]).out.contains("release-3")).unwrap();
@@ -97,14 +103,14 @@ fn a_version_that_breaks_after_its_promotion_goes_back_by_itself() {
     assert!(revision("3") == revision("1") && revision("3") != revision("2"));
     // It went back once, and stays there whatever it does.
     breaks(&place, "1");
-    with_users(&place, || is_used_for(&place, 400));
+    with_users(&place, || is_used_for(&place, 700 * USERS));
     assert!(!place.say(&["release", "list"]).out.contains("release-4"));
     assert_eq!(place.say(&["doctor", "--verify"]).code, 0);
 }
 
 #[test]
 fn what_would_not_help_is_said_and_not_done() {
-    let place = place("{errors: 20%, during: 2s}");
+    let place = place("{errors: 20%, during: 6s}");
     bring_up(&place, "1");
     bring_up(&place, "2");
     kill(place.server(), Signal::SIGKILL).unwrap();

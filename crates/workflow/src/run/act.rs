@@ -4,6 +4,7 @@ use base::Timestamp;
 
 use super::decide::GRACE_MS;
 use super::state::{LegPhase, LegState, Node};
+use super::turn::is_shut_out;
 use super::waiting::Waiting;
 use super::{Action, JobSeen, Observed, Run};
 
@@ -29,6 +30,7 @@ impl Run {
             let group = match (self.stop_from(node, leg), seen.jobs.get(id)) {
                 (_, Some(JobSeen::Unknown)) => 0,
                 (Some(_), _) => 1,
+                (None, None | Some(JobSeen::Absent)) if is_shut_out(leg, seen) => continue,
                 (None, None | Some(JobSeen::Absent)) => 3,
                 (None, _) => 2,
             };

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use base::Timestamp;
 
+use super::JobSeen;
 use super::event::Event;
 use super::state::{LegPhase, LegState};
 use super::waiting::{ReviewWanted, Waiting, for_review, for_timer};
@@ -205,7 +206,12 @@ impl Run {
         let Closed { why, until } = seen.closed.clone()?;
         let is_due = |leg: &LegState| leg.not_before.is_none_or(|at| now >= at);
         let ready = |leg: &&LegState| is_due(leg) && (self.is_open(leg) || self.is_satisfied(leg, now));
-        let queued = self.legs().map(|(_, leg)| leg).filter(|leg| leg.phase == LegPhase::Queued && leg.leg.environment.is_some());
+        let has_not_begun = |leg: &LegState| match &leg.phase {
+            LegPhase::Queued => true,
+            LegPhase::Started { id, .. } => matches!(seen.jobs.get(id), None | Some(JobSeen::Absent)),
+            LegPhase::Called { .. } | LegPhase::Ended { .. } => false,
+        };
+        let queued = self.legs().map(|(_, leg)| leg).filter(|leg| has_not_begun(leg) && leg.leg.environment.is_some());
         let jobs: Vec<String> = queued.filter(ready).map(|leg| leg.leg.name.clone()).collect();
         (!jobs.is_empty()).then_some(Waiting::Closed { jobs, why, until })
     }

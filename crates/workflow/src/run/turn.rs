@@ -11,6 +11,11 @@ use super::{Conclusion, JobSeen, Observed, Run};
 use crate::concurrency::{Seat, Standing, Turn};
 use crate::job::JobOutcome;
 
+/// Whether nothing may be delivered now where it would.
+pub(super) fn is_shut_out(leg: &LegState, seen: &Observed) -> bool {
+    seen.closed.is_some() && leg.leg.environment.is_some()
+}
+
 impl Run {
     /// The places that it has, or wants now; `name` is what people call the run.
     pub fn seats(&self, name: &str) -> Vec<Seat> {
@@ -62,7 +67,8 @@ impl Run {
 
     /// Whether a leg that has begun has its places, and may be executed.
     pub(super) fn may_run(&self, leg: &LegState, seen: &Observed) -> bool {
-        self.may_begin(seen) && self.standings(leg, seen).all(|(_, standing)| standing == Some(&Standing::Runs))
+        // Its place may have come free after the hours in which it was let in.
+        self.may_begin(seen) && !is_shut_out(leg, seen) && self.standings(leg, seen).all(|(_, standing)| standing == Some(&Standing::Runs))
     }
 
     /// What follows from others having come into its groups.
