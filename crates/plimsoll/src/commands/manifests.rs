@@ -21,6 +21,18 @@ pub fn lint(args: &ReleaseLint, terminal: &Terminal) -> Result<u8> {
     for file in &args.files {
         checked.push(Checked::of(file)?);
     }
+    // Of a folder of them most are of something else.
+    let nothing = |file: &Checked| file.wrong.is_empty() && !file.documents.iter().any(|document| document.is_read);
+    if let (Some(first), true) = (checked.first(), checked.iter().all(nothing)) {
+        return Err(Failure::usage(format!("there is nothing of Argo Rollouts or Flagger in `{}`", first.source.name))
+            .hint("a document has `kind: Rollout`, `AnalysisTemplate`, `Canary` or another that docs/foreign-rollouts.md names"));
+    }
+    checked.retain(|file| {
+        if nothing(file) {
+            terminal.say(&format!("{}: nothing of Argo Rollouts or Flagger", file.source.name));
+        }
+        !nothing(file)
+    });
     if terminal.json {
         let documents: Vec<Json> = checked.iter().flat_map(Checked::documents_json).collect();
         let errors: Vec<Json> = checked.iter().flat_map(Checked::errors_json).collect();
@@ -57,10 +69,6 @@ impl Checked {
             Some(diagnostic) => (Vec::new(), vec![diagnostic]),
             None => manifest::read(&source),
         };
-        if wrong.is_empty() && !documents.iter().any(|document| document.is_read) {
-            return Err(Failure::usage(format!("there is nothing of Argo Rollouts or Flagger in `{}`", source.name))
-                .hint("a document has `kind: Rollout`, `AnalysisTemplate`, `Canary` or another that docs/foreign-rollouts.md names"));
-        }
         Ok(Checked { source, documents, wrong })
     }
 

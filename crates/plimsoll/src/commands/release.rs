@@ -196,6 +196,9 @@ async fn explain(one: &OneRelease, terminal: &Terminal) -> Result<u8> {
     }
     let status = &view.status;
     let mut lines = vec![format!("release-{}: {}", status.number, stands(&view))];
+    if let (Some(revision), Some(reason)) = (&status.rollback_to, &status.rollback_reason) {
+        lines.push(format!("It goes back to {revision}: {reason}."));
+    }
     for run in &status.runs {
         lines.extend(crate::view::job_reasons(&run.status));
         lines.extend(run.status.reviews.iter().map(crate::view::review_line));

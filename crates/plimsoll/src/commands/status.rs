@@ -138,7 +138,7 @@ fn print(view: &EnvironmentView, terminal: &Terminal) {
         terminal.data(&format!("    {}", instance_line(instance, terminal)));
     }
     for noticed in &view.noticed {
-        terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &noticed.said)));
+        terminal.data(&format!("  {}", marked(terminal, Mark::Warn, &format!("at {}: {}", noticed.at.date_and_clock(), noticed.said))));
     }
     for freeze in &view.frozen {
         let at = environment::flag(&view.environment);

@@ -291,12 +291,12 @@ fn conclude(ended: &Ended, choices: &Choices, proposal: &Proposal, terminal: &Te
             if !terminal.json {
                 terminal.data(&format!("http://{name}.localhost:{port}"));
             }
-            let first = match choices.from.as_ref() {
-                Some(from) => format!("bring a change to `{}`", from.environment),
-                None => "commit a change".to_string(),
+            let (first, from) = match choices.from.as_ref() {
+                Some(from) => (format!("bring a change to `{0}`", from.environment), format!(" --from {}", from.environment)),
+                None => ("commit a change".to_string(), String::new()),
             };
             terminal.say(&format!(
-                "also http://127.0.0.1:{port}; next: {first} and `plimsoll up{dir}{there}` again, or `plimsoll status{dir}`"
+                "also http://127.0.0.1:{port}; next: {first} and `plimsoll up{dir}{there}{from}` again, or `plimsoll status{dir}`"
             ));
         }
         // The application is not to blame, and who answers at the port is not known.

@@ -68,6 +68,9 @@ fn the_same_bytes_move_on_with_what_was_proved_of_them_and_nothing_runs_again() 
     let stated = |release: &str| place.say(&["release", "provenance", release, "--statement"]).raw;
     assert!(stated("1").contains("slsa.dev/provenance") && stated("1") == stated("2"));
 
+    let elsewhere = up(&place, "development", &["--from", "staging"]);
+    assert!(elsewhere.code == 0 && elsewhere.err.contains("`plimsoll up --environment development --from staging` again"), "{elsewhere:?}");
+
     // Once more there is nothing to do, and the next one moves on only from where it was tried.
     let again = place.say(&["up", "--environment", "production"]);
     assert!(again.code == 0 && again.err.contains("was live already, nothing to do"), "{again:?}");

@@ -96,6 +96,8 @@ fn a_version_that_breaks_after_its_promotion_goes_back_by_itself() {
     let view = place.say(&["release", "view", "3"]);
     assert!(view.out.contains("by plimsoll") && view.out.contains("  back to "), "{view:?}");
     assert!(view.out.contains("of the answers failed") && view.out.contains("more than 20 % in TIME"), "{view:?}");
+    let explained = place.say(&["release", "explain"]);
+    assert!(explained.out.contains("release-3: promoted") && explained.out.contains("It goes back to "), "the last one: {explained:?}");
     let revision = |release: &str| {
         let view: serde_json::Value = serde_json::from_str(&place.say(&["release", "view", release, "--json"]).raw).unwrap();
         view["revision"].clone()
