@@ -143,7 +143,8 @@ impl App {
             Some(found) if !found.full_name.eq_ignore_ascii_case(&token.repository) => {
                 Err(format!("the installation {} is of `{}`, and not of `{}`", self.installation, found.full_name, token.repository))
             }
-            _ => Ok(token),
+            Some(_) => Ok(token),
+            None => Err(format!("{} answers with a token, and not with the repository it is for", self.minting())),
         }
     }
 
