@@ -243,7 +243,7 @@ use:
     - echo \"version $VERSION, user $(id -u), entrypoint $OF_ENTRYPOINT\"
     - for name in localhost__plimsoll-tiny localhost-plimsoll-tiny; do grep -q $name /etc/hosts && echo \"knows $name\"; done
     - for name in web www; do until wget -qO- http://$name:8099/ 2> /dev/null; do true; done; done
-  timeout: 1 minute
+  timeout: 30 minutes
 fails:
   stage: test
   needs: []
