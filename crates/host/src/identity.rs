@@ -22,8 +22,8 @@ use crate::dirs::Dirs;
 use crate::keys::{self, KeyError};
 use crate::supervise::durable;
 
-/// As GitHub has it.
-const LIFETIME_SECONDS: i64 = 5 * 60;
+/// Of a token that a job asks for when it needs it; as GitHub has it.
+pub(crate) const LIFETIME_SECONDS: i64 = 5 * 60;
 
 /// Clocks that are this much behind take a token all the same; as GitHub has it.
 const BEFORE_SECONDS: i64 = 10 * 60;
@@ -60,6 +60,7 @@ pub struct Wanted<'a> {
     /// Never the same twice.
     pub id: &'a str,
     pub now: i64,
+    pub lifetime_seconds: i64,
 }
 
 impl Issuer {
@@ -94,7 +95,7 @@ impl Issuer {
             ("jti", json!(wanted.id)),
             ("iat", json!(wanted.now)),
             ("nbf", json!(wanted.now - BEFORE_SECONDS)),
-            ("exp", json!(wanted.now + LIFETIME_SECONDS)),
+            ("exp", json!(wanted.now + wanted.lifetime_seconds)),
         ];
         claims.extend(own.map(|(name, value)| (name.to_string(), value)));
         let header = json!({ "typ": "JWT", "alg": "ES256", "kid": self.key_id() });

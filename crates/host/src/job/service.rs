@@ -9,6 +9,7 @@ use workflow::trust::{self, Trust};
 use workflow::{identity, token};
 
 use super::JobDirs;
+use super::watch::JOB_MS_MAX;
 use crate::dirs::Dirs;
 use crate::results::{Domain, Identity, Place, Results, signed};
 
@@ -31,6 +32,8 @@ pub(super) fn confined(start: &JobStart, dirs: &JobDirs) -> JobDirs {
 pub(super) fn start(start: &JobStart, dirs: &JobDirs, state: Option<&Dirs>, facts: &mut JobFacts) -> Result<Option<Results>, String> {
     let identity = state.and_then(|state| identity_of(start, state));
     sign_tokens(start, identity.as_ref(), facts)?;
+    // Whose file names its audiences beforehand gets tokens for no others.
+    let identity = identity.filter(|_| start.spec.job.id_tokens.is_none());
     if !token::may_be_taken(&start.spec) && identity.is_none() && !facts.own_token {
         return Ok(None);
     }
@@ -58,7 +61,7 @@ pub(super) fn start(start: &JobStart, dirs: &JobDirs, state: Option<&Dirs>, fact
     Ok(Some(results))
 }
 
-/// The tokens that a job of GitLab's files asks for beforehand become secrets of it.
+/// The tokens that a job of GitLab's files asks for beforehand become secrets of it, good for as long as it may take.
 fn sign_tokens(start: &JobStart, identity: Option<&Identity>, facts: &mut JobFacts) -> Result<(), String> {
     let Some(tokens) = &start.spec.job.id_tokens else { return Ok(()) };
     let Some(identity) = identity else {
@@ -68,12 +71,13 @@ fn sign_tokens(start: &JobStart, identity: Option<&Identity>, facts: &mut JobFac
     };
     let claims = identity::gitlab_claims(&start.spec.contexts.github, start.spec.environment.as_deref(), &tokens.source);
     let identity = Identity { claims, ..identity.clone() };
+    let lifetime_seconds = i64::try_from(start.spec.timeout_ms.min(JOB_MS_MAX).div_ceil(1_000)).unwrap_or(i64::MAX);
     for (name, audiences) in &tokens.audiences {
         let audience = match audiences.as_slice() {
             [one] => serde_json::json!(one),
             all => serde_json::json!(all),
         };
-        let token = signed(&identity, &audience)?.ok_or(
+        let token = signed(&identity, &audience, lifetime_seconds)?.ok_or(
             "it has `id_tokens`, and nobody has said who issues them here: `plimsoll identity issuer https://ADDRESS` does, once; see \
              docs/identity.md",
         )?;

@@ -37,6 +37,9 @@ pub(super) trait Watch {
     fn wake(&self) -> Option<Instant>;
 }
 
+/// No job lasts longer, whatever its file says.
+pub(super) const JOB_MS_MAX: u64 = 30 * 24 * 3_600_000;
+
 /// Keeps a job's time and its stop.
 #[derive(Debug)]
 pub(super) struct Guard<'a> {
@@ -51,7 +54,7 @@ pub(super) struct Guard<'a> {
 
 impl<'a> Guard<'a> {
     pub(super) fn new(cancel: &'a Cancel, timeout_ms: u64) -> Guard<'a> {
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms.min(30 * 24 * 3_600_000));
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms.min(JOB_MS_MAX));
         Guard { cancel, known: None, deadline, timeout_ms, end: None }
     }
 

@@ -12,7 +12,7 @@ use super::own::Own;
 use super::service::{Answer, Service, bearer, json_answer, same};
 use super::{base64url, secret};
 use crate::dirs::Dirs;
-use crate::identity::{Issuer, Wanted};
+use crate::identity::{Issuer, LIFETIME_SECONDS, Wanted};
 
 pub(super) const PATH: &str = "/identity/token";
 
@@ -69,7 +69,7 @@ impl Service {
         if audience.len() > AUDIENCE_BYTES_MAX {
             return refused(StatusCode::BAD_REQUEST, "the audience is longer than 1,024 bytes");
         }
-        match signed(&asked.identity, &json!(audience)) {
+        match signed(&asked.identity, &json!(audience), LIFETIME_SECONDS) {
             Ok(Some(token)) => json_answer(StatusCode::OK, &json!({ "value": token })),
             Ok(None) => refused(
                 StatusCode::NOT_FOUND,
@@ -80,10 +80,10 @@ impl Service {
     }
 }
 
-pub(crate) fn signed(identity: &Identity, audience: &Json) -> Result<Option<String>, String> {
+pub(crate) fn signed(identity: &Identity, audience: &Json, lifetime_seconds: i64) -> Result<Option<String>, String> {
     let Some(issuer) = Issuer::read(&identity.state).map_err(|error| error.to_string())? else { return Ok(None) };
     let id = base64url(&secret().map_err(|error| format!("there is no random number to be had: {error}"))?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "the clock stands before 1970")?;
     let now = i64::try_from(now.as_secs()).map_err(|_| "the clock is far from now")?;
-    Ok(Some(issuer.token(&identity.claims, Wanted { audience, id: &id, now })))
+    Ok(Some(issuer.token(&identity.claims, Wanted { audience, id: &id, now, lifetime_seconds })))
 }

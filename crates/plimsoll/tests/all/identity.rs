@@ -124,10 +124,12 @@ for name in ['ONE', 'MANY']:
     part = os.environ[name].split('.')[1]
     print(name, base64.urlsafe_b64decode(part + '=' * (-len(part) % 4)).decode())
 print('hidden', os.environ['ONE'])
+print('service', os.environ.get('ACTIONS_ID_TOKEN_REQUEST_URL', 'none'), os.environ.get('ACTIONS_ID_TOKEN_REQUEST_TOKEN', 'none'))
 ";
     let file = "
 ask:
   id_tokens: {ONE: {aud: https://$CI_PROJECT_NAME.example.org}, MANY: {aud: [a, b]}}
+  timeout: 2 hours
   script: [python3 show.py]
 ";
     let place = Place::with(&[(".gitlab-ci.yml", file), ("show.py", show)]);
@@ -151,4 +153,7 @@ ask:
     assert_eq!(one["sub"], "project_path:local/app:ref_type:branch:ref:main", "{one}");
     assert_eq!((&many["aud"], &many["pipeline_source"]), (&serde_json::json!(["a", "b"]), &"push".into()), "{many}");
     assert!(said.raw.contains("\nhidden ***\n"), "{said:?}");
+    let seconds = many["exp"].as_i64().unwrap() - many["iat"].as_i64().unwrap();
+    assert_eq!(seconds, 2 * 3_600, "a token is good for as long as its job may take");
+    assert!(said.raw.contains("\nservice none none\n"), "nobody else can be asked for: {said:?}");
 }
