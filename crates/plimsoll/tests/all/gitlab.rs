@@ -427,3 +427,29 @@ use: {stage: two, script: ['echo \"child has $(cat out/x), $LEVEL, $PART, versio
     assert_eq!(said.code, 2, "{}{}", said.out, said.err);
     assert!(said.err.contains("ci/child.yml:1:5") && said.err.contains("did you mean `script`?"), "{}", said.err);
 }
+
+/// Whoever depends on a child waits for a person with it, and nobody else does.
+#[test]
+fn a_blocking_job_of_a_child_holds_up_whoever_depends_on_it() {
+    let file = |strategy: &str| {
+        format!(
+            "
+stages: [children, later]
+part: {{stage: children, trigger: {{include: child.yml{strategy}}}}}
+later: {{stage: later, script: [echo went on]}}
+"
+        )
+    };
+    let child = "
+first: {script: [echo first]}
+approve: {script: [echo approved], when: manual, allow_failure: false}
+";
+    let place = Place::with(&[(".gitlab-ci.yml", &file("")), ("child.yml", child)]);
+    let said = place.say(&["run"]);
+    assert!(said.code == 0 && said.out.contains("went on"), "{}{}", said.out, said.err);
+    place.write(".gitlab-ci.yml", &file(", strategy: depend"));
+    let said = place.say(&["run", "--dirty"]);
+    assert!(said.code == 5 && !said.out.contains("went on"), "{} {}{}", said.code, said.out, said.err);
+    let said = place.say(&["run", "--dirty", "--manual", "approve"]);
+    assert!(said.code == 0 && said.out.contains("approved") && said.out.contains("went on"), "{}{}", said.out, said.err);
+}

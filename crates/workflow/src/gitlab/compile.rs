@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{Diagnostic, Source, Span};
 use serde_json::Map;
 
+use super::child::{DEPTH_MAX, Family, forwarded};
 use super::file::{AllowFailure, Environment, File, Job, Parallel, Retry, Trigger, When};
 use super::image;
-use super::needs::{Waits, earlier, held_back, waits};
+use super::needs::{Graph, held_back, waits};
 use super::pipeline::{Images, Pipeline, slug};
 use super::rules::{self, Added};
 use super::steps::{Making, job_condition};
@@ -74,7 +75,7 @@ pub(super) struct Entry<'a> {
 
 impl Job {
     /// Whether it takes this variable of the file; its own it has anyway.
-    fn inherits(&self, name: &str) -> bool {
+    pub(super) fn inherits(&self, name: &str) -> bool {
         let own = self.variables.iter().any(|variable| variable.name == name);
         own || self.inherited.as_ref().is_none_or(|names| names.iter().any(|it| it == name))
     }
@@ -99,10 +100,16 @@ const TIMEOUT_MS: u64 = 3_600_000;
 /// # Errors
 /// When there is no pipeline for the event, or something in it can't be.
 pub fn compile(file: &File, pipeline: &Pipeline, includes: &dyn Includes) -> Result<Compiled, Refused> {
+    let first = file.sources.iter().take(1).map(|source| source.name.to_string()).collect();
+    compile_within(file, pipeline, includes, &mut Family::new(first))
+}
+
+fn compile_within(file: &File, pipeline: &Pipeline, includes: &dyn Includes, family: &mut Family) -> Result<Compiled, Refused> {
     let mut compiler = Compiler {
         file,
         pipeline,
         includes,
+        family,
         problems: Vec::new(),
         base: Variables::default(),
         children: Vec::new(),
@@ -110,6 +117,9 @@ pub fn compile(file: &File, pipeline: &Pipeline, includes: &dyn Includes) -> Res
     };
     compiler.base = compiler.base_variables()?;
     let (entries, mut not_added) = compiler.entries();
+    if compiler.family.is_full() {
+        return Err(Refused::Wrong(reports(&file.sources, compiler.problems)));
+    }
     if entries.is_empty() {
         return Err(Refused::NoPipeline(nothing_left(&not_added)));
     }
@@ -120,10 +130,11 @@ pub fn compile(file: &File, pipeline: &Pipeline, includes: &dyn Includes) -> Res
     if only_edges {
         return Err(Refused::NoPipeline("only jobs of `.pre` and `.post` are left, and those alone make no pipeline".to_string()));
     }
-    let (held, blocking) = held_back(&entries, &waits);
+    let (held, blocking) = held_back(&entries, &waits, &mut |index| compiler.child_of(&entries[index]));
     not_added.extend(held.values().cloned());
     let kept: Vec<usize> = (0..entries.len()).filter(|index| !held.contains_key(index)).collect();
-    let jobs: Vec<model::Job> = kept.iter().map(|index| compiler.job(&entries, &waits, &held, *index)).collect();
+    let graph = Graph::new(&entries, &waits, &held);
+    let jobs: Vec<model::Job> = kept.iter().map(|index| compiler.job(&graph, *index)).collect();
     let mut reports = reports(&file.sources, std::mem::take(&mut compiler.problems));
     reports.append(&mut compiler.child_reports);
     if reports.iter().any(Report::has_errors) {
@@ -168,18 +179,21 @@ struct Child {
     uses: String,
     /// The job's name.
     name: String,
+    /// Whether the job is what becomes of it.
+    depend: bool,
     compiled: Compiled,
 }
 
 impl Compiled {
-    fn take(&mut self, Child { uses, name, compiled }: Child) {
+    fn take(&mut self, Child { uses, name, depend, compiled }: Child) {
         let Compiled { mut workflow, not_added, blocking, tools, contained, .. } = compiled;
         self.workflow.called.append(&mut workflow.called);
         workflow.interface = Some(model::Interface::default());
         self.workflow.called.insert(uses, workflow);
         let within = |job: String| format!("{name} / {job}");
         self.not_added.extend(not_added.into_iter().map(|it| NotAdded { job: within(it.job), ..it }));
-        self.blocking.extend(blocking.into_iter().map(within));
+        // Nobody waits for a child that nothing depends on.
+        self.blocking.extend(blocking.into_iter().filter(|_| depend).map(within));
         self.tools.extend(tools.into_iter().map(|it| Tool { job: within(it.job), ..it }));
         self.contained.extend(contained);
     }
@@ -197,6 +211,7 @@ struct Compiler<'a> {
     file: &'a File,
     pipeline: &'a Pipeline,
     includes: &'a dyn Includes,
+    family: &'a mut Family,
     problems: Vec<Problem>,
     children: Vec<Child>,
     child_reports: Vec<Report>,
@@ -223,6 +238,7 @@ impl<'a> Compiler<'a> {
     /// They win over everything in the file.
     fn project_variables(&self) -> Vec<Variable> {
         let given = self.pipeline.variables.iter().map(|(name, value)| Variable::new(name, value));
+        let given = self.pipeline.forwarded.iter().cloned().chain(given);
         let secrets = self.pipeline.secrets.iter().enumerate();
         let secrets = secrets.filter_map(|(index, name)| Some(Variable { raw: true, ..Variable::new(name, secret(index)?.to_string()) }));
         given.chain(secrets).collect()
@@ -237,6 +253,10 @@ impl<'a> Compiler<'a> {
             let legs = legs(job);
             let total = legs.len();
             for (index, (name, leg)) in legs.into_iter().enumerate() {
+                if let Some(complaint) = self.family.job() {
+                    self.problems.push(error("gitlab/too-large", job.place, complaint));
+                    return (entries, not_added);
+                }
                 let mut variables = self.variables_of(job, &name, &leg);
                 if job.parallel != Parallel::No {
                     variables.put(Variable::new("CI_NODE_INDEX", (index + 1).to_string()));
@@ -269,6 +289,11 @@ impl<'a> Compiler<'a> {
         (entries, not_added)
     }
 
+    fn of_workflow_rule(&self) -> Vec<Variable> {
+        let stripped = |variable: &Variable| Some(Variable { name: variable.name.strip_prefix(OF_RULE)?.to_string(), ..variable.clone() });
+        self.base.iter().filter_map(stripped).collect()
+    }
+
     /// Without those of the rule, which aren't known yet.
     fn variables_of(&self, job: &Job, name: &str, leg: &[(String, String)]) -> Variables {
         let mut variables = Variables::default();
@@ -285,12 +310,7 @@ impl<'a> Compiler<'a> {
             variables.put(Variable::new("CI_JOB_IMAGE", &image.name));
         }
         variables.extend(self.file.variables.iter().filter(|variable| job.inherits(&variable.name)).cloned());
-        let stripped = self
-            .base
-            .iter()
-            .filter(of_rule)
-            .map(|variable| Variable { name: variable.name[OF_RULE.len()..].to_string(), ..variable.clone() });
-        variables.extend(stripped);
+        variables.extend(self.of_workflow_rule());
         variables.extend(job.variables.clone());
         variables.extend(leg.iter().map(|(name, value)| Variable::new(name, value)));
         variables.extend(self.project_variables());
@@ -307,20 +327,15 @@ impl<'a> Compiler<'a> {
         variables
     }
 
-    fn job(&mut self, entries: &[Entry<'a>], waits: &[Waits], held: &BTreeMap<usize, NotAdded>, index: usize) -> model::Job {
-        let entry = &entries[index];
+    fn job(&mut self, graph: &Graph<'_, 'a>, index: usize) -> model::Job {
+        let entry = &graph.entries[index];
         let Entry { job, .. } = entry;
         self.refuse_unsupported(entry);
         let expanded = entry.variables.expanded();
         let value = |text: &str| closed(&keeping(text, &expanded));
-        let needs: Vec<usize> = match waits[index].named {
-            true => waits[index].on.iter().map(|(need, _)| *need).collect(),
-            false => earlier(entries, waits, held, entry.stage),
-        };
-        let mut passed = Vec::new();
-        needs.into_iter().for_each(|need| self.pass_triggers(entries, waits, held, need, &mut passed));
-        let needs: Vec<String> = passed.into_iter().map(|need| entries[need].id.clone()).collect();
-        let sources = self.artifact_sources(entries, waits, held, index);
+        let named = graph.waits[index].named;
+        let needs: Vec<String> = graph.before(index).into_iter().map(|need| graph.entries[need].id.clone()).collect();
+        let sources = self.artifact_sources(graph, index);
         let dotenv = sources.iter().any(|(_, dotenv)| !dotenv.is_empty());
         let mut open = Vec::new();
         let mut env = Vec::new();
@@ -365,14 +380,21 @@ impl<'a> Compiler<'a> {
             delay_ms,
             without_sources: matches!(strategy, Some("none" | "empty")),
         };
+        let concurrency = job.resource_group.as_ref().map(|group| model::Concurrency {
+            group: template(&value(group), &self.pipeline.secrets),
+            cancel_in_progress: None,
+            queue: Some("max".to_string()),
+        });
         if let Some(trigger) = &job.trigger {
-            let work = Work::Call { uses: self.child(entry, trigger), with: None, secrets: CallSecrets::Inherit };
+            let work = Work::Call { uses: self.uses(entry), with: None, secrets: CallSecrets::Inherit };
             let may_fail = !trigger.depend || entry.added.allow_failure == AllowFailure::Always(true);
             return model::Job {
                 name: Some(Template::String(entry.name.clone())),
-                condition: job_condition(entry.added.when, &needs, waits[index].named),
+                condition: job_condition(entry.added.when, &needs, named),
                 needs,
                 continue_on_error: may_fail.then_some(Template::Bool(true)),
+                // Without it GitLab has the group free again once the child has begun.
+                concurrency: concurrency.filter(|_| trigger.depend),
                 // A call can't give what it hasn't; each of its jobs has to ask all the same.
                 permissions: Some(may_show_identity()),
                 ..model::Job::new(&entry.id, job.place.span, work)
@@ -397,14 +419,10 @@ impl<'a> Compiler<'a> {
         };
         model::Job {
             name: Some(Template::String(entry.name.clone())),
-            condition: job_condition(entry.added.when, &needs, waits[index].named),
+            condition: job_condition(entry.added.when, &needs, named),
             needs,
             environment,
-            concurrency: job.resource_group.as_ref().map(|group| model::Concurrency {
-                group: template(&value(group), &self.pipeline.secrets),
-                cancel_in_progress: None,
-                queue: Some("max".to_string()),
-            }),
+            concurrency,
             env: Some(env),
             timeout_minutes: Some(minutes(job.timeout_ms.unwrap_or(TIMEOUT_MS) + delay_ms.unwrap_or(0))),
             continue_on_error: (entry.added.allow_failure == AllowFailure::Always(true)).then_some(Template::Bool(true)),
@@ -418,82 +436,74 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// What has to be over before a job that waits for `need`: a child that nothing depends on is over when it begins.
-    fn pass_triggers(
-        &self,
-        entries: &[Entry<'a>],
-        waits: &[Waits],
-        held: &BTreeMap<usize, NotAdded>,
-        need: usize,
-        passed: &mut Vec<usize>,
-    ) {
-        let begins_only = entries[need].job.trigger.as_ref().is_some_and(|trigger| !trigger.depend);
-        if !begins_only {
-            if !passed.contains(&need) {
-                passed.push(need);
-            }
-            return;
-        }
-        let before: Vec<usize> = match waits[need].named {
-            true => waits[need].on.iter().map(|(need, _)| *need).collect(),
-            false => earlier(entries, waits, held, entries[need].stage),
-        };
-        before.into_iter().for_each(|need| self.pass_triggers(entries, waits, held, need, passed));
+    /// What the names of its child's things begin with. No id has a `.`, so that none of them is another job's.
+    fn prefix(&self, entry: &Entry<'_>) -> String {
+        format!("{}{}.", self.pipeline.prefix, entry.id)
     }
 
-    /// The pipeline that the job is, read and compiled; by what it is called.
-    fn child(&mut self, entry: &Entry<'_>, trigger: &Trigger) -> String {
-        /// As deep as GitLab has it: a child may have children.
-        const DEPTH_MAX: usize = 2;
-        let prefix = format!("{}{}-", self.pipeline.prefix, entry.id);
-        let uses = format!("./{}", prefix.trim_end_matches('-'));
-        if self.pipeline.depth == DEPTH_MAX {
-            let message = format!("child pipelines are {DEPTH_MAX} deep at most, and this would be one more");
-            self.problems.push(error("gitlab/trigger", trigger.place, message));
-            return uses;
+    /// By what the job calls its child.
+    fn uses(&self, entry: &Entry<'_>) -> String {
+        format!("./{}", self.prefix(entry).trim_end_matches('.'))
+    }
+
+    /// Reads and compiles the pipeline that the job is, if it is one; a blocking job in it that the job itself waits for.
+    fn child_of(&mut self, entry: &Entry<'_>) -> Option<String> {
+        let trigger = entry.job.trigger.as_ref()?;
+        if self.family.is_full() {
+            return None;
         }
-        let mut pipeline = Pipeline {
-            source: "parent_pipeline".to_string(),
-            inputs: BTreeMap::new(),
-            depth: self.pipeline.depth + 1,
-            prefix,
-            ..self.pipeline.clone()
-        };
-        if trigger.forward {
-            let expanded = entry.variables.expanded();
-            let names = self.file.variables.iter().chain(&entry.job.variables).map(|variable| &variable.name);
-            let names =
-                names.chain(entry.leg.iter().map(|(name, _)| name)).chain(entry.added.variables.iter().map(|variable| &variable.name));
-            for name in names.filter(|name| entry.job.inherits(name)) {
-                let value = expanded.get(name).map(|value| closed(value)).unwrap_or_default();
-                pipeline.variables.entry(name.clone()).or_insert(value);
-            }
-        }
-        let (file, reports) = parse_child(trigger, &self.file.sources, &pipeline, self.includes);
-        self.child_reports.extend(reports);
-        let Some(file) = file else { return uses };
-        match compile(&file, &pipeline, self.includes) {
+        let (name, uses) = (entry.name.clone(), self.uses(entry));
+        match self.child(entry, trigger) {
             Ok(mut compiled) => {
                 self.child_reports.append(&mut compiled.reports);
-                self.children.push(Child { uses: uses.clone(), name: entry.name.clone(), compiled });
+                let blocking = compiled.blocking.first().filter(|_| trigger.depend).map(|job| format!("{name} / {job}"));
+                self.children.push(Child { uses, name, depend: trigger.depend, compiled });
+                blocking
             }
             Err(Refused::NoPipeline(why)) => {
-                let message = format!("the child pipeline of `{}` would have no job: {why}", entry.name);
-                self.problems.push(error("gitlab/trigger", trigger.place, message));
+                self.problems.push(error("gitlab/trigger", trigger.place, why));
+                None
             }
-            Err(Refused::Wrong(reports)) => self.child_reports.extend(reports),
+            Err(Refused::Wrong(reports)) => {
+                self.child_reports.extend(reports);
+                None
+            }
         }
-        uses
+    }
+
+    fn child(&mut self, entry: &Entry<'_>, trigger: &Trigger) -> Result<Compiled, Refused> {
+        if self.pipeline.depth == DEPTH_MAX {
+            let message = format!("child pipelines are {DEPTH_MAX} deep at most, and this would be one more");
+            return Err(Refused::NoPipeline(message));
+        }
+        if let Some(complaint) = self.family.child() {
+            return Err(Refused::NoPipeline(complaint));
+        }
+        let pipeline = Pipeline {
+            source: "parent_pipeline".to_string(),
+            inputs: BTreeMap::new(),
+            forwarded: forwarded(trigger, entry, self.file, self.of_workflow_rule(), self.pipeline),
+            depth: self.pipeline.depth + 1,
+            prefix: self.prefix(entry),
+            ..self.pipeline.clone()
+        };
+        let callers = self.family.callers_of(entry);
+        let read = parse_child(trigger, &self.file.sources, callers, &pipeline, self.includes);
+        self.family.read(read.files, read.values);
+        self.child_reports.extend(read.reports);
+        let Some(file) = read.file else { return Err(Refused::Wrong(Vec::new())) };
+        self.family.callers.push(read.roots);
+        let compiled = compile_within(&file, &pipeline, self.includes, self.family);
+        self.family.callers.pop();
+        compiled.map_err(|refused| match refused {
+            Refused::NoPipeline(why) => Refused::NoPipeline(format!("the child pipeline of `{}` would have no job: {why}", entry.name)),
+            wrong => wrong,
+        })
     }
 
     /// Jobs whose artifacts this one finds, with the paths of their dotenv reports.
-    fn artifact_sources(
-        &mut self,
-        entries: &[Entry<'a>],
-        waits: &[Waits],
-        held: &BTreeMap<usize, NotAdded>,
-        index: usize,
-    ) -> Vec<(String, Vec<String>)> {
+    fn artifact_sources(&mut self, graph: &Graph<'_, 'a>, index: usize) -> Vec<(String, Vec<String>)> {
+        let Graph { entries, waits, held, .. } = graph;
         let entry = &entries[index];
         let mut sources: Vec<usize> = match waits[index].named {
             true => waits[index].on.iter().filter(|(_, artifacts)| *artifacts).map(|(need, _)| *need).collect(),
@@ -518,6 +528,9 @@ impl<'a> Compiler<'a> {
             let (file, problem) = error("gitlab/unsupported", place, format!("{what} can't be run here yet"));
             self.problems.push((file, if let Some(hint) = hint { problem.hint(hint) } else { problem }));
         };
+        if let Some(trigger) = job.trigger.as_ref().filter(|_| entry.added.when == When::Delayed) {
+            refuse(trigger.place, "a delayed job with `trigger`", None);
+        }
         for (place, what) in &job.unsupported {
             refuse(*place, what, None);
         }

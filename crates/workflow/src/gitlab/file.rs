@@ -70,6 +70,8 @@ pub(crate) struct Trigger {
     pub depend: bool,
     /// Whether the child has the variables of the file and the job.
     pub forward: bool,
+    /// Whether it has those, too, that the job's own pipeline was handed.
+    pub forward_given: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

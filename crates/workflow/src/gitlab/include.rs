@@ -55,7 +55,11 @@ pub(super) struct Loader<'a> {
     pub includes: &'a dyn Includes,
     pub sources: Vec<Source>,
     pub problems: Vec<Problem>,
-    values: usize,
+    /// The files that were asked for themselves, and not by another one.
+    pub roots: Vec<String>,
+    /// Files that may not be among them.
+    pub callers: Vec<String>,
+    pub values: usize,
 }
 
 /// Whose local files `include: local` means.
@@ -63,19 +67,22 @@ type Origin = Option<(String, Option<String>)>;
 
 impl<'a> Loader<'a> {
     pub fn new(pipeline: &'a Pipeline, includes: &'a dyn Includes) -> Loader<'a> {
-        Loader { pipeline, includes, sources: Vec::new(), problems: Vec::new(), values: 0 }
+        Loader { pipeline, includes, sources: Vec::new(), problems: Vec::new(), roots: Vec::new(), callers: Vec::new(), values: 0 }
     }
 
     /// The whole configuration as one tree; nothing when the file isn't even YAML.
     pub fn load(&mut self, source: &Source) -> Option<Tree> {
         let given = self.pipeline.inputs.iter().map(|(name, value)| (name.clone(), Tree::plain(value))).collect();
         let tree = self.file(source.clone(), &given, Place::default(), &None, &mut Vec::new());
+        if self.is_too_large(Place::default()) { None } else { tree }
+    }
+
+    fn is_too_large(&mut self, place: Place) -> bool {
         if self.values > VALUES_MAX {
             let message = format!("the included files make this one larger than {VALUES_MAX} values");
-            self.problems.push(error("gitlab/too-large", Place::default(), message));
-            return None;
+            self.problems.push(error("gitlab/too-large", place, message));
         }
-        tree
+        self.values > VALUES_MAX
     }
 
     /// A configuration that only includes others; `sources` are those in which the entries stand.
@@ -87,6 +94,7 @@ impl<'a> Loader<'a> {
                 tree.merge(&included);
             }
         }
+        self.is_too_large(place);
         tree
     }
 
@@ -183,6 +191,14 @@ impl<'a> Loader<'a> {
                 if around.contains(&name) {
                     self.problems.push(error("gitlab/include", place, format!("`{name}` includes itself")));
                     continue;
+                }
+                if around.is_empty() {
+                    if self.callers.contains(&name) {
+                        let message = format!("`{name}` triggers itself, without end: the job has no `rules` that could end it");
+                        self.problems.push(error("gitlab/trigger", place, message));
+                        continue;
+                    }
+                    self.roots.push(name.clone());
                 }
                 if self.sources.len() >= FILES_MAX {
                     self.problems.push(error("gitlab/include", place, format!("more than {FILES_MAX} files are included")));

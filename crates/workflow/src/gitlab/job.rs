@@ -178,9 +178,17 @@ pub(super) fn read(reader: &mut Reader, key: &Key, tree: &Tree, stages: &[String
             _ => {}
         }
     }
-    if job.trigger.is_some() {
+    if let Some(trigger) = &job.trigger {
         // Those of `default`; a child has its own.
         (job.image, job.services) = (None, Vec::new());
+        if job.environment.take().is_some() {
+            // No job of the child would be what its protection and the release hold.
+            job.unsupported.push((place_of(tree, "environment"), "`environment` of a job with `trigger`".to_string()));
+        }
+        if job.resource_group.is_some() && !trigger.depend {
+            let message = "`resource_group` holds nobody up here: without `strategy: depend` the job is over once the child has begun";
+            reader.warning("gitlab/trigger", place_of(tree, "resource_group"), message);
+        }
     }
     let has = |key: &str| tree.get(key).is_some_and(|value| !value.is_null());
     if !has("script") && !has("trigger") && !has("run") {
@@ -251,7 +259,7 @@ fn trigger(reader: &mut Reader, place: Place, tree: &Tree, unsupported: &mut Vec
         unsupported.push((tree.place, elsewhere(project)));
         return None;
     }
-    let mut trigger = Trigger { place, include: Vec::new(), depend: false, forward: true };
+    let mut trigger = Trigger { place, include: Vec::new(), depend: false, forward: true, forward_given: false };
     let (mut inputs, mut is_elsewhere) = (None, false);
     for (key, value) in reader.closed("trigger", tree, &["include", "strategy", "forward", "inputs", "project", "branch"]) {
         let name = key.text.as_str();
@@ -262,8 +270,9 @@ fn trigger(reader: &mut Reader, place: Place, tree: &Tree, unsupported: &mut Vec
             "forward" => {
                 for (key, value) in reader.closed(name, value, &["yaml_variables", "pipeline_variables"]) {
                     let flag = reader.flag(&key.text, value);
-                    if key.text == "yaml_variables" {
-                        trigger.forward = flag.unwrap_or(true);
+                    match key.text.as_str() {
+                        "yaml_variables" => trigger.forward = flag.unwrap_or(true),
+                        _ => trigger.forward_given = flag.unwrap_or(false),
                     }
                 }
             }

@@ -6,6 +6,7 @@
 //! File + Pipeline ── rules ── parallel ── needs ── Workflow   as GitLab creates a pipeline
 //! ```
 
+mod child;
 mod compile;
 mod coverage;
 mod expression;
@@ -54,24 +55,38 @@ impl Report {
     }
 }
 
-/// What a job triggers, as [`parse`] reads a file: it includes these, which stand in one of `sources`.
-fn parse_child(trigger: &file::Trigger, sources: &[Source], pipeline: &Pipeline, includes: &dyn Includes) -> (Option<File>, Vec<Report>) {
-    let mut loader = Loader::new(pipeline, includes);
+/// What a job triggers, and the files that it names itself.
+struct Triggered {
+    file: Option<File>,
+    reports: Vec<Report>,
+    roots: Vec<String>,
+    /// How much was read for it: files, and values in them, everything put together.
+    files: usize,
+    values: usize,
+}
+
+/// As [`parse`] reads a file: it includes what the job names, which stands in one of `sources` and is none of `callers`.
+fn parse_child(trigger: &file::Trigger, sources: &[Source], callers: Vec<String>, pipeline: &Pipeline, from: &dyn Includes) -> Triggered {
+    let mut loader = Loader { callers, ..Loader::new(pipeline, from) };
     let tree = loader.load_entries(&trigger.include, trigger.place, sources);
     let is_complete = loader.problems.is_empty();
-    read_tree(loader.sources, loader.problems, Some(tree).filter(|_| is_complete))
+    let files = loader.sources.len() - sources.len();
+    let mut tree = Some(tree).filter(|_| is_complete);
+    let (file, reports) = read_tree(loader.sources, loader.problems, &mut tree);
+    let values = tree.map_or(0, |tree| tree.size()).max(loader.values);
+    Triggered { file, reports, roots: loader.roots, files, values }
 }
 
 /// The file, or nothing when there is any error in it or in what it includes; the reports hold all there are, warnings among them.
 pub fn parse(source: &Source, pipeline: &Pipeline, includes: &dyn Includes) -> (Option<File>, Vec<Report>) {
     let mut loader = Loader::new(pipeline, includes);
-    let tree = loader.load(source);
-    read_tree(loader.sources, loader.problems, tree)
+    let mut tree = loader.load(source);
+    read_tree(loader.sources, loader.problems, &mut tree)
 }
 
-fn read_tree(sources: Vec<Source>, mut problems: Vec<Problem>, mut tree: Option<tree::Tree>) -> (Option<File>, Vec<Report>) {
+fn read_tree(sources: Vec<Source>, mut problems: Vec<Problem>, tree: &mut Option<tree::Tree>) -> (Option<File>, Vec<Report>) {
     let mut file = None;
-    if let Some(tree) = &mut tree {
+    if let Some(tree) = tree {
         extend::extend(tree, &mut problems);
         extend::resolve(tree, &mut problems);
         let mut reader = Reader { problems };

@@ -66,10 +66,21 @@ fn leg_wanted(entry: &Entry<'_>, need: &Need) -> bool {
 }
 
 /// Jobs that don't run now, because a person has to start them or one before them; the blocking ones among them by name.
-pub(super) fn held_back(entries: &[Entry<'_>], waits: &[Waits]) -> (BTreeMap<usize, NotAdded>, Vec<String>) {
+///
+/// `child` is asked of each job that runs, after all that it waits for: the name of a blocking job below it, if that holds it up.
+pub(super) fn held_back(
+    entries: &[Entry<'_>],
+    waits: &[Waits],
+    child: &mut dyn FnMut(usize) -> Option<String>,
+) -> (BTreeMap<usize, NotAdded>, Vec<String>) {
     let mut held: BTreeMap<usize, NotAdded> = BTreeMap::new();
     let mut blocking = Vec::new();
     let mut blocked_from: Option<(usize, String)> = None;
+    let block = |stage: usize, name: &str, blocked_from: &mut Option<(usize, String)>| {
+        if blocked_from.as_ref().is_none_or(|(first, _)| stage < *first) {
+            *blocked_from = Some((stage, name.to_string()));
+        }
+    };
     for (index, entry) in entries.iter().enumerate() {
         if entry.added.when != When::Manual || entry.played {
             continue;
@@ -80,34 +91,108 @@ pub(super) fn held_back(entries: &[Entry<'_>], waits: &[Waits]) -> (BTreeMap<usi
         // What delivers is the release's own work and holds nobody up.
         if !optional && !entry.delivers() {
             blocking.push(entry.name.clone());
-            if blocked_from.as_ref().is_none_or(|(stage, _)| entry.stage < *stage) {
-                blocked_from = Some((entry.stage, entry.name.clone()));
+            block(entry.stage, &entry.name, &mut blocked_from);
+        }
+    }
+    // Jobs that run and wait for one of their child, with its name.
+    let mut unfinished: BTreeMap<usize, String> = BTreeMap::new();
+    for index in in_order(entries, waits) {
+        if held.contains_key(&index) {
+            continue;
+        }
+        let (entry, waits) = (&entries[index], &waits[index]);
+        let open = |need: &usize| held.get(need).map(|it| it.job.clone()).or_else(|| unfinished.get(need).cloned());
+        let by_need = waits.on.iter().find_map(|(need, _)| open(need));
+        let by_stage = blocked_from.as_ref().filter(|(stage, _)| !waits.named && entry.stage > *stage).map(|(_, name)| name.clone());
+        if let Some(name) = by_need.or(by_stage) {
+            let reason = format!("it waits for `{name}`, which is not run");
+            held.insert(index, NotAdded { job: entry.name.clone(), reason, manual: false });
+        } else if let Some(name) = child(index) {
+            block(entry.stage, &name, &mut blocked_from);
+            unfinished.insert(index, name);
+        }
+    }
+    (held, blocking)
+}
+
+/// Stage by stage, and each behind what it needs. What is in a circle is told elsewhere, and comes last.
+fn in_order(entries: &[Entry<'_>], waits: &[Waits]) -> Vec<usize> {
+    let mut open: Vec<usize> = vec![0; entries.len()];
+    let mut waiting: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, waits) in waits.iter().enumerate() {
+        for (need, _) in waits.on.iter().filter(|(need, _)| entries[*need].stage == entries[index].stage) {
+            open[index] += 1;
+            waiting.entry(*need).or_default().push(index);
+        }
+    }
+    let mut ready: BTreeSet<(usize, usize)> =
+        (0..entries.len()).filter(|index| open[*index] == 0).map(|index| (entries[index].stage, index)).collect();
+    let mut order = Vec::new();
+    while let Some((_, index)) = ready.pop_first() {
+        order.push(index);
+        for next in waiting.remove(&index).unwrap_or_default() {
+            open[next] -= 1;
+            if open[next] == 0 {
+                ready.insert((entries[next].stage, next));
             }
         }
     }
-    loop {
-        let before = held.len();
-        for (index, entry) in entries.iter().enumerate() {
-            if held.contains_key(&index) {
+    order.extend((0..entries.len()).filter(|index| open[*index] > 0));
+    order
+}
+
+/// The jobs of a pipeline and what they wait for, settled.
+pub(super) struct Graph<'g, 'a> {
+    pub entries: &'g [Entry<'a>],
+    pub waits: &'g [Waits],
+    pub held: &'g BTreeMap<usize, NotAdded>,
+    /// By stage, for those where a job waits by stages.
+    earlier: BTreeMap<usize, Vec<usize>>,
+}
+
+impl<'g, 'a> Graph<'g, 'a> {
+    pub fn new(entries: &'g [Entry<'a>], waits: &'g [Waits], held: &'g BTreeMap<usize, NotAdded>) -> Graph<'g, 'a> {
+        let by_stages = (0..entries.len()).filter(|index| !held.contains_key(index) && !waits[*index].named);
+        let stages: BTreeSet<usize> = by_stages.map(|index| entries[index].stage).collect();
+        let earlier = stages.into_iter().map(|stage| (stage, earlier(entries, waits, held, stage))).collect();
+        Graph { entries, waits, held, earlier }
+    }
+
+    /// What has to be over before a job begins. A child that nothing depends on is over when it begins: what that waits for counts.
+    pub fn before(&self, index: usize) -> Vec<usize> {
+        let mut before = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut stages = BTreeSet::new();
+        let mut next = self.direct(index, &mut stages);
+        next.reverse();
+        while let Some(need) = next.pop() {
+            if !seen.insert(need) {
                 continue;
             }
-            let waits = &waits[index];
-            let by_need = waits.on.iter().find(|(need, _)| held.contains_key(need)).map(|(need, _)| entries[*need].name.clone());
-            let by_stage = blocked_from.as_ref().filter(|(stage, _)| !waits.named && entry.stage > *stage).map(|(_, name)| name.clone());
-            if let Some(name) = by_need.or(by_stage) {
-                let reason = format!("it waits for `{name}`, which is not run");
-                held.insert(index, NotAdded { job: entry.name.clone(), reason, manual: false });
+            let begins_only = self.entries[need].job.trigger.as_ref().is_some_and(|trigger| !trigger.depend);
+            if begins_only {
+                next.extend(self.direct(need, &mut stages).into_iter().rev());
+            } else {
+                before.push(need);
             }
         }
-        if held.len() == before {
-            return (held, blocking);
+        before
+    }
+
+    /// By stages the same for all of one, and so only once.
+    fn direct(&self, index: usize, stages: &mut BTreeSet<usize>) -> Vec<usize> {
+        let (stage, waits) = (self.entries[index].stage, &self.waits[index]);
+        match waits.named {
+            true => waits.on.iter().map(|(need, _)| *need).collect(),
+            false if stages.insert(stage) => self.earlier.get(&stage).cloned().unwrap_or_default(),
+            false => Vec::new(),
         }
     }
 }
 
 /// The jobs of earlier stages that a job by stages has to name, so that it waits for all of them: those of the last stage, and of
 /// the one before as long as nobody in between waits for stages.
-pub(super) fn earlier(entries: &[Entry<'_>], waits: &[Waits], held: &BTreeMap<usize, NotAdded>, stage: usize) -> Vec<usize> {
+fn earlier(entries: &[Entry<'_>], waits: &[Waits], held: &BTreeMap<usize, NotAdded>, stage: usize) -> Vec<usize> {
     let kept = |index: &usize| !held.contains_key(index);
     let stages: BTreeSet<usize> =
         (0..entries.len()).filter(kept).map(|index| entries[index].stage).filter(|other| *other < stage).collect();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::variables::{NUMBER, Variable, WORKSPACE};
+use super::variables::{NUMBER, Variable, WORKSPACE, finish_empty};
 use crate::trigger::Event;
 
 /// Everything that decides which jobs a pipeline has.
@@ -12,6 +12,8 @@ use crate::trigger::Event;
 pub struct Pipeline {
     /// `CI_PIPELINE_SOURCE`: `push`, `merge_request_event`, `schedule`, `web` …
     pub source: String,
+    /// Whether it is about a merge request; of a child the source doesn't tell.
+    pub of_merge_request: bool,
     pub event: Event,
     /// The commit before; zeros when there is none.
     pub before: String,
@@ -27,6 +29,8 @@ pub struct Pipeline {
     pub files: Vec<String>,
     /// Set for the project or given on the command line: they win over the file's.
     pub variables: BTreeMap<String, String>,
+    /// Of a child: what the job that it is hands on, under those that were given.
+    pub(crate) forwarded: Vec<Variable>,
     /// Names of variables whose values only the job's machine knows.
     pub secrets: Vec<String>,
     /// For `spec:inputs`.
@@ -69,6 +73,7 @@ impl Pipeline {
         let before = text("before").unwrap_or_else(|| "0".repeat(40));
         Pipeline {
             source: source(&event.name).to_string(),
+            of_merge_request: source(&event.name) == MERGE_REQUEST,
             before,
             default_branch: "main".to_string(),
             project: "local/project".to_string(),
@@ -78,6 +83,7 @@ impl Pipeline {
             changed: event.changed_paths.clone(),
             files: Vec::new(),
             variables: BTreeMap::new(),
+            forwarded: Vec::new(),
             secrets: Vec::new(),
             inputs: BTreeMap::new(),
             play: BTreeSet::new(),
@@ -90,7 +96,12 @@ impl Pipeline {
     }
 
     pub(crate) fn is_merge_request(&self) -> bool {
-        self.source == "merge_request_event"
+        self.of_merge_request
+    }
+
+    /// What it is for, to be shown: a child's parent is no reason.
+    pub(crate) fn kind(&self) -> &str {
+        if self.of_merge_request { MERGE_REQUEST } else { &self.source }
     }
 
     /// Nothing for tags and merge requests.
@@ -112,6 +123,8 @@ impl Pipeline {
     /// What a rule of an include may look at: all that isn't any job's.
     pub(crate) fn variables_for_includes(&self) -> BTreeMap<String, String> {
         let mut all: BTreeMap<String, String> = self.predefined().into_iter().map(|variable| (variable.name, variable.value)).collect();
+        let shown = |it: &Variable| if it.raw { it.value.clone() } else { finish_empty(&it.value) };
+        all.extend(self.forwarded.iter().map(|variable| (variable.name.clone(), shown(variable))));
         all.extend(self.variables.clone());
         all
     }
@@ -298,10 +311,12 @@ impl Pipeline {
 /// The version whose language is spoken here.
 const GITLAB_VERSION: &str = "18.0.0";
 
+const MERGE_REQUEST: &str = "merge_request_event";
+
 /// GitLab's word for an event of GitHub's; its own words stay.
 fn source(event: &str) -> &str {
     match event {
-        "pull_request" | "pull_request_target" => "merge_request_event",
+        "pull_request" | "pull_request_target" => MERGE_REQUEST,
         "workflow_dispatch" => "web",
         "repository_dispatch" => "trigger",
         "workflow_run" | "workflow_call" => "pipeline",

@@ -97,8 +97,8 @@ fn only_refuses(only: &Policy, given: bool, pipeline: &Pipeline, variables: &BTr
         && !refs.iter().any(|wanted| ref_matches(wanted, pipeline))
     {
         return Some(match given {
-            true => format!("`{name}` ({}) is not among `only: [{}]`", pipeline.source, refs.join(", ")),
-            false => format!("without `rules` and `only` it is for branches and tags, not for `{}`", pipeline.source),
+            true => format!("`{name}` ({}) is not among `only: [{}]`", pipeline.kind(), refs.join(", ")),
+            false => format!("without `rules` and `only` it is for branches and tags, not for `{}`", pipeline.kind()),
         });
     }
     if let Some(conditions) = &only.variables
@@ -119,7 +119,7 @@ fn only_refuses(only: &Policy, given: bool, pipeline: &Pipeline, variables: &BTr
 fn except_refuses(except: &Policy, pipeline: &Pipeline, variables: &BTreeMap<String, String>) -> Option<String> {
     let refs = except.refs.iter().flatten().find(|wanted| ref_matches(wanted, pipeline));
     if let Some(wanted) = refs {
-        return Some(format!("`{}` ({}) is among `except`: `{wanted}`", pipeline.ref_name(), pipeline.source));
+        return Some(format!("`{}` ({}) is among `except`: `{wanted}`", pipeline.ref_name(), pipeline.kind()));
     }
     if except.variables.iter().flatten().any(|condition| condition.holds(variables)) {
         return Some("a condition of its `except:variables` holds".to_string());

@@ -93,6 +93,11 @@ pub(crate) fn finish_empty(text: &str) -> String {
     finish(text, &mut |_| Some(String::new()))
 }
 
+/// As [`finish_empty`], with `$$` left for whoever expands it once more.
+pub(crate) fn keeping_empty(text: &str) -> String {
+    replace(text, &mut |_| Some(String::new()))
+}
+
 /// The names that a text refers to.
 pub(crate) fn references(text: &str) -> Vec<String> {
     let mut names = Vec::new();

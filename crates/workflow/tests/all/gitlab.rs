@@ -47,6 +47,48 @@ fn every_case_has_a_source() {
     }
 }
 
+/// What a file of some kilobytes could make of itself: more than anybody waits for, and here an answer.
+#[test]
+fn hostile_files_cost_little() {
+    let with = |jobs: usize, job: &dyn Fn(usize) -> String| check((0..jobs).map(job).collect::<String>().as_str());
+    let paths = with(100, &|job| {
+        let before = job / 2 * 2;
+        let needs = if before == 0 { String::new() } else { format!("x{}, x{}", before - 2, before - 1) };
+        format!("x{job}: {{trigger: {{include: grandchild.yml}}, needs: [{needs}]}}\n")
+    });
+    assert!(paths.contains("\nx99 `x99`\n"), "{paths}");
+    let circle = with(1_000, &|job| format!("x{job}: {{trigger: {{include: hostile-circle.yml}}}}\n"));
+    assert!(circle.contains("`hostile-circle.yml` triggers itself, without end"), "{circle}");
+    let children = with(1_100, &|job| format!("x{job}: {{trigger: {{include: other-leaf.yml}}}}\n"));
+    assert!(children.contains("more than 1000 child pipelines, and this is one too many"), "{children}");
+    let jobs = with(60, &|job| format!("x{job}: {{trigger: {{include: hostile-jobs.yml}}}}\n"));
+    assert!(jobs.contains("more than 10000 jobs, and this is one too many"), "{jobs}");
+}
+
+/// A file that triggers itself with something that ends it is a pipeline.
+#[test]
+fn a_file_may_trigger_itself_where_its_rules_end_that() {
+    let text = "again: {trigger: {include: .gitlab-ci.yml}, rules: [{if: '$CI_PIPELINE_SOURCE == \"push\"'}]}\nwork: {script: w}\n";
+    struct Itself(Source);
+    impl Includes for Itself {
+        fn read(&self, _: &Include) -> Result<Vec<Source>, String> {
+            Ok(vec![self.0.clone()])
+        }
+    }
+    let compiled = |text: &str| {
+        let (source, pipeline) = (Source::new(".gitlab-ci.yml", text), pipeline(text));
+        let includes = Itself(source.clone());
+        let file = gitlab::parse(&source, &pipeline, &includes).0.unwrap();
+        gitlab::compile(&file, &pipeline, &includes)
+    };
+    let once = compiled(text).unwrap();
+    assert_eq!(once.workflow.called.keys().collect::<Vec<_>>(), ["./again"]);
+    let Err(Refused::Wrong(reports)) = compiled("again: {trigger: {include: .gitlab-ci.yml}}\nwork: {script: w}\n") else {
+        panic!("it has no end");
+    };
+    assert!(rendered(&reports).contains("`.gitlab-ci.yml` triggers itself, without end"), "{}", rendered(&reports));
+}
+
 fn check(text: &str) -> String {
     let source = Source::new(".gitlab-ci.yml", text);
     let pipeline = pipeline(text);
