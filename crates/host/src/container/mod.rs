@@ -10,4 +10,4 @@ pub use left::{Left, remove_left};
 
 pub(crate) use engine::{ANSWER_MAX, carried};
 pub(crate) use image::{is_local, qualified};
-pub(crate) use left::{Holder, INSTANCE, SUPERVISOR, note, remove_of_lost};
+pub(crate) use left::{Holder, INSTANCE, STATE, SUPERVISOR, note, remove_of_lost};

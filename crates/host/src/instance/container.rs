@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::status::Wanted;
-use crate::container::{ANSWER_MAX, Engine, Holder, INSTANCE, Kind, SUPERVISOR, carried};
+use crate::container::{ANSWER_MAX, Engine, Holder, INSTANCE, Kind, STATE, SUPERVISOR, carried};
 use crate::supervise::durable;
 use crate::supervise::process::{Process, Stat, all, descendants, sweep};
 
@@ -226,6 +226,7 @@ fn command(note: &Note, wanted: &Wanted, container: &Container, dir: &Path, port
     let mut words: Vec<String> = ["run", "--rm", "--pull=never", "--log-driver=none"].map(str::to_string).to_vec();
     words.push(format!("--name={}", note.name));
     words.extend([format!("--label={INSTANCE}={}", dir.display()), format!("--label={SUPERVISOR}={supervisor}")]);
+    words.extend(wanted.ports.parent().map(|state| format!("--label={STATE}={}", state.display())));
     words.extend(note.engine.limits().iter().cloned());
     words.extend(["--security-opt=no-new-privileges".to_string(), format!("--publish=127.0.0.1:{port}:{inside}")]);
     words.push(bind(&dir.join("scratch"), SCRATCH, ""));

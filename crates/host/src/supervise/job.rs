@@ -150,5 +150,5 @@ pub(crate) fn now() -> Timestamp {
 pub fn sweep_lost(dir: &Path, supervisor: &process::Process) {
     cgroup::end_abandoned(dir);
     process::sweep_abandoned(supervisor, &launch::mark(dir));
-    crate::container::remove_of_lost(&dir.join("temp"), supervisor);
+    crate::container::remove_of_lost(&dir.join("temp"));
 }

@@ -548,18 +548,28 @@ async fn a_container_that_nobody_can_know_of_any_more_is_found_by_its_labels() {
     let place = Place::on(On::Containers, "exec APP").await;
     place.run(1, 1).await;
     place.ready().await;
-    let folder = place.temporary.path().join("gone");
-    let named = format!("--label=plimsoll.instance={}", folder.join("0").display());
     let image = place.plan.container.as_ref().unwrap().id.clone();
-    let orphan = |supervisor: &str| {
-        let supervisor = format!("--label=plimsoll.supervisor={supervisor}");
-        contained::podman(&["create", &named, &supervisor, "--entrypoint=true", &image])
+    let label = |name: &str| {
+        let format = format!("{{{{index .Config.Labels \"plimsoll.{name}\"}}}}");
+        contained::podman(&["inspect", "--format", &format, &contained::of(place.temporary.path())[0]])
     };
-    let (dead, unknown) = (orphan("plimsoll-0000-1-1-1"), orphan("somebody-else"));
+    let (living, state) = (label("supervisor"), label("state"));
+    // Numbers of processes begin at 1, with the machine.
+    let dead = living.rsplitn(4, '-').last().unwrap().to_string() + "-999999999-1-1";
+    let elsewhere = "plimsoll-0123456789abcdef-999999999-1-1";
+    let orphan = |supervisor: &str, state: &str| {
+        let named = format!("--label=plimsoll.instance={state}/gone/0");
+        let (supervisor, state) = (format!("--label=plimsoll.supervisor={supervisor}"), format!("--label=plimsoll.state={state}"));
+        contained::podman(&["create", &named, &supervisor, &state, "--entrypoint=true", &image])
+    };
+    let unseen = place.temporary.path().join("unseen").display().to_string();
+    let orphaned = orphan(&dead, &state);
+    let others = [orphan(&living, &state), orphan(elsewhere, &state), orphan("somebody-else", &state), orphan(&dead, &unseen)];
     host::container::remove_left(&contained::engine()).unwrap();
     let left = contained::of(place.temporary.path());
-    assert!(!left.iter().any(|id| dead.starts_with(id)), "{left:?}");
-    assert!(left.iter().any(|id| unknown.starts_with(id)) && left.len() == 2, "{left:?}");
+    assert!(!left.iter().any(|id| orphaned.starts_with(id)), "{left:?}");
+    assert!(others.iter().all(|other| left.iter().any(|id| other.starts_with(id))), "{left:?}");
+    assert_eq!(left.len(), 5, "{left:?}");
 }
 
 #[tokio::test]
