@@ -30,6 +30,16 @@ pub(super) struct App {
     inside: Option<Inside>,
 }
 
+/// Who came to an end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// In words.
+    App(String),
+    /// The engine, without having started anything. Docker doesn't tell that from an application which ends with the same number: then what
+    /// was said last has to be the engine's own.
+    Engine { always: bool },
+}
+
 /// What of our own environment an application gets to see; the rest is its plan's, so that every start is the same.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
 
@@ -61,19 +71,24 @@ impl App {
     }
 
     /// How it ended, in words: `exited with 1`, `was killed by signal 9`.
-    pub(super) async fn ended(&mut self) -> String {
+    pub(super) async fn ended(&mut self) -> Ended {
         let ended = (&mut self.ended).await;
         let is_contained = self.inside.is_some();
-        match ended {
+        let has_failed = matches!(&ended, Ok(Ok(status)) if status.code() == Some(ENGINE_FAILED));
+        if let Some(inside) = self.inside.as_ref().filter(|_| has_failed)
+            && !inside.was_begun()
+        {
+            return Ended::Engine { always: inside.tells_process() };
+        }
+        Ended::App(match ended {
             Ok(Ok(status)) => match (status.code(), status.signal()) {
-                (Some(ENGINE_FAILED), _) if is_contained => "could not be started".to_string(),
                 (Some(code), _) if is_contained && code > SIGNALLED => format!("was killed by signal {}", code - SIGNALLED),
                 (Some(code), _) => format!("exited with {code}"),
                 (None, Some(signal)) => format!("was killed by signal {signal}"),
                 (None, None) => "ended".to_string(),
             },
             _ => "ended".to_string(),
-        }
+        })
     }
 
     /// The application's processes, also those that left its group.

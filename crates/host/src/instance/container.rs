@@ -89,8 +89,13 @@ impl Inside {
         self.note.main.is_some() || !self.tells_process()
     }
 
+    /// Whether anything ever ran in it, as far as its engine tells that; it may be gone by now.
+    pub(super) fn was_begun(&self) -> bool {
+        self.note.main.is_some() || (self.tells_process() && self.dir.join(PID).exists())
+    }
+
     /// Docker's containers are another process's, of which nobody here has the right to end any.
-    fn tells_process(&self) -> bool {
+    pub(super) fn tells_process(&self) -> bool {
         self.note.engine.kind == Kind::Podman
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use engine::world::Stop;
 use rollout::InstancePhase;
 
-use super::app::App;
+use super::app::{App, Ended};
 use super::backoff::Backoff;
 use super::container;
 use super::log::{self, Log};
@@ -171,11 +171,19 @@ impl Supervisor {
         let mut reaped = Instant::now();
         loop {
             let seen = tokio::select! {
-                how = app.ended() => {
+                ended = app.ended() => {
                     app.kill().await;
+                    let said = log::last_line(&self.dir, said_before);
+                    let how = match ended {
+                        Ended::Engine { always } if always || said.as_ref().is_some_and(|line| line.starts_with("docker:")) => {
+                            return Ok(End::Unstarted { why: unstarted(said) });
+                        }
+                        Ended::Engine { .. } => "exited with 125".to_string(),
+                        Ended::App(how) => how,
+                    };
                     let is_limited = plan.container.as_ref().is_some_and(|container| container.memory_bytes.is_some());
                     let how = if is_limited && how == KILLED { format!("{KILLED}, as one is that uses more than its `memory`") } else { how };
-                    let why = log::last_line(&self.dir, said_before)
+                    let why = said
                         .map_or_else(|| format!("{how} without a word of why"), |line| format!("{how}: {}", explained(&line, plan.fixed_port)));
                     return Ok(End::Failed { why, ready: ready.map_or(Duration::ZERO, |since| since.elapsed()) });
                 }
@@ -252,6 +260,13 @@ impl Supervisor {
             tracing::warn!(%error, "the instance's status can't be written");
         }
     }
+}
+
+fn unstarted(said: Option<String>) -> String {
+    said.map_or_else(
+        || "could not be started, and its engine says nothing of why".to_string(),
+        |line| format!("could not be started: {line}"),
+    )
 }
 
 /// The last words of an application, with what a person can do where they are known.

@@ -597,11 +597,23 @@ async fn a_supervisor_that_is_killed_while_its_container_is_made_leaves_one_at_m
 }
 
 #[tokio::test]
-async fn a_container_that_can_t_be_made_says_what_its_engine_says() {
+async fn a_container_that_can_t_be_made_is_no_crash_and_says_what_its_engine_says() {
     let mut place = Place::on(On::Containers, "exec APP").await;
-    place.plan.container.as_mut().unwrap().id = format!("sha256:{}", "0".repeat(64));
+    let missing = "0".repeat(64);
+    place.plan.container.as_mut().unwrap().id = format!("sha256:{missing}");
     place.run(1, 1).await;
-    let seen = place.once("its reason", |seen| seen.phase == InstancePhase::BackingOff).await;
+    let tries = async || (place.log().matches(&missing).count() >= 3).then_some(());
+    assert!(until_async(tries).await.is_some(), "{}", place.log());
+    let seen = place.once("its reason", |seen| seen.message.is_some()).await;
+    assert_eq!((seen.phase, seen.restarts), (InstancePhase::Starting, 0));
     let message = seen.message.unwrap();
-    assert!(message.starts_with("could not be started: Error: ") && message.contains(&"0".repeat(64)), "{message}");
+    assert!(message.starts_with("could not be started: Error: ") && message.contains(&missing), "{message}");
+}
+
+#[tokio::test]
+async fn an_application_that_ends_as_a_failing_engine_does_has_crashed() {
+    let place = Place::on(On::Containers, "echo that was it; exit 125").await;
+    place.run(1, 1).await;
+    let seen = place.once("the crash", |seen| seen.phase == InstancePhase::BackingOff).await;
+    assert_eq!(seen.message.as_deref(), Some("exited with 125: that was it"));
 }
