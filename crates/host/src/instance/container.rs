@@ -3,6 +3,7 @@
 //! ```text
 //! container.json   the engine and the name; nobody may know of a container that isn't in here
 //! pid              the first process in it, as the engine wrote it down
+//! environment      its variables, for the engine to read and the owner alone
 //! scratch/         the instance's own, `/scratch` in there
 //! ```
 
@@ -20,7 +21,7 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::status::Wanted;
-use crate::container::{ANSWER_MAX, Engine, Holder, INSTANCE, Kind, STATE, SUPERVISOR, carried};
+use crate::container::{ANSWER_MAX, Engine, Holder, INSTANCE, Kind, STATE, SUPERVISOR};
 use crate::supervise::durable;
 use crate::supervise::process::{Process, Stat, all, descendants, sweep};
 
@@ -29,6 +30,9 @@ const FILES: &str = "/app";
 const SCRATCH: &str = "/scratch";
 const NOTE: &str = "container.json";
 const PID: &str = "pid";
+const ENVIRONMENT: &str = "environment";
+/// Both engines read their files of variables line by line, and no line that is longer.
+const LINE_MAX: usize = 60 * 1024;
 /// A machine that is busy with other containers may take long; an engine that takes longer hangs.
 const START_MAX: Duration = Duration::from_secs(60);
 /// What an engine does after a container's end takes less.
@@ -70,6 +74,7 @@ impl Inside {
         // Whoever the image says to be; the folder above is the owner's alone.
         fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777))?;
         let _ = fs::remove_file(dir.join(PID));
+        durable::replace(&dir.join(ENVIRONMENT), lines(&variables(wanted, container, port))?.as_bytes())?;
         write(dir, &note)?;
         let command = command(&note, wanted, container, dir, port, &Holder::own()?.name());
         Ok((Inside { dir: dir.to_path_buf(), note, begun: Instant::now(), over: None }, command))
@@ -178,6 +183,7 @@ pub(crate) fn remove(dir: &Path) -> io::Result<()> {
     }
     end_keepers(dir);
     let _ = fs::remove_file(dir.join(PID));
+    let _ = fs::remove_file(dir.join(ENVIRONMENT));
     match fs::remove_file(dir.join(NOTE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -216,17 +222,40 @@ fn name(dir: &Path) -> String {
     format!("plimsoll-instance-{}", &digest[..16])
 }
 
+fn variables(wanted: &Wanted, container: &Container, port: u16) -> BTreeMap<String, String> {
+    let mut env = wanted.plan.env.clone();
+    env.extend([
+        ("PORT".to_string(), container.port.unwrap_or(port).to_string()),
+        ("HOST".to_string(), "0.0.0.0".to_string()),
+        ("PLIMSOLL_REVISION".to_string(), wanted.plan.revision.0.clone()),
+        ("PLIMSOLL_INSTANCE".to_string(), wanted.name.clone()),
+    ]);
+    env
+}
+
+/// As engines read them: neither through their own environment, which steers them, nor on their command line, which everybody sees.
+fn lines(env: &BTreeMap<String, String>) -> io::Result<String> {
+    let mut lines = String::new();
+    for (name, value) in env {
+        let is_name = !name.is_empty() && !name.starts_with('#') && !name.chars().any(|char| char.is_whitespace() || "=*\0".contains(char));
+        let complaint = if !is_name {
+            "that is no name of a variable".to_string()
+        } else if value.contains(['\n', '\r', '\0']) {
+            "its value has several lines, which no engine reads; write it on one, or put it into a file of the artifact".to_string()
+        } else if name.len() + value.len() > LINE_MAX {
+            format!("its value has {} bytes and engines read {} KiB; put it into a file of the artifact", value.len(), LINE_MAX / 1024)
+        } else {
+            lines.extend([name.as_str(), "=", value.as_str(), "\n"]);
+            continue;
+        };
+        return Err(io::Error::other(format!("`{}` in `env` can't be given to a container: {complaint}", name.escape_debug())));
+    }
+    Ok(lines)
+}
+
 fn command(note: &Note, wanted: &Wanted, container: &Container, dir: &Path, port: u16, supervisor: &str) -> Command {
     let plan = &wanted.plan;
     let inside = container.port.unwrap_or(port);
-    let mut env = plan.env.clone();
-    env.extend([
-        ("PORT".to_string(), inside.to_string()),
-        ("HOST".to_string(), "0.0.0.0".to_string()),
-        ("PLIMSOLL_REVISION".to_string(), plan.revision.0.clone()),
-        ("PLIMSOLL_INSTANCE".to_string(), wanted.name.clone()),
-    ]);
-    let (variables, through) = carried(&env);
     let bind = |from: &Path, to: &str, how: &str| format!("--mount=type=bind,source={},target={to}{how}", from.display());
     let mut words: Vec<String> = ["run", "--rm", "--pull=never", "--log-driver=none"].map(str::to_string).to_vec();
     words.push(format!("--name={}", note.name));
@@ -247,15 +276,15 @@ fn command(note: &Note, wanted: &Wanted, container: &Container, dir: &Path, port
     words.extend(container.processes_max.iter().map(|processes| format!("--pids-limit={processes}")));
     if note.engine.kind == Kind::Podman {
         words.push(format!("--pidfile={}", dir.join(PID).display()));
+        // The machine's own, perhaps with a password.
+        words.push("--http-proxy=false".to_string());
     }
-    words.extend(variables);
+    words.push(format!("--env-file={}", dir.join(ENVIRONMENT).display()));
     match plan.command.as_str() {
         "" => words.push(container.id.clone()),
         command => words.extend(["--entrypoint=sh", &container.id, "-c", command].map(str::to_string)),
     }
-    let mut command = note.engine.command(words);
-    command.envs(through);
-    command
+    note.engine.command(words)
 }
 
 /// Whether SIGTERM does anything to the first process of a container: it listens for it, or has put it off.
@@ -266,4 +295,24 @@ fn heeds(pid: i32) -> bool {
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & (1 << (Signal::TERM.as_raw() - 1)) != 0)
     };
     status.lines().any(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_lines_and_what_can_t_be_one_is_refused_by_name() {
+        let told =
+            |name: &str, value: &str| lines(&BTreeMap::from([(name.to_string(), value.to_string())])).map_err(|error| error.to_string());
+        assert_eq!(told("QUERY", " a=b #c \"d\" $E ").as_deref(), Ok("QUERY= a=b #c \"d\" $E \n"));
+        let several = told("KEY", "-----BEGIN\n-----END").unwrap_err();
+        assert!(several.starts_with("`KEY` in `env` can't be given to a container: its value has several lines"), "{several}");
+        assert!(!several.contains("BEGIN"), "no value is shown");
+        assert!(told("KEY", &"x".repeat(LINE_MAX)).unwrap_err().contains("60 KiB"));
+        // An engine would take its own of such a name, or all that begin so.
+        for name in ["", "A*", "#A", "A B", "A=B", "A\nB"] {
+            assert!(told(name, "1").unwrap_err().ends_with("that is no name of a variable"), "{name:?}");
+        }
+    }
 }

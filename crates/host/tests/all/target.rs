@@ -432,18 +432,28 @@ async fn an_artifact_that_is_not_there_is_named(on: On) {
 #[tokio::test]
 async fn a_container_has_what_it_is_given_and_no_more() {
     let command = "id -u; for f in /app/x /bin/x /scratch/x /tmp/x; do touch $f && echo $f; done; grep NoNewPrivs /proc/self/status; \
-        echo ${#TOKEN}; exec APP";
+        echo ${#TOKEN}; echo \"[$QUOTED]$PODMAN_USERNS\"; exec APP";
     let mut place = Place::on(On::Containers, command).await;
     let container = place.plan.container.as_mut().unwrap();
     (container.user, container.port, container.memory_bytes) = (Some("1000:1000".into()), Some(8099), Some(64 << 20));
     (container.cpu_millis, container.processes_max) = (Some(500), Some(100));
-    place.plan.env.insert("TOKEN".into(), "not-for-everybody".into());
+    for (name, value) in [
+        ("TOKEN", "not-for-everybody"),
+        ("https_proxy", "http://not-for-everybody"),
+        ("QUOTED", " \"a\" '#b' $HOME "),
+        // Of these podman would make something else, or nothing at all.
+        ("PODMAN_USERNS", "nonsense"),
+        ("CONTAINERS_CONF_OVERRIDE", "/nonsense"),
+        ("CONTAINERS_STORAGE_CONF", "/nonsense"),
+    ] {
+        place.plan.env.insert(name.into(), value.into());
+    }
     place.run(1, 2).await;
     let ready = async || (place.seen().await.iter().filter(|seen| seen.phase == InstancePhase::Ready).count() == 2).then_some(());
     assert!(until_async(ready).await.is_some(), "a port inside is each instance's own: {:?}", place.seen().await);
     let log = place.log_with("listening on 8099\n").await;
     let said: Vec<&str> = log.lines().filter(|line| !line.starts_with("touch: ")).collect();
-    assert_eq!(said, ["1000", "/scratch/x", "/tmp/x", "NoNewPrivs:\t1", "17", "listening on 8099"]);
+    assert_eq!(said, ["1000", "/scratch/x", "/tmp/x", "NoNewPrivs:\t1", "17", "[ \"a\" '#b' $HOME ]nonsense", "listening on 8099"]);
     let ids = contained::of(place.temporary.path());
     for id in &ids {
         assert!(contained::podman(&["port", id]).starts_with("8099/tcp -> 127.0.0.1:2"), "nobody else's machine reaches it");
@@ -455,6 +465,8 @@ async fn a_container_has_what_it_is_given_and_no_more() {
     for command in commands {
         assert!(!String::from_utf8_lossy(&command).contains("not-for-everybody"), "a list of processes tells it to everybody");
     }
+    let file = std::fs::metadata(place.instance().join("environment")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o600);
 }
 
 #[tokio::test]
