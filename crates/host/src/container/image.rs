@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rollout::Container;
 use serde::Deserialize;
 
 use super::engine::ANSWER_MAX;
@@ -60,6 +61,25 @@ pub fn bring(engine: &Engine, image: &str) -> Result<Image, String> {
     let unpulled = |why| format!("it is not on this machine, and `{} pull` can't get it: {why}", engine.name());
     engine.ask_within(PULL_MAX, words).map_err(unpulled)?;
     find(engine, image)?.ok_or_else(|| unpulled("it isn't there afterwards".to_string()))
+}
+
+/// The very image of a container, pulled where it isn't here any more; whether it was.
+///
+/// # Errors
+/// Why it can't be had.
+pub(crate) fn restore(engine: &Engine, container: &Container) -> Result<bool, String> {
+    let named = format!("`{}` ({})", container.image, short(&container.id));
+    let missing = match (find(engine, &container.id), &container.source) {
+        (Ok(Some(_)), _) => return Ok(false),
+        (Err(why), _) => why,
+        (Ok(None), None) => format!("{named} is gone from this machine, where it was made; `plimsoll up` ships what is there now"),
+        (Ok(None), Some(source)) => match bring(engine, source) {
+            Ok(image) if image.id == container.id => return Ok(true),
+            Ok(image) => format!("what `{source}` brings is {} and not {named}", short(&image.id)),
+            Err(why) => format!("{named}: {why}"),
+        },
+    };
+    Err(format!("{missing}; it is asked again until it is here"))
 }
 
 /// Of an identity as much as people compare.

@@ -9,5 +9,5 @@ pub use image::{Image, bring, find, short};
 pub use left::{Left, remove_left};
 
 pub(crate) use engine::{ANSWER_MAX, carried};
-pub(crate) use image::{is_local, qualified};
+pub(crate) use image::{is_local, qualified, restore};
 pub(crate) use left::{Holder, INSTANCE, STATE, SUPERVISOR, note, remove_of_lost};

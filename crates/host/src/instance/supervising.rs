@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use engine::world::Stop;
 use rollout::InstancePhase;
+use tokio::sync::oneshot;
 
 use super::app::{App, Ended};
 use super::backoff::Backoff;
@@ -17,6 +18,7 @@ use super::log::{self, Log};
 use super::port;
 use super::status::{self, Status, Wanted};
 use super::watch::{Seen, Watch};
+use crate::container::restore;
 use crate::supervise::job::now;
 use crate::supervise::signals::{self, Cancel};
 use crate::supervise::{launch, process};
@@ -74,6 +76,8 @@ struct Supervisor {
     backoff: Backoff,
     /// Why the last start came to its end; told until the next one is ready.
     crash: Option<String>,
+    /// Between two tries to have its image again.
+    missing: Backoff,
     /// Why it was started again the last time, once it is ready again.
     restarted: Option<String>,
     unwanted: bool,
@@ -104,6 +108,7 @@ impl Supervisor {
             written: None,
             backoff: Backoff::default(),
             crash: None,
+            missing: Backoff::default(),
             restarted: None,
             unwanted: false,
         }
@@ -127,7 +132,8 @@ impl Supervisor {
             };
             if let End::Unstarted { why } = &end {
                 self.say(InstancePhase::Starting, Some(why.clone()));
-                let _ = tokio::time::timeout(ENGINE_RETRY, self.cancel.wait_for(Option::is_some)).await;
+                let pause = self.restore(&wanted).await;
+                let _ = tokio::time::timeout(pause, self.cancel.wait_for(Option::is_some)).await;
             }
             if let End::Failed { why, ready } = end {
                 self.crash = Some(why.clone());
@@ -138,6 +144,32 @@ impl Supervisor {
                     self.status.restarts += 1;
                 }
             }
+        }
+    }
+
+    /// Has the image again that somebody took away while nothing ran on it, as before a reboot; how long to wait before the next start.
+    async fn restore(&mut self, wanted: &Wanted) -> Duration {
+        let (Some(container), Some(engine)) = (wanted.plan.container.clone(), wanted.engine.clone()) else { return ENGINE_RETRY };
+        let (tell, told) = oneshot::channel();
+        // A thread of its own, which nobody waits for who is told to stop.
+        let asked = std::thread::Builder::new().name("image".into()).spawn(move || tell.send(restore(&engine, &container)));
+        if asked.is_err() {
+            return ENGINE_RETRY;
+        }
+        let restored = tokio::select! {
+            restored = told => restored,
+            _ = self.cancel.wait_for(Option::is_some) => return Duration::ZERO,
+        };
+        match restored {
+            Ok(Err(why)) => {
+                self.say(InstancePhase::Starting, Some(why));
+                self.missing.next(Duration::ZERO)
+            }
+            Ok(Ok(was_missing)) => {
+                self.missing = Backoff::default();
+                if was_missing { Duration::ZERO } else { ENGINE_RETRY }
+            }
+            Err(_) => ENGINE_RETRY,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use engine::world::Prepared;
 use rollout::Container;
 
-use crate::container::{Engine, bring, find, short};
+use crate::container::{Engine, restore};
 
 /// What is known of each image, by its identity.
 #[derive(Debug, Clone, Default)]
@@ -50,20 +50,8 @@ impl Images {
 }
 
 fn look(engine: Result<Engine, String>, container: &Container) -> Prepared {
-    let named = format!("`{}` ({})", container.image, short(&container.id));
-    let engine = match &engine {
-        Ok(engine) => engine,
-        Err(why) => return Prepared::NotYet { why: why.clone() },
-    };
-    let missing = match (find(engine, &container.id), &container.source) {
-        (Ok(Some(_)), _) => return Prepared::Here,
-        (Err(why), _) => why,
-        (Ok(None), None) => format!("{named} is gone from this machine, where it was made; `plimsoll up` ships what is there now"),
-        (Ok(None), Some(source)) => match bring(engine, source) {
-            Ok(image) if image.id == container.id => return Prepared::Here,
-            Ok(image) => format!("what `{source}` brings is {} and not {named}", short(&image.id)),
-            Err(why) => format!("{named}: {why}"),
-        },
-    };
-    Prepared::NotYet { why: format!("{missing}; it is asked again until it is here") }
+    match engine.and_then(|engine| restore(&engine, container)) {
+        Ok(_) => Prepared::Here,
+        Err(why) => Prepared::NotYet { why },
+    }
 }

@@ -622,6 +622,46 @@ async fn a_container_that_can_t_be_made_is_no_crash_and_says_what_its_engine_say
     assert!(message.starts_with("could not be started: Error: ") && message.contains(&missing), "{message}");
 }
 
+/// While nothing runs on it, as between a crash or a reboot and the next start, anybody may prune it.
+#[tokio::test]
+async fn an_image_that_was_removed_is_brought_again_before_the_next_start() {
+    let mut place = Place::on(On::Containers, "exec APP").await;
+    let folder = place.temporary.path().join("engine");
+    std::fs::create_dir(&folder).unwrap();
+    let container = place.plan.container.as_mut().unwrap();
+    container.source = Some(format!("registry.example.org/app@sha256:{}", "1".repeat(64)));
+    let script = format!(
+        r#"#!/bin/sh
+        cd {0}
+        fails() {{ echo "Error: $1" >&2; exit $2; }}
+        case $1 in
+            image) [ -e pruned ] && fails "no such image" 1; exec {1} image inspect {2} ;;
+            run) [ -e pruned ] && fails "image not known" 125 ;;
+            pull) [ -e unreachable ] && fails "the registry is not reached" 125; exec rm pruned ;;
+        esac
+        exec {1} "$@"
+        "#,
+        folder.display(),
+        contained::ENGINE,
+        container.id
+    );
+    let engine = folder.join("podman");
+    std::fs::write(&engine, script).unwrap();
+    std::fs::set_permissions(&engine, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    place.target = place.target.clone().with_engine(engine.to_str().unwrap());
+    place.run(1, 1).await;
+    place.ready().await;
+    for name in ["pruned", "unreachable"] {
+        std::fs::write(folder.join(name), "").unwrap();
+    }
+    place.kill_application();
+    let says = |seen: &InstanceSeen| seen.message.as_ref().is_some_and(|message| message.contains("the registry is not reached"));
+    let seen = place.once("what is missing", says).await;
+    assert_eq!((seen.phase, seen.restarts), (InstancePhase::Starting, 1), "the crash alone counts");
+    std::fs::remove_file(folder.join("unreachable")).unwrap();
+    assert_eq!(place.ready().await.restarts, 1);
+}
+
 #[tokio::test]
 async fn an_application_that_ends_as_a_failing_engine_does_has_crashed() {
     let place = Place::on(On::Containers, "echo that was it; exit 125").await;
