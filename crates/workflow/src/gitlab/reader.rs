@@ -136,6 +136,9 @@ impl Reader {
     }
 }
 
+/// Ten years: nobody waits for more, and sums of such are numbers still.
+const LONGEST_MS: f64 = 3.2e11;
+
 /// As GitLab's `ChronicDuration` reads it.
 pub(super) fn duration_ms(text: &str) -> Option<u64> {
     const SECOND: f64 = 1_000.0;
@@ -163,8 +166,8 @@ pub(super) fn duration_ms(text: &str) -> Option<u64> {
         total += number * unit * SECOND;
         rest = rest[end..].trim_start();
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are not negative, and casting saturates")]
-    Some(total.round() as u64)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are not negative, and this one is short")]
+    (total <= LONGEST_MS).then(|| total.round() as u64)
 }
 
 #[cfg(test)]
@@ -184,6 +187,7 @@ mod tests {
             ("never", None),
             ("", None),
             ("5 parsecs", None),
+            ("9223372036854775808 seconds", None),
         ];
         for (text, expected) in cases {
             assert_eq!(duration_ms(text), expected, "{text}");
