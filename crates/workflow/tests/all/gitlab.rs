@@ -87,6 +87,13 @@ fn a_file_may_trigger_itself_where_its_rules_end_that() {
         panic!("it has no end");
     };
     assert!(rendered(&reports).contains("`.gitlab-ci.yml` triggers itself, without end"), "{}", rendered(&reports));
+    let many = |rules: &str| -> String {
+        let text: String = (0..1_000).map(|job| format!("x{job}: {{trigger: {{include: .gitlab-ci.yml}}{rules}}}\n")).collect();
+        let Err(Refused::Wrong(reports)) = compiled(&text) else { panic!("it has no end") };
+        rendered(&reports)
+    };
+    assert!(many("").contains("triggers itself, without end"));
+    assert!(many(", rules: [{when: on_success}]").contains("more than 10000 jobs"));
 }
 
 fn check(text: &str) -> String {
