@@ -267,7 +267,15 @@ pub(super) fn call(evaluator: &mut Evaluator<'_>, name: &str, args: &[Value], at
         ("values", [Map(map)]) => List(map.values().cloned().collect()),
         ("toPairs", [Map(map)]) => List(map.iter().map(|(key, value)| List(vec![Text(key.clone()), value.clone()])).collect()),
         ("fromPairs", [pairs]) => Map(from_pairs(pairs).ok_or_else(wrong)?),
-        ("toJSON", [of]) => Text(serde_json::to_string_pretty(&json(of).ok_or_else(wrong)?).map_err(|_| wrong())?),
+        ("trim", [Text(text), Text(set)]) => {
+            evaluator.spend(text.len().saturating_mul(set.len()) / 16, at)?;
+            self::text(name, args).ok_or_else(wrong)?
+        }
+        // Each line of it is moved in as far as it is nested.
+        ("toJSON", [of]) => {
+            evaluator.spend(size(of).saturating_mul(8), at)?;
+            Text(serde_json::to_string_pretty(&json(of).ok_or_else(wrong)?).map_err(|_| wrong())?)
+        }
         ("fromJSON", [Text(text)]) => Value::of_json(&serde_json::from_str(text).map_err(|_| Wrong::new(at, "this is no JSON"))?),
         ("repeat", [Text(text), Int(count)]) => {
             let count = usize::try_from(*count).map_err(|_| wrong())?;

@@ -1,24 +1,32 @@
 //! The answer of a condition whose types fit.
 
 use std::collections::BTreeMap;
-
-use regex::Regex;
+use std::rc::Rc;
 
 use super::builtin;
+use super::pattern::Pattern;
 use super::syntax::{Binary, Kind, Node, Pointer, Unary};
 use super::{Value, Wrong};
 
 /// A condition over a thousand series takes ten thousand; this is a fraction of a second.
 const STEPS_MAX: usize = 1_000_000;
+/// What a pattern costs that is only known now: so many are the same fraction of a second.
+const PATTERN_STEPS: usize = 20_000;
+/// A text costs so much per byte that is held against a pattern: there are slow ones.
+const MATCH_STEPS: usize = 4;
+/// Values that are nested deeper could not be walked; what a server answers in JSON is at most half as deep.
+const DEPTH_MAX: usize = 256;
 
 pub(super) fn eval(root: &Node, result: &Value) -> Result<Value, Wrong> {
-    Evaluator { result, names: Vec::new(), items: Vec::new(), steps_left: STEPS_MAX }.node(root)
+    Evaluator { result, names: Vec::new(), items: Vec::new(), patterns: BTreeMap::new(), steps_left: STEPS_MAX }.node(root)
 }
 
 pub(super) struct Evaluator<'a> {
     result: &'a Value,
     names: Vec<(String, Value)>,
     items: Vec<Item>,
+    /// Those that were made of what is only known now.
+    patterns: BTreeMap<String, Rc<Pattern>>,
     steps_left: usize,
 }
 
@@ -39,19 +47,29 @@ impl Evaluator<'_> {
     fn node(&mut self, node: &Node) -> Result<Value, Wrong> {
         self.spend(1, node.at)?;
         match &node.kind {
-            Kind::Literal(value) => Ok(value.clone()),
+            Kind::Literal(value) => {
+                self.spend(size(value) / 4, node.at)?;
+                Ok(value.clone())
+            }
             Kind::Name(name) => self.copied(self.name(name), node.at),
             Kind::Pointer(pointer) => self.copied(self.pointer(*pointer), node.at),
-            Kind::List(items) => items.iter().map(|item| self.node(item)).collect::<Result<_, _>>().map(Value::List),
+            Kind::List(items) => {
+                let items = items.iter().map(|item| self.node(item)).collect::<Result<_, _>>()?;
+                self.made(Value::List(items), node.at)
+            }
             Kind::Map(entries) => {
                 let mut map = BTreeMap::new();
                 for (key, value) in entries {
                     map.insert(self.node(key)?.text(), self.node(value)?);
                 }
-                Ok(Value::Map(map))
+                self.made(Value::Map(map), node.at)
             }
             Kind::Unary(operator, of) => self.unary(*operator, of, node.at),
             Kind::Binary(operator, left, right) => self.binary(*operator, left, right, node.at),
+            Kind::Matches(of, pattern) => {
+                let of = self.node(of)?;
+                self.matches(&of, pattern, node.at)
+            }
             Kind::Order(first, others) => {
                 let mut before = self.node(first)?;
                 for (at, operator, other) in others {
@@ -68,9 +86,12 @@ impl Evaluator<'_> {
             Kind::Chain(of) => self.member(of).map(Option::unwrap_or_default),
             Kind::Call { name, args } => {
                 let values = args.iter().map(|arg| self.node(arg)).collect::<Result<Vec<_>, _>>()?;
-                self.call(name, values, node.at)
+                let value = self.call(name, values, node.at)?;
+                self.made(value, node.at)
             }
-            Kind::Over { name, list, each, more } => self.over(name, list, each.as_deref(), more, node.at),
+            Kind::Over { name, list, each, more } => {
+                self.over(name, list, each.as_deref(), more, node.at).and_then(|value| self.made(value, node.at))
+            }
             Kind::Conditional(condition, then, otherwise) => match (self.node(condition)?, then) {
                 (Value::Bool(true), Some(then)) => self.node(then),
                 (Value::Bool(true), None) => Ok(Value::Bool(true)),
@@ -98,6 +119,32 @@ impl Evaluator<'_> {
     fn copied(&mut self, value: Value, at: usize) -> Result<Value, Wrong> {
         self.spend(size(&value) / 4, at)?;
         Ok(value)
+    }
+
+    /// What something was made into; nothing that is made may be so deep that it can't be walked.
+    fn made(&mut self, value: Value, at: usize) -> Result<Value, Wrong> {
+        self.spend(size(&value) / 4, at)?;
+        if is_deeper(&value, DEPTH_MAX) {
+            return Err(Wrong::new(at, format!("this is nested more than {DEPTH_MAX} deep")));
+        }
+        Ok(value)
+    }
+
+    fn matches(&mut self, of: &Value, pattern: &Pattern, at: usize) -> Result<Value, Wrong> {
+        let Value::Text(text) = of else { return Err(Wrong::new(at, format!("a text is expected here, this is {}", of.kind()))) };
+        self.spend(text.len().saturating_mul(MATCH_STEPS), at)?;
+        Ok(Value::Bool(pattern.is_match(text)))
+    }
+
+    /// Of a text that was computed, or measured.
+    fn pattern(&mut self, text: &str, at: usize) -> Result<Rc<Pattern>, Wrong> {
+        if let Some(pattern) = self.patterns.get(text) {
+            return Ok(Rc::clone(pattern));
+        }
+        self.spend(PATTERN_STEPS + text.len(), at)?;
+        let pattern = Rc::new(Pattern::new(text, at)?);
+        self.patterns.insert(text.to_string(), Rc::clone(&pattern));
+        Ok(pattern)
     }
 
     fn name(&self, name: &str) -> Value {
@@ -142,6 +189,10 @@ impl Evaluator<'_> {
             return Ok(Value::List((*from..=*to).map(Value::Int).collect()));
         }
         self.spend((size(&first) + size(&second)) / 4, at)?;
+        if let (Binary::Matches, Value::Text(_), Value::Text(text)) = (operator, &first, &second) {
+            let pattern = self.pattern(text, at)?;
+            return self.matches(&first, &pattern, at);
+        }
         compute(operator, &first, &second, at)
     }
 
@@ -209,6 +260,7 @@ impl Evaluator<'_> {
 
     fn over(&mut self, name: &str, list: &Node, each: Option<&Node>, more: &[Node], at: usize) -> Result<Value, Wrong> {
         let list_value = self.node(list)?;
+        self.spend(size(&list_value) / 4, at)?;
         let items =
             list_value.items().ok_or_else(|| Wrong::new(list.at, format!("`{name}` takes a list, this is {}", list_value.kind())))?;
         let more = more.iter().map(|node| self.node(node)).collect::<Result<Vec<_>, _>>()?;
@@ -264,8 +316,17 @@ pub(super) fn size(value: &Value) -> usize {
         Value::Text(text) => text.len(),
         Value::Vector(numbers) => numbers.len(),
         Value::List(items) => items.iter().map(|item| 1 + size(item)).sum(),
-        Value::Map(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        Value::Map(map) => map.iter().map(|(key, value)| 1 + key.len() + size(value)).sum(),
         Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+    }
+}
+
+fn is_deeper(value: &Value, most: usize) -> bool {
+    match value {
+        Value::List(_) | Value::Map(_) if most == 0 => true,
+        Value::List(items) => items.iter().any(|item| is_deeper(item, most - 1)),
+        Value::Map(map) => map.values().any(|value| is_deeper(value, most - 1)),
+        _ => false,
     }
 }
 
@@ -299,10 +360,6 @@ fn compute(operator: Binary, left: &Value, right: &Value, at: usize) -> Result<V
         (Binary::Contains, Text(left), Text(right)) => Bool(left.contains(right)),
         (Binary::StartsWith, Text(left), Text(right)) => Bool(left.starts_with(right)),
         (Binary::EndsWith, Text(left), Text(right)) => Bool(left.ends_with(right)),
-        (Binary::Matches, Text(left), Text(right)) => {
-            let regex = Regex::new(right).map_err(|_| Wrong::new(at, format!("`{right}` is no regular expression")))?;
-            Bool(regex.is_match(left))
-        }
         (Binary::In, _, Value::Map(map)) => Bool(matches!(left, Text(key) if map.contains_key(key))),
         (Binary::In, ..) => {
             let items = right.items().ok_or_else(wrong)?;

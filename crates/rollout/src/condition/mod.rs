@@ -2,12 +2,13 @@
 //!
 //! A condition has a `result`, and the functions `asInt`, `asFloat`, `isNaN`, `isInf`, `isNil` and `default`.
 //! Types are looked at before anything is evaluated, as there: `result == '1'` of a number is a mistake, not a "no".
-//! What has no place in a pure answer, the clock above all, is refused by name. How long it may take is counted in steps.
+//! What has no place in a pure answer, the clock above all, is refused by name. How long it may take, and what it makes meanwhile, is counted in steps.
 
 mod builtin;
 mod eval;
 mod lexer;
 mod parser;
+mod pattern;
 mod syntax;
 mod types;
 mod value;
@@ -19,7 +20,10 @@ use crate::analysis::Phase;
 pub use value::Value;
 
 /// Longer ones are no conditions any more.
-const BYTES_MAX: usize = 16 * 1024;
+pub(crate) const BYTES_MAX: usize = 16 * 1024;
+
+/// Of a condition that something is wrong with, in characters.
+const SHOWN_MAX: usize = 400;
 
 /// Something is wrong with a condition, or with what it makes of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +42,10 @@ impl Wrong {
     /// With the place in the condition.
     pub fn at(&self, condition: &str) -> String {
         let before = condition.get(..self.at).unwrap_or(condition);
-        format!("{}, at character {} of `{condition}`", self.message, before.chars().count() + 1)
+        // Nobody reads all of a long one, and a file may have thousands.
+        let shown: String = condition.chars().take(SHOWN_MAX).collect();
+        let more = if shown.len() < condition.len() { "…" } else { "" };
+        format!("{}, at character {} of `{shown}{more}`", self.message, before.chars().count() + 1)
     }
 }
 

@@ -1,16 +1,21 @@
 //! Signs bind as in Expr; a condition that is nested too deep is refused before it is followed.
 
 use super::lexer::{Token, lex};
+use super::pattern::Pattern;
 use super::syntax::{Binary, Kind, Node, Pointer, Unary};
 use super::{Value, Wrong, builtin};
 
 /// Nobody reads a condition as deep as this.
 const DEPTH_MAX: usize = 64;
+/// What follows each other makes a tree as tall as what is nested, and everybody who walks it stands as deep.
+const HEIGHT_MAX: usize = 256;
+/// Each takes time to be made, and a condition has room for thousands.
+const PATTERNS_MAX: usize = 64;
 const NOT: u32 = 50;
 const SIGN: u32 = 90;
 
 pub(super) fn parse(text: &str) -> Result<Node, Wrong> {
-    let mut parser = Parser { tokens: lex(text)?, next: 0, depth: 0, over: 0 };
+    let mut parser = Parser { tokens: lex(text)?, next: 0, depth: 0, height: 0, over: 0, patterns: 0 };
     let root = parser.sequence()?;
     match parser.peek() {
         Token::End => Ok(root),
@@ -22,8 +27,11 @@ struct Parser {
     tokens: Vec<(usize, Token)>,
     next: usize,
     depth: usize,
+    /// Of the tallest that was made at this depth.
+    height: usize,
     /// Functions over lists around this.
     over: usize,
+    patterns: usize,
 }
 
 impl Parser {
@@ -81,9 +89,20 @@ impl Parser {
         if self.depth > DEPTH_MAX {
             return Err(Wrong::new(self.at(), format!("a condition is nested {DEPTH_MAX} deep at most")));
         }
+        let beside = std::mem::take(&mut self.height);
         let parsed = parse(self);
         self.depth -= 1;
+        self.height = beside.max(self.height + 1);
         parsed
+    }
+
+    /// Before something is put around all that was made at this depth.
+    fn taller(&mut self, at: usize) -> Result<(), Wrong> {
+        self.height += 1;
+        if self.height > HEIGHT_MAX {
+            return Err(Wrong::new(at, format!("a condition has {HEIGHT_MAX} operators and names in a row at most")));
+        }
+        Ok(())
     }
 
     fn sequence(&mut self) -> Result<Node, Wrong> {
@@ -116,6 +135,7 @@ impl Parser {
             if least == 0 && self.is("|") {
                 self.take();
                 let Token::Word(name) = self.take() else { return Err(Wrong::new(at, "a function is expected behind `|`")) };
+                self.taller(at)?;
                 left = self.call(name, at, Some(left))?;
                 left = self.postfix(left)?;
                 continue;
@@ -144,8 +164,10 @@ impl Parser {
             }
             coalesces = operator == Binary::Coalesce;
             self.next += 1 + usize::from(negated);
+            self.taller(at)?;
             left = if operator.is_order() { self.order(left, operator, at)? } else { self.binary(left, operator, binds, at)? };
             if negated {
+                self.taller(at)?;
                 left = Node { at, kind: Kind::Unary(Unary::Not, Box::new(left)) };
             }
         }
@@ -154,6 +176,13 @@ impl Parser {
 
     fn binary(&mut self, left: Node, operator: Binary, binds: u32, at: usize) -> Result<Node, Wrong> {
         let right = self.expression(if operator == Binary::Power { binds } else { binds + 1 })?;
+        if let (Binary::Matches, Kind::Literal(Value::Text(text))) = (operator, &right.kind) {
+            self.patterns += 1;
+            if self.patterns > PATTERNS_MAX {
+                return Err(Wrong::new(at, format!("a condition has {PATTERNS_MAX} regular expressions at most")));
+            }
+            return Ok(Node { at, kind: Kind::Matches(Box::new(left), Pattern::new(text, at)?) });
+        }
         Ok(Node { at, kind: Kind::Binary(operator, Box::new(left), Box::new(right)) })
     }
 
@@ -372,6 +401,9 @@ impl Parser {
         let mut is_chain = false;
         loop {
             let at = self.at();
+            if self.is(".") || self.is("?.") || self.is("[") {
+                self.taller(at)?;
+            }
             if self.is(".") || self.is("?.") {
                 let optional = self.is("?.");
                 is_chain |= optional;

@@ -1,6 +1,7 @@
 //! What a condition is made of.
 
 use super::Value;
+use super::pattern::Pattern;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
@@ -19,6 +20,8 @@ pub(super) enum Kind {
     Map(Vec<(Node, Node)>),
     Unary(Unary, Box<Node>),
     Binary(Binary, Box<Node>, Box<Node>),
+    /// `matches` with a text that is written in the condition.
+    Matches(Box<Node>, Pattern),
     /// `1 < result < 3`: each with the one before it.
     Order(Box<Node>, Vec<(usize, Binary, Node)>),
     /// `of[key]` and `of.key`; with `?` nothing of nothing.

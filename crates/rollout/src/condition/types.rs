@@ -89,6 +89,10 @@ impl Checker<'_> {
                 let (left, right) = (self.node(left)?, self.node(right)?);
                 binary(*operator, &left, &right, node.at)
             }
+            Kind::Matches(of, _) => {
+                let of = self.node(of)?;
+                binary(Binary::Matches, &of, &Type::Text, node.at)
+            }
             Kind::Order(first, others) => {
                 let mut before = self.node(first)?;
                 for (at, operator, other) in others {

@@ -3,7 +3,7 @@
 use base::time::format_duration_ms;
 use base::yaml::Node;
 use base::{Diagnostic, Span, counted};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::argument::Arguments;
 use super::{MISSING, VALUE, at, duration, key_of, list, text, whole};
@@ -23,6 +23,10 @@ pub struct Analysis {
     /// What is asked for, in short lines.
     pub lines: Vec<String>,
 }
+
+/// Patterns of names are short and few; one of a few bytes can otherwise become megabytes, and a file has room for thousands.
+const PATTERN_BYTES_MAX: usize = 256 * 1024;
+const PATTERNS_MAX: usize = 256;
 
 const COUNTS: &[&str] = &["count", "failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit"];
 
@@ -72,9 +76,14 @@ fn matching<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<(&'a Node, Regex)> {
     let mut rules = Vec::new();
-    for rule in list(spec, key) {
+    for (index, rule) in list(spec, key).iter().enumerate() {
+        if index == PATTERNS_MAX {
+            let message = format!("`{key}` has {PATTERNS_MAX} rules at most, here are {}", list(spec, key).len());
+            diagnostics.push(Diagnostic::error(VALUE, rule.span, message).hint("`.*` matches every metric"));
+            break;
+        }
         let Some(pattern) = at(rule, "metricName").filter(|pattern| pattern.as_str().is_some()) else { continue };
-        match Regex::new(&text(pattern)) {
+        match RegexBuilder::new(&text(pattern)).size_limit(PATTERN_BYTES_MAX).build() {
             Ok(regex) => {
                 if is_closed && !names.iter().any(|(name, _)| regex.is_match(name)) {
                     let diagnostic = Diagnostic::error(VALUE, pattern.span, format!("no metric here matches `{}`", text(pattern)));
@@ -85,6 +94,11 @@ fn matching<'a>(
                     });
                 }
                 rules.push((rule, regex));
+            }
+            Err(regex::Error::CompiledTooBig(_)) => {
+                let message = format!("`{}` is too large a regular expression", text(pattern));
+                diagnostics
+                    .push(Diagnostic::error(VALUE, pattern.span, message).hint("names of metrics are matched, and short patterns do"));
             }
             Err(_) => {
                 diagnostics.push(Diagnostic::error(VALUE, pattern.span, format!("`{}` is no regular expression", text(pattern))));

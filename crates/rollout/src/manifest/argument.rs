@@ -1,9 +1,12 @@
 //! `{{args.NAME}}` in an analysis: a value that whoever uses the analysis may give.
 
+use std::collections::BTreeSet;
+
 use base::yaml::Node;
 use base::{Diagnostic, Span};
 
 use super::{VALUE, at, list, text};
+use crate::condition::BYTES_MAX;
 
 /// Those of a template.
 #[derive(Debug, Default)]
@@ -35,26 +38,41 @@ impl Arguments {
     /// The text with the values put in; nothing where a value is only known to whoever uses it.
     pub fn put_into(&self, written: &str, place: Span, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
         let mut whole = Some(String::new());
+        let mut unknown = BTreeSet::new();
         let mut rest = written;
         while let Some((before, after)) = rest.split_once("{{") {
             let Some((inside, after)) = after.split_once("}}") else { break };
-            let value = self.value(inside.trim(), place, diagnostics);
+            let value = match self.value(inside.trim(), place) {
+                Ok(value) => value,
+                Err(diagnostic) => {
+                    // Once, however often it stands there.
+                    if unknown.insert(inside.trim()) {
+                        diagnostics.push(diagnostic);
+                    }
+                    None
+                }
+            };
             whole = whole.zip(value).map(|(whole, value)| whole + before + &value);
+            // Small files can ask for a lot: one long value, put in again and again.
+            if whole.as_ref().is_some_and(|whole| whole.len() > BYTES_MAX) {
+                let message = format!("with the values of its arguments this has more than {BYTES_MAX} bytes");
+                diagnostics.push(Diagnostic::error(VALUE, place, message).hint("a condition has that many at most"));
+                return None;
+            }
             rest = after;
         }
         whole.map(|whole| whole + rest)
     }
 
-    fn value(&self, inside: &str, place: Span, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    fn value(&self, inside: &str, place: Span) -> Result<Option<String>, Diagnostic> {
         // What else stands in braces is put in by a controller while it works.
-        let name = inside.strip_prefix("args.")?;
+        let Some(name) = inside.strip_prefix("args.") else { return Ok(None) };
         match self.known.iter().find(|(known, _)| known == name) {
-            Some((_, value)) => value.clone(),
+            Some((_, value)) => Ok(value.clone()),
             None => {
                 let diagnostic = Diagnostic::error(VALUE, place, format!("there is no argument `{name}` in `args`"));
                 let near = base::name::nearest(name, self.known.iter().map(|(known, _)| known.as_str()));
-                diagnostics.push(diagnostic.hint(near.map_or(format!("add `- name: {name}`"), |near| format!("did you mean `{near}`?"))));
-                None
+                Err(diagnostic.hint(near.map_or(format!("add `- name: {name}`"), |near| format!("did you mean `{near}`?"))))
             }
         }
     }

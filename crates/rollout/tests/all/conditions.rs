@@ -104,7 +104,15 @@ fn bombs_are_refused() {
     // A value in a value in a value has to be let go of again, too.
     let inside = "len(reduce(1..100000, [#acc], 1)) > 1";
     let doubling = format!("let x = [1, 1]; {} len(x) > 1", "let x = [x, x, x, x, x, x, x, x]; ".repeat(30));
+    let copies = format!("len(map(1..50000, '{}')) > 1", "a".repeat(8_000));
+    let patterns = format!("{}true", "'b' matches 'a' || ".repeat(65));
     let conditions = [
+        r"string(result) matches `\w{300}`",
+        &patterns,
+        "any(1..100000, 'a' matches string(#))",
+        &format!("let x = repeat('a', 1000); all(1..1000, x matches '{}')", "a*".repeat(100)),
+        "trim(repeat('a', 400000), repeat('b', 400000)) == ''",
+        &copies,
         "len(1..2000000000) > 1",
         "len(repeat('a', 1000000000)) > 1",
         "all(1..1000, all(1..1000, all(1..1000, # > 0)))",
@@ -149,4 +157,46 @@ proptest! {
             }
         }
     }
+}
+
+/// A test's thread has the 2 MiB that a server's have.
+#[test]
+fn a_condition_as_tall_as_can_be_is_walked_and_a_taller_one_refused() {
+    let one = |text: &str| Condition::parse(text).and_then(|condition| condition.holds(&Value::Nil)).map_err(|wrong| wrong.message);
+    let sum = |terms: usize| format!("{} > 0", vec!["1"; terms].join("+"));
+    let nested = |terms: usize| format!("{}{}{} > 0", "[".repeat(50), vec!["1"; terms].join("+"), "][0]".repeat(50));
+    assert_eq!((one(&sum(250)), one(&nested(140))), (Ok(true), Ok(true)));
+    let refused = "a condition has 256 operators and names in a row at most";
+    let many = 4_000;
+    for text in [
+        sum(many),
+        nested(400),
+        format!("result{}", ".a".repeat(many)),
+        format!("result{}", "?.a".repeat(many)),
+        format!("result{}", "[0]".repeat(many)),
+        format!("1{}", "|abs()".repeat(2_500)),
+        vec!["result"; 1_000].join(" not in "),
+        format!("{}true", "result && ".repeat(1_500)),
+    ] {
+        assert_eq!(one(&text).unwrap_err(), refused, "{text:.60}");
+    }
+    // Beside each other is not in a row.
+    assert_eq!(one(&format!("len([{}]) == 2000", "1+1,".repeat(2_000))), Ok(true));
+}
+
+#[test]
+fn what_costs_too_much_is_said_in_words() {
+    let said = |text: &str| Condition::parse(text).and_then(|condition| condition.holds(&Value::Nil)).unwrap_err();
+    let large = said(r"result == nil && '' matches `\w{300}`");
+    assert_eq!((large.message.as_str(), large.at), (r"`\w{300}` is too large a regular expression", 20));
+    let many = vec!["'b' matches 'a'"; 65].join(" || ");
+    assert_eq!(said(&many).message, "a condition has 64 regular expressions at most");
+    let copies = format!("len(map(1..50000, '{}')) > 1", "a".repeat(8_000));
+    assert_eq!(said(&copies).message, "the condition takes more than 1000000 steps");
+    // A pattern that is computed is made once, however often it is asked.
+    let once =
+        Condition::parse("let p = string(result); all(1..1000, string(#) matches p)").and_then(|it| it.holds(&Value::Text(".".into())));
+    assert_eq!(once, Ok(true));
+    let long = format!("result == '{}' +", "x".repeat(5_000));
+    assert!(said(&long).at(&long).len() < 600, "nobody reads all of it");
 }

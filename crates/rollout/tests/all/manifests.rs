@@ -145,3 +145,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_small_file_makes_large_is_refused_at_its_place() {
+    let of = |spec: &str| {
+        let text = format!("apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {{name: a}}\nspec:\n{spec}");
+        let diagnostics = read(&Source::new("a.yaml", text)).1;
+        diagnostics.into_iter().map(|it| it.message).collect::<Vec<_>>()
+    };
+    let metric = |condition: &str| {
+        format!("  metrics:\n  - {{name: m, successCondition: '{condition}', provider: {{prometheus: {{query: q, address: a}}}}}}\n")
+    };
+    let grown = format!("  args: [{{name: a, value: {}}}]\n{}", "x".repeat(100_000), metric(&"{{args.a}}".repeat(40_000)));
+    assert_eq!(of(&grown), ["with the values of its arguments this has more than 16384 bytes"]);
+    let unknown = format!("  args: [{{name: a}}]\n{}", metric(&"{{args.b}} > {{args.c}} ".repeat(1_000)));
+    assert_eq!(of(&unknown), ["there is no argument `b` in `args`", "there is no argument `c` in `args`"]);
+    let pattern =
+        |count: usize, pattern: &str| format!("{}  dryRun:\n{}", metric("true"), format!("  - metricName: '{pattern}'\n").repeat(count));
+    assert_eq!(of(&pattern(1, r"\w{300}N")), [r"`\w{300}N` is too large a regular expression"]);
+    assert_eq!(of(&pattern(3_000, "m")), ["`dryRun` has 256 rules at most, here are 3000"]);
+}
