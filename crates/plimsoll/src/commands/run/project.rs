@@ -14,7 +14,7 @@ use workflow::schema::events;
 use workflow::token;
 use workflow::trigger::{Event, Triggered, matches};
 
-use crate::cli::{ImagesChoice, Run as RunArgs};
+use crate::cli::Run as RunArgs;
 use crate::commands::{actor, pairs};
 use crate::compose::token::Remedy;
 use crate::compose::{git_failure, load, project_id, ready, workflows_above};
@@ -35,9 +35,8 @@ pub fn root_of(file: Option<&Path>) -> Result<PathBuf> {
 
 /// A GitLab file's pipeline as it would run on a push; nothing where GitHub's files are meant.
 pub fn gitlab_graph(file: Option<&Path>, terminal: &Terminal) -> Result<Option<Graph>> {
-    // What is only drawn runs in no image.
-    let images = Some(ImagesChoice::Host);
-    let args = RunArgs { file: file.map(Path::to_path_buf), event: "push".to_string(), gitlab_images: images, ..RunArgs::default() };
+    // What is only drawn needs no engine.
+    let args = RunArgs { file: file.map(Path::to_path_buf), event: "push".to_string(), dry_run: true, ..RunArgs::default() };
     let project = Project::around(file, false)?;
     let Some(file) = project.gitlab_file(&args, terminal) else { return Ok(None) };
     let gitlab = project.gitlab(&file, &args, &project.event(&args)?, Vec::new(), terminal)?;
