@@ -166,14 +166,18 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
         return Ok(Ticked { conflict: true, ..Ticked::default() });
     }
     let mut trouble = Vec::new();
-    let mut seen = observe(world, cache, release, environment.environment.clone(), &mut trouble).await;
     let source = match release.proved().filter(|_| release.phase() == Phase::Deciding) {
         Some(proved) => {
             Some((proved.environment.clone(), cache.environment(world.store.as_ref(), plan.project.id, &proved.environment).await?))
         }
         None => None,
     };
-    seen.source = source.as_ref().map(|(_, source)| source.environment.clone());
+    let seen = Observed {
+        environment: environment.environment.clone(),
+        source: source.as_ref().map(|(_, source)| source.environment.clone()),
+        ..Observed::default()
+    };
+    let seen = observe(world, cache, release, seen, &mut trouble).await;
     let now = world.clock.now();
     let advance = release.advance(&seen, now);
 
@@ -209,10 +213,9 @@ pub async fn tick_release(world: &World, cache: &Cache, id: ReleaseId) -> Result
         Event::Finished { outcome, .. } => Some(outcome.clone()),
         _ => None,
     });
-    if let Some(Err(error)) = match &finished {
-        Some(_) => Some(leave(world, release).await),
-        None => None,
-    } {
+    if finished.is_some()
+        && let Err(error) = leave(world, release).await
+    {
         // Looked at again until it has, or nobody else would ever come into its groups.
         finished = None;
         trouble.push(error);
@@ -253,14 +256,8 @@ pub async fn tick_environment(world: &World, cache: &Cache, project: ProjectId, 
     Ok(Ticked { moved, trouble, ..Ticked::default() })
 }
 
-async fn observe(
-    world: &World,
-    cache: &Cache,
-    release: &Release,
-    environment: Arc<Environment>,
-    trouble: &mut Vec<WorldError>,
-) -> Observed {
-    let mut seen = Observed { environment, ..Observed::default() };
+/// What the phase needs to see besides what is on record.
+async fn observe(world: &World, cache: &Cache, release: &Release, mut seen: Observed, trouble: &mut Vec<WorldError>) -> Observed {
     let Some(workflows) = release.plan().workflows() else {
         observe_container(world, release, &mut seen).await;
         observe_rollout(world, release, &mut seen).await;

@@ -1,6 +1,7 @@
 //! From a folder to a proposal: what is committed, what it triggers, what ships, how it starts, and why we think so.
 
 mod delivery;
+mod elsewhere;
 mod environments;
 mod image;
 pub mod secrets;
@@ -34,6 +35,7 @@ use crate::view::{from_here, typed};
 use crate::wrong::Problems;
 
 pub use delivery::delivery;
+pub use elsewhere::{Elsewhere, moves_on};
 pub use image::settle;
 pub use summary::traffic_of_the_first;
 use workflows::{GitlabOf, has_errors, is_workflow, triggered};
@@ -58,15 +60,6 @@ pub struct Choices {
     pub actor: String,
     /// Ships what is live elsewhere.
     pub from: Option<Elsewhere>,
-}
-
-/// What is live in another environment, and the release that brought it there.
-#[derive(Debug, Clone)]
-pub struct Elsewhere {
-    pub release: ReleaseId,
-    pub number: u64,
-    pub environment: String,
-    pub commit: Commit,
 }
 
 /// A proposal and the lines that explain it.
@@ -107,6 +100,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         // As it was committed there, whatever lies here.
         repository = Repository { sha: from.commit.sha.clone(), dirty: Vec::new(), ..repository };
     }
+    // Otherwise it was run and packed before.
+    let is_new = choices.from.is_none();
     let tree = Tree::open(&repository, choices.dirty)?;
     let mut warnings = Vec::new();
     if !choices.dirty && !repository.dirty.is_empty() {
@@ -120,11 +115,8 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         if problems.is_empty() { environments::of_release(choices.environment.as_deref(), &config) } else { Ok(LOCAL.to_string()) };
     let environment = problems.or_default(environment);
     warnings.extend(environments::nearly(&environment, &config));
-    if let (Some(from), Some(after)) = (&choices.from, config.places.get(&environment).and_then(|place| place.after.as_ref()))
-        && *after != from.environment
-    {
-        let message = format!("only what is live in `{after}` ships to `{environment}`, and not what is in `{}`", from.environment);
-        return Err(Failure::usage(message).hint(format!("`environments.{environment}.after` of the commit that is live there says so")));
+    if let Some(from) = &choices.from {
+        elsewhere::may_come(&from.environment, &environment, &config)?;
     }
     let config = config.at(&environment);
     // An image says itself how it starts, and has what it needs.
@@ -145,7 +137,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     }));
     let health = detected.as_ref().filter(|_| config.start.is_none()).and_then(|detected| detected.health.clone());
     let given = detected.as_ref().filter(|_| config.start.is_none()).map(|detected| detected.env.clone()).unwrap_or_default();
-    let builds = choices.from.is_none() && config.artifact.is_none() && config.start.is_none();
+    let builds = is_new && config.artifact.is_none() && config.start.is_none();
     let build = detected.filter(|_| builds).and_then(|detected| detected.build);
     let mut checked = security::Checked::default();
     let mut check = |source: &Source| {
@@ -158,7 +150,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
     let runners = &config.workflows.runners;
     let remedy = token::remedy(&project.id.to_string());
     let mut workflows = Vec::new();
-    if choices.from.is_none() {
+    if is_new {
         workflows = problems.or_default(triggered(&tree, &event, &gitlab, (runners, remedy), &mut resolver, &mut warnings, &mut check));
     }
     let policies = problems.or_default(read_policies(&tree, &mut warnings));
@@ -180,14 +172,14 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         Some(from) => format!("nothing again: what release-{} ran counts", from.number),
         None => summary::runs(&workflows, &git_ref, config.deliver_by_workflow),
     };
-    if workflows.is_empty() && choices.from.is_none() {
+    if workflows.is_empty() && is_new {
         warnings.extend(workflows_of_the_root(&repository));
     }
     let mut ships = config.artifact.clone().map_or(Ships::Source, Ships::Left);
-    if choices.from.is_none() {
+    if is_new {
         warnings.extend(not_in_the_commit(&tree));
     }
-    if let (Ships::Left(what), true) = (&ships, workflows.is_empty() && choices.from.is_none()) {
+    if let (Ships::Left(what), true) = (&ships, workflows.is_empty() && is_new) {
         return Err(Failure::usage(format!("`artifact: {what}` is what a workflow leaves behind, and {why_runs}"))
             .hint("without `artifact:` the commit's files ship; `start:` runs in their folder"));
     }
@@ -202,7 +194,7 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         workflows.push(build_workflow(&build.command, &build.artifact));
         ships = Ships::Left(BUILT.to_string());
     }
-    if ships == Ships::Source && choices.from.is_none() {
+    if ships == Ships::Source && is_new {
         tree.leads_nowhere_else()?;
     }
     let mut delivery = delivery(&config, start.clone(), choices);
@@ -270,39 +262,6 @@ pub fn compose(folder: &Path, choices: &Choices, now: Timestamp, random: u128) -
         actor: choices.actor.clone(),
     };
     Ok(Composed { proposal, summary, warnings, notes, snapshot, container })
-}
-
-/// The project, and the environment from which something is to move on; nothing where the commit goes the whole way.
-///
-/// # Errors
-/// When what is asked is against what the file says. Whatever is wrong in the file is told when it is read as a whole.
-pub fn moves_on(folder: &Path, choices: &Choices, from: Option<&str>) -> Result<Option<(ProjectId, String)>> {
-    let repository = git::open(folder).map_err(git_failure)?;
-    // As it is committed: what lies here unsaid takes no rule away.
-    let config = read_config(&Tree::open(&repository, false)?, &mut Vec::new()).map(|(config, _)| config).unwrap_or_default();
-    let environment = environments::of_release(choices.environment.as_deref(), &config);
-    let place = environment.as_ref().ok().and_then(|environment| config.places.get(environment));
-    let after = place.and_then(|place| place.after.clone());
-    let Some(from) = from.map(str::to_lowercase).or_else(|| after.clone()) else { return Ok(None) };
-    let (from, environment) = (environments::of_release(Some(&from), &config)?, environment?);
-    if let Some(after) = after.filter(|after| *after != from) {
-        let message = format!("only what is live in `{after}` ships to `{environment}`, and not what is in `{from}`");
-        return Err(Failure::usage(message).hint(format!("`environments.{environment}.after` in plimsoll.yaml says so")));
-    }
-    let does = |what: &str| Err(Failure::usage(format!("what moves on from `{from}` {what}")));
-    if from == environment {
-        return Err(Failure::usage(format!("what is live in `{from}` can't move on to `{from}`")).hint("`--environment` says where to"));
-    }
-    if choices.dirty {
-        return does("is what was proved there, and never the working tree: leave out `--dirty`");
-    }
-    if !choices.workflows.is_empty() {
-        return does("runs no workflow again: leave out `--workflow`");
-    }
-    if config.deliver_by_workflow {
-        return does("is delivered by Plimsoll, and `deliver: workflow` leaves that to jobs");
-    }
-    Ok(Some((project_id(&repository.root, &repository.subtree), from)))
 }
 
 /// The nearest folder above, up to the repository's root, of which it is known how it starts; as it would be typed.

@@ -1,6 +1,6 @@
 //! What is wrong with the files that a command reads: all of it at once, and each thing once however many ways lead to it.
 
-use base::{Diagnostic, Source, diagnostic};
+use base::{Diagnostic, Source, Span, diagnostic};
 
 use crate::failure::{Failure, Result};
 
@@ -94,4 +94,22 @@ pub fn text_or_sentence(name: &str, bytes: &[u8]) -> std::result::Result<String,
         let (line, column) = source.line_column(wrong[0].span.start);
         format!("{name}:{line}:{column}: {}", wrong[0].message)
     })
+}
+
+/// A mistake of a file as `--json` has it.
+pub fn json(source: &Source, diagnostic: &Diagnostic) -> serde_json::Value {
+    serde_json::json!({
+        "file": &*source.name,
+        "place": place(source, diagnostic.span),
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+    })
+}
+
+/// From where to where; the end is behind it.
+pub fn place(source: &Source, span: Span) -> serde_json::Value {
+    let (line, column) = source.line_column(span.start);
+    let (end_line, end_column) = source.line_column(span.end);
+    serde_json::json!({ "line": line, "column": column, "endLine": end_line, "endColumn": end_column })
 }

@@ -15,6 +15,7 @@ use crate::failure::{Doing, Failure, Result};
 use crate::gitlab;
 use crate::security;
 use crate::terminal::Terminal;
+use crate::wrong;
 
 /// Each fix may make room for another; more rounds than this are a mistake of ours.
 const ROUNDS_MAX: usize = 1_000;
@@ -101,20 +102,12 @@ impl Checked {
     }
 
     fn json(&self, mode: Security) -> Vec<Json> {
-        let wrong = self.wrong.iter().map(|diagnostic| {
-            json!({
-                "file": &*self.source.name,
-                "place": self.place(diagnostic.span),
-                "code": diagnostic.code,
-                "message": diagnostic.message,
-                "hint": diagnostic.hint,
-            })
-        });
+        let wrong = self.wrong.iter().map(|diagnostic| wrong::json(&self.source, diagnostic));
         let found = self.findings.iter().map(|finding| {
-            let labels = finding.labels.iter().map(|label| json!({ "place": self.place(label.span), "text": label.text }));
+            let labels = finding.labels.iter().map(|label| json!({ "place": wrong::place(&self.source, label.span), "text": label.text }));
             json!({
                 "file": &*self.source.name,
-                "place": self.place(finding.span),
+                "place": wrong::place(&self.source, finding.span),
                 "code": finding.audit,
                 "severity": finding.severity,
                 "confidence": finding.confidence,
@@ -127,12 +120,6 @@ impl Checked {
             })
         });
         wrong.chain(found).collect()
-    }
-
-    fn place(&self, span: base::Span) -> Json {
-        let (line, column) = self.source.line_column(span.start);
-        let (end_line, end_column) = self.source.line_column(span.end);
-        json!({ "line": line, "column": column, "endLine": end_line, "endColumn": end_column })
     }
 
     fn region(&self, span: base::Span) -> Json {

@@ -12,6 +12,7 @@ use crate::cli::ReleaseLint;
 use crate::exit;
 use crate::failure::{Failure, Result};
 use crate::terminal::{Terminal, Tone};
+use crate::wrong;
 
 /// A little more than is parsed, so that a file beyond it is told to be too large.
 const BYTES_MAX: u64 = 2 * 1024 * 1024;
@@ -117,11 +118,6 @@ impl Checked {
         format!("{line}:{column}")
     }
 
-    fn place(&self, span: Span) -> Json {
-        let (line, column) = self.source.line_column(span.start);
-        json!({ "line": line, "column": column })
-    }
-
     fn documents_json(&self) -> Vec<Json> {
         if !self.wrong.is_empty() {
             return Vec::new();
@@ -132,13 +128,14 @@ impl Checked {
     fn document_json(&self, document: &Document) -> Json {
         let left_out = |of_a_cluster: bool| {
             let left_out = document.left_out.iter().filter(move |left_out| left_out.of_a_cluster == of_a_cluster);
-            let left_out = left_out.map(|it| json!({ "what": it.what, "place": self.place(it.span), "instead": it.instead }));
+            let left_out =
+                left_out.map(|it| json!({ "what": it.what, "place": wrong::place(&self.source, it.span), "instead": it.instead }));
             left_out.collect::<Vec<Json>>()
         };
         let analyses = document.analyses.iter().map(|analysis| {
             json!({
                 "name": analysis.name,
-                "place": self.place(analysis.span),
+                "place": wrong::place(&self.source, analysis.span),
                 "provider": analysis.provider,
                 "lines": analysis.lines,
             })
@@ -147,7 +144,7 @@ impl Checked {
             "file": &*self.source.name,
             "kind": document.kind,
             "name": document.name,
-            "place": self.place(document.span),
+            "place": wrong::place(&self.source, document.span),
             "plan": document.intent.as_ref().map(|intent| {
                 json!({
                     "strategy": intent.strategy,
@@ -166,15 +163,7 @@ impl Checked {
     }
 
     fn errors_json(&self) -> Vec<Json> {
-        let errors = self.wrong.iter().map(|diagnostic| {
-            json!({
-                "file": &*self.source.name,
-                "place": self.place(diagnostic.span),
-                "code": diagnostic.code,
-                "message": diagnostic.message,
-                "hint": diagnostic.hint,
-            })
-        });
+        let errors = self.wrong.iter().map(|diagnostic| wrong::json(&self.source, diagnostic));
         errors.collect()
     }
 }
